@@ -1,0 +1,206 @@
+"""A directory of this machine: the hosted share, or a mount that a client reads.
+
+All work goes through one directory descriptor, so that a renamed or replaced parent cannot redirect a file, and no
+symbolic link below the share is followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+from delivery.destinations import Capabilities, Found, check_name
+from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from io import FileIO
+    from types import TracebackType
+
+CHUNK_BYTES = 1 << 20
+
+_FINAL = {
+    errno.EACCES: "no permission",
+    errno.EPERM: "not permitted",
+    errno.ENOENT: "no such directory",
+    errno.ENOTDIR: "not a directory",
+    errno.ELOOP: "a symbolic link is in the way",
+    errno.EROFS: "the file system is read-only",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+class LocalDirectory:
+    """Destination in the file system; see `Destination` for what each method promises."""
+
+    def __init__(self, directory: str | Path, *, below: Path | None = None) -> None:
+        """directory: must exist, or, when it is to lie `below` a root, is created there with mode 0700."""
+        self._path = Path(directory)
+        self._below = below
+        self._fd = -1
+
+    @classmethod
+    def hosted(cls, share: Path, namespace: str, directory: str) -> Self:
+        """`<share>/<namespace>/<directory>`."""
+        parts = [check_name(part) for part in (namespace, *directory.split("/")) if part]
+        return cls(share.joinpath(*parts), below=share)
+
+    def __enter__(self) -> Self:
+        with self._step("open"):
+            self._fd = _make_below(self._below, self._path) if self._below else _open_directory(self._path)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._fd)
+        self._fd = -1
+
+    def describe(self) -> str:
+        """Name the path."""
+        return str(self._path)
+
+    def look(self, name: str) -> Found | None:
+        """Lstat."""
+        with self._step("look"):
+            try:
+                status = os.stat(check_name(name), dir_fd=self._fd, follow_symlinks=False)
+            except FileNotFoundError:
+                return None
+        return Found("file" if stat.S_ISREG(status.st_mode) else "other", status.st_size)
+
+    def hash(self, name: str) -> str:
+        """Read the file back; refuse a link."""
+        with self._step("hash"):
+            fd = os.open(check_name(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
+            with os.fdopen(fd, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def upload(self, spool: Path, temp: str, progress: Callable[[int], None] | None = None) -> None:
+        """Create exclusively, copy, fsync, compare the size."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with spool.open("rb") as source, self._step("upload"):
+            try:
+                fd = os.open(check_name(temp), flags, 0o600, dir_fd=self._fd)
+            except FileExistsError:
+                raise NameTaken(f"{self.describe()}: {temp} exists already") from None
+            try:
+                with os.fdopen(fd, "wb", buffering=0) as file:
+                    _copy(source, file, progress)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temp, dir_fd=self._fd)
+                raise
+
+    def publish(self, temp: str, final: str) -> None:
+        """Link, then unlink: a link never replaces what lies there."""
+        with self._step("publish"):
+            try:
+                os.link(
+                    check_name(temp), check_name(final), src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False
+                )
+            except FileExistsError:
+                if not self._same(temp, final):  # the same: a run died between link and unlink
+                    raise NameTaken(f"{self.describe()}: {final} exists already") from None
+            os.unlink(temp, dir_fd=self._fd)
+            os.fsync(self._fd)
+
+    def replace(self, temp: str, final: str) -> None:
+        """Rename."""
+        with self._step("publish"):
+            os.replace(check_name(temp), check_name(final), src_dir_fd=self._fd, dst_dir_fd=self._fd)
+            os.fsync(self._fd)
+
+    def remove(self, name: str) -> None:
+        """Unlink."""
+        with self._step("remove"), suppress(FileNotFoundError):
+            os.unlink(check_name(name), dir_fd=self._fd)
+            os.fsync(self._fd)
+
+    def list(self) -> list[str]:
+        """List by the descriptor, so that a moved directory is still ours."""
+        with self._step("list"):
+            return sorted(os.listdir(self._fd))  # noqa: PTH208 - a Path has no descriptor
+
+    def probe(self) -> Capabilities:
+        """Try each step with empty files."""
+        first, second = (f".delivery-probe-{os.getpid()}-{i}" for i in "12")
+        try:
+            self.upload(Path(os.devnull), first)
+            self.publish(first, second)
+            self.upload(Path(os.devnull), first)
+            try:
+                self.publish(first, second)
+                refuses = False
+            except NameTaken:
+                refuses = True
+            self.replace(first, second)
+        finally:
+            for name in (first, second):
+                with suppress(DeliveryError):
+                    self.remove(name)
+        space = os.fstatvfs(self._fd)
+        return Capabilities(
+            rename=True,
+            rename_refuses=refuses,
+            replace=True,
+            fsync=True,
+            remote_hash=True,
+            statvfs=True,
+            request_bytes=CHUNK_BYTES,
+            free_bytes=space.f_bavail * space.f_frsize,
+        )
+
+    def _same(self, one: str, other: str) -> bool:
+        a, b = (os.stat(name, dir_fd=self._fd, follow_symlinks=False) for name in (one, other))
+        return os.path.samestat(a, b)
+
+    @contextmanager
+    def _step(self, step: str) -> Iterator[None]:
+        """Turn operating-system errors into ours; the only place that does."""
+        try:
+            yield
+        except OSError as error:
+            code = error.errno or 0
+            if code in _FINAL and (code != errno.ENOENT or step == "open"):
+                raise DestinationRefused(
+                    f"{self.describe()}: {step}: {_FINAL[code]}", hint="Create the directory or grant access to it."
+                ) from error
+            raise DestinationFailed(f"{self.describe()}: {step}: {os.strerror(code)}", step=step) from error
+
+
+def _copy(source: BinaryIO, file: FileIO, progress: Callable[[int], None] | None) -> None:
+    os.fchmod(file.fileno(), 0o600)  # whatever the umask
+    while chunk := source.read(CHUNK_BYTES):
+        view = memoryview(chunk)
+        while view:
+            view = view[file.write(view) :]
+        if progress:
+            progress(file.tell())
+    os.fsync(file.fileno())
+    if os.fstat(file.fileno()).st_size != source.tell():
+        raise OSError(errno.EIO, "wrong size after writing")
+
+
+def _open_directory(path: str | Path, at: int | None = None, flags: int = 0) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | flags, dir_fd=at)
+
+
+def _make_below(root: Path, path: Path) -> int:
+    """Open a directory below the root; create missing levels with mode 0700, follow no link."""
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = _open_directory(root)
+    for part in path.relative_to(root).parts:
+        with suppress(FileExistsError):
+            os.mkdir(part, 0o700, dir_fd=fd)
+        try:
+            below = _open_directory(part, fd, os.O_NOFOLLOW)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd
