@@ -1,0 +1,110 @@
+"""What can go wrong, grouped by what the operator should do about it.
+
+DeliveryError                 exit 1
+├── ConfigError               exit 2  mend the configuration or the command line
+├── GateRefused               exit 3  mend the data or the models, and build again
+├── DestinationRefused        exit 4  mend the agreement with the client's server; never retried
+│   ├── HostKeyRefused                the server is not the one that was pinned
+│   └── LoginRefused                  the server does not accept our credentials
+├── DestinationFailed         exit 1  try again: the next run resumes
+├── NameTaken                 exit 1  look at the destination: a person decides
+├── Held                      exit 1  look at the delivery: a person decides
+├── Busy                      exit 1  wait: somebody else holds the lock
+├── WriteFailed               exit 1  local disk, spool or ledger: free it and run again
+└── NothingDue                exit 5  nothing
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command's exit code asks of whoever called it."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    GATE = 3
+    DESTINATION = 4
+    NOTHING_DUE = 5
+
+
+class DeliveryError(Exception):
+    """Base of all errors that a person is meant to read.
+
+    message: what was seen, and where. hint: what to do next. Neither ever holds a secret or an address of a customer.
+    """
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigError(DeliveryError):
+    """The configuration or the command line is wrong; nothing was started."""
+
+    exit_code = ExitCode.USAGE
+
+
+class GateRefused(DeliveryError):
+    """A dataset is not proven by its tests; nothing of it left."""
+
+    exit_code = ExitCode.GATE
+
+
+class DestinationRefused(DeliveryError):
+    """The destination will not take the file, and will not the next time either."""
+
+    exit_code = ExitCode.DESTINATION
+
+
+class HostKeyRefused(DestinationRefused):
+    """The server's host key is not among those pinned."""
+
+
+class LoginRefused(DestinationRefused):
+    """The server does not accept the credentials."""
+
+
+class DestinationFailed(DeliveryError):
+    """The destination failed in a way that may pass. step: the protocol's step that failed."""
+
+    def __init__(self, message: str, *, step: str, hint: str = "Run again: the delivery resumes where it stopped.") -> None:
+        super().__init__(message, hint=hint)
+        self.step = step
+
+
+class NameTaken(DeliveryError):
+    """Something already lies under the final name."""
+
+
+class Held(DeliveryError):
+    """A delivery that only a person can decide on."""
+
+
+class Busy(DeliveryError):
+    """Another process holds a lock that this one needs."""
+
+
+class WriteFailed(DeliveryError):
+    """The local disk, spool or ledger could not be written or read."""
+
+
+class NothingDue(DeliveryError):
+    """No campaign is due."""
+
+    exit_code = ExitCode.NOTHING_DUE
+
+
+# Text that comes from elsewhere (dbt, the engine, a server) may quote the data; addresses never go on to a log.
+_ADDRESS = re.compile(r"[^\s'\"<>(),;:|\\]+@[^\s'\"<>(),;:|\\]+")
+
+
+def redact(text: str) -> str:
+    """The text with everything that looks like an e-mail address replaced."""
+    return _ADDRESS.sub("<address>", text)

@@ -1,0 +1,98 @@
+"""Windows and schedules: which days a slot of a cron schedule covers. All times are UTC.
+
+A window is [start, end) of whole UTC days. The slot of a schedule delivers the days since the slot before it: a daily
+slot delivers yesterday, a weekly slot the seven days before today.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cronsim import CronSim, CronSimError
+
+from delivery.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """[start, end): midnights UTC, at least one day apart."""
+
+    start: date
+    end: date
+
+    def days(self) -> list[date]:
+        """The days of the window, in order."""
+        return [self.start + DAY * n for n in range((self.end - self.start).days)]
+
+    def __str__(self) -> str:
+        last = self.end - DAY
+        return self.start.isoformat() if last == self.start else f"{self.start.isoformat()}..{last.isoformat()}"
+
+
+def parse_day(text: str, at: datetime) -> date:
+    """A day from `YYYY-MM-DD`, `today` or `yesterday` (as seen from `at`)."""
+    if text in ("today", "yesterday"):
+        return at.date() - (DAY if text == "yesterday" else timedelta())
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is not a day.", hint="Write YYYY-MM-DD, `today` or `yesterday`.") from None
+
+
+def parse_instant(text: str) -> datetime:
+    """A time from ISO 8601; without an offset it is UTC."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is not a time.", hint="Write it as 2026-11-04T06:00:00Z.") from None
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def check_cron(expression: str) -> str | None:
+    """Why the expression is not a schedule, or None."""
+    try:
+        next(CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration) as error:
+        return str(error) or "it never fires"
+    return None
+
+
+def last_slot(expression: str, at: datetime) -> datetime:
+    """The latest slot of the schedule at or before `at`."""
+    after = at.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    slot: datetime = next(CronSim(expression, after, reverse=True))
+    return slot
+
+
+def slots_between(expression: str, after: datetime, until: datetime) -> list[datetime]:
+    """The slots with after < slot <= until, in order."""
+    slots = []
+    for slot in CronSim(expression, after.astimezone(UTC)):
+        if slot > until:
+            break
+        slots.append(slot)
+    return slots
+
+
+def window_of(expression: str, slot: datetime) -> Window | None:
+    """The days that a slot delivers, or None for a slot on the same day as the one before."""
+    previous = next(CronSim(expression, slot, reverse=True))
+    return Window(previous.date(), slot.date()) if previous.date() < slot.date() else None
+
+
+def windows_within(expression: str, start: date, end: date) -> Iterator[tuple[datetime, Window]]:
+    """The slots and windows of a schedule that lie wholly inside [start, end)."""
+    begin = datetime(start.year, start.month, start.day, tzinfo=UTC)
+    for slot in CronSim(expression, begin):
+        window = window_of(expression, slot)
+        if slot.date() - DAY >= end:
+            return
+        if window and window.start >= start and window.end <= end:
+            yield slot, window
