@@ -93,15 +93,18 @@ def check_name(name: str) -> str:
     return name
 
 
-def open_destination(integration: Integration, share: Path) -> Destination:
-    """Choose the destination of an integration, not yet connected. share: root of the hosted share."""
+def open_destination(name: str, integration: Integration, *, share: Path, root: Path) -> Destination:
+    """Choose the destination of an integration, not yet connected.
+
+    share: root of the hosted share; root: what a relative local directory is relative to.
+    """
     target = integration.destination
     if target.type == "sftp":
         from delivery.destinations.sftp import SftpDirectory  # here, because paramiko is slow to import
 
-        return SftpDirectory.of(integration.name, target, integration.directory)
+        return SftpDirectory.of(name, target, integration.directory)
     from delivery.destinations.local import LocalDirectory
 
     if target.type == "hosted":
         return LocalDirectory.hosted(share, integration.namespace, integration.directory)
-    return LocalDirectory(integration.directory)
+    return LocalDirectory(root / integration.directory)

@@ -1,0 +1,266 @@
+"""A directory on a client's SFTP server, on one connection. What each step does is in `session`; here is what it means.
+
+Servers differ: what one refuses or lacks is listed at each method, with what is done instead.
+"""
+
+from __future__ import annotations
+
+import secrets
+import stat
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Self
+
+from delivery.destinations import Capabilities, Found, check_name, extensions
+from delivery.destinations import session as sftp
+from delivery.destinations.checked_writer import read_hashed, write_checked
+from delivery.destinations.failures import LOWER_ERRORS, translate
+from delivery.destinations.session import Session, Status, string
+from delivery.destinations.ssh import connect
+from delivery.destinations.watchdog import Watchdog
+from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from delivery.integrations import SftpDestination
+
+SLOWEST_DISK = 10_000_000  # bytes a second that a server is granted for work inside one reply: fsync, hash, close
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session and how to end it. packet_bytes: see Session."""
+
+    channel: sftp.Channel
+    close: Callable[[], object]
+    packet_bytes: int = extensions.LARGE_REQUEST
+
+
+class SftpDirectory:
+    """Destination over SFTP; see `Destination` for what each method promises."""
+
+    def __init__(
+        self, where: str, directory: str, open_channel: Callable[[Watchdog], Opened], timeout: float, deadline: float
+    ) -> None:
+        """where: for messages; timeout, deadline: seconds, see Watchdog."""
+        self._where = where
+        self._directory = directory.rstrip("/") or "/"
+        self._open_channel = open_channel
+        self._timeout, self._deadline = timeout, deadline
+
+    @classmethod
+    def of(cls, name: str, target: SftpDestination, directory: str) -> Self:
+        """Choose the directory of an integration."""
+
+        def open_channel(watchdog: Watchdog) -> Opened:
+            transport = connect(target, f"delivery trust {name}", watchdog)
+            channel = transport.open_session(window_size=1 << 24, timeout=target.timeout)
+            channel.settimeout(target.deadline)  # the watchdog is quicker
+            channel.invoke_subsystem("sftp")
+            return Opened(channel, transport.close, channel.out_max_packet_size - 64)
+
+        root = "" if directory.startswith("/") else "~/"
+        where = f"sftp://{target.username}@{target.host}:{target.port}/{root}{directory.strip('/')}"
+        return cls(where, directory, open_channel, target.timeout, target.deadline)
+
+    def __enter__(self) -> Self:
+        self._watchdog = Watchdog(self._timeout, self._deadline)
+        self._close: Callable[[], object] = lambda: None
+        try:
+            with self._step("connect"):
+                opened = self._open_channel(self._watchdog)
+                self._close = opened.close
+                self._watchdog.closes(opened.close)
+                self._session = Session(opened.channel, opened.packet_bytes, self._watchdog.beat)
+                self._request_bytes = extensions.request_bytes(self._session)
+                self._check_directory()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watchdog.stop()
+        self._close()
+
+    def describe(self) -> str:
+        """Name user, host, port and directory."""
+        return self._where
+
+    def look(self, name: str) -> Found | None:
+        """LSTAT; where the server refuses that, search the listing."""
+        with self._step("look"):
+            return self._look(name)
+
+    def hash(self, name: str) -> str:
+        """Ask the server where it offers check-file with SHA-256 (ProFTPD); otherwise read the file back."""
+        with self._step("verify"):
+            found = self._look(name)
+            if found is None or found.kind == "other":
+                raise DestinationFailed(f"{self._where}: {name} is not a file there", step="verify")
+            handle = self._session.open(self._path(name), sftp.READING)
+        with self._step("verify", found.size):
+            digest = extensions.remote_hash(self._session, handle)
+            if digest is None:
+                digest = read_hashed(self._session, handle, found.size, self._request_bytes)
+            self._session.request(sftp.CLOSE, string(handle))
+        return digest
+
+    def upload(self, spool: Path, temp: str, progress: Callable[[int], None] | None = None) -> None:
+        """Open exclusively, write, fsync where offered, FSTAT, CLOSE. A server may refuse chmod and FSTAT."""
+        path = self._path(temp)
+        with self._step("open"):
+            try:
+                handle = self._session.open(path, sftp.WRITING | sftp.CREATE | sftp.EXCLUSIVE, 0o600)
+            except Status:
+                if self._look(temp):
+                    raise NameTaken(f"{self._where}: {temp} exists already") from None
+                raise
+        try:
+            self._fill(handle, spool, progress)
+        except Exception:
+            with suppress(DeliveryError), self._step("remove"):
+                self._session.begin(sftp.CLOSE, string(handle))
+                self._session.request(sftp.REMOVE, string(path))
+            raise
+
+    def publish(self, temp: str, final: str) -> None:
+        """Look, then RENAME, which on OpenSSH links and so refuses a taken name; `probe` tells whether it does here."""
+        with self._step("publish"):
+            if self._look(final):
+                raise NameTaken(f"{self._where}: {final} exists already")
+            try:
+                self._session.request(sftp.RENAME, string(self._path(temp)), string(self._path(final)))
+            except Status:
+                if self._look(final) and self._look(temp):
+                    raise NameTaken(f"{self._where}: {final} exists already") from None
+                raise
+
+    def replace(self, temp: str, final: str) -> None:
+        """Rename as POSIX does; refused where the server does not offer that: delete-then-rename is never done."""
+        with self._step("publish"):
+            if not extensions.posix_rename(self._session, self._path(temp), self._path(final)):
+                raise Status(sftp.OP_UNSUPPORTED, f"{extensions.POSIX_RENAME} is not offered")
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        with self._step("remove"):
+            try:
+                self._session.request(sftp.REMOVE, string(self._path(name)))
+            except Status as status:
+                if status.code != sftp.NO_SUCH_FILE:
+                    raise
+
+    def list(self) -> list[str]:
+        """Read the directory."""
+        with self._step("list"):
+            return sorted(
+                name.decode(errors="surrogateescape") for name, _ in self._session.scan(self._directory.encode())
+            )
+
+    def probe(self) -> Capabilities:
+        """Try each step with small files, `.delivery-probe-…`, removed at the end."""
+        token = secrets.token_hex(4)
+        first, second = (f".delivery-probe-{token}-{i}" for i in "12")
+        offered = self._session.extensions
+        with NamedTemporaryFile() as spool:
+            spool.write(b"probe\n")
+            spool.flush()
+            try:
+                self.upload(Path(spool.name), first)
+                remote_hash = self._hashes(first)
+                self.publish(first, second)
+                self.upload(Path(spool.name), first)
+                refuses = self._refuses_rename(first, second)
+                if extensions.POSIX_RENAME in offered and refuses:
+                    self.replace(first, second)
+                free = extensions.free_bytes(self._session, self._directory.encode())
+            finally:
+                for name in (first, second):
+                    with suppress(DeliveryError):
+                        self.remove(name)
+        return Capabilities(
+            rename=True,
+            rename_refuses=refuses,
+            replace=extensions.POSIX_RENAME in offered,
+            fsync=extensions.FSYNC in offered,
+            remote_hash=remote_hash,
+            statvfs=free is not None,
+            request_bytes=self._request_bytes,
+            free_bytes=free,
+        )
+
+    def _fill(self, handle: bytes, spool: Path, progress: Callable[[int], None] | None) -> None:
+        with spool.open("rb") as source, self._step("upload"):
+            with suppress(Status):
+                self._session.chmod(handle, 0o600)
+            try:
+                size = write_checked(self._session, handle, source, self._request_bytes, progress)
+            except Status as status:
+                free = extensions.free_bytes(self._session, self._directory.encode())
+                raise Status(status.code, f"{status.text}; free bytes there: {free}") from None
+        with self._step("sync", size):
+            extensions.fsync(self._session, handle)
+            with suppress(Status):
+                written = self._session.attributes(sftp.FSTAT, handle).size
+                if written not in {size, None}:
+                    raise DestinationFailed(f"{self._where}: {written} bytes arrived of {size}", step="sync")
+        with self._step("close", size):
+            self._session.request(sftp.CLOSE, string(handle))
+
+    def _look(self, name: str) -> Found | None:
+        try:
+            found = self._session.attributes(sftp.LSTAT, self._path(name))
+        except Status as status:
+            if status.code == sftp.NO_SUCH_FILE:
+                return None
+            listed = dict(self._session.scan(self._directory.encode()))
+            if name.encode() not in listed:
+                return None
+            found = listed[name.encode()]
+        regular = found.mode is None or stat.S_ISREG(found.mode)
+        return Found("file" if regular else "other", found.size or 0)
+
+    def _hashes(self, name: str) -> bool:
+        with self._step("verify"):
+            handle = self._session.open(self._path(name), sftp.READING)
+            digest = extensions.remote_hash(self._session, handle)
+            self._session.request(sftp.CLOSE, string(handle))
+        return digest is not None
+
+    def _refuses_rename(self, first: str, second: str) -> bool:
+        with self._step("publish"):
+            try:
+                self._session.request(sftp.RENAME, string(self._path(first)), string(self._path(second)))
+            except Status:
+                return self._look(first) is not None and self._look(second) is not None
+        return False
+
+    def _check_directory(self) -> None:
+        try:
+            mode = self._session.attributes(sftp.STAT, self._directory.encode()).mode
+        except Status as status:
+            if status.code != sftp.NO_SUCH_FILE:
+                return  # a server may refuse STAT; the first OPEN will tell
+            mode = 0
+        if mode is not None and not stat.S_ISDIR(mode):
+            hint = "Ask the server's owner to create it, or correct `directory`."
+            raise DestinationRefused(f"{self._where}: no such directory", hint=hint)
+
+    def _path(self, name: str) -> bytes:
+        return f"{self._directory.rstrip('/')}/{check_name(name)}".encode()
+
+    @contextmanager
+    def _step(self, step: str, size: int = 0) -> Iterator[None]:
+        """Watch and translate. size: bytes that the server may have to work through before it replies."""
+        try:
+            with self._watchdog.step(size / SLOWEST_DISK):
+                yield
+        except LOWER_ERRORS as error:
+            raise translate(self._where, step, error, self._watchdog.reason) from error
