@@ -74,7 +74,9 @@ class LoginRefused(DestinationRefused):
 class DestinationFailed(DeliveryError):
     """The destination failed in a way that may pass. step: the protocol's step that failed."""
 
-    def __init__(self, message: str, *, step: str, hint: str = "Run again: the delivery resumes where it stopped.") -> None:
+    def __init__(
+        self, message: str, *, step: str, hint: str = "Run again: the delivery resumes where it stopped."
+    ) -> None:
         super().__init__(message, hint=hint)
         self.step = step
 

@@ -113,7 +113,9 @@ class Integration(_Strict):
     bom: bool = Field(default=False, description="a byte-order mark for UTF-8; UTF-16 always has one")
     nulls: str = Field(default="", max_length=20, description="what stands for NULL; empty by default")
     quoting: Literal["minimal", "all"] = "minimal"
-    escape_formulas: bool = Field(default=False, description="an apostrophe before = + - @ tab and CR, for spreadsheets")
+    escape_formulas: bool = Field(
+        default=False, description="an apostrophe before = + - @ tab and CR, for spreadsheets"
+    )
     manifest: bool = True
     empty: Literal["header", "skip", "fail"] = "header"
     existing: Literal["hold", "replace"] = "hold"
@@ -158,12 +160,14 @@ def load_integrations(path: Path, needed: Iterable[str] | None = None) -> dict[s
     try:
         loaded = _File.model_validate(document).integrations
     except ValidationError as error:
-        faults += [_describe(fault, document) for fault in error.errors()]
+        faults += [_describe(fault) for fault in error.errors()]
         loaded = {}
     faults += _unusable_keys(loaded, needed_names)
     if faults:
-        raise ConfigError(f"{path.name} has {_count(faults)}:\n" + "\n".join(f"  {fault}" for fault in faults),
-                          hint=f"Mend {path.name} or the environment, then run `delivery plan`.")
+        raise ConfigError(
+            f"{path.name} has {_count(faults)}:\n" + "\n".join(f"  {fault}" for fault in faults),
+            hint=f"Mend {path.name} or the environment, then run `delivery plan`.",
+        )
     return loaded
 
 
@@ -231,11 +235,11 @@ def _render(node: Any, path: str, faults: list[str]) -> Any:
     return node
 
 
-def _describe(fault: ErrorDetails, document: Any) -> str:
+def _describe(fault: ErrorDetails) -> str:
     loc = [str(part) for part in fault["loc"] if part not in ("sftp", "hosted", "local")]
     where = ".".join(loc) or "the file"
     if fault["type"] == "extra_forbidden":
-        return f"{where}: unknown key; known: {', '.join(_known_keys(fault['loc'], document))}"
+        return f"{where}: unknown key; known: {', '.join(_known_keys(fault['loc']))}"
     if fault["type"] == "missing":
         return f"{where}: is required"
     return f"{where}: {fault['msg'].removeprefix('Value error, ')}{_seen(loc, fault)}"
@@ -248,13 +252,15 @@ def _seen(loc: list[str], fault: ErrorDetails) -> str:
     return f" (seen: {value!r})"
 
 
-def _known_keys(loc: tuple[int | str, ...], document: Any) -> list[str]:
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = _File
     if len(loc) > 2:
         model = Integration
     if "destination" in loc:
-        kinds = {str(get_args(kind.model_fields["type"].annotation)[0]): kind
-                 for kind in (SftpDestination, HostedDestination, LocalDestination)}
+        kinds = {
+            str(get_args(kind.model_fields["type"].annotation)[0]): kind
+            for kind in (SftpDestination, HostedDestination, LocalDestination)
+        }
         model = next((kinds[str(part)] for part in loc if part in kinds), SftpDestination)
     return list(model.model_fields)
 

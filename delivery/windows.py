@@ -96,3 +96,13 @@ def windows_within(expression: str, start: date, end: date) -> Iterator[tuple[da
             return
         if window and window.start >= start and window.end <= end:
             yield slot, window
+
+
+def slot_covering(expression: str, day: date) -> tuple[datetime, Window]:
+    """The slot that delivers a day, and its whole window."""
+    before = datetime(day.year, day.month, day.day, 23, 59, tzinfo=UTC)
+    for slot in CronSim(expression, before):
+        window = window_of(expression, slot)
+        if window and window.start <= day < window.end:
+            return slot, window
+    raise ConfigError(f"No slot of {expression!r} delivers {day}.")

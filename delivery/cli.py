@@ -1,0 +1,281 @@
+"""The command line: options and exit codes, nothing else. Modules are imported by the commands that need them."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from delivery import __version__
+from delivery.errors import ConfigError, DeliveryError, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from delivery.plan import Request
+    from delivery.project import Project
+
+EXIT_CODES = """\b
+Exit codes:
+  0  done
+  1  some delivery failed or is held; failed ones may be tried again
+  2  wrong command line or configuration; nothing was started
+  3  the gate refused: a test failed, or has no fresh result
+  4  the destination refused: host key, login, permission or directory
+  5  nothing was due
+"""
+
+
+class _Group(click.Group):
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        formatter.write("\n" + EXIT_CODES.removeprefix("\b\n"))
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__)
+@click.option(
+    "--project-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".",
+    envvar="DELIVERY_PROJECT_DIR",
+    help="The dbt project. [default: here]",
+)
+@click.option("--target", envvar="DBT_TARGET", help="A target of profiles.yml. [default: the profile's]")
+@click.option("--ledger", envvar="DELIVERY_LEDGER", help="SQLAlchemy URL. [default: SQLite in .delivery/]")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def cli(ctx: click.Context, project_dir: Path, target: str | None, ledger: str | None, debug: bool) -> None:
+    """Hands each client its tested data, exactly once."""
+    ctx.obj = {"project_dir": project_dir, "target": target, "ledger": ledger}
+    ctx.meta["debug"] = debug
+
+
+def _project() -> Project:
+    from delivery.project import open_project
+
+    asked = click.get_current_context().find_root().obj
+    return open_project(asked["project_dir"], asked["target"], asked["ledger"])
+
+
+def _command(function: Callable[..., Any]) -> click.Command:
+    """A command with --json whose errors are shown and turned into exit codes."""
+
+    @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, all else on stderr.")
+    @click.pass_context
+    @functools.wraps(function)
+    def wrapped(ctx: click.Context, /, *args: Any, as_json: bool, **options: Any) -> None:
+        try:
+            code = function(*args, as_json=as_json, **options)
+        except DeliveryError as error:
+            if ctx.meta["debug"]:
+                raise
+            from delivery.report import failure
+
+            failure(error, as_json=as_json)
+            code = error.exit_code
+        ctx.exit(int(code))
+
+    return cli.command(name=function.__name__.rstrip("_"))(wrapped)
+
+
+def _request_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    options = [
+        click.option("--select", multiple=True, metavar="CAMPAIGN", help="Only this campaign; may be repeated."),
+        click.option("--integration", multiple=True, metavar="NAME", help="Only this integration; may be repeated."),
+        click.option("--window", metavar="DAY", help="The window that holds this day: YYYY-MM-DD or `yesterday`."),
+        click.option("--from", "start", metavar="DAY", help="With --to: every window from this day on."),
+        click.option("--to", "end", metavar="DAY", help="The day after the last one."),
+        click.option("--due", is_flag=True, help="What the schedules say, missed and unfinished deliveries included."),
+        click.option("--at", metavar="TIME", help="Act as at this time (UTC). [default: now]"),
+        click.option(
+            "--redeliver", is_flag=True, help="Send delivered windows again, as a new revision; needs --reason."
+        ),
+        click.option(
+            "--ungated", is_flag=True, help="Send although the gate refuses; needs --reason, which is recorded."
+        ),
+        click.option("--reason", metavar="TEXT", help="Why, for the ledger; no addresses."),
+    ]
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
+
+
+def _request(**options: Any) -> Request:
+    from delivery.plan import Request
+    from delivery.windows import parse_instant
+
+    chosen = [name for name in ("window", "start", "due") if options[name]]
+    if len(chosen) > 1 or bool(options["start"]) != bool(options["end"]):
+        raise ConfigError("Give one of --window, --from with --to, or --due.")
+    if (options["redeliver"] or options["ungated"]) != bool(options["reason"]):
+        raise ConfigError("--redeliver and --ungated need --reason, and --reason needs one of them.")
+    at = options.pop("at")
+    return Request(
+        at=parse_instant(at) if at else datetime.now(UTC), integrations=options.pop("integration"), **options
+    )
+
+
+@_command
+@_request_options
+@click.option("--build", "build_first", is_flag=True, help="First build what the campaigns need, under the same lock.")
+@click.option("--dry-run", is_flag=True, help="The same as `plan`.")
+def run(*, build_first: bool, dry_run: bool, as_json: bool, **options: Any) -> ExitCode:
+    """Deliver: gate, write, hand over, record. Running it again sends nothing twice."""
+    if dry_run:
+        return _show_plan(as_json=as_json, **options)
+    from delivery import report, runner
+
+    found = runner.run(_project(), _request(**options), report.Watch(), build_first=build_first)
+    if as_json:
+        report.document(report.outcomes_document(found))
+    else:
+        report.outcomes(found)
+    return report.exit_code(found)
+
+
+@_command
+@_request_options
+def plan(*, as_json: bool, **options: Any) -> ExitCode:
+    """Show what `run` would do, with gate verdicts and layout differences; touches nothing."""
+    return _show_plan(as_json=as_json, **options)
+
+
+def _show_plan(*, as_json: bool, **options: Any) -> ExitCode:
+    from delivery import report, runner
+
+    found = runner.plan(_project(), _request(**options))
+    if as_json:
+        report.document(report.forecasts_document(found))
+    else:
+        report.forecasts(found)
+    return ExitCode.GATE if any(f.verdict and not f.verdict.passed for f in found) else ExitCode.DONE
+
+
+@_command
+@click.argument("integration", nargs=-1)
+def check(*, integration: tuple[str, ...], as_json: bool) -> ExitCode:
+    """Connect to each INTEGRATION (all by default), and prove write, rename and delete with a probe file."""
+    from delivery import checks, report
+
+    found = checks.check(_project(), integration)
+    if as_json:
+        report.document({"integrations": [result.as_dict() for result in found]})
+    else:
+        report.table(
+            ["integration", "where", "result", "offers"],
+            [[r.integration, r.where, "ok" if r.ok else "failed", r.offers()] for r in found],
+        )
+        for result in found:
+            if result.error:
+                report.say(f"\n{result.integration}:")
+                report.failure(result.error, as_json=False)
+    return max((r.error.exit_code for r in found if r.error), default=ExitCode.DONE)
+
+
+@_command
+@click.argument("integration")
+def trust(*, integration: str, as_json: bool) -> ExitCode:
+    """Show the host keys of an SFTP INTEGRATION's server, to be compared with the client and pinned."""
+    from delivery import checks, report
+
+    keys = checks.host_keys(_project(), integration)
+    if as_json:
+        report.document({"integration": integration, "host_keys": [{"key": k, "fingerprint": f} for k, f in keys]})
+        return ExitCode.DONE
+    report.say(f"Compare the fingerprints with what the client tells you, then pin below {integration}.destination:")
+    click.echo("host_keys:")
+    for key, fingerprint in keys:
+        click.echo(f"  - {key}  # {fingerprint}")
+    return ExitCode.DONE
+
+
+@_command
+@click.option("--campaign", metavar="NAME", help="Only this campaign.")
+@click.option("--limit", default=20, show_default=True, help="How many deliveries, the latest.")
+def status(*, campaign: str | None, limit: int, as_json: bool) -> ExitCode:
+    """The latest deliveries, and which of them wait for the next run or for a person."""
+    from delivery import history, report
+
+    found = history.latest(_project(), campaign, limit)
+    if as_json:
+        report.document({"deliveries": [row._asdict() for row in found]})
+    else:
+        report.table(
+            ["id", "client", "campaign", "when", "#rev", "state", "#rows", "updated", "note"],
+            [
+                [
+                    d.id[:12],
+                    d.namespace,
+                    d.campaign,
+                    report.when(d.window_start, d.window_end, d.slot),
+                    d.revision,
+                    d.state,
+                    d.rows,
+                    d.updated_at[:19],
+                    d.note.splitlines()[0] if d.note else "",
+                ]
+                for d in found
+            ],
+        )
+    return ExitCode.DONE
+
+
+@_command
+@click.argument("delivery")
+def history(*, delivery: str, as_json: bool) -> ExitCode:
+    """Every step of one DELIVERY; its id, or the first characters of it, as `status` shows it."""
+    from delivery import history as ledger_history
+    from delivery import report
+
+    row, files, steps = ledger_history.one(_project(), delivery)
+    if as_json:
+        report.document(
+            {
+                **row._asdict(),
+                "files": [f._asdict() for f in files],
+                "steps": [{"at": at, "step": step, "note": note} for at, step, note in steps],
+            }
+        )
+        return ExitCode.DONE
+    report.say(row.title)
+    report.table(["at", "step", "note"], steps)
+    report.table(
+        ["file", "state", "#rows", "#bytes", "SHA-256"], [[f.name, f.state, f.rows, f.bytes, f.sha256] for f in files]
+    )
+    return ExitCode.DONE
+
+
+@_command
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+def verify(*, path: Path, as_json: bool) -> ExitCode:
+    """Check the files at PATH (a manifest, a file or a directory) against their manifests."""
+    from delivery import manifest_file, report
+
+    found = manifest_file.verify(path)
+    if as_json:
+        report.document({"files": [vars(result) for result in found]})
+    else:
+        report.table(
+            ["file", "#rows", "#bytes", "result"],
+            [[r.file or r.manifest, r.rows, r.bytes, r.problem or "as the manifest says"] for r in found],
+        )
+    return ExitCode.FAILED if any(result.problem for result in found) else ExitCode.DONE
+
+
+@_command
+def schema(*, as_json: bool) -> ExitCode:  # noqa: ARG001 - it is a JSON document either way
+    """Print the JSON Schema of integrations.yml, for editors."""
+    from delivery import integrations, report
+
+    report.document(integrations.json_schema())
+    return ExitCode.DONE
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        cli(standalone_mode=True)
+    except BrokenPipeError:
+        sys.exit(1)

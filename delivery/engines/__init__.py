@@ -1,0 +1,45 @@
+"""Engines: each opens one read-only snapshot of the warehouse and streams Arrow batches from it.
+
+No engine renders a file: formats differ between them, bytes must not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from delivery.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    import pyarrow as pa
+
+    from delivery.project import Project
+
+
+class Engine(Protocol):
+    """One open snapshot. keeps_order: whether rows come back in the order in which they were stored."""
+
+    keeps_order: bool
+
+    def table(self, sql: str) -> pa.Table:
+        """A small result, whole."""
+
+    def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """A result of any size, in batches, in flat memory."""
+
+
+def open_engine(project: Project) -> AbstractContextManager[Engine]:
+    """The engine of the project's target. Raises ConfigError for one that is not supported."""
+    kind = project.profile.get("type")
+    if kind == "duckdb":
+        from delivery.engines.duckdb import open_duckdb
+
+        return open_duckdb(project)
+    raise ConfigError(f"Target {project.target!r} is of type {kind!r}, which cannot be read.", hint="Known: duckdb.")
+
+
+def literal(text: str) -> str:
+    """The text as a SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"

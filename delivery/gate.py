@@ -1,0 +1,241 @@
+"""The gate: a dataset leaves only if every test on it and on all that it is built from passed after it was last built.
+
+dbt's manifest says which tests there must be; the build log that every dbt command appends to in the warehouse
+(macros/audit.sql) says what became of them, so gate and rows are read in one snapshot. Tests on growing tables cover
+the days that were being rebuilt; for those the gate asks about each day of the window.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from delivery.engines import Engine, literal
+from delivery.errors import GateRefused, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date, datetime
+
+    from delivery.campaigns import Dataset, Manifest
+    from delivery.windows import Window
+
+BUILT = ("model", "seed", "snapshot")
+TESTS = ("test", "unit_test")
+
+
+# A day that a test must have covered (None: the whole table), and since when.
+Need = tuple["date | None", "datetime | None"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a dataset may leave. reasons: every refusal, each naming the node or test and what was seen."""
+
+    dataset: str
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    invocation_id: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """True when nothing refuses."""
+        return not self.reasons
+
+    def error(self) -> GateRefused:
+        """The refusal as an error."""
+        return GateRefused(
+            f"{self.dataset} is not proven:\n" + "\n".join(f"  {reason}" for reason in self.reasons),
+            hint="Mend the data or the model, run `dbt build`, then run again.",
+        )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result in the build log."""
+
+    invocation_id: str
+    started_at: datetime
+    status: str
+    failures: int | None
+    partial: bool
+    whole_table: bool
+    message: str
+
+
+@dataclass
+class Log:
+    """What the build log says about some nodes. starts and ends: per node, oldest first; days: per node and day."""
+
+    starts: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    ends: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    days: dict[str, dict[date, list[tuple[datetime, str]]]] = field(default_factory=lambda: defaultdict(dict))
+
+    def last_build(self, node: str) -> Entry | None:
+        """The last result of building the node."""
+        return self.ends[node][-1] if self.ends[node] else None
+
+
+class Gate:
+    """Judges datasets by one snapshot's build log."""
+
+    def __init__(self, manifest: Manifest, engine: Engine) -> None:
+        self._nodes: dict[str, Any] = {**manifest["nodes"], **manifest.get("unit_tests", {})}
+        self._parents: dict[str, list[str]] = manifest["parent_map"]
+        self._engine = engine
+        self._verdicts: dict[tuple[str, Window | None], Verdict] = {}
+
+    def judge(self, dataset: Dataset, window: Window | None) -> Verdict:
+        """The verdict on a dataset, for the days of a window or for all of its days."""
+        key = (dataset.name, window)
+        if key not in self._verdicts:
+            self._verdicts[key] = self._judge(dataset, window)
+        return self._verdicts[key]
+
+    def _judge(self, dataset: Dataset, window: Window | None) -> Verdict:
+        built = self._upstream(dataset.unique_id)
+        tests = self._tests_on(set(built))
+        try:
+            log = self._read_log(dataset, [*built, *tests], window)
+        except Exception as error:  # noqa: BLE001 - without a readable log nothing is proven, whatever the cause
+            return Verdict(dataset.name, (f"the build log cannot be read: {redact(str(error))}",))
+        reasons: list[str] = []
+        warnings: list[str] = []
+        for node in built:
+            reasons += self._judge_build(node, log)
+        if not reasons:
+            for test in tests:
+                self._judge_test(test, log, reasons, warnings)
+        else:
+            reasons += self._failures(tests, log)
+        last = log.last_build(dataset.unique_id)
+        return Verdict(dataset.name, tuple(reasons), tuple(warnings), last.invocation_id if last else None)
+
+    def _upstream(self, unique_id: str) -> list[str]:
+        found: list[str] = []
+        queue = [unique_id]
+        while queue:
+            node = queue.pop()
+            kind = node.split(".", 1)[0]
+            if node in found or kind not in BUILT:
+                continue
+            found.append(node)
+            queue += self._parents.get(node, [])
+        return sorted(n for n in found if self._nodes[n]["config"]["materialized"] != "ephemeral")
+
+    def _tests_on(self, built: set[str]) -> list[str]:
+        found = []
+        for unique_id, node in self._nodes.items():
+            if node["resource_type"] not in TESTS:
+                continue
+            attached = node.get("attached_node")
+            on = {attached} if attached else set(node["depends_on"]["nodes"])
+            if on & built:
+                found.append(unique_id)
+        return sorted(found)
+
+    def _read_log(self, dataset: Dataset, nodes: Iterable[str], window: Window | None) -> Log:
+        schema = dataset.relation.rsplit(".", 1)[0]
+        names = ", ".join(literal(node) for node in nodes)
+        log = Log()
+        rows = self._engine.table(
+            "select unique_id, phase, invocation_id, started_at, status, failures, partial, whole_table, message "
+            f"from {schema}.build_log where unique_id in ({names}) order by started_at, phase desc"
+        ).to_pylist()
+        for row in rows:
+            side = log.starts if row["phase"] == "start" else log.ends
+            side[row["unique_id"]].append(
+                Entry(
+                    row["invocation_id"],
+                    row["started_at"],
+                    row["status"],
+                    row["failures"],
+                    bool(row["partial"]),
+                    bool(row["whole_table"]),
+                    row["message"] or "",
+                )
+            )
+        bounds = (
+            "" if window is None else f" and event_day >= date '{window.start}' and event_day < date '{window.end}'"
+        )
+        for row in self._engine.table(
+            "select unique_id, event_day, invocation_id, started_at "
+            f"from {schema}.build_days where unique_id in ({names}){bounds} order by started_at"
+        ).to_pylist():
+            log.days[row["unique_id"]].setdefault(row["event_day"], []).append(
+                (row["started_at"], row["invocation_id"])
+            )
+        return log
+
+    def _judge_build(self, node: str, log: Log) -> Iterable[str]:
+        name = self._nodes[node]["name"]
+        last = log.last_build(node)
+        begun = log.starts[node][-1] if log.starts[node] else None
+        if last is None and begun is None:
+            yield f"{name} was never built"
+        elif last is None or (begun and begun.started_at > last.started_at):
+            yield f"{name}: the build that began at {begun.started_at if begun else '?'} UTC did not end"
+        elif last.status != "success":
+            yield f"{name}: its last build ended as {last.status}{_detail(last)}"
+        elif last.partial:
+            yield f"{name}: its last build was partial (--empty, --sample or --defer)"
+
+    def _failures(self, tests: Iterable[str], log: Log) -> Iterable[str]:
+        for test in tests:
+            last = log.last_build(test)
+            if last and last.status in ("fail", "error", "warn") and not self._may_warn(test, last):
+                yield f"{self._nodes[test]['name']}: {last.status}{_detail(last)}"
+
+    def _may_warn(self, test: str, entry: Entry) -> bool:
+        meta = self._nodes[test]["config"].get("meta") or {}
+        return entry.status == "warn" and meta.get("gate") == "open_list"
+
+    def _judge_test(self, test: str, log: Log, reasons: list[str], warnings: list[str]) -> None:
+        name = self._nodes[test]["name"]
+        results = log.ends[test]
+        nodes = [n for n in self._nodes[test]["depends_on"]["nodes"] if n in log.ends or n in log.days]
+        if not results:
+            reasons.append(f"{name}: has no result")
+            return
+        if results[-1].whole_table and not any(not entry.whole_table for entry in results):
+            needed: list[Need] = [(None, max((b.started_at for n in nodes if (b := log.last_build(n))), default=None))]
+        else:
+            needed = self._days_to_prove(nodes, log)
+        for day, since in needed:
+            proof = _proof(results, day, since, nodes, log)
+            where = f" for {day}" if day else ""
+            if proof is None:
+                reasons.append(f"{name}: no result{where} since the build of {since} UTC")
+            elif proof.partial:
+                reasons.append(f"{name}: its last run{where} was partial")
+            elif self._may_warn(test, proof):
+                warnings.append(f"{name}: {proof.failures} rows outside an open list")
+            elif proof.status != "pass":
+                reasons.append(f"{name}: {proof.status}{where}{_detail(proof)}")
+
+    def _days_to_prove(self, nodes: Iterable[str], log: Log) -> list[Need]:
+        needed: dict[date, datetime] = {}
+        for node in nodes:
+            for day, builds in log.days[node].items():
+                needed[day] = max(needed.get(day, builds[-1][0]), builds[-1][0])
+        return sorted(needed.items())
+
+
+def _proof(
+    results: list[Entry], day: date | None, since: datetime | None, nodes: Iterable[str], log: Log
+) -> Entry | None:
+    """The last result that is not older than the build and, for a day, covered it."""
+    covering = None if day is None else {inv for n in nodes for _, inv in log.days[n].get(day, [])}
+    for entry in reversed(results):
+        if since is not None and entry.started_at < since:
+            return None
+        if covering is None or entry.whole_table or entry.invocation_id in covering:
+            return entry
+    return None
+
+
+def _detail(entry: Entry) -> str:
+    if entry.failures:
+        return f" with {entry.failures} rows"
+    return f": {redact(entry.message.strip())}" if entry.message.strip() else ""

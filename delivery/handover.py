@@ -1,0 +1,140 @@
+"""Handing one delivery's files over: upload, verify, rename, look. Every step is recorded, and resumed by looking.
+
+A file moves spooled → uploaded → publishing → published, and nothing is believed that was not looked at: the bytes at
+the destination are hashed under their temporary name, the rename never overwrites, and after a crash the next run finds
+out by looking what the last one did. What looking cannot decide is held for a person.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from delivery.errors import DestinationFailed, Held, NameTaken
+from delivery.files import hash_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from delivery.destinations import Destination
+    from delivery.ledger import File, Ledger
+
+
+def hand_over(
+    file: File,
+    destination: Destination,
+    ledger: Ledger,
+    *,
+    replace: bool,
+    progress: Callable[[int], None] | None = None,
+) -> File:
+    """Brings one file to `published`, from whatever state it is in.
+
+    Raises Held when only a person can decide, DestinationFailed when trying again may help.
+    """
+    check_spool(file)
+    if file.state == "spooled":
+        _send(file, destination, ledger, replace=replace, progress=progress)
+        file = ledger.advance_file(file, "uploaded")
+    if file.state == "uploaded":
+        if not _temp_is_whole(file, destination):  # somebody tidied up between two runs
+            _send(file, destination, ledger, replace=replace, progress=progress)
+        file = _publish(ledger.advance_file(file, "publishing"), destination, ledger, replace=replace)
+    elif file.state == "publishing":
+        file = _resume_publishing(file, destination, ledger, replace=replace)
+    return file
+
+
+def temp_name(file: File) -> str:
+    """The name while uploading: it tells whose bytes lie there."""
+    return f".{file.name}.{file.sha256[:8]}.part"
+
+
+def check_spool(file: File) -> None:
+    """Raises Held when the spool file is gone or not what was hashed."""
+    spool = Path(file.spool)
+    if not spool.is_file():
+        raise Held(f"The spool file {spool.name} is gone.", hint="Cancel the delivery or redeliver it.")
+    if hash_file(spool) != file.sha256:
+        raise Held(f"The spool file {spool.name} changed after it was hashed.", hint="Redeliver: it is written anew.")
+
+
+def _send(
+    file: File, destination: Destination, ledger: Ledger, *, replace: bool, progress: Callable[[int], None] | None
+) -> None:
+    _check_free(file, destination, ledger, replace=replace)
+    temp = temp_name(file)
+    if destination.look(temp) is not None:
+        destination.remove(temp)
+    destination.upload(Path(file.spool), temp, progress)
+    if not _temp_is_whole(file, destination):
+        destination.remove(temp)
+        raise DestinationFailed(f"{file.name}: the destination holds other bytes than were sent.", step="verify")
+
+
+def _check_free(file: File, destination: Destination, ledger: Ledger, *, replace: bool) -> None:
+    found = destination.look(file.name)
+    if found is None:
+        return
+    if replace and found.kind == "file" and ledger.holder_of(file.destination, file.name, destination.hash(file.name)):
+        return
+    whose = "which the ledger does not know as ours" if replace else "and `existing` is hold"
+    raise Held(
+        f"{file.name} already lies in {destination.describe()}, {whose}.",
+        hint="Have it moved away and release the delivery, or give the file another name.",
+    )
+
+
+def _temp_is_whole(file: File, destination: Destination) -> bool:
+    found = destination.look(temp_name(file))
+    return (
+        found is not None
+        and found.kind == "file"
+        and found.size == file.bytes
+        and destination.hash(temp_name(file)) == file.sha256
+    )
+
+
+def _publish(file: File, destination: Destination, ledger: Ledger, *, replace: bool) -> File:
+    try:
+        if replace and destination.look(file.name) is not None:
+            _check_free(file, destination, ledger, replace=True)
+            destination.replace(temp_name(file), file.name)
+        else:
+            destination.publish(temp_name(file), file.name)
+    except NameTaken:
+        raise Held(
+            f"{file.name} appeared in {destination.describe()} while it was being uploaded.",
+            hint="Look at it: release the delivery to resend it, or cancel.",
+        ) from None
+    file = ledger.advance_file(file, "published")
+    collected = destination.look(file.name) is None and destination.look(temp_name(file)) is None
+    if not collected and not _final_is_ours(file, destination):
+        raise Held(
+            f"{destination.describe()} said that {file.name} was renamed, and it was not.",
+            hint="Have the server looked at, then release the delivery.",
+        )
+    return file
+
+
+def _final_is_ours(file: File, destination: Destination) -> bool:
+    found = destination.look(file.name)
+    return (
+        found is not None
+        and found.kind == "file"
+        and found.size == file.bytes
+        and destination.hash(file.name) == file.sha256
+    )
+
+
+def _resume_publishing(file: File, destination: Destination, ledger: Ledger, *, replace: bool) -> File:
+    if _final_is_ours(file, destination):
+        destination.remove(temp_name(file))
+        return ledger.advance_file(file, "published")
+    if _temp_is_whole(file, destination) and (replace or destination.look(file.name) is None):
+        return _publish(file, destination, ledger, replace=replace)
+    raise Held(
+        f"{file.name} was being renamed when a run died, and neither it nor its temporary file is to be seen "
+        f"whole in {destination.describe()}.",
+        hint="Ask the client whether it was collected, then release the delivery.",
+    )

@@ -1,0 +1,260 @@
+"""One run: plan, gate, write, hand over, record. Each delivery ends for itself: one that fails stops no other."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from delivery.build import build
+from delivery.campaigns import campaigns as campaigns_of
+from delivery.destinations import open_destination
+from delivery.engines import Engine, open_engine
+from delivery.errors import ConfigError, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held, NothingDue
+from delivery.gate import Gate, Verdict
+from delivery.handover import hand_over
+from delivery.integrations import load_integrations
+from delivery.ledger import Ledger
+from delivery.lock import only_runner
+from delivery.plan import Job, Request, jobs
+from delivery.spool import clear, spool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from delivery.campaigns import Campaign, Manifest
+    from delivery.destinations import Destination
+    from delivery.integrations import Integration
+    from delivery.ledger import Delivery, File
+    from delivery.project import Project
+    from delivery.report import Watch
+
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one delivery ended. code: what it asks of the operator; files: as recorded, in order of handing over."""
+
+    delivery: Delivery
+    state: str
+    code: ExitCode
+    files: tuple[File, ...] = ()
+    message: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What `run` would do with one delivery. rows: None when the gate refuses or the delivery is done."""
+
+    title: str
+    state: str
+    destination: str
+    file: str
+    verdict: Verdict | None
+    rows: int | None
+    columns: tuple[str, ...]
+    layout_changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The configuration of one run, validated."""
+
+    project: Project
+    manifest: Manifest
+    campaigns: dict[str, Campaign]
+    integrations: dict[str, Integration]
+
+    def destination(self, job: Job) -> Destination:
+        """The job's destination, not yet connected."""
+        return open_destination(job.integration_name, job.integration, share=self.project.share, root=self.project.root)
+
+
+def load(project: Project, integrations: tuple[str, ...] = ()) -> Setup:
+    """Reads and checks integrations and campaigns. Raises ConfigError with every fault."""
+    known = load_integrations(project.integrations_file, integrations or None)
+    manifest = project.manifest()
+    return Setup(project, manifest, campaigns_of(manifest, known), known)
+
+
+def run(project: Project, request: Request, watch: Watch, *, build_first: bool = False) -> list[Outcome]:
+    """Makes the requested deliveries. Raises DeliveryError only for what concerns the run as a whole."""
+    with only_runner(project.state), closing(Ledger(project.ledger_url)) as ledger:
+        if build_first:
+            load_integrations(project.integrations_file, request.integrations or None)
+            build(project, request.select)
+        setup = load(project, request.integrations)
+        wanted = _wanted(setup, request, ledger)
+        known = [ledger.plan(**job.record(setup.destination(job).describe(), request.reason)) for job in wanted]
+        refused = _spool_all(
+            setup, request, ledger, [job for job, row in zip(wanted, known, strict=True) if row.state == "planned"]
+        )
+        return [
+            refused.get(job.key) or _deliver(setup, job, ledger, watch, was=row.state)
+            for job, row in zip(wanted, known, strict=True)
+        ]
+
+
+def plan(project: Project, request: Request) -> list[Forecast]:
+    """What `run` would do, without touching anything."""
+    fresh = project.ledger_url.startswith("sqlite:///") and not (project.state / "ledger.sqlite").exists()
+    with closing(Ledger("sqlite://" if fresh else project.ledger_url)) as ledger:
+        setup = load(project, request.integrations)
+        wanted = _wanted(setup, request, ledger)
+        with open_engine(project) as engine:
+            _check_namespaces(setup, wanted, engine)
+            gate = Gate(setup.manifest, engine)
+            return [_forecast(setup, job, ledger, gate, engine) for job in wanted]
+
+
+def _wanted(setup: Setup, request: Request, ledger: Ledger) -> list[Job]:
+    wanted = jobs(request, setup.campaigns, setup.integrations, ledger)
+    if not wanted:
+        raise NothingDue(
+            "Nothing is due.", hint="`delivery plan` shows the schedules; `delivery status` what was done."
+        )
+    places: dict[tuple[str, str], Job] = {}
+    for job in wanted:
+        place = (setup.destination(job).describe(), job.file_name(request.at))
+        other = places.setdefault(place, job)
+        if other is not job and job.integration.existing != "replace":
+            raise ConfigError(
+                f"{place[1]} in {place[0]} would be written by {other.campaign.name} for {other.when} "
+                f"and by {job.campaign.name} for {job.when}.",
+                hint="Put {campaign} and {window:%Y-%m-%d} into file_name.",
+            )
+    return wanted
+
+
+def _check_namespaces(setup: Setup, wanted: Iterable[Job], engine: Engine) -> None:
+    node = next(
+        (n for n in setup.manifest["nodes"].values() if n["resource_type"] == "model" and n["name"] == "namespaces"),
+        None,
+    )
+    if node is None:
+        return
+    known = set(engine.table(f"select namespace from {node['relation_name']}")["namespace"].to_pylist())
+    unknown = {
+        job.integration_name: job.integration.namespace for job in wanted if job.integration.namespace not in known
+    }
+    if unknown:
+        raise ConfigError(
+            "\n".join(
+                f"integrations.{name}.namespace: unknown namespace {namespace!r}" for name, namespace in unknown.items()
+            ),
+            hint=f"Known: {', '.join(sorted(known))}.",
+        )
+
+
+def _spool_all(setup: Setup, request: Request, ledger: Ledger, planned: list[Job]) -> dict[str, Outcome]:
+    """Judges and writes what is only planned, all of it from one snapshot; returns what was refused."""
+    refused: dict[str, Outcome] = {}
+    if not planned:
+        return refused
+    with open_engine(setup.project) as engine:
+        _check_namespaces(setup, planned, engine)
+        gate = Gate(setup.manifest, engine)
+        for job in planned:
+            verdict = gate.judge(job.campaign.dataset, job.window)
+            try:
+                if not verdict.passed and not request.ungated:
+                    raise verdict.error()
+                if not verdict.passed:
+                    ledger.note(job.key, f"gate overridden: {request.reason}; {len(verdict.reasons)} refusals")
+                spool(
+                    job,
+                    _columns(job, ledger),
+                    verdict,
+                    engine,
+                    setup.manifest,
+                    setup.project,
+                    ledger,
+                    setup.destination(job).describe(),
+                )
+            except DeliveryError as error:
+                ledger.note(job.key, error.message)
+                refused[job.key] = _failed(job, ledger, error)
+    return refused
+
+
+def _columns(job: Job, ledger: Ledger) -> tuple[str, ...]:
+    return ledger.layout(job.campaign.name, job.integration_name) or job.campaign.columns
+
+
+def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) -> Outcome:
+    row = ledger.delivery(job.key)
+    recorded = tuple(ledger.files(job.key))
+    if row.state == "held":
+        return Outcome(row, "held", ExitCode.FAILED, recorded, row.note, "Look at it: `delivery history`.")
+    if row.state != "spooled":
+        state = f"already {row.state}" if was == row.state else row.state
+        return Outcome(row, state, ExitCode.DONE, recorded, row.note)
+    try:
+        _hand_over_all(setup, job, ledger, watch)
+    except Held as error:
+        ledger.advance(job.key, "spooled", "held", note=error.message)
+        return _failed(job, ledger, error)
+    except DeliveryError as error:
+        ledger.note(job.key, error.message)
+        return _failed(job, ledger, error)
+    ledger.advance(job.key, "spooled", "delivered")
+    ledger.freeze_layout(job.campaign.name, job.integration_name, _columns(job, ledger))
+    clear(setup.project.spool / job.key[:32])
+    return Outcome(ledger.delivery(job.key), "delivered", ExitCode.DONE, tuple(ledger.files(job.key)))
+
+
+def _hand_over_all(setup: Setup, job: Job, ledger: Ledger, watch: Watch) -> None:
+    replace = job.integration.existing == "replace"
+    for attempt in Retrying(
+        retry=retry_if_exception_type(DestinationFailed),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.5, max=10),
+        reraise=True,
+    ):
+        with attempt, setup.destination(job) as destination:
+            for file in ledger.files(job.key):
+                if file.state != "published":
+                    with watch.upload(f"{job.integration_name}: {file.name}", file.bytes) as progress:
+                        hand_over(file, destination, ledger, replace=replace, progress=progress)
+
+
+def _failed(job: Job, ledger: Ledger, error: DeliveryError) -> Outcome:
+    state = "refused" if isinstance(error, GateRefused) else "held" if isinstance(error, Held) else "failed"
+    return Outcome(
+        ledger.delivery(job.key), state, error.exit_code, tuple(ledger.files(job.key)), error.message, error.hint
+    )
+
+
+def _forecast(setup: Setup, job: Job, ledger: Ledger, gate: Gate, engine: Engine) -> Forecast:
+    try:
+        state = ledger.delivery(job.key).state
+    except KeyError:
+        state = "planned"
+    columns = _columns(job, ledger)
+    verdict = gate.judge(job.campaign.dataset, job.window) if state == "planned" else None
+    rows = job.selection(columns).count(engine) if verdict and verdict.passed else None
+    row = job.record("", None)
+    title = f"{row['campaign']} to {row['integration']} {job.window or row['slot']}"
+    return Forecast(
+        title + (f" r{job.revision}" if job.revision else ""),
+        state,
+        setup.destination(job).describe(),
+        job.file_name(job.slot),
+        verdict,
+        rows,
+        columns,
+        _layout_changes(columns, job.campaign.columns),
+    )
+
+
+def _layout_changes(frozen: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
+    changes = [f"{name} was added since; the file goes on without it" for name in now if name not in frozen]
+    changes += [f"{name} was removed since" for name in frozen if name not in now]
+    common = [name for name in now if name in frozen]
+    if common != [name for name in frozen if name in now]:
+        changes.append("the order of the columns changed since; the file keeps its own")
+    return tuple(changes)
