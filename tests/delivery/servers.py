@@ -23,7 +23,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import pytest
+
 from delivery.destinations import session as sftp
+from delivery.destinations.sftp import Opened, SftpDirectory
+from delivery.integrations import SftpDestination
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,6 +93,13 @@ class SshServer:
     def log(self) -> str:
         return (self.base / "log").read_text()
 
+    def target(self, **changes: object) -> SftpDestination:
+        """The destination as an integration would name it, by key unless changed."""
+        keys = list(self.host_keys.values())
+        defaults = {"host": self.host, "port": self.port, "username": self.username, "host_keys": keys, "timeout": 10}
+        login = {} if {"password", "private_key"} & changes.keys() else {"private_key": self.user_key}
+        return SftpDestination.model_validate({"type": "sftp"} | defaults | login | changes)
+
     def directory(self, name: str, mode: int = 0o700) -> Path:
         """A directory that belongs to the account."""
         path = self.root / name
@@ -121,6 +132,15 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+@pytest.fixture(scope="session")
+def sshd() -> Iterator[SshServer]:
+    """One sshd for the session; each test makes its own directory in it."""
+    if missing := missing_for_sshd():
+        pytest.skip(missing)
+    with running_sshd() as server:
+        yield server
 
 
 @contextlib.contextmanager
@@ -198,10 +218,12 @@ def _wait_for(server: SshServer) -> None:
 class PipeChannel:
     """An sftp-server without SSH, 5 ms a session; behaves like paramiko's Channel, so that paramiko can use it too."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, largest_file: int | None = None) -> None:
+        """largest_file: bytes that the server can write before its disk is `full`."""
         self._sock, theirs = socket.socketpair()
+        limit = [] if largest_file is None else ["prlimit", f"--fsize={largest_file}"]
         self._process = subprocess.Popen(
-            [SFTP_SERVER, *options], stdin=theirs, stdout=theirs, cwd=directory, start_new_session=True
+            [*limit, SFTP_SERVER, *options], stdin=theirs, stdout=theirs, cwd=directory, restore_signals=False
         )
         theirs.close()
 
@@ -347,6 +369,13 @@ class Shim:
         return data if len(data) == count else b""
 
 
+def over_pipe(
+    channel: PipeChannel | Shim, directory: str = ".", timeout: float = 1.0, deadline: float = 20.0
+) -> SftpDirectory:
+    """Our client on a channel, without SSH."""
+    return SftpDirectory("pipe", directory, lambda _: Opened(channel, channel.close), timeout, deadline)
+
+
 def _status(ident: int, code: int) -> bytes:
     body = struct.pack(">BII", sftp.STATUS, ident, code) + sftp.string(b"by the shim") + sftp.string(b"")
     return sftp.string(body)
@@ -355,14 +384,21 @@ def _status(ident: int, code: int) -> bytes:
 class Proxy:
     """A TCP proxy in front of a port on loopback, itself at `port`; use inside `with`.
 
-    cut, freeze: after that many bytes from the server, close or fall silent. pace: seconds between single bytes of it.
+    cut, freeze: after that many bytes from the server, close or fall silent; pace: seconds between single bytes of it;
+    deaf: after that many bytes from the client, read no more.
     """
 
     def __init__(
-        self, target: int, *, cut: int | None = None, freeze: int | None = None, pace: float | None = None
+        self,
+        target: int,
+        *,
+        cut: int | None = None,
+        freeze: int | None = None,
+        deaf: int | None = None,
+        pace: float | None = None,
     ) -> None:
         self._target = target
-        self._cut, self._freeze, self._pace = cut, freeze, pace
+        self._cut, self._freeze, self._pace, self._deaf = cut, freeze, pace, deaf
         self._done = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.1)
@@ -392,9 +428,13 @@ class Proxy:
                 self._spawn(self._downstream, far, near)
 
     def _upstream(self, source: socket.socket, sink: socket.socket) -> None:
+        left = 1 << 62 if self._deaf is None else self._deaf
         with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
+            while left and (data := source.recv(min(1 << 16, left))):
                 sink.sendall(data)
+                left -= len(data)
+        if not left:
+            self._done.wait()
         _shut(source, sink)
 
     def _downstream(self, source: socket.socket, sink: socket.socket) -> None:

@@ -1,0 +1,3 @@
+"""Fixtures shared by all tests of the runner."""
+
+pytest_plugins = ["servers"]
