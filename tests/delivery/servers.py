@@ -384,8 +384,8 @@ def _status(ident: int, code: int) -> bytes:
 class Proxy:
     """A TCP proxy in front of a port on loopback, itself at `port`; use inside `with`.
 
-    cut, freeze: after that many bytes from the server, close or fall silent; pace: seconds between single bytes of it;
-    deaf: after that many bytes from the client, read no more.
+    cut, freeze: after that many bytes from the server, close or fall silent; slow: after that many, 200 bytes a second;
+    deaf: after that many bytes from the client, read no more. `passed`: bytes that came from the server.
     """
 
     def __init__(
@@ -395,10 +395,11 @@ class Proxy:
         cut: int | None = None,
         freeze: int | None = None,
         deaf: int | None = None,
-        pace: float | None = None,
+        slow: int | None = None,
     ) -> None:
         self._target = target
-        self._cut, self._freeze, self._pace, self._deaf = cut, freeze, pace, deaf
+        self._cut, self._freeze, self._slow, self._deaf = cut, freeze, slow, deaf
+        self.passed = 0
         self._done = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.1)
@@ -438,14 +439,18 @@ class Proxy:
         _shut(source, sink)
 
     def _downstream(self, source: socket.socket, sink: socket.socket) -> None:
-        left = self._cut if self._cut is not None else self._freeze if self._freeze is not None else 1 << 62
+        limits = [limit for limit in (self._cut, self._freeze) if limit is not None]
         with contextlib.suppress(OSError):
-            while left and (data := source.recv(min(1 << 16 if self._pace is None else 1, left))):
-                sink.sendall(data)
-                left -= len(data)
-                if self._pace and self._done.wait(self._pace):
+            while not limits or self.passed < limits[0]:
+                slow = self._slow is not None and self.passed >= self._slow
+                data = source.recv(1 if slow else min(1 << 16, limits[0] - self.passed) if limits else 1 << 16)
+                if not data:
                     break
-        if not left and self._freeze is not None:
+                sink.sendall(data)
+                self.passed += len(data)
+                if slow and self._done.wait(0.005):
+                    break
+        if self._freeze is not None and self.passed >= self._freeze:
             self._done.wait()
         _shut(source, sink)
 
