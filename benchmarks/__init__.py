@@ -1,0 +1,1 @@
+"""What the README's figures come from: a generator of raw data at any size, and the measurements made on it."""
