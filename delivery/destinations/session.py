@@ -20,7 +20,7 @@ STAT, RENAME, STATUS, HANDLE, DATA, NAME, ATTRS, EXTENDED, EXTENDED_REPLY = 17, 
 OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, OP_UNSUPPORTED = 0, 1, 2, 3, 4, 8
 READING, WRITING, CREATE, EXCLUSIVE = 1, 2, 8, 32
 _HAS_SIZE, _HAS_OWNER, _HAS_MODE, _HAS_TIMES, _HAS_MORE = 1, 2, 4, 8, 1 << 31
-LARGEST_REPLY = 1 << 20
+LARGEST_REPLY, LARGEST_READ = 1 << 20, 1 << 26
 
 
 class Channel(Protocol):
@@ -33,15 +33,15 @@ class Channel(Protocol):
         """Receive up to count bytes; none at the end."""
 
 
-class ConnectionLost(Exception):  # noqa: N818
+class ConnectionLost(Exception):
     """The channel ended."""
 
 
-class BadReply(Exception):  # noqa: N818
+class BadReply(Exception):
     """The server's reply makes no sense: wrong type, unknown or repeated id, cut short."""
 
 
-class Status(Exception):  # noqa: N818
+class Status(Exception):
     """The server refused a request. code: as in the draft; text: the server's words, printable, at most 200."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -61,9 +61,9 @@ class Attributes:
 class Reader:
     """Takes values off a reply; unlike paramiko's Message it does not read zeros past the end."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, at: int = 0) -> None:
         self.data = data
-        self._at = 0
+        self._at = at
 
     def take(self, layout: str) -> int:
         """Take one number, `I` of 32 or `Q` of 64 bits."""
@@ -115,6 +115,7 @@ class Session:
         self._channel = channel
         self._beat = beat
         self._packet_bytes = packet_bytes
+        self._buffer = bytearray()
         self._last_id = 0
         self._open: set[int] = set()
         self._early: dict[int, tuple[int, Reader]] = {}
@@ -203,15 +204,16 @@ class Session:
         if not 1 <= size <= LARGEST_REPLY:
             raise BadReply(f"of {size} bytes")
         data = self._read(size)
-        return data[0], Reader(data[1:])
+        return data[0], Reader(data, 1)
 
     def _read(self, count: int) -> bytes:
-        parts = []
-        while count:
-            part = self._channel.recv(count)
+        while len(self._buffer) < count:
+            part = self._channel.recv(LARGEST_READ)  # all there is: paramiko would move the rest each time
             if not part:
                 raise ConnectionLost("while waiting for a reply")
             self._beat()
-            parts.append(part)
-            count -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            self._buffer += part
+        with memoryview(self._buffer) as view:
+            data = bytes(view[:count])
+        del self._buffer[:count]
+        return data

@@ -58,7 +58,7 @@ class SftpDirectory:
 
         def open_channel(watchdog: Watchdog) -> Opened:
             transport = connect(target, f"delivery trust {name}", watchdog)
-            channel = transport.open_session(window_size=1 << 24, timeout=target.timeout)
+            channel = transport.open_session(window_size=1 << 22, timeout=target.timeout)
             channel.settimeout(target.deadline)  # the watchdog is quicker
             channel.invoke_subsystem("sftp")
             return Opened(channel, transport.close, channel.out_max_packet_size - 64)
