@@ -1,0 +1,213 @@
+"""Destinations in the file system: the hosted share and a local directory."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from delivery.destinations import Found, check_name
+from delivery.destinations.local import LocalDirectory
+from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, NameTaken
+
+CONTENT = random.Random(1).randbytes(2_500_001)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    path = tmp_path / "spool"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    path = tmp_path / "inbox"
+    path.mkdir()
+    return path
+
+
+def test_delivers_byte_exact(inbox: Path, spool: Path) -> None:
+    copied: list[int] = []
+    with LocalDirectory(inbox) as destination:
+        assert destination.look("a.csv") is None
+        destination.upload(spool, ".a.part", copied.append)
+        assert destination.look(".a.part") == Found("file", len(CONTENT))
+        assert destination.hash(".a.part") == hashlib.sha256(CONTENT).hexdigest()
+        destination.publish(".a.part", "a.csv")
+        assert destination.list() == ["a.csv"]
+        destination.remove("a.csv")
+        destination.remove("a.csv")
+        assert destination.list() == []
+    assert copied == [1 << 20, 2 << 20, len(CONTENT)]
+
+
+def test_files_are_private_whatever_the_umask(inbox: Path, spool: Path) -> None:
+    before = os.umask(0)
+    try:
+        with LocalDirectory(inbox) as destination:
+            destination.upload(spool, "temp")
+    finally:
+        os.umask(before)
+    assert (inbox / "temp").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_share_is_made_private_below_the_client(tmp_path: Path, spool: Path) -> None:
+    share = tmp_path / "share"
+    with LocalDirectory.hosted(share, "acme_outdoor", "exports/daily") as destination:
+        destination.upload(spool, "a")
+        assert destination.describe() == str(share / "acme_outdoor/exports/daily")
+    for below in ("", "acme_outdoor", "acme_outdoor/exports", "acme_outdoor/exports/daily"):
+        assert (share / below).stat().st_mode & 0o777 == 0o700
+    with LocalDirectory.hosted(share, "acme_outdoor", "/exports/daily/") as destination:
+        assert destination.list() == ["a"]
+
+
+@pytest.mark.parametrize("directory", ["..", "a/../../other_client", "../other_client", "a/./b"])
+def test_the_share_cannot_be_left(tmp_path: Path, directory: str) -> None:
+    with pytest.raises(ConfigError):
+        LocalDirectory.hosted(tmp_path, "acme_outdoor", directory)
+
+
+@pytest.mark.parametrize("where", ["acme_outdoor", "acme_outdoor/exports"])
+def test_a_link_in_the_share_is_not_followed(tmp_path: Path, where: str) -> None:
+    share, other = tmp_path / "share", tmp_path / "other_client"
+    other.mkdir()
+    (share / where).parent.mkdir(parents=True)
+    (share / where).symlink_to(other)
+    with (
+        pytest.raises(DestinationRefused, match=r"directory|link"),
+        LocalDirectory.hosted(share, "acme_outdoor", "exports"),
+    ):
+        pytest.fail("opened")
+    assert list(other.iterdir()) == []
+
+
+def test_a_directory_that_is_swapped_for_a_link_does_not_redirect(tmp_path: Path, inbox: Path, spool: Path) -> None:
+    (tmp_path / "other_client").mkdir()
+    with LocalDirectory(inbox) as destination:
+        inbox.rename(tmp_path / "moved")
+        inbox.symlink_to(tmp_path / "other_client")
+        destination.upload(spool, "temp")
+        destination.publish("temp", "final")
+    assert (tmp_path / "moved" / "final").exists()
+    assert list((tmp_path / "other_client").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link", "link", "directory"])
+@pytest.mark.parametrize("step", ["upload", "publish"])
+def test_nothing_that_lies_there_is_used(inbox: Path, spool: Path, kind: str, step: str) -> None:
+    name, victim = inbox / "name", inbox / "victim"
+    if kind == "file":
+        name.write_bytes(b"theirs")
+    elif kind == "directory":
+        name.mkdir()
+    else:
+        name.symlink_to(victim)
+        if kind == "link":
+            victim.write_bytes(b"theirs")
+    before = sorted((path.name, path.lstat().st_ino, path.lstat().st_size) for path in inbox.iterdir())
+    with LocalDirectory(inbox) as destination:
+        if step == "publish":
+            destination.upload(spool, "temp")
+        with pytest.raises(NameTaken):
+            destination.upload(spool, "name") if step == "upload" else destination.publish("temp", "name")
+        found = destination.look("name")
+        destination.remove("temp")
+    assert found is not None
+    assert found.kind == ("file" if kind == "file" else "other")
+    assert sorted((path.name, path.lstat().st_ino, path.lstat().st_size) for path in inbox.iterdir()) == before
+
+
+def test_a_link_is_not_hashed(inbox: Path) -> None:
+    (inbox / "name").symlink_to("/etc/hostname")
+    with LocalDirectory(inbox) as destination, pytest.raises(DestinationRefused, match="symbolic link"):
+        destination.hash("name")
+
+
+def test_publishing_goes_on_after_a_death_between_link_and_unlink(inbox: Path, spool: Path) -> None:
+    with LocalDirectory(inbox) as destination:
+        destination.upload(spool, "temp")
+        (inbox / "final").hardlink_to(inbox / "temp")
+        destination.publish("temp", "final")
+        assert destination.list() == ["final"]
+
+
+def test_replaces_in_one_step(inbox: Path, spool: Path) -> None:
+    (inbox / "final").write_bytes(b"yesterday's")
+    with LocalDirectory(inbox) as destination:
+        destination.upload(spool, "temp")
+        destination.replace("temp", "final")
+        assert destination.list() == ["final"]
+    assert (inbox / "final").read_bytes() == CONTENT
+
+
+def test_a_vanished_temp_may_be_uploaded_again(inbox: Path) -> None:
+    with LocalDirectory(inbox) as destination:
+        for use in (lambda: destination.publish("temp", "final"), lambda: destination.hash("temp")):
+            with pytest.raises(DestinationFailed):
+                use()
+
+
+def test_a_missing_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "flat").write_text("")
+    for name, words in (("nowhere", "no such directory"), ("flat", "not a directory")):
+        with pytest.raises(DestinationRefused, match=words) as caught, LocalDirectory(tmp_path / name):
+            pytest.fail("opened")
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_a_disk_that_fails_leaves_nothing(
+    inbox: Path, spool: Path, monkeypatch: pytest.MonkeyPatch, code: int, call: str
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    with LocalDirectory(inbox) as destination:
+        if call == "fsync":
+            monkeypatch.setattr(os, "fsync", fail)
+        progress = fail if call == "write" else None
+        with pytest.raises(DestinationFailed, match=os.strerror(code)) as caught:
+            destination.upload(spool, "temp", progress)
+        monkeypatch.undo()
+        assert caught.value.step == "upload"
+        assert destination.list() == []
+
+
+def test_a_file_of_the_wrong_size_is_found(inbox: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(fd: int) -> None:
+        os.ftruncate(fd, 7)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with LocalDirectory(inbox) as destination, pytest.raises(DestinationFailed):
+        destination.upload(spool, "temp")
+
+
+def test_reading_the_spool_is_not_the_destinations_fault(inbox: Path, tmp_path: Path) -> None:
+    with LocalDirectory(inbox) as destination, pytest.raises(FileNotFoundError):
+        destination.upload(tmp_path / "nowhere", "temp")
+    assert list(inbox.iterdir()) == []
+
+
+def test_probe_proves_and_leaves_nothing(inbox: Path) -> None:
+    with LocalDirectory(inbox) as destination:
+        seen = destination.probe()
+    assert (seen.rename, seen.rename_refuses, seen.replace, seen.fsync) == (True,) * 4
+    assert list(inbox.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", "/etc/passwd", "a\0b", "a\nb", "a\x7fb", "é" * 128])
+def test_names_are_plain(name: str) -> None:
+    with pytest.raises(ConfigError):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", [".a.part", "a b.csv", "ü.csv", "..a", "-rf", "x" * 255])
+def test_plain_names_pass(name: str) -> None:
+    assert check_name(name) == name
