@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from delivery.destinations.session import Session
 
 FSYNC, POSIX_RENAME = "fsync@openssh.com", "posix-rename@openssh.com"
-STATVFS, LIMITS, CHECK_FILE = "statvfs@openssh.com", "limits@openssh.com", "check-file"
+STATVFS, LIMITS = "statvfs@openssh.com", "limits@openssh.com"
+CHECK_FILE = {"check-file", "versions"}  # ProFTPD has it in version 3, but tells only of its later versions
 SAFE_REQUEST, LARGE_REQUEST = 1 << 15, 1 << 18  # bytes: what every server takes; what is fastest (decision 0003)
 
 
@@ -60,7 +61,7 @@ def posix_rename(session: Session, old: bytes, new: bytes) -> bool:
 
 def remote_hash(session: Session, handle: bytes) -> str | None:
     """SHA-256 (hex) of a whole open file, computed by the server."""
-    if CHECK_FILE not in session.extensions:
+    if CHECK_FILE.isdisjoint(session.extensions):
         return None
     whole = struct.pack(">QQI", 0, 0, 0)  # offset, length to the end, one block
     try:

@@ -1,7 +1,7 @@
 """Real servers for the tests, and what stands between them and the client when something has to go wrong.
 
 Debian packages: openssh-server (sshd, sftp-server), openssh-client (ssh-keygen), libnss-wrapper (accounts of the
-tests' own, so that password login needs neither root nor a system user).
+tests' own, so that password login needs neither root nor a system user), proftpd-core and proftpd-mod-crypto.
 """
 
 from __future__ import annotations
@@ -178,6 +178,61 @@ def running_sshd(
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGCONT)
                 os.killpg(process.pid, signal.SIGTERM)
+            process.wait(10)
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+PROFTPD_CONFIG = """
+ModulePath /usr/lib/proftpd
+LoadModule mod_sftp.c
+ServerName tests
+ServerType standalone
+DefaultAddress 127.0.0.1
+Port {port}
+UseIPv6 off
+UseReverseDNS off
+DelayEngine off
+PidFile {base}/pid
+ScoreboardFile {base}/scoreboard
+AuthOrder mod_auth_file.c
+AuthUserFile {base}/passwd
+RequireValidShell off
+WtmpLog off
+SFTPEngine on
+SFTPHostKey {base}/host_ed25519
+SFTPLog {base}/log
+SFTPAuthMethods password
+"""
+
+
+def missing_for_proftpd() -> str:
+    """Why no ProFTPD can be started here; empty when it can."""
+    missing = not shutil.which("proftpd") or not Path("/usr/lib/proftpd/mod_sftp.so").exists()
+    return "no ProFTPD: install proftpd-core and proftpd-mod-crypto" if missing else ""
+
+
+@contextlib.contextmanager
+def running_proftpd() -> Iterator[SshServer]:
+    """Start a ProFTPD with mod_sftp on loopback: another server's idea of the protocol. Password login only."""
+    base = Path(tempfile.mkdtemp(prefix="proftpd-"))
+    base.chmod(0o711)
+    try:
+        host_keys = {"ed25519": keygen(base / "host_ed25519")}
+        (uid, gid), port, home = account(), free_port(), base / "home"
+        home.mkdir()
+        os.chown(home, uid, gid)
+        (base / "passwd").write_text(f"acme:{PASSWORD_HASH}:{uid}:{gid}::{home}:/bin/sh\n")
+        (base / "passwd").chmod(0o600)
+        (base / "config").write_text(PROFTPD_CONFIG.format(base=base, port=port))
+        (base / "log").touch()
+        process = subprocess.Popen(["proftpd", "-n", "-q", "-c", base / "config"], stderr=subprocess.DEVNULL)
+        server = SshServer(base, port, process, host_keys)
+        try:
+            _wait_for(server)
+            yield server
+        finally:
+            process.terminate()
             process.wait(10)
     finally:
         shutil.rmtree(base, ignore_errors=True)

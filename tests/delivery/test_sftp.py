@@ -11,7 +11,17 @@ import traceback
 from typing import TYPE_CHECKING
 
 import pytest
-from servers import PASSWORD, Proxy, SshServer, free_port, keygen, missing_for_sshd, running_sshd
+from servers import (
+    PASSWORD,
+    Proxy,
+    SshServer,
+    free_port,
+    keygen,
+    missing_for_proftpd,
+    missing_for_sshd,
+    running_proftpd,
+    running_sshd,
+)
 
 from delivery.destinations import Found
 from delivery.destinations.sftp import SftpDirectory
@@ -169,6 +179,21 @@ def test_names_cannot_leave_their_directory(destination: SftpDirectory, spool: P
             destination.replace(*pair)
     with pytest.raises(ConfigError):
         destination.upload(spool, name)
+
+
+@pytest.mark.skipif(bool(missing_for_proftpd()), reason=missing_for_proftpd())
+def test_proftpd_delivers_and_hashes_by_itself(spool: Path) -> None:
+    with running_proftpd() as server, connect(server.target(password=PASSWORD), server.directory("in")) as destination:
+        assert destination.probe().remote_hash
+        destination.upload(spool, "temp")
+        assert destination.hash("temp") == hashlib.sha256(CONTENT).hexdigest()
+        destination.publish("temp", "final")
+        destination.upload(spool, "temp")
+        with pytest.raises(NameTaken):
+            destination.publish("temp", "final")
+        with pytest.raises(NameTaken):
+            destination.upload(spool, "final")
+        assert destination.list() == ["final", "temp"]
 
 
 # --- the server's side is not as agreed ------------------------------------------------------------------------------
