@@ -1,0 +1,417 @@
+{#
+    Everything that differs between engines, and nothing else; each macro says why it is here.
+    What no two engines share has no default, so that a new engine stops with "no macro named ..." rather than running
+    something untried.
+#}
+
+
+{# ---- Raw data: DuckDB reads files in the landing folder, the others read tables that a loader fills. ---- #}
+
+{# One row per file in the landing folder: file_name below it, file_size, modified_at. No rows where sources are tables. #}
+{% macro landing_files() -%}
+    {{ return(adapter.dispatch('landing_files', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro duckdb__landing_files() -%}
+    select
+        substr(filename, {{ landing_dir() | length + 2 }}) as file_name,
+        cast(size as bigint) as file_size,
+        cast(last_modified as timestamp) as modified_at
+    from read_blob([{{ quoted(landing_patterns()) }}])
+{%- endmacro %}
+
+{% macro default__landing_files() -%}
+    select
+        cast(null as {{ dbt.type_string() }}) as file_name,
+        cast(null as bigint) as file_size,
+        cast(null as timestamp) as modified_at
+    where false
+{%- endmacro %}
+
+
+{# Stops before anything is built when the landing folder holds nothing to read. #}
+{% macro check_landing() -%}
+    {{ return(adapter.dispatch('check_landing', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro duckdb__check_landing() -%}
+    {%- if execute and 'model.delivery.base_landing__files' in selected_resources -%}
+        {%- set found = run_query(landing_files()).columns[0].values() -%}
+        {%- for folder in ['sendgrid', 'platform'] -%}
+            {%- if not found | select('ge', folder ~ '/') | select('lt', folder ~ '0') | list -%}
+                {%- do exceptions.raise_compiler_error(
+                    "No raw data: there is no file to read in '" ~ landing_dir() ~ "/" ~ folder
+                    ~ "'. Set LANDING_DIR to the folder that the loaders write to."
+                ) -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro default__check_landing() -%}
+{%- endmacro %}
+
+
+{#
+    One row per SendGrid event, arrays taken apart: received_at, payload, fault, file_name, line_number,
+    landed_at (when a loader's table got it). fault says why a line is no event; payload is then the line as it is. files: names below root.
+#}
+{% macro landed_events(source, files, root) -%}
+    {{ return(adapter.dispatch('landed_events', 'delivery')(source, files, root)) }}
+{%- endmacro %}
+
+{% macro duckdb__landed_events(source, files, root) -%}
+    {%- set posts = [] -%}
+    {%- set lines = [] -%}
+    {%- for file in files -%}
+        {%- do (posts if file.startswith('sendgrid/posts/') else lines).append(file) -%}
+    {%- endfor -%}
+    with lines as (
+
+        {{ duckdb__file_lines(lines, root) }}
+
+    ),
+
+    posts as (
+
+        select
+            file_name,
+            string_agg(line, chr(10) order by line_number) as line
+        from ({{ duckdb__file_lines(posts, root) }})
+        group by file_name
+
+    ),
+
+    read as (
+
+        select
+            file_name,
+            line_number,
+            line,
+            case when json_valid(line) then
+                json_transform(line, '{"received_at": "VARCHAR", "payload": "JSON"}')
+            end as document
+        from lines
+        where trim(line) <> ''
+
+        union all
+
+        select
+            file_name,
+            1 as line_number,
+            line,
+            {
+                'received_at': regexp_extract(file_name, '/(\d{8}T\d{6}Z)[^/]*$', 1),
+                'payload': case when json_valid(line) then cast(line as json) end
+            } as document
+        from posts
+
+    ),
+
+    judged as (
+
+        select
+            file_name,
+            line_number,
+            line,
+            document.payload as payload,
+            coalesce(
+                {{ try_timestamp('document.received_at') }},
+                try_strptime(document.received_at, '%Y%m%dT%H%M%SZ')
+            ) as received_at,
+            case
+                when document.payload is null then 'not {"received_at": ..., "payload": ...}'
+                when json_type(document.payload) not in ('OBJECT', 'ARRAY') then 'the payload is no object or array'
+                when received_at is null then 'received_at is no time'
+            end as fault
+        from read
+
+    ),
+
+    events as (
+
+        select
+            * exclude (payload),
+            unnest(
+                case
+                    when fault is null and json_type(payload) = 'ARRAY' then json_extract(payload, '$[*]')
+                    else [payload]
+                end
+            ) as event
+        from judged
+
+    )
+
+    select
+        received_at,
+        case when fault is null then cast(event as varchar) else line end as payload,
+        coalesce(fault, case when json_type(event) <> 'OBJECT' then 'the event is no object' end) as fault,
+        file_name,
+        line_number,
+        cast(null as timestamp) as landed_at
+    from events
+{%- endmacro %}
+
+{% macro postgres__landed_events(source, files, root) -%}
+    select
+        posted.received_at,
+        coalesce(event.payload, posted.payload) as payload,
+        case
+            when event.payload is null then 'the payload is no object or array'
+            when json_typeof(event.payload::json) <> 'object' then 'the event is no object'
+            when posted.received_at is null then 'received_at is no time'
+        end as fault,
+        cast(null as text) as file_name,
+        cast(null as bigint) as line_number,
+        posted.landed_at
+    from (
+        select
+            received_at,
+            payload,
+            loaded_at as landed_at,
+            case when payload is json object then 'object' when payload is json array then 'array' end as kind
+        from {{ source }}
+        {{ postgres__new_rows() }}
+    ) as posted
+    left join lateral (
+        select posted.payload where posted.kind = 'object'
+        union all
+        select element::text from json_array_elements(
+            case when posted.kind = 'array' then posted.payload::json else '[]'::json end
+        ) as element
+    ) as event on true
+    where event.payload is not null or posted.kind is distinct from 'array'
+{%- endmacro %}
+
+
+{# One row per line of a platform entity: payload, fault, file_name, line_number. #}
+{% macro landed_rows(source, files, root) -%}
+    {{ return(adapter.dispatch('landed_rows', 'delivery')(source, files, root)) }}
+{%- endmacro %}
+
+{% macro duckdb__landed_rows(source, files, root) -%}
+    select
+        line as payload,
+        case when not json_valid(line) or json_type(line) <> 'OBJECT' then 'not one JSON object' end as fault,
+        file_name,
+        line_number,
+        cast(null as timestamp) as landed_at
+    from ({{ duckdb__file_lines(files, root) }})
+    where trim(line) <> ''
+{%- endmacro %}
+
+{% macro postgres__landed_rows(source, files, root) -%}
+    select
+        payload,
+        case when not coalesce(payload is json object, false) then 'not one JSON object' end as fault,
+        cast(null as text) as file_name,
+        cast(null as bigint) as line_number,
+        loaded_at as landed_at
+    from {{ source }}
+    {{ postgres__new_rows() }}
+{%- endmacro %}
+
+
+{# The rows that a loader added since the model was built last. #}
+{% macro postgres__new_rows() -%}
+    {%- if is_incremental() -%}
+        where loaded_at > (select coalesce(max(landed_at), timestamp '-infinity') from {{ this }})
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#
+    One row per line of the files: file_name, line_number, line. The CSV reader takes any text, where the JSON reader
+    would stop at, or drop, a malformed line. Lines may be 32 MB long. No files: no rows.
+#}
+{% macro duckdb__file_lines(files, root) -%}
+    {%- if files -%}
+        select
+            file_name,
+            line_number - min(line_number) over (partition by file_name) + 1 as line_number,
+            line
+        from (
+            select
+                substr(filename, {{ root | length + 2 }}) as file_name,
+                row_number() over () as line_number,
+                line
+            from read_csv(
+                [{% for file in files %}{{ quoted([root ~ '/' ~ file]) }}{{ ', ' if not loop.last }}{% endfor %}],
+                columns = {'line': 'varchar'}, delim = '\x01', quote = '', escape = '', header = false,
+                filename = true, auto_detect = false, strict_mode = false, new_line = '\n',
+                max_line_size = 33554432
+            )
+        )
+    {%- else -%}
+        select
+            cast(null as varchar) as file_name,
+            cast(null as bigint) as line_number,
+            cast(null as varchar) as line
+        where false
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# ---- JSON: each engine has its own functions. A document is parsed once, into something that fields are taken from. ---- #}
+
+{# A text column of JSON objects as something to take the fields from; NULL where the text is no JSON. #}
+{% macro parse_json(column, fields) -%}
+    {{ return(adapter.dispatch('parse_json', 'delivery')(column, fields)) }}
+{%- endmacro %}
+
+{% macro duckdb__parse_json(column, fields) -%}
+    json_transform(
+        {{ column }},
+        '{ {%- for field in fields %}"{{ field }}": "VARCHAR"{{ ', ' if not loop.last }}{% endfor -%} }'
+    )
+{%- endmacro %}
+
+{% macro postgres__parse_json(column, fields) -%}
+    cast({{ column }} as json)
+{%- endmacro %}
+
+{% macro spark__parse_json(column, fields) -%}
+    from_json({{ column }}, '{% for field in fields %}`{{ field }}` string{{ ', ' if not loop.last }}{% endfor %}')
+{%- endmacro %}
+
+
+{# One field of a parsed document, as text: text as it is, numbers and truth in JSON's spelling, the rest as JSON. #}
+{% macro json_field(document, field) -%}
+    {{ return(adapter.dispatch('json_field', 'delivery')(document, field)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_field(document, field) -%}
+    {{ document }}."{{ field }}"
+{%- endmacro %}
+
+{% macro postgres__json_field(document, field) -%}
+    ({{ document }} ->> '{{ field }}')
+{%- endmacro %}
+
+{% macro spark__json_field(document, field) -%}
+    {{ document }}.`{{ field }}`
+{%- endmacro %}
+
+
+{# Text that is one value or a JSON list of values: the values joined by a pipe. #}
+{% macro piped(text) -%}
+    {{ return(adapter.dispatch('piped', 'delivery')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__piped(text) -%}
+    case
+        when {{ text }} like '[%' and json_valid({{ text }})
+            then array_to_string(from_json({{ text }}, '["VARCHAR"]'), '|')
+        else {{ text }}
+    end
+{%- endmacro %}
+
+{% macro postgres__piped(text) -%}
+    case
+        when {{ text }} is json array then (
+            select string_agg(element, '|' order by position)
+            from json_array_elements_text(cast({{ text }} as json)) with ordinality as list (element, position)
+        )
+        else {{ text }}
+    end
+{%- endmacro %}
+
+{% macro spark__piped(text) -%}
+    case
+        when {{ text }} like '[%' then coalesce(array_join(from_json({{ text }}, 'array<string>'), '|'), {{ text }})
+        else {{ text }}
+    end
+{%- endmacro %}
+
+
+{# ---- Casts of untidy text: NULL instead of an error. PostgreSQL has no try_cast, Spark needs its own for times. ---- #}
+
+{% macro try_timestamp(text) -%}
+    {{ return(adapter.dispatch('try_timestamp', 'delivery')(text)) }}
+{%- endmacro %}
+
+{# By way of a time with zone: a plain cast would drop "+02:00" instead of reckoning with it. #}
+{% macro duckdb__try_timestamp(text) -%}
+    cast(try_cast({{ text }} as timestamptz) as timestamp)
+{%- endmacro %}
+
+{% macro postgres__try_timestamp(text) -%}
+    case
+        when {{ text }} ~ '^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$'
+            then cast({{ text }} as timestamptz) at time zone 'UTC'
+    end
+{%- endmacro %}
+
+{% macro spark__try_timestamp(text) -%}
+    cast(try_to_timestamp({{ text }}) as timestamp_ntz)
+{%- endmacro %}
+
+
+{% macro try_bigint(text) -%}
+    {{ return(adapter.dispatch('try_bigint', 'delivery')(text)) }}
+{%- endmacro %}
+
+{% macro default__try_bigint(text) -%}
+    try_cast({{ text }} as bigint)
+{%- endmacro %}
+
+{% macro postgres__try_bigint(text) -%}
+    case when {{ text }} ~ '^\s*-?\d{1,18}\s*$' then cast({{ text }} as bigint) end
+{%- endmacro %}
+
+
+{# Seconds since 1970 as text, with or without a fraction, as a time. #}
+{% macro try_epoch(text) -%}
+    {{ return(adapter.dispatch('try_epoch', 'delivery')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__try_epoch(text) -%}
+    case
+        when try_cast({{ text }} as double) between 0 and 253402300799
+            then make_timestamp(cast(round(cast({{ text }} as double) * 1000000) as bigint))
+    end
+{%- endmacro %}
+
+{% macro postgres__try_epoch(text) -%}
+    case
+        when {{ text }} ~ '^\s*\d{1,11}(\.\d{1,6})?\s*$'
+            then timestamp 'epoch' + cast({{ text }} as numeric) * interval '1 second'
+    end
+{%- endmacro %}
+
+{% macro spark__try_epoch(text) -%}
+    case
+        when try_cast({{ text }} as double) between 0 and 253402300799
+            then cast(timestamp_micros(cast(round(cast({{ text }} as double) * 1000000) as bigint)) as timestamp_ntz)
+    end
+{%- endmacro %}
+
+
+{# ---- Incremental tables: how whole days, and whole files, are replaced. ---- #}
+
+{# The strategy of models that grow by day. Spark's parquet tables know no delete: they overwrite partitions. #}
+{% macro day_strategy() -%}
+    {{ return(adapter.dispatch('day_strategy', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro default__day_strategy() -%}
+    {{ return('replace_days') }}
+{%- endmacro %}
+
+{% macro spark__day_strategy() -%}
+    {{ return('insert_overwrite') }}
+{%- endmacro %}
+
+
+{# The strategy of models that grow by landed file; a loader's table only gets new rows. #}
+{% macro file_strategy() -%}
+    {{ return(adapter.dispatch('file_strategy', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro duckdb__file_strategy() -%}
+    {{ return('replace_files') }}
+{%- endmacro %}
+
+{% macro default__file_strategy() -%}
+    {{ return('append') }}
+{%- endmacro %}

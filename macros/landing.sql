@@ -1,0 +1,56 @@
+{# Where raw files lie, and which of them a model has not read yet. #}
+
+{% macro landing_dir() -%}
+    {{ return(env_var('LANDING_DIR', 'landing').rstrip('/')) }}
+{%- endmacro %}
+
+
+{% macro landing_patterns() -%}
+    {%- set found = [] -%}
+    {%- for pattern in [
+        'sendgrid/**/*.ndjson', 'sendgrid/**/*.ndjson.gz', 'sendgrid/posts/*.json', 'sendgrid/posts/*.json.gz',
+        'platform/*/*.ndjson', 'platform/*/*.ndjson.gz'
+    ] -%}
+        {%- do found.append(landing_dir() ~ '/' ~ pattern) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+
+{# The names in base_landing__files under a folder that the model being built has not read since they last changed. #}
+{% macro new_files(folder) -%}
+    {%- set landed = ref('base_landing__files') -%}
+    {%- if not execute or flags.EMPTY or not load_relation(landed) -%}
+        {{ return([]) }}
+    {%- endif -%}
+    {%- set query -%}
+        select file_name
+        from {{ landed }}
+        where file_name like '{{ folder }}/%'
+        {%- if is_incremental() %}
+            and loaded_at > {{ last_success(model.unique_id) }}
+        {%- endif %}
+        order by file_name
+    {%- endset -%}
+    {{ return(run_query(query).columns[0].values() | list) }}
+{%- endmacro %}
+
+
+{# Replaces the rows of the files that were read again; a file that is empty now loses its rows. #}
+{% macro get_incremental_replace_files_sql(arg_dict) -%}
+    {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
+    delete from {{ arg_dict['target_relation'] }}
+    where file_name in (
+        select file_name from {{ ref('base_landing__files') }} where loaded_at > {{ last_success(model.unique_id) }}
+    );
+    insert into {{ arg_dict['target_relation'] }} ({{ columns }})
+    select {{ columns }} from {{ arg_dict['temp_relation'] }}
+{%- endmacro %}
+
+
+{# Values as a list of SQL text literals. #}
+{% macro quoted(values) -%}
+    {%- for value in values -%}
+        '{{ value | string | replace("'", "''") }}'{{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}

@@ -1,0 +1,99 @@
+{{ config(materialized='incremental', incremental_strategy=day_strategy(), on_schema_change='fail') }}
+
+with events as (
+
+    select
+        *,
+        rejection_reason is not null as is_rejected
+    from {{ ref('int_email_events_recognised') }}
+    where {{ is_due() }}
+
+),
+
+earlier_events as (
+
+    {{ earlier_email_events() | indent(4) }}
+
+),
+
+seen_on_earlier_days as (
+
+    select distinct
+        events.unique_key,
+        events.is_rejected,
+        events.event_day
+    from events
+    inner join earlier_events
+        on events.unique_key = earlier_events.unique_key
+        and events.is_rejected = earlier_events.is_rejected
+        and {{ is_retry_of('earlier_events.event_day', 'events.event_day') }}
+
+),
+
+numbered as (
+
+    select
+        *,
+        lag(event_day) over (
+            partition by unique_key, is_rejected
+            order by received_at, payload_hash, file_name, line_number
+        ) as last_seen_on
+    from events
+
+),
+
+judged as (
+
+    select
+        numbered.*,
+        case
+            when seen_on_earlier_days.unique_key is not null then 'duplicate'
+            when {{ is_retry_of('numbered.last_seen_on', 'numbered.event_day', same_day=true) }} then 'duplicate'
+            when numbered.is_rejected then 'rejected'
+            when numbered.is_exported then 'exported'
+            else 'not_exported'
+        end as disposition
+    from numbered
+    left join seen_on_earlier_days
+        on numbered.unique_key = seen_on_earlier_days.unique_key
+        and numbered.is_rejected = seen_on_earlier_days.is_rejected
+        and numbered.event_day = seen_on_earlier_days.event_day
+
+)
+
+select
+    source,
+    disposition,
+    is_rejected,
+    rejection_reason,
+    fault,
+    unique_key,
+    namespace,
+    email,
+    event,
+    reason,
+    category,
+    user_agent,
+    click_url,
+    unsubscribe_source,
+    is_machine_open,
+    campaign_id,
+    campaign_name,
+    campaign_classification,
+    audience_id,
+    campaign_run_id,
+    campaign_run_time,
+    variant_id,
+    subject_line,
+    tracking_parameters,
+    nqe,
+    journey_id,
+    journey_name,
+    occurred_at,
+    received_at,
+    event_day,
+    updated_at,
+    case when disposition = 'rejected' then payload end as payload,
+    file_name,
+    line_number
+from judged

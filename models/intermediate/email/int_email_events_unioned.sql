@@ -1,0 +1,115 @@
+{%- set identifying = [
+    'namespace', 'email', 'provider_event', 'bounce_type', 'occurred_at', 'sg_message_id', 'smtp_id', 'click_url',
+    'user_agent', 'ip_address', 'nqe'
+] -%}
+{%- set line = ['file_name', 'line_number', 'payload'] -%}
+{%- set nothing = 'cast(null as ' ~ dbt.type_string() ~ ')' -%}
+
+with sendgrid_events as (
+
+    select * from {{ ref('stg_sendgrid__events') }}
+
+),
+
+halts as (
+
+    select * from {{ ref('stg_platform__halts') }}
+
+),
+
+unsubscribes as (
+
+    select * from {{ ref('stg_platform__unsubscribes') }}
+
+)
+
+select
+    'sendgrid.events' as source,
+    case
+        when fault is not null then {{ surrogate_key(line) }}
+        else coalesce(sg_event_id, {{ surrogate_key(identifying) }})
+    end as source_id,
+    namespace,
+    email,
+    provider_event,
+    bounce_type,
+    {{ nothing }} as unsubscribe_source,
+    reason,
+    category,
+    user_agent,
+    click_url,
+    is_machine_open,
+    campaign_run_id,
+    audience_id,
+    variant_id,
+    journey_id,
+    nqe,
+    occurred_at,
+    received_at,
+    event_day,
+    payload,
+    fault,
+    file_name,
+    line_number
+from sendgrid_events
+
+union all
+
+select
+    'platform.halts' as source,
+    coalesce(halt_id, {{ surrogate_key(line) }}) as source_id,
+    namespace,
+    email,
+    'halt' as provider_event,
+    {{ nothing }} as bounce_type,
+    {{ nothing }} as unsubscribe_source,
+    reason,
+    {{ nothing }} as category,
+    {{ nothing }} as user_agent,
+    {{ nothing }} as click_url,
+    false as is_machine_open,
+    campaign_run_id,
+    audience_id,
+    variant_id,
+    journey_id,
+    nqe,
+    received_at as occurred_at,
+    received_at,
+    event_day,
+    payload,
+    fault,
+    file_name,
+    line_number
+from halts
+
+union all
+
+select
+    'platform.unsubscribes' as source,
+    coalesce(unsubscribe_id, {{ surrogate_key(line) }}) as source_id,
+    namespace,
+    email,
+    case
+        when campaign_run_id is not null and nqe is not null then 'unsubscribe'
+        else 'unsubscribe outside a campaign'
+    end as provider_event,
+    {{ nothing }} as bounce_type,
+    source as unsubscribe_source,
+    {{ nothing }} as reason,
+    {{ nothing }} as category,
+    {{ nothing }} as user_agent,
+    {{ nothing }} as click_url,
+    false as is_machine_open,
+    campaign_run_id,
+    {{ nothing }} as audience_id,
+    {{ nothing }} as variant_id,
+    {{ nothing }} as journey_id,
+    nqe,
+    received_at as occurred_at,
+    received_at,
+    event_day,
+    payload,
+    fault,
+    file_name,
+    line_number
+from unsubscribes

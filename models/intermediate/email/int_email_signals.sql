@@ -1,0 +1,30 @@
+{{ config(materialized='incremental', incremental_strategy=day_strategy(), on_schema_change='fail') }}
+
+with events as (
+
+    select * from {{ ref('int_email_events_classified') }}
+    where disposition in ('exported', 'not_exported') and {{ is_due() }}
+
+),
+
+event_types as (
+
+    select distinct
+        event,
+        signal
+    from {{ ref('event_types') }}
+    where signal is not null
+
+)
+
+select
+    events.namespace,
+    events.email,
+    event_types.signal,
+    events.event,
+    events.unsubscribe_source as source,
+    events.received_at,
+    events.event_day,
+    events.unique_key
+from events
+inner join event_types on events.event = event_types.event

@@ -1,0 +1,44 @@
+{{ config(materialized='incremental', incremental_strategy=day_strategy(), on_schema_change='fail') }}
+
+with events as (
+
+    select
+        *,
+        case when is_bot_click then 'bot_click' else event end as counted_as
+    from {{ ref('email_events') }}
+    where nqe is not null and {{ is_due() }}
+
+)
+
+select
+    namespace,
+    nqe,
+    event_day,
+    min(email) as email,
+    min(campaign_id) as campaign_id,
+    min(campaign_run_id) as campaign_run_id,
+    min(campaign_run_time) as campaign_run_time,
+    min(audience_id) as audience_id,
+    min(variant_id) as variant_id,
+    min(journey_id) as journey_id,
+    min(case when counted_as = 'send' then event_time end) as sent_at,
+    min(case when counted_as = 'deliver' then event_time end) as delivered_at,
+    min(case when counted_as = 'open' then event_time end) as first_open_at,
+    max(case when counted_as = 'open' then event_time end) as last_open_at,
+    min(case when counted_as = 'click' then event_time end) as first_click_at,
+    max(case when counted_as = 'click' then event_time end) as last_click_at,
+    min(case when counted_as = 'unsubscribe' then event_time end) as unsubscribed_at,
+    min(case when counted_as = 'spam_report' then event_time end) as spam_reported_at,
+    min(case when counted_as in ('hard_bounce', 'soft_bounce') then event_time end) as bounced_at,
+    cast(sum(case when counted_as = 'open' then 1 else 0 end) as bigint) as opens,
+    cast(sum(case when is_machine_open then 1 else 0 end) as bigint) as machine_opens,
+    cast(sum(case when counted_as = 'click' then 1 else 0 end) as bigint) as clicks,
+    cast(sum(case when counted_as = 'bot_click' then 1 else 0 end) as bigint) as bot_clicks,
+    cast(sum(case when counted_as = 'hard_bounce' then 1 else 0 end) as bigint) as hard_bounces,
+    cast(sum(case when counted_as = 'soft_bounce' then 1 else 0 end) as bigint) as soft_bounces,
+    cast(sum(case when counted_as = 'deferred' then 1 else 0 end) as bigint) as deferrals,
+    cast(sum(case when counted_as = 'dropped' then 1 else 0 end) as bigint) as drops,
+    cast(sum(case when counted_as = 'halt' then 1 else 0 end) as bigint) as halts,
+    max(updated_at) as updated_at
+from events
+group by namespace, nqe, event_day

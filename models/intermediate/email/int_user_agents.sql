@@ -1,0 +1,60 @@
+{{ config(materialized='incremental', incremental_strategy='append') }}
+
+with events as (
+
+    select distinct user_agent
+    from {{ ref('int_email_events_classified') }}
+    where user_agent is not null and {{ is_due() }}
+
+),
+
+device_rules as (
+
+    select * from {{ ref('device_rules') }}
+
+),
+
+bot_rules as (
+
+    select * from {{ ref('bot_rules') }}
+
+),
+
+new_user_agents as (
+
+    select user_agent from events
+    {% if is_incremental() %}
+        except
+        select user_agent from {{ this }}
+    {% endif %}
+
+),
+
+devices as (
+
+    select
+        new_user_agents.user_agent,
+        device_rules.device_type,
+        row_number() over (partition by new_user_agents.user_agent order by device_rules.priority) as preference
+    from new_user_agents
+    inner join device_rules on lower(new_user_agents.user_agent) like device_rules.user_agent_pattern
+
+),
+
+bots as (
+
+    select distinct new_user_agents.user_agent
+    from new_user_agents
+    inner join bot_rules on lower(new_user_agents.user_agent) like bot_rules.user_agent_pattern
+
+)
+
+select
+    new_user_agents.user_agent,
+    coalesce(devices.device_type, 'unknown') as device_type,
+    bots.user_agent is not null as is_bot
+from new_user_agents
+left join devices
+    on new_user_agents.user_agent = devices.user_agent
+    and devices.preference = 1
+left join bots on new_user_agents.user_agent = bots.user_agent

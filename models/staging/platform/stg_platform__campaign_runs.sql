@@ -1,0 +1,81 @@
+{%- set fields = [
+    'namespace', 'campaign_run_id', 'campaign_id', 'campaign_run_time', 'campaign_name', 'campaign_classification',
+    'subject_line', 'audience_id', 'tracking_parameters', 'journey_id', 'updated_at'
+] -%}
+
+with campaign_runs as (
+
+    select * from {{ ref('base_platform__rows') }}
+    where entity = 'campaign_runs'
+
+),
+
+parsed as (
+
+    select
+        *,
+        case when fault is null then {{ parse_json('payload', fields) }} end as document
+    from campaign_runs
+
+),
+
+typed as (
+
+    select
+        {{ json_field('document', 'namespace') }} as namespace,
+        {{ json_field('document', 'campaign_run_id') }} as campaign_run_id,
+        {{ try_bigint(json_field('document', 'campaign_id')) }} as campaign_id,
+        {{ try_timestamp(json_field('document', 'campaign_run_time')) }} as campaign_run_time,
+        {{ json_field('document', 'campaign_name') }} as campaign_name,
+        {{ json_field('document', 'campaign_classification') }} as campaign_classification,
+        {{ json_field('document', 'subject_line') }} as subject_line,
+        {{ piped(json_field('document', 'audience_id')) }} as audience_id,
+        {{ json_field('document', 'tracking_parameters') }} as tracking_parameters,
+        {{ json_field('document', 'journey_id') }} as journey_id,
+        {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
+        loaded_at,
+        file_name,
+        line_number
+    from parsed
+    where fault is null
+
+),
+
+judged as (
+
+    select
+        *,
+        campaign_id is not null and campaign_run_time is not null and campaign_name is not null
+        and campaign_classification is not null and subject_line is not null as is_complete
+    from typed
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by namespace, campaign_run_id
+            order by is_complete desc, updated_at, loaded_at, file_name, line_number
+        ) as version
+    from judged
+
+)
+
+select
+    namespace,
+    campaign_run_id,
+    campaign_id,
+    campaign_run_time,
+    campaign_name,
+    campaign_classification,
+    subject_line,
+    audience_id,
+    tracking_parameters,
+    journey_id,
+    is_complete,
+    updated_at,
+    loaded_at
+from ranked
+where version = 1

@@ -1,0 +1,63 @@
+{%- set fields = [
+    'namespace', 'customer_id', 'email', 'phone', 'email_consent', 'email_consent_at', 'attributes', 'updated_at'
+] -%}
+
+with customers as (
+
+    select * from {{ ref('base_platform__rows') }}
+    where entity = 'customers'
+
+),
+
+parsed as (
+
+    select
+        *,
+        case when fault is null then {{ parse_json('payload', fields) }} end as document
+    from customers
+
+),
+
+typed as (
+
+    select
+        {{ json_field('document', 'namespace') }} as namespace,
+        {{ json_field('document', 'customer_id') }} as customer_id,
+        nullif(lower(trim({{ json_field('document', 'email') }})), '') as email,
+        {{ json_field('document', 'phone') }} as phone,
+        coalesce({{ json_field('document', 'email_consent') }} = 'true', false) as email_consent,
+        {{ try_timestamp(json_field('document', 'email_consent_at')) }} as email_consent_at,
+        {{ json_field('document', 'attributes') }} as attributes,
+        {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
+        loaded_at,
+        file_name,
+        line_number
+    from parsed
+    where fault is null
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by namespace, customer_id
+            order by updated_at desc, loaded_at desc, file_name desc, line_number desc
+        ) as version
+    from typed
+
+)
+
+select
+    namespace,
+    customer_id,
+    email,
+    phone,
+    email_consent,
+    email_consent_at,
+    attributes,
+    updated_at,
+    loaded_at
+from ranked
+where version = 1

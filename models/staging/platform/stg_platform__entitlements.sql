@@ -1,0 +1,29 @@
+{%- set fields = ['namespace', 'entitlement'] -%}
+
+with entitlements as (
+
+    select * from {{ ref('base_platform__rows') }}
+    where entity = 'entitlements'
+
+),
+
+parsed as (
+
+    select
+        *,
+        case when fault is null then {{ parse_json('payload', fields) }} end as document
+    from entitlements
+
+),
+
+final as (
+
+    select distinct
+        {{ json_field('document', 'namespace') }} as namespace,
+        {{ json_field('document', 'entitlement') }} as entitlement
+    from parsed
+    where fault is null
+
+)
+
+select * from final

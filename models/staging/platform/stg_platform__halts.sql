@@ -1,0 +1,39 @@
+{%- set fields = [
+    'halt_id', 'namespace', 'email', 'reason', 'campaign_id', 'campaign_run_id', 'audience_id', 'variant_id',
+    'journey_id', 'nqe'
+] -%}
+
+with halts as (
+
+    select * from {{ ref('base_platform__rows') }}
+    where entity = 'halts'
+
+),
+
+parsed as (
+
+    select
+        *,
+        case when fault is null then {{ parse_json('payload', fields) }} end as document
+    from halts
+
+)
+
+select
+    nullif({{ json_field('document', 'halt_id') }}, '') as halt_id,
+    nullif({{ json_field('document', 'namespace') }}, '') as namespace,
+    nullif(lower(trim({{ json_field('document', 'email') }})), '') as email,
+    nullif({{ json_field('document', 'reason') }}, '') as reason,
+    {{ try_bigint(json_field('document', 'campaign_id')) }} as campaign_id,
+    nullif({{ json_field('document', 'campaign_run_id') }}, '') as campaign_run_id,
+    {{ piped(json_field('document', 'audience_id')) }} as audience_id,
+    nullif({{ json_field('document', 'variant_id') }}, '') as variant_id,
+    nullif({{ json_field('document', 'journey_id') }}, '') as journey_id,
+    nullif({{ json_field('document', 'nqe') }}, '') as nqe,
+    received_at,
+    event_day,
+    payload,
+    fault,
+    file_name,
+    line_number
+from parsed

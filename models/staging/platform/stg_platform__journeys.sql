@@ -1,0 +1,44 @@
+{%- set fields = ['namespace', 'journey_id', 'journey_name', 'updated_at'] -%}
+
+with journeys as (
+
+    select * from {{ ref('base_platform__rows') }}
+    where entity = 'journeys'
+
+),
+
+parsed as (
+
+    select
+        *,
+        case when fault is null then {{ parse_json('payload', fields) }} end as document
+    from journeys
+
+),
+
+typed as (
+
+    select
+        {{ json_field('document', 'namespace') }} as namespace,
+        {{ json_field('document', 'journey_id') }} as journey_id,
+        {{ json_field('document', 'journey_name') }} as journey_name,
+        {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
+        max(loaded_at) as loaded_at
+    from parsed
+    where fault is null
+    group by 1, 2, 3, 4
+
+)
+
+select
+    namespace,
+    journey_id,
+    journey_name,
+    case
+        when row_number() over (partition by namespace, journey_id order by updated_at, journey_name) > 1
+            then updated_at
+    end as valid_from,
+    lead(updated_at) over (partition by namespace, journey_id order by updated_at, journey_name) as valid_to,
+    updated_at,
+    loaded_at
+from typed

@@ -1,0 +1,53 @@
+{%- set fields = ['namespace', 'name', 'soft_bounce_limit', 'updated_at'] -%}
+
+with namespaces as (
+
+    select * from {{ ref('base_platform__rows') }}
+    where entity = 'namespaces'
+
+),
+
+parsed as (
+
+    select
+        *,
+        case when fault is null then {{ parse_json('payload', fields) }} end as document
+    from namespaces
+
+),
+
+typed as (
+
+    select
+        {{ json_field('document', 'namespace') }} as namespace,
+        {{ json_field('document', 'name') }} as name,
+        coalesce({{ try_bigint(json_field('document', 'soft_bounce_limit')) }}, {{ var('soft_bounce_limit') }}) as soft_bounce_limit,
+        {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
+        loaded_at,
+        file_name,
+        line_number
+    from parsed
+    where fault is null
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by namespace
+            order by updated_at desc, loaded_at desc, file_name desc, line_number desc
+        ) as version
+    from typed
+
+)
+
+select
+    namespace,
+    name,
+    soft_bounce_limit,
+    updated_at,
+    loaded_at
+from ranked
+where version = 1

@@ -1,0 +1,32 @@
+{%- set fields = ['unsubscribe_id', 'namespace', 'email', 'source', 'campaign_run_id', 'nqe'] -%}
+
+with unsubscribes as (
+
+    select * from {{ ref('base_platform__rows') }}
+    where entity = 'unsubscribes'
+
+),
+
+parsed as (
+
+    select
+        *,
+        case when fault is null then {{ parse_json('payload', fields) }} end as document
+    from unsubscribes
+
+)
+
+select
+    nullif({{ json_field('document', 'unsubscribe_id') }}, '') as unsubscribe_id,
+    nullif({{ json_field('document', 'namespace') }}, '') as namespace,
+    nullif(lower(trim({{ json_field('document', 'email') }})), '') as email,
+    nullif({{ json_field('document', 'source') }}, '') as source,
+    nullif({{ json_field('document', 'campaign_run_id') }}, '') as campaign_run_id,
+    nullif({{ json_field('document', 'nqe') }}, '') as nqe,
+    received_at,
+    event_day,
+    payload,
+    fault,
+    file_name,
+    line_number
+from parsed

@@ -1,0 +1,41 @@
+{{ config(materialized='incremental', incremental_strategy=file_strategy()) }}
+
+with files as (
+
+    select * from {{ ref('base_landing__files') }}
+
+),
+
+landed as (
+
+    {{ landed_events(source('sendgrid', 'events'), new_files('sendgrid'), landing_dir()) | indent(4) }}
+
+),
+
+dated as (
+
+    select
+        landed.payload,
+        landed.fault,
+        landed.file_name,
+        landed.line_number,
+        coalesce(landed.landed_at, files.modified_at) as landed_at,
+        case
+            when landed.fault is null then landed.received_at
+            else coalesce(landed.received_at, landed.landed_at, files.modified_at)
+        end as received_at
+    from landed
+    left join files on landed.file_name = files.file_name
+
+)
+
+select
+    received_at,
+    cast(received_at as date) as event_day,
+    payload,
+    fault,
+    file_name,
+    line_number,
+    landed_at,
+    {{ started_at() }} as loaded_at
+from dated

@@ -1,0 +1,66 @@
+{%- set fields = [
+    'sg_event_id', 'sg_message_id', 'smtp-id', 'namespace', 'email', 'event', 'type', 'timestamp', 'category',
+    'useragent', 'ip', 'url', 'reason', 'sg_machine_open', 'campaign_id', 'campaign_run_id', 'audience_id',
+    'variant_id', 'journey_id', 'nqe'
+] -%}
+
+with events as (
+
+    select * from {{ ref('base_sendgrid__events') }}
+
+),
+
+parsed as (
+
+    select
+        *,
+        case when fault is null then {{ parse_json('payload', fields) }} end as document
+    from events
+
+),
+
+named as (
+
+    select
+        event_day,
+        received_at,
+        payload,
+        fault,
+        file_name,
+        line_number,
+        {% for field in fields -%}
+            nullif({{ json_field('document', field) }}, '') as {{ field | replace('-', '_') }}_text
+            {{- ',' if not loop.last }}
+        {% endfor %}
+    from parsed
+
+)
+
+select
+    sg_event_id_text as sg_event_id,
+    sg_message_id_text as sg_message_id,
+    smtp_id_text as smtp_id,
+    namespace_text as namespace,
+    nullif(lower(trim(email_text)), '') as email,
+    event_text as provider_event,
+    type_text as bounce_type,
+    {{ piped('category_text') }} as category,
+    useragent_text as user_agent,
+    ip_text as ip_address,
+    url_text as click_url,
+    reason_text as reason,
+    {{ try_bigint('campaign_id_text') }} as campaign_id,
+    campaign_run_id_text as campaign_run_id,
+    {{ piped('audience_id_text') }} as audience_id,
+    variant_id_text as variant_id,
+    journey_id_text as journey_id,
+    nqe_text as nqe,
+    coalesce(sg_machine_open_text = 'true', false) as is_machine_open,
+    coalesce({{ try_epoch('timestamp_text') }}, {{ try_timestamp('timestamp_text') }}) as occurred_at,
+    received_at,
+    event_day,
+    payload,
+    fault,
+    file_name,
+    line_number
+from named

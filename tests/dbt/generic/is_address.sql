@@ -1,0 +1,12 @@
+{# An address as every table has it: one @ with something around it, no space, lower case. #}
+{% test is_address(model, column_name, key) %}
+
+    select
+        {{ key }} as row_key,
+        {{ column_name }} as offending_value
+    from {{ model }}
+    where {{ column_name }} not like '%_@_%'
+        or {{ column_name }} like '% %'
+        or {{ column_name }} <> lower({{ column_name }})
+
+{% endtest %}

@@ -1,0 +1,11 @@
+{# The column is the UTC day of a time in the same row. #}
+{% test is_day_of(model, column_name, time, key) %}
+
+    select
+        {{ key }} as row_key,
+        {{ column_name }} as offending_value,
+        {{ time }} as {{ time }}
+    from {{ model }}
+    where {{ column_name }} <> cast({{ time }} as date)
+
+{% endtest %}

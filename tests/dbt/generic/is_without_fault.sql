@@ -1,0 +1,10 @@
+{# No row has a fault. Lists each with where it came from, so that the file can be mended. #}
+{% test is_without_fault(model, column_name, at) %}
+
+    select
+        {{ at | join(', ') }},
+        {{ column_name }} as offending_value
+    from {{ model }}
+    where {{ column_name }} is not null
+
+{% endtest %}

@@ -1,0 +1,11 @@
+{# The column is filled only for some events. #}
+{% test only_for_events(model, column_name, events, key) %}
+
+    select
+        {{ key }} as row_key,
+        event,
+        {{ column_name }} as offending_value
+    from {{ model }}
+    where {{ column_name }} is not null and event not in ({{ quoted(events) }})
+
+{% endtest %}
