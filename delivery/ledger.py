@@ -235,6 +235,16 @@ class Ledger:
             for row in written:
                 connection.execute(files.insert().values(delivery_id=key, state="spooled", updated_at=now, **row))
 
+    def resend(self, key: str, *, anew: bool, note: str) -> None:
+        """Puts a held delivery back: its unpublished files to `spooled`, or itself to `planned` to be written anew."""
+        with self._begin() as connection:
+            self._advance(connection, key, "held", "planned" if anew else "spooled", _now(), {"note": note})
+            connection.execute(
+                files.update()
+                .where(files.c.delivery_id == key, files.c.state != "published")
+                .values(state="spooled", updated_at=_now())
+            )
+
     def advance(self, key: str, before: str, after: str, **values: Any) -> None:
         """Moves a delivery from one state to the next. Raises Busy when it is no longer in `before`."""
         with self._begin() as connection:

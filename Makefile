@@ -1,0 +1,51 @@
+# The two commands of the README are `make deliver` and `make test`; the rest is for those who work on the project.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export DO_NOT_TRACK := 1
+
+.PHONY: deliver test lint generate schema lock clean
+
+deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
+	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
+
+test: $(VENV)/dev.stamp ## all tests that need no root, in minutes
+	$(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)
+
+lint: $(VENV)/dev.stamp ## ruff, strict types, sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint models tests/dbt --disable-progress-bar
+
+EVENTS ?= 1000000
+DAYS ?= 1
+NAMESPACES ?= 2
+SEED ?= 1
+OUT ?= generated
+generate: $(VENV)/run.stamp ## raw data of any size: EVENTS DAYS NAMESPACES SEED OUT
+	$(BIN)/python -m benchmarks.generate --events $(EVENTS) --days $(DAYS) --namespaces $(NAMESPACES) --seed $(SEED) --out $(OUT)
+
+schema: $(VENV)/run.stamp ## the editors' schema of integrations.yml
+	$(BIN)/delivery schema > docs/integrations.schema.json
+
+lock: ## new versions within the bounds of requirements/*.in; needs uv
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/run.in -o requirements/run.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/dev.in -c requirements/run.lock -o requirements/dev.lock
+
+$(VENV)/run.stamp: requirements/run.lock pyproject.toml
+	@test -x $(BIN)/python || { echo "Creating $(VENV) …"; $(PYTHON) -m venv $(VENV); }
+	@test -e $(VENV)/dev.stamp || { echo "Installing what is needed to run …"; $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/run.lock; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.lock pyproject.toml
+	@test -x $(BIN)/python || { echo "Creating $(VENV) …"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing what is needed to develop …"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/run.stamp
+
+clean: ## everything that the commands made, except what was delivered
+	rm -rf target logs warehouse.duckdb warehouse.duckdb.wal .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,57 @@
+"""Deliveries that wait for a person: which they are, and what the person decided."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Literal
+
+from delivery.errors import ConfigError, Held
+from delivery.handover import check_spool
+from delivery.ledger import Delivery, Ledger, deliveries
+from delivery.lock import only_runner
+
+if TYPE_CHECKING:
+    from delivery.project import Project
+
+Decision = Literal["resend", "accept", "cancel"]
+
+
+def held(project: Project) -> list[Delivery]:
+    """The deliveries that are held, oldest first."""
+    with closing(Ledger(project.ledger_url)) as ledger:
+        return ledger.find(deliveries.c.state == "held")
+
+
+def release(project: Project, start: str, decision: Decision, reason: str) -> Delivery:
+    """Carries out a person's decision on the held delivery whose id begins so.
+
+    resend: the next run hands it over again, looking first; accept: the client has it; cancel: it is not wanted.
+    Raises ConfigError when the id is not that of one held delivery, or a resend is no longer possible.
+    """
+    with only_runner(project.state), closing(Ledger(project.ledger_url)) as ledger:
+        found = [row for row in ledger.find(deliveries.c.state == "held") if row.id.startswith(start)]
+        if len(found) != 1:
+            raise ConfigError(f"{len(found)} held deliveries have an id that begins with {start!r}.",
+                              hint="`delivery held` shows them.")
+        row = found[0]
+        note = f"released by a person: {decision}, {reason}"
+        if decision == "resend":
+            ledger.resend(row.id, anew=_needs_writing(ledger, row), note=note)
+        else:
+            ledger.advance(row.id, "held", "delivered" if decision == "accept" else "cancelled", note=note)
+        return ledger.delivery(row.id)
+
+
+def _needs_writing(ledger: Ledger, row: Delivery) -> bool:
+    """Whether the spool must be written anew. Raises ConfigError when a part of it has already left."""
+    files = ledger.files(row.id)
+    try:
+        for file in files:
+            if file.state != "published":
+                check_spool(file)
+    except Held as error:
+        if any(file.state == "published" for file in files):
+            raise ConfigError(f"{error.message} Part of the delivery has been handed over.",
+                              hint="Accept or cancel it, then redeliver.") from None
+        return True
+    return not files
