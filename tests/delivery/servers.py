@@ -208,6 +208,8 @@ SFTPAuthMethods password
 
 def missing_for_proftpd() -> str:
     """Why no ProFTPD can be started here; empty when it can."""
+    if os.geteuid() != 0:
+        return "ProFTPD starts as root only"
     missing = not shutil.which("proftpd") or not Path("/usr/lib/proftpd/mod_sftp.so").exists()
     return "no ProFTPD: install proftpd-core and proftpd-mod-crypto" if missing else ""
 
@@ -267,7 +269,7 @@ def _wait_for(server: SshServer) -> None:
         if server.process.poll() is not None:
             break
         time.sleep(0.05)
-    raise RuntimeError(f"sshd did not start:\n{server.log}")
+    raise RuntimeError(f"the server did not start:\n{server.log}")
 
 
 class PipeChannel:
@@ -275,6 +277,7 @@ class PipeChannel:
 
     def __init__(self, directory: Path, *options: str, largest_file: int | None = None) -> None:
         """largest_file: bytes that the server can write before its disk is `full`."""
+        self.directory = directory
         self._sock, theirs = socket.socketpair()
         limit = [] if largest_file is None else ["prlimit", f"--fsize={largest_file}"]
         self._process = subprocess.Popen(

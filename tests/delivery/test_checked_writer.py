@@ -14,7 +14,7 @@ import pytest
 from servers import FAULTS, PipeChannel, Shim, missing_for_sftp_server, over_pipe
 
 from delivery.destinations.checked_writer import read_hashed, write_checked
-from delivery.destinations.session import BadReply, Reader
+from delivery.destinations.session import EOF, RENAME, BadReply, Reader, Status, string
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
 
 if TYPE_CHECKING:
@@ -170,12 +170,33 @@ def test_rename_done_but_said_to_have_failed_is_left_to_a_look(spool: Path, remo
 def test_a_name_taken_between_look_and_rename_is_not_overwritten(spool: Path, remote: Path) -> None:
     class Racing(Shim):
         def _forward(self, frame: bytes) -> None:
-            if frame[4] == 18:
+            if frame[4] == RENAME:
                 (remote / "final").write_bytes(b"theirs")
             super()._forward(frame)
 
     with pytest.raises(NameTaken):
         deliver(Racing(PipeChannel(remote)), spool)
+    assert (remote / "final").read_bytes() == b"theirs"
+
+
+class Overwriting(Shim):
+    """A server whose RENAME replaces its target, as some do."""
+
+    def _forward(self, frame: bytes) -> None:
+        if frame[4] == RENAME:
+            names = Reader(frame, 9)
+            names.string()
+            (self.inner.directory / names.string().decode()).unlink(missing_ok=True)
+        super()._forward(frame)
+
+
+def test_servers_whose_rename_overwrites_are_looked_at_first(spool: Path, remote: Path) -> None:
+    with over_pipe(Overwriting(PipeChannel(remote))) as destination:
+        assert not destination.probe().rename_refuses
+        destination.upload(spool, "temp")
+        (remote / "final").write_bytes(b"theirs")
+        with pytest.raises(NameTaken):
+            destination.publish("temp", "final")
     assert (remote / "final").read_bytes() == b"theirs"
 
 
@@ -229,8 +250,6 @@ class Replies:
         return len(self.asked) - 1
 
     def finish(self, ident: int, expected: int) -> Reader:
-        from delivery.destinations.session import EOF, Status, string
-
         offset, count = self.asked[ident]
         if offset >= len(self.content):
             raise Status(EOF, "")
