@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from delivery.engines import Engine, literal
 from delivery.errors import GateRefused, redact
+from delivery.lineage import Lineage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     from delivery.campaigns import Dataset, Manifest
     from delivery.windows import Window
-
-BUILT = ("model", "seed", "snapshot")
-TESTS = ("test", "unit_test")
 
 
 # A day that a test must have covered (None: the whole table), and since when.
@@ -81,8 +79,8 @@ class Gate:
     """Judges datasets by one snapshot's build log."""
 
     def __init__(self, manifest: Manifest, engine: Engine) -> None:
-        self._nodes: dict[str, Any] = {**manifest["nodes"], **manifest.get("unit_tests", {})}
-        self._parents: dict[str, list[str]] = manifest["parent_map"]
+        self._lineage = Lineage(manifest)
+        self._nodes = self._lineage.nodes
         self._engine = engine
         self._verdicts: dict[tuple[str, Window | None], Verdict] = {}
 
@@ -94,8 +92,8 @@ class Gate:
         return self._verdicts[key]
 
     def _judge(self, dataset: Dataset, window: Window | None) -> Verdict:
-        built = self._upstream(dataset.unique_id)
-        tests = self._tests_on(set(built))
+        built = sorted(self._lineage.upstream([dataset.unique_id]))
+        tests = self._lineage.tests_on(set(built))
         try:
             log = self._read_log(dataset, [*built, *tests], window)
         except Exception as error:  # noqa: BLE001 - without a readable log nothing is proven, whatever the cause
@@ -111,29 +109,6 @@ class Gate:
             reasons += self._failures(tests, log)
         last = log.last_build(dataset.unique_id)
         return Verdict(dataset.name, tuple(reasons), tuple(warnings), last.invocation_id if last else None)
-
-    def _upstream(self, unique_id: str) -> list[str]:
-        found: list[str] = []
-        queue = [unique_id]
-        while queue:
-            node = queue.pop()
-            kind = node.split(".", 1)[0]
-            if node in found or kind not in BUILT:
-                continue
-            found.append(node)
-            queue += self._parents.get(node, [])
-        return sorted(n for n in found if self._nodes[n]["config"]["materialized"] != "ephemeral")
-
-    def _tests_on(self, built: set[str]) -> list[str]:
-        found = []
-        for unique_id, node in self._nodes.items():
-            if node["resource_type"] not in TESTS:
-                continue
-            attached = node.get("attached_node")
-            on = {attached} if attached else set(node["depends_on"]["nodes"])
-            if on & built:
-                found.append(unique_id)
-        return sorted(found)
 
     def _read_log(self, dataset: Dataset, nodes: Iterable[str], window: Window | None) -> Log:
         schema = dataset.relation.rsplit(".", 1)[0]

@@ -64,7 +64,7 @@ def open_duckdb(project: Project) -> Iterator[DuckDB]:
     scratch = project.state / "scratch"
     scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
     wait = float(os.environ.get("DELIVERY_LOCK_WAIT", LOCK_WAIT_SECONDS))
-    settings: Settings = {"memory_limit": MEMORY, "temp_directory": str(scratch), "TimeZone": "UTC"}
+    settings: Settings = {"memory_limit": MEMORY, "temp_directory": str(scratch)}
     connection = _connect(str(path), settings, wait)
     try:
         connection.execute("begin transaction")
