@@ -11,15 +11,16 @@ import hashlib
 import os
 import stat
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from delivery.destinations import Capabilities, Found, check_name
-from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
+from delivery.destinations.probe import rename_refuses
+from delivery.errors import DestinationFailed, DestinationRefused, NameTaken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import FileIO
+    from pathlib import Path
     from types import TracebackType
 
 CHUNK_BYTES = 1 << 20
@@ -38,9 +39,9 @@ _FINAL = {
 class LocalDirectory:
     """Destination in the file system; see `Destination` for what each method promises."""
 
-    def __init__(self, directory: str | Path, *, below: Path | None = None) -> None:
+    def __init__(self, directory: Path, *, below: Path | None = None) -> None:
         """directory: must exist, or, when it is to lie `below` a root, is created there with mode 0700."""
-        self._path = Path(directory)
+        self._path = directory
         self._below = below
         self._fd = -1
 
@@ -128,29 +129,15 @@ class LocalDirectory:
             return sorted(os.listdir(self._fd))  # noqa: PTH208 - a Path has no descriptor
 
     def probe(self) -> Capabilities:
-        """Try each step with empty files."""
-        first, second = (f".delivery-probe-{os.getpid()}-{i}" for i in "12")
-        try:
-            self.upload(Path(os.devnull), first)
-            self.publish(first, second)
-            self.upload(Path(os.devnull), first)
-            try:
-                self.publish(first, second)
-                refuses = False
-            except NameTaken:
-                refuses = True
-            self.replace(first, second)
-        finally:
-            for name in (first, second):
-                with suppress(DeliveryError):
-                    self.remove(name)
+        """Try each step; the rest is known."""
+        refuses = rename_refuses(self, self.publish, replaces=True)
         space = os.fstatvfs(self._fd)
         return Capabilities(
             rename=True,
             rename_refuses=refuses,
             replace=True,
             fsync=True,
-            remote_hash=True,
+            remote_hash=False,
             statvfs=True,
             request_bytes=CHUNK_BYTES,
             free_bytes=space.f_bavail * space.f_frsize,

@@ -5,18 +5,16 @@ Servers differ: what one refuses or lacks is listed at each method, with what is
 
 from __future__ import annotations
 
-import secrets
 import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Self
 
 from delivery.destinations import Capabilities, Found, check_name, extensions
 from delivery.destinations import session as sftp
 from delivery.destinations.checked_writer import read_hashed, write_checked
 from delivery.destinations.failures import LOWER_ERRORS, translate
+from delivery.destinations.probe import rename_refuses
 from delivery.destinations.session import Session, Status, string
 from delivery.destinations.ssh import connect
 from delivery.destinations.watchdog import Watchdog
@@ -24,6 +22,7 @@ from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import TracebackType
 
     from delivery.integrations import SftpDestination
@@ -51,6 +50,7 @@ class SftpDirectory:
         self._directory = directory.rstrip("/") or "/"
         self._open_channel = open_channel
         self._timeout, self._deadline = timeout, deadline
+        self._hashed_there = False
 
     @classmethod
     def of(cls, name: str, target: SftpDestination, directory: str) -> Self:
@@ -107,6 +107,7 @@ class SftpDirectory:
             handle = self._session.open(self._path(name), sftp.READING)
         with self._step("verify", found.size):
             digest = extensions.remote_hash(self._session, handle)
+            self._hashed_there = digest is not None
             if digest is None:
                 digest = read_hashed(self._session, handle, found.size, self._request_bytes)
             self._session.request(sftp.CLOSE, string(handle))
@@ -132,15 +133,14 @@ class SftpDirectory:
 
     def publish(self, temp: str, final: str) -> None:
         """Look, then RENAME, which on OpenSSH links and so refuses a taken name; `probe` tells whether it does here."""
-        with self._step("publish"):
-            if self._look(final):
-                raise NameTaken(f"{self._where}: {final} exists already")
-            try:
-                self._session.request(sftp.RENAME, string(self._path(temp)), string(self._path(final)))
-            except Status:
-                if self._look(final) and self._look(temp):
-                    raise NameTaken(f"{self._where}: {final} exists already") from None
-                raise
+        if self.look(final):
+            raise NameTaken(f"{self._where}: {final} exists already")
+        try:
+            self._rename(temp, final)
+        except (DestinationFailed, DestinationRefused) as error:
+            if isinstance(error.__cause__, Status) and self.look(final) and self.look(temp):
+                raise NameTaken(f"{self._where}: {final} exists already") from None
+            raise
 
     def replace(self, temp: str, final: str) -> None:
         """Rename as POSIX does; refused where the server does not offer that: delete-then-rename is never done."""
@@ -165,32 +165,18 @@ class SftpDirectory:
             )
 
     def probe(self) -> Capabilities:
-        """Try each step with small files, `.delivery-probe-…`, removed at the end."""
-        token = secrets.token_hex(4)
-        first, second = (f".delivery-probe-{token}-{i}" for i in "12")
+        """Try each step; then tell what the server offers beyond."""
         offered = self._session.extensions
-        with NamedTemporaryFile() as spool:
-            spool.write(b"probe\n")
-            spool.flush()
-            try:
-                self.upload(Path(spool.name), first)
-                remote_hash = self._hashes(first)
-                self.publish(first, second)
-                self.upload(Path(spool.name), first)
-                refuses = self._refuses_rename(first, second)
-                if extensions.POSIX_RENAME in offered and refuses:
-                    self.replace(first, second)
-                free = extensions.free_bytes(self._session, self._directory.encode())
-            finally:
-                for name in (first, second):
-                    with suppress(DeliveryError):
-                        self.remove(name)
+        replaces = extensions.POSIX_RENAME in offered
+        refuses = rename_refuses(self, self._rename, replaces=replaces)
+        with self._step("look"):
+            free = extensions.free_bytes(self._session, self._directory.encode())
         return Capabilities(
             rename=True,
             rename_refuses=refuses,
-            replace=extensions.POSIX_RENAME in offered,
+            replace=replaces,
             fsync=extensions.FSYNC in offered,
-            remote_hash=remote_hash,
+            remote_hash=self._hashed_there,
             statvfs=free is not None,
             request_bytes=self._request_bytes,
             free_bytes=free,
@@ -227,20 +213,9 @@ class SftpDirectory:
         regular = found.mode is None or stat.S_ISREG(found.mode)
         return Found("file" if regular else "other", found.size or 0)
 
-    def _hashes(self, name: str) -> bool:
-        with self._step("verify"):
-            handle = self._session.open(self._path(name), sftp.READING)
-            digest = extensions.remote_hash(self._session, handle)
-            self._session.request(sftp.CLOSE, string(handle))
-        return digest is not None
-
-    def _refuses_rename(self, first: str, second: str) -> bool:
+    def _rename(self, old: str, new: str) -> None:
         with self._step("publish"):
-            try:
-                self._session.request(sftp.RENAME, string(self._path(first)), string(self._path(second)))
-            except Status:
-                return self._look(first) is not None and self._look(second) is not None
-        return False
+            self._session.request(sftp.RENAME, string(self._path(old)), string(self._path(new)))
 
     def _check_directory(self) -> None:
         try:

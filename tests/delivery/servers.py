@@ -442,7 +442,7 @@ def _status(ident: int, code: int) -> bytes:
 class Proxy:
     """A TCP proxy in front of a port on loopback, itself at `port`; use inside `with`.
 
-    cut, freeze: after that many bytes from the server, close or fall silent; slow: after that many, 200 bytes a second;
+    cut, freeze: after that many bytes from the server, close or fall silent; slow: after that many, 300 bytes a second;
     deaf: after that many bytes from the client, read no more. `passed`: bytes that came from the server.
     """
 
@@ -506,7 +506,7 @@ class Proxy:
                     break
                 sink.sendall(data)
                 self.passed += len(data)
-                if slow and self._done.wait(0.005):
+                if slow and self._done.wait(0.003):
                     break
         if self._freeze is not None and self.passed >= self._freeze:
             self._done.wait()

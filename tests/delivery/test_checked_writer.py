@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import random
 import time
 from importlib.metadata import version
@@ -14,7 +15,7 @@ import pytest
 from servers import FAULTS, PipeChannel, Shim, missing_for_sftp_server, over_pipe
 
 from delivery.destinations.checked_writer import read_hashed, write_checked
-from delivery.destinations.session import EOF, RENAME, BadReply, Reader, Status, string
+from delivery.destinations.session import EOF, OPEN, RENAME, BadReply, Reader, Status, string
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
 
 if TYPE_CHECKING:
@@ -223,6 +224,27 @@ def test_disk_full_says_so_and_leaves_nothing(spool: Path, remote: Path) -> None
 )
 def test_servers_that_refuse_what_can_be_done_without(spool: Path, remote: Path, refused: str) -> None:
     assert deliver(PipeChannel(remote, "-P", refused), spool) == sha256(remote / "final")
+
+
+def test_files_are_private_where_the_server_refuses_chmod(spool: Path, remote: Path) -> None:
+    deliver(PipeChannel(remote, "-P", "fsetstat"), spool)
+    assert (remote / "final").stat().st_mode & 0o777 == 0o600
+
+
+def test_files_are_private_where_the_server_ignores_the_mode_of_open(spool: Path, remote: Path) -> None:
+    class Ignoring(Shim):
+        def _forward(self, frame: bytes) -> None:
+            if frame[4] == OPEN:
+                at = 9 + 4 + Reader(frame, 9).take("I") + 4
+                frame = string(frame[4:at] + bytes(4))
+            super()._forward(frame)
+
+    before = os.umask(0)
+    try:
+        deliver(Ignoring(PipeChannel(remote)), spool)
+    finally:
+        os.umask(before)
+    assert (remote / "final").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("refused", ["open", "write", "read", "rename", "close"])
