@@ -1,7 +1,7 @@
 """Writes raw data of any size, in the shapes and with the untidiness of the sample in `landing/`.
 
 The events of a day are dealt from a deck of cards: a card is one event, and the deck holds a thousand emails with all
-that happens to them, in realistic shares (among them 1 in 200 posted twice and 1 in 150 that cannot be exported).
+that happens to them, in realistic shares.
 `generate.sql` turns a card and a number into a row; here is what is on the cards, and which file gets which rows.
 The number of events is exact, and no more than one part of a day is ever held in memory.
 """
@@ -25,11 +25,9 @@ EMAILS = 1000  # in the deck
 PART = 250_000  # events in one file, which is what is sorted at once
 POST = 20  # events, at most, in one whole POST body
 EVENTS_PER_HALT, EVENTS_PER_UNSUBSCRIBE, EVENTS_PER_CUSTOMER = 200, 400, 10
-JSON, TEXT, GZIP = (
-    "format json",
-    "format csv, header false, quote '', escape '', delimiter '\x01'",
-    ", compression gzip",
-)
+JSON = "format json"
+TEXT = "format csv, header false, quote '', escape '', delimiter '\x01'"  # one column as it is
+GZIP = ", compression gzip"
 SOURCES = [
     "Manual",
     "List-Unsubscribe",
@@ -49,8 +47,9 @@ AGENTS = [
     f"Mozilla/5.0 (Linux; Android 14; SM-X710) {CHROME} Safari/537.36",
     f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36",
     f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {WEBKIT} Version/18.5 Safari/605.1.15",
-    "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+    "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
 ]
+PROXY = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,8 @@ OPEN_LATER, CLICK_LATER = replace(OPEN, since=7000, within=7000), replace(CLICK,
 OPEN_NEXT_DAY = replace(OPEN, since=87000, within=36000, by_clock=True, carried=True)
 CLICK_NEXT_DAY = replace(CLICK, since=123000, within=20000, by_clock=True, carried=True)
 CLICK_AT_MIDNIGHT = replace(CLICK, since=86130, within=200, by_clock=True)
-MACHINE = step("open", 30, 900, useragent="Mozilla/5.0", sg_machine_open=True)
+APPLE_OPEN = step("open", 30, 900, useragent="Mozilla/5.0", sg_machine_open=True)
+GMAIL_OPEN = step("open", 30, 900, useragent=PROXY, sg_machine_open=True)
 BOT = step("click", 25, 20, useragent="Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)")
 BLOCKED = step("bounce", 9, 40, type="blocked", status="4.2.2", reason='452 4.2.2 The mailbox is "full", try later')
 BOUNCED = step("bounce", 9, 40, type="bounce", status="5.1.1", reason="550 5.1.1 The address does not exist")
@@ -102,17 +102,17 @@ STRANGE = step(
     "open", 60, 900, useragent="Mozilla/5.0", pool={"id": 7}, **{'a "new" key': [1, {"deep": None}], "tpl": "é|😀"}
 )
 
-
 # How many of a thousand emails have which events. The rest is delivered and never opened.
 DECK: list[tuple[int, list[Step]]] = [
-    (150, [*SENT, MACHINE]),
+    (100, [*SENT, APPLE_OPEN]),
+    (50, [*SENT, GMAIL_OPEN]),
     (150, [*SENT, OPEN]),
     (25, [*SENT, OPEN_NEXT_DAY]),
     (60, [*SENT, OPEN, CLICK]),
     (15, [*SENT, OPEN, CLICK, OPEN_LATER, CLICK_LATER, OPEN_NEXT_DAY, CLICK_NEXT_DAY]),
     (6, [*SENT, BOT]),
     (6, [SENT[0], BOUNCED]),
-    (8, [SENT[0], BLOCKED]),
+    (8, [replace(SENT[0], twist="full"), replace(BLOCKED, twist="full")]),
     (5, [SENT[0], DEFERRED, replace(SENT[1], since=900)]),
     (4, [step("dropped", reason="Bounced Address", status="5.0.0")]),
     (1, [*SENT, step("spamreport", 6000, 900)]),
@@ -137,28 +137,29 @@ def cards(seed: int) -> Iterator[dict[str, object]]:
     emails += [SENT] * (EMAILS - len(emails))
     random.Random(seed).shuffle(emails)
     for opening in (True, False):
-        cards = [
-            (email, steps, now) for email, steps in enumerate(emails) for now in steps if not (opening and now.carried)
-        ]
-        for card, (email, steps, now) in enumerate(cards):
-            number = [(step.event, step.since) for step in steps].index(
-                (now.event, now.since)
-            )  # posted again: the same
-            yield {"opening": opening, "card": card, "email": email, "step": number, **vars(now)}
+        card = 0
+        for email, steps in enumerate(emails):
+            happened = [(step.event, step.since) for step in steps]
+            for now in steps:
+                if not (opening and now.carried):
+                    number = happened.index((now.event, now.since))  # what is posted again keeps its number
+                    yield {"opening": opening, "card": card, "email": email, "step": number, **vars(now)}
+                    card += 1
 
 
 def files(start: date, days: int, events: int) -> Iterator[tuple[str, str, str]]:
     """Every file of the folder: its path, the query for what it holds, and the options of DuckDB's COPY."""
     for entity in ("namespaces", "campaigns", "audiences", "journeys", "entitlements"):
         yield f"platform/{entity}/{entity}.ndjson", f"from {entity}()", JSON
-    yield "platform/customers/customers.ndjson.gz", "from customers()", JSON + GZIP
+    yield "platform/customers/customers.ndjson", "from customers()", JSON
     for day in range(days):
         name = start + timedelta(days=day)
         count = events // days + (day < events % days)
         halts, unsubscribes, emails = (-(-count // each) for each in (EVENTS_PER_HALT, EVENTS_PER_UNSUBSCRIBE, 3))
         yield f"platform/campaign_runs/{name}.ndjson", f"from campaign_runs({day})", JSON
         yield f"platform/halts/{name}.ndjson", f"from halts({day}, {halts})", JSON
-        yield f"platform/unsubscribes/{name}.ndjson", f"from unsubscribes({day}, {unsubscribes}, {emails})", JSON
+        rows = f"unsubscribes({day}, {unsubscribes}, {emails})"
+        yield f"platform/unsubscribes/{name}.ndjson.gz", f"from {rows}", JSON + GZIP
 
         post = min(POST, count // 8)  # the last events of a day come as whole POST bodies, in three shapes
         singles = count - 3 * post
@@ -180,7 +181,7 @@ def generate(out: Path, *, events: int, days: int, namespaces: int, seed: int, s
 
     An event that is posted twice counts twice. Every day has the same share, by when the events are received.
     """
-    con = duckdb.connect(config={"memory_limit": "1GB"})
+    con = duckdb.connect(config={"threads": 1})  # a file is written by one thread, in order, holding little of it
     settings = {
         "seed": seed,
         "days": days,
@@ -221,7 +222,10 @@ def main(events: int, days: int, namespaces: int, seed: int, out: Path, start: d
         raise click.UsageError(f"--out {out} is not empty: name a new folder, or empty this one.")
     began = time.perf_counter()
     click.echo(f"writing {events:,} events of {days} days and {namespaces} namespaces to {out}", err=True)
-    generate(out, events=events, days=days, namespaces=namespaces, seed=seed, start=start.date())
+    try:
+        generate(out, events=events, days=days, namespaces=namespaces, seed=seed, start=start.date())
+    except (OSError, duckdb.IOException) as error:  # the disk is full, or the folder is not ours
+        raise click.ClickException(str(error)) from error
     seconds = time.perf_counter() - began
     files = [path for path in out.rglob("*") if path.is_file()]
     figures = {

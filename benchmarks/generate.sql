@@ -1,5 +1,6 @@
--- The generator's rows, as DuckDB macros; `generate.py` fills the table `deck`, writes the files and gives the settings:
--- seed(), first_day() (date), days(), clients(), people() (customers of one client), emails() (of one deck), agents(), sources().
+-- The generator's rows, as DuckDB macros. `generate.py` fills the table `deck`, writes the files and sets the rest,
+-- as macros too: seed(), first_day() (date), days(), clients(), people() (customers of one client), emails() (of one
+-- deck), agents() and sources() (lists of text).
 -- Days count from 0 (the start). A second counts from the midnight (UTC) of the day that the email was sent on.
 -- Randomness is md5 of names, so the same seed gives the same bytes on every machine and version.
 
@@ -39,7 +40,7 @@ create macro classification(client, campaign) as
     else ['Batch', 'Promotional', 'Promotional', 'Triggered', 'Transactional'][campaign] end;
 
 -- One SendGrid event a row, in the order received: `received` (text), `payload` (text, JSON).
--- Event k of a day stands on card k % size of the deck; the cards of the first day leave out what came from the day before.
+-- Event k of a day stands on card k % size of the deck; the first day's deck leaves out what came from the day before.
 create macro events(day, first, last) as table
 with cards as (select * from deck where opening = (day = 0)),
 
@@ -54,7 +55,11 @@ numbered as (
 dealt as (
     select
         k,
-        card,
+        event,
+        step,
+        twist,
+        detail,
+        by_hand,
         day - carried::integer as sent_on,
         deal * emails() + email as number,
         bits_of(email_key(sent_on, number)) as bits,
@@ -69,57 +74,74 @@ in_order as (select * from dealt order by received - 86400 * (day - sent_on), k)
 
 named as (
     select
-        in_order.*,
-        cards.* exclude (card),
+        *,
         client_of(bits) as client,
         run_of(bits) as run,
         campaign_of(run, sent_on) as campaign,
         campaign_key(client, campaign) as campaign_id,
-        email_address(client, person_of(bits)) as email_text,
+        campaign_id::varchar as campaign_text,
+        case when twist = 'full' then person_of(bits) // 200 * 200 else person_of(bits) end as person,
+        email_address(client, person) as email_text,
         (epoch(day_of(sent_on)) + occurred)::bigint::varchar as epoch_text,
         md5(email_key(sent_on, number)) as nqe
     from in_order
-    inner join cards using (card)
 )
 
 select
     moment(sent_on, received) as received,
     case twist
         when 'account' then concat(
-            '{"event":"account_status_change","type":"compliance_suspend","timestamp":', epoch_text, ',"sg_event_id":"', nqe, '"}'
+            '{"event":"account_status_change","type":"compliance_suspend","timestamp":', epoch_text,
+            ',"sg_event_id":"', nqe, '"}'
         )
         else concat(
             '{"email":"',
             case twist
-                when 'upper' then upper(email_text) when 'spaces' then '  ' || email_text || ' ' when 'nobody' then ''
+                when 'upper' then upper(email_text)
+                when 'spaces' then '  ' || email_text || ' '
+                when 'nobody' then ''
                 else email_text
             end,
             '","timestamp":', case when twist = 'text' then '"' || epoch_text || '"' else epoch_text end,
-            ',"event":"', event, '","category":',
-            case when twist = 'string' then '"email"' else concat('["email","', campaign_id, '"]') end,
-            case when twist = 'old' then '' else concat(
-                ',"sg_event_id":"', left(md5(concat(nqe, step)), 22),
-                '","sg_message_id":"', left(nqe, 22), '.recvd-7d4b9c-1-0"'
-            ) end,
-            detail,
-            case when by_hand then concat(
-                ',"ip":"203.0.113.', bits % 250, '","useragent":"', agents()[(bits >> 40) % 8 + 1], '"'
-            ) else '' end,
-            case when event = 'click' then concat(
-                ',"url":"https://shop.example.com/p/', (bits >> 44) % 1000, '?utm_source=email&utm_campaign=', campaign_id, '&q=a,b"'
-            ) else '' end,
+            ',"event":"', event,
+            '","category":', case when twist = 'string' then '"email"' else concat('["email","', campaign_id, '"]') end,
             case
-                when twist = 'homeless' then ''
-                else concat(',"namespace":"', case when twist = 'ghost' then 'ghost_store' else namespace_name(client) end, '"')
+                when twist = 'old' then ''
+                else concat(
+                    ',"sg_event_id":"', left(md5(concat(nqe, step)), 22),
+                    '","sg_message_id":"', left(nqe, 22), '.recvd-7d4b9c-1-0"'
+                )
             end,
-            ',"campaign_id":', case when twist = 'number' then campaign_id::varchar else concat('"', campaign_id, '"') end,
+            detail,
+            case
+                when by_hand
+                    then concat(
+                        ',"ip":"203.0.113.', bits % 250, '","useragent":"', agents()[(bits >> 40) % 8 + 1], '"'
+                    )
+                else ''
+            end,
+            case
+                when event = 'click'
+                    then concat(
+                        ',"url":"https://shop.example.com/p/', (bits >> 44) % 1000,
+                        '?utm_source=email&utm_campaign=', campaign_id, '&q=a,b"'
+                    )
+                else ''
+            end,
             case twist
-                when 'runless' then '' when 'lost' then ',"campaign_run_id":"run-0"'
+                when 'homeless' then ''
+                when 'ghost' then ',"namespace":"ghost_store"'
+                else concat(',"namespace":"', namespace_name(client), '"')
+            end,
+            ',"campaign_id":', case when twist = 'number' then campaign_text else '"' || campaign_text || '"' end,
+            case twist
+                when 'runless' then ''
+                when 'lost' then ',"campaign_run_id":"run-0"'
                 else concat(',"campaign_run_id":"', run_key(client, run, sent_on), '"')
             end,
             ',"audience_id":"', audience_key(client, campaign, 1),
             case when campaign = 2 then '|' || audience_key(client, campaign, 2) else '' end, '"',
-            case when campaign < 5 then concat(',"variant_id":"', case when (bits >> 50) & 1 then 'A' else 'B' end, '"') else '' end,
+            case when campaign < 5 then concat(',"variant_id":"', chr(65 + (bits >> 50 & 1)::integer), '"') else '' end,
             case when campaign = 4 then concat(',"journey_id":"jny-', campaign_id, '"') else '' end,
             ',"nqe":"', nqe, '"}'
         )
@@ -135,7 +157,9 @@ create macro halts(day, count) as table
 select
     namespace_name(client) as namespace,
     concat('halt-', sent_on, '-', number) as halt_id,
-    moment(sent_on, case when number % 50 = 3 then 86340 else run_second(client, run) + 60 end + 300 * again) as received_at,
+    moment(
+        sent_on, case when number % 50 = 3 then 86340 else run_second(client, run) + 60 end + 300 * again
+    ) as received_at,
     case when number % 50 != 0 then email_address(client, person_of(bits)) end as email,
     campaign_key(client, campaign) as campaign_id,
     case when number % 50 = 1 then 'run-0' else run_key(client, run, sent_on) end as campaign_run_id,
@@ -159,15 +183,18 @@ from (
 where sent_on >= 0
 order by received_at, halt_id;
 
--- Unsubscribes that the platform took itself: `count` a day out of the day's `emails`; from screens and files without a run.
+-- Unsubscribes that the platform took itself: `count` a day, from the day's `emails`, or without one (screens, files).
 create macro unsubscribes(day, count, emails) as table
 select
     namespace_name(client) as namespace,
     concat('unsub-', sent_on, '-', number) as unsubscribe_id,
-    moment(sent_on, case when number % 50 = 3 then 86340 else 43200 + (bits >> 20) % 43000 end + 300 * again) as received_at,
+    moment(
+        sent_on,
+        case when number % 50 = 3 then 86340 else run_second(client, run) + 4000 + bits % 13000 end + 300 * again
+    ) as received_at,
     case when number % 50 != 0 then email_address(client, person_of(bits)) end as email,
     source,
-    case when by_email then run_key(client, run_of(bits), sent_on) end as campaign_run_id,
+    case when by_email then run_key(client, run, sent_on) end as campaign_run_id,
     case when by_email then md5(key) end as nqe
 from (
     select
@@ -177,6 +204,7 @@ from (
         email_key(sent_on, bits_of(concat('unsub/', seed(), '/', sent_on, '/', number)) % emails) as key,
         bits_of(key) as bits,
         client_of(bits) as client,
+        run_of(bits) as run,
         case when number % 50 = 1 then 'Preference Centre' else sources()[number % 8 + 1] end as source,
         source not in ('Manual', 'Email File', 'Preference Centre') as by_email
     from range(count) as numbers (number), (values (0), (1)) as copies (again)
@@ -194,13 +222,19 @@ select
     moment(day, run_second(client, run)) as campaign_run_time,
     campaign_name(campaign, day) as campaign_name,
     classification(client, campaign) as campaign_classification,
-    concat(['News', 'Last call: "boots", 20 % off |', e'It''s back,\nand it won''t last 👩🏽‍🔬', 'You left', 'Thank you for'][campaign], ' no. ', day)
-        as subject_line,
+    concat(
+        [
+            'News', 'Last call: "boots", 20 % off |', e'It''s back,\nand it won''t last 👩🏽‍🔬',
+            'You left', 'Thank you for'
+        ][campaign],
+        ' no. ', day
+    ) as subject_line,
     case
         when campaign = 2 then to_json([audience_key(client, campaign, 1), audience_key(client, campaign, 2)])
         else to_json(audience_key(client, campaign, 1))
     end as audience_id,
-    case when campaign < 5 then {'utm_source': 'email', 'utm_campaign': campaign_name(campaign, day)} end as tracking_parameters,
+    case when campaign < 5 then {'utm_source': 'email', 'utm_campaign': campaign_name(campaign, day)} end
+        as tracking_parameters,
     case when campaign = 4 then concat('jny-', campaign_key(client, campaign)) end as journey_id,
     moment(day, run_second(client, run) + 30) as updated_at
 from (
@@ -217,7 +251,7 @@ create macro namespaces() as table
 select
     namespace_name(client) as namespace,
     concat('Client ', client, ', "Ltd." ✨') as name,
-    [10, 50, 3][client % 3 + 1] as soft_bounce_limit,
+    [null, 50, 3][client % 3 + 1] as soft_bounce_limit,
     moment(-60, 0) as updated_at
 from range(clients()) as clients (client)
 order by client;
@@ -255,22 +289,31 @@ create macro entitlements() as table
 select
     namespace_name(client) as namespace,
     entitlement
-from range(clients()) as clients (client), unnest(['esp_events', 'email_unsubscribes', 'audiences', 'analytics']) as rights (entitlement)
+from
+    range(clients()) as clients (client),
+    unnest(['esp_events', 'email_unsubscribes', 'audiences', 'analytics']) as rights (entitlement)
 order by client, entitlement;
 
 create macro customers() as table
 select
     namespace_name(client) as namespace,
     concat('cus-', client, '-', person) as customer_id,
-    case when person % 40 = 39 then upper(email_address(client, person)) else email_address(client, person) end as email,
+    case when person % 40 = 39 then upper(address) else address end as email,
     case when person % 3 = 0 then concat('+1202555', lpad((person % 10000)::varchar, 4, '0')) end as phone,
     person % 4 != 1 as email_consent,
     moment(-1 - person % 300, person % 86400) as email_consent_at,
     {
-        'first_name': upper(email_address(client, person)[1]) || split_part(email_address(client, person), '.', 1)[2:],
+        'first_name': upper(address[1]) || split_part(address, '.', 1)[2:],
         'birthday_day': 1 + person % 28,
         'birthday_month': 1 + person % 12,
         'favourite': ['boots', 'soap, "hand made"', null, 'crime | fiction'][person % 4 + 1]
     } as attributes,
     moment(-1 - person % 300, person % 86400) as updated_at
-from range(clients()) as clients (client), range(people()) as persons (person);
+from (
+    select
+        clients.client,
+        persons.person,
+        email_address(client, person) as address
+    from range(clients()) as clients (client), range(people()) as persons (person)
+) as everyone
+order by client, person;
