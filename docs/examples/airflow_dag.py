@@ -1,0 +1,36 @@
+"""Deliver daily with Airflow: build and deliver at 05:35 UTC, and finish what failed in the hours after.
+
+Needs apache-airflow-providers-standard. The project lies in DELIVERY_PROJECT_DIR on the workers; it keeps its lock, ledger
+and spool on one host, so give the tasks a queue or pool that always runs there.
+"""
+
+from datetime import UTC, datetime
+
+from airflow import DAG
+from airflow.providers.standard.operators.bash import BashOperator
+
+PROJECT = "${DELIVERY_PROJECT_DIR:-/srv/delivery}"
+NOTHING_DUE = 5
+
+COMMON = {
+    "start_date": datetime(2026, 11, 1, tzinfo=UTC),
+    "catchup": False,  # --due catches up by itself
+    "max_active_runs": 1,
+    "tags": ["delivery"],
+}
+
+with DAG("daily_exports", schedule="35 5 * * *", **COMMON):
+    BashOperator(
+        task_id="build_and_deliver",
+        bash_command=f"cd {PROJECT} && .venv/bin/delivery run --due --build",
+        skip_on_exit_code=NOTHING_DUE,
+        retries=0,  # the DAG below tries again
+    )
+
+with DAG("daily_exports_again", schedule="35 6-12 * * *", **COMMON):
+    BashOperator(
+        task_id="deliver_what_is_left",
+        bash_command=f"cd {PROJECT} && .venv/bin/delivery run --due",
+        skip_on_exit_code=NOTHING_DUE,
+        retries=0,
+    )
