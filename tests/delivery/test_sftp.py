@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(bool(missing_for_sshd()), reason=missing_for_sshd())
 CONTENT = random.Random(1).randbytes(2_000_001)
 HINT = "delivery trust acme_esp"
-SLACK = 5  # seconds beyond its deadline that a delivery may take to give up, on a busy machine
+SLACK = 5  # seconds beyond its time that a delivery may take to give up, on a busy machine
 
 
 @pytest.fixture
@@ -432,10 +432,10 @@ def test_a_connection_that_breaks_or_freezes_anywhere(
         sshd.own(place)
         started = time.monotonic()
         with Proxy(sshd.port, **{kind: at}) as proxy:
-            target = sshd.target(port=proxy.port, timeout=0.3, deadline=3)
+            target = sshd.target(port=proxy.port, timeout=0.3, deadline=60)
             with pytest.raises((DestinationFailed, LoginRefused)):
                 whole(target, f"{inbox.name}/{place.name}", spool)
-        assert time.monotonic() - started < 3 + SLACK, f"{kind} at {at}"
+        assert time.monotonic() - started < SLACK, f"{kind} at {at}"
         final = place / "final"
         assert not final.exists() or final.read_bytes() == spool.read_bytes()
 
@@ -445,8 +445,8 @@ def test_a_peer_that_stops_reading(sshd: SshServer, inbox: Path, spool: Path, at
     spool.write_bytes(CONTENT * 10)
     started = time.monotonic()
     with Proxy(sshd.port, deaf=at) as proxy, pytest.raises(DestinationFailed):
-        whole(sshd.target(port=proxy.port, timeout=0.5, deadline=5), inbox, spool)
-    assert time.monotonic() - started < 5 + SLACK
+        whole(sshd.target(port=proxy.port, timeout=0.5, deadline=60), inbox, spool)
+    assert time.monotonic() - started < SLACK
 
 
 def test_a_byte_now_and_then_does_not_outlive_the_deadline(sshd: SshServer, inbox: Path, spool: Path) -> None:
