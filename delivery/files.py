@@ -1,8 +1,7 @@
-"""Arrow batches to the bytes of a file: dialect, encoding, compression, hash and count. One formatter for all engines.
+"""Arrow batches to the bytes of a file: encoding, compression, hash and count.
 
-Polars renders the text (RFC 4180 quoting; NULL empty or a token, the empty string as two quotes); ISA-L and Zstandard
-compress it.
-The same rows give the same bytes, so no time and no file name goes into a compressed header.
+The same rows give the same bytes: no time and no file name goes into a compressed header, and compressors are fed
+blocks of one size, however the engine cuts its batches.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import zstandard
 from isal import igzip
 
 from delivery.errors import WriteFailed
+from delivery.render import check_types, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,10 +27,8 @@ if TYPE_CHECKING:
 
     from delivery.integrations import Integration
 
-# Fraction of a second in groups of three digits, and only where the data has one.
-TIMESTAMP = "%Y-%m-%dT%H:%M:%S%.fZ"
-FORMULA = r"^[=+\-@\t\r]"
-EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+BLOCK_BYTES = 1 << 20
+READ_BLOCK_BYTES = (1 << 20, 1 << 24, 1 << 28)  # the next when a single value is larger than the one before
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,30 @@ class _Hashing(io.RawIOBase):
         return size
 
 
+class _Blocks(io.RawIOBase):
+    """Passes bytes on in blocks of one size: a compressor's bytes may depend on how it is fed."""
+
+    def __init__(self, target: IO[bytes]) -> None:
+        self._target = target
+        self._waiting = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._waiting += data
+        whole = len(self._waiting) - len(self._waiting) % BLOCK_BYTES
+        for start in range(0, whole, BLOCK_BYTES):
+            self._target.write(self._waiting[start : start + BLOCK_BYTES])
+        del self._waiting[:whole]
+        return len(data)
+
+    def finish(self) -> None:
+        """Passes on what is left. Not `close`: a file that failed must not be finished."""
+        self._target.write(self._waiting)
+        self._waiting.clear()
+
+
 def write_file(
     path: Path,
     batches: Iterable[pa.RecordBatch],
@@ -73,37 +94,45 @@ def write_file(
     """Writes the batches as the integration asks, to a new file of mode 0600, synced to disk.
 
     The first batch may be empty and gives the columns. renames: per column, values that are spelled differently.
-    Raises WriteFailed when the disk does not take it.
+    Raises WriteFailed when the disk does not take it, GateRefused when a value has no text form; then no file remains.
     """
     rows = 0
     with exclusive(path) as disk:
         final = _Hashing(disk)
         with ExitStack() as stack:
-            compressed = _compressor(final, integration.compression, stack)
-            plain = _Hashing(compressed)
+            blocks = _Blocks(_compressor(final, integration.compression, stack))
+            plain = _Hashing(cast("IO[bytes]", blocks))
             plain.write(_mark(integration))
             for number, batch in enumerate(batches):
+                if number == 0:
+                    check_types(batch.schema)
                 header = number == 0 and integration.include_header_row
-                text = _render(batch, integration, renames or {}, header=header)
+                text = render(batch, integration, renames or {}, header=header)
                 plain.write(
                     text.decode("utf-8").encode("utf-16-le") if integration.character_encoding == "UTF-16" else text
                 )
                 rows += batch.num_rows
+            blocks.finish()
     return Written(rows, final.size, final.digest.hexdigest(), plain.digest.hexdigest())
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[IO[bytes]]:
-    """A new file of mode 0600 that is synced when the block ends. Raises WriteFailed."""
+    """A new file of mode 0600, synced when the block ends and removed when it fails. Raises WriteFailed."""
     try:
-        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as disk:  # noqa: PTH123
-            yield disk
-            disk.flush()
-            os.fsync(disk.fileno())
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            with open(descriptor, "wb") as disk:  # noqa: PTH123
+                yield disk
+                disk.flush()
+                os.fsync(disk.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     except OSError as error:
-        path.unlink(missing_ok=True)
         raise WriteFailed(
-            f"{path} could not be written: {error.strerror}.", hint="Free space or permission there, then run again."
+            f"{path} could not be written: {error.strerror or type(error).__name__}.",
+            hint="Free space or permission there, then run again.",
         ) from None
 
 
@@ -126,60 +155,42 @@ def _mark(integration: Integration) -> bytes:
     return b"\xef\xbb\xbf" if integration.bom else b""
 
 
-def _render(
-    batch: pa.RecordBatch, integration: Integration, renames: Mapping[str, Mapping[str, str]], *, header: bool
-) -> bytes:
-    frame = cast("pl.DataFrame", pl.from_arrow(batch, rechunk=False))
-    for column, spelling in renames.items():
-        if column in frame.columns:
-            frame = frame.with_columns(pl.col(column).replace(dict(spelling)))
-    if integration.escape_formulas:
-        text = pl.col(pl.String)
-        frame = frame.with_columns(pl.when(text.str.contains(FORMULA)).then("'" + text).otherwise(text).name.keep())
-    buffer = io.BytesIO()
-    frame.write_csv(
-        buffer,
-        include_header=header,
-        separator=integration.column_delimiter,
-        line_terminator="\r\n" if integration.row_delimiter == "windows" else "\n",
-        null_value=integration.nulls,
-        quote_style="always" if integration.quoting == "all" else "necessary",
-        datetime_format=TIMESTAMP,
-    )
-    return buffer.getvalue()
-
-
 def count_rows(path: Path, columns: int, integration: Integration) -> int:
     """Reads a written file again with a reader that did not write it (Arrow's), and counts its rows.
 
     Raises WriteFailed when a row does not have that many columns.
     """
+    for block_bytes in READ_BLOCK_BYTES:
+        try:
+            return _lines(path, columns, integration, block_bytes) - int(integration.include_header_row)
+        except (pa.ArrowInvalid, OSError) as error:
+            if "Empty CSV file" in str(error):
+                return 0
+            if "straddles two block boundaries" in str(error) and block_bytes != READ_BLOCK_BYTES[-1]:
+                continue
+            raise WriteFailed(
+                f"{path.name} does not read back: {str(error).split(':', 1)[0]}.",
+                hint="Nothing was sent. Check the local disk, then run again.",
+            ) from None
+    raise AssertionError
+
+
+def _lines(path: Path, columns: int, integration: Integration, block_bytes: int) -> int:
     codec = {"none": None, "gzip": "gzip", "zstd": "zstd"}[integration.compression]
     names = [f"c{n}" for n in range(columns)]
     encoding = "utf-16" if integration.character_encoding == "UTF-16" else "utf8"
-    rows = 0
-    try:
-        with pa.input_stream(str(path), compression=codec) as stream:
-            reader = pa_csv.open_csv(
-                stream,
-                read_options=pa_csv.ReadOptions(
-                    column_names=names, encoding=encoding, use_threads=False, block_size=1 << 20
-                ),
-                parse_options=pa_csv.ParseOptions(
-                    delimiter=integration.column_delimiter, newlines_in_values=True, ignore_empty_lines=False
-                ),
-                convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-            )
-            for batch in reader:
-                rows += batch.num_rows
-    except (pa.ArrowInvalid, OSError) as error:
-        if "Empty CSV file" in str(error):
-            return 0
-        raise WriteFailed(
-            f"{path.name} does not read back: {str(error).split(':', 1)[0]}.",
-            hint="Nothing was sent. Check the local disk, then run again.",
-        ) from None
-    return rows - int(integration.include_header_row)
+    with pa.input_stream(str(path), compression=codec) as stream:
+        reader = pa_csv.open_csv(
+            stream,
+            read_options=pa_csv.ReadOptions(
+                column_names=names, encoding=encoding, use_threads=False, block_size=block_bytes
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=integration.column_delimiter, newlines_in_values=True, ignore_empty_lines=False
+            ),
+            convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+        return sum(batch.num_rows for batch in reader)
 
 
 def hash_file(path: Path) -> str:
