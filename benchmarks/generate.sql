@@ -54,37 +54,55 @@ numbered as (
 
 dealt as (
     select
+        cards.*,
         k,
-        event,
-        step,
-        twist,
-        detail,
-        by_hand,
-        day - carried::integer as sent_on,
-        deal * emails() + email as number,
-        bits_of(email_key(sent_on, number)) as bits,
-        case when by_clock then 0 else run_second(client_of(bits), run_of(bits)) + 20 + (bits >> 26) % 600 end
-        + since + ((bits >> step) % within) as occurred,
-        occurred + 1 + (bits >> 13) % 30 + again as received
+        email_key(day - carried::integer, deal * emails() + email) as email_name,
+        bits_of(email_name) as bits,
+        day - carried::integer as sent_on
     from numbered
     inner join cards using (card)
 ),
 
-in_order as (select * from dealt order by received - 86400 * (day - sent_on), k),
-
-named as (
+addressed as (
     select
         *,
         client_of(bits) as client,
         run_of(bits) as run,
+        case when twist = 'full' then person_of(bits) // 200 * 200 else person_of(bits) end as person
+    from dealt
+),
+
+timed as (
+    select
+        *,
+        since + ((bits >> step) % within)
+        + case when by_clock then 0 else run_second(client, run) + 20 + (bits >> 26) % 600 end as occurred
+    from addressed
+),
+
+in_order as (
+    select
+        * exclude (card, email),
+        occurred + 1 + (bits >> 13) % 30 + again as received
+    from timed
+    order by received - 86400 * (day - sent_on), k
+),
+
+named as (
+    select
+        *,
         campaign_of(run, sent_on) as campaign,
-        campaign_key(client, campaign) as campaign_id,
-        campaign_id::varchar as campaign_text,
-        case when twist = 'full' then person_of(bits) // 200 * 200 else person_of(bits) end as person,
-        email_address(client, person) as email_text,
-        (epoch(day_of(sent_on)) + occurred)::bigint::varchar as epoch_text,
-        md5(email_key(sent_on, number)) as nqe
+        md5(email_name) as nqe,
+        email_address(client, person) as email,
+        (epoch(day_of(sent_on)) + occurred)::bigint::varchar as epoch_text
     from in_order
+),
+
+written as (
+    select
+        *,
+        campaign_key(client, campaign)::varchar as campaign_id
+    from named
 )
 
 select
@@ -97,10 +115,10 @@ select
         else concat(
             '{"email":"',
             case twist
-                when 'upper' then upper(email_text)
-                when 'spaces' then '  ' || email_text || ' '
+                when 'upper' then upper(email)
+                when 'spaces' then '  ' || email || ' '
                 when 'nobody' then ''
-                else email_text
+                else email
             end,
             '","timestamp":', case when twist = 'text' then '"' || epoch_text || '"' else epoch_text end,
             ',"event":"', event,
@@ -133,7 +151,7 @@ select
                 when 'ghost' then ',"namespace":"ghost_store"'
                 else concat(',"namespace":"', namespace_name(client), '"')
             end,
-            ',"campaign_id":', case when twist = 'number' then campaign_text else '"' || campaign_text || '"' end,
+            ',"campaign_id":', case when twist = 'number' then campaign_id else '"' || campaign_id || '"' end,
             case twist
                 when 'runless' then ''
                 when 'lost' then ',"campaign_run_id":"run-0"'
@@ -146,7 +164,7 @@ select
             ',"nqe":"', nqe, '"}'
         )
     end as payload
-from named;
+from written;
 
 -- How events are written: one a line, or as the body of one POST.
 create macro line(received, payload) as concat('{"received_at":"', received, '","payload":', payload, '}');
