@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FSYNC, POSIX_RENAME = "fsync@openssh.com", "posix-rename@openssh.com"
 STATVFS, LIMITS = "statvfs@openssh.com", "limits@openssh.com"
 CHECK_FILE = {"check-file", "versions"}  # ProFTPD has it in version 3, but tells only of its later versions
-SAFE_REQUEST, LARGE_REQUEST = 1 << 15, 1 << 18  # bytes: what every server takes; what is fastest (decision 0003)
+SAFE_REQUEST, LARGE_REQUEST = 1 << 15, 1 << 18  # bytes: what every server takes; what is fastest (decision 0009)
 
 
 def request_bytes(session: Session) -> int:

@@ -2,7 +2,7 @@
 
 Why not paramiko's SFTPClient: it drops the status of CLOSE and of WRITEs it does not wait for, reads past truncated
 replies, forgets the server's extensions, and turns every status but two into the same exception
-(docs/decisions/0003-sftp-session.md). Only its Channel is used here. Numbers: draft-ietf-secsh-filexfer-02;
+(docs/decisions/0009-sftp-session.md). Only its Channel is used here. Numbers: draft-ietf-secsh-filexfer-02;
 names with @openssh.com: PROTOCOL in OpenSSH's sources.
 """
 

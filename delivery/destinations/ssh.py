@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from delivery.integrations import SftpDestination
 
-# GCM first: paramiko prefers CTR with an HMAC, at 1.5 times the CPU (docs/decisions/0003-sftp-session.md).
+# GCM first: paramiko prefers CTR with an HMAC, at 1.5 times the CPU (docs/decisions/0009-sftp-session.md).
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
