@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from delivery.engines import Engine, literal
+from delivery.engines import Engine, identifier, literal
 from delivery.errors import GateRefused, WriteFailed
 
 if TYPE_CHECKING:
@@ -34,24 +34,22 @@ class Selection:
     def queries(self, *, ordered: bool) -> Iterator[str]:
         """One query a day, so that a table stored by day is read in order without sorting it again."""
         keys = [name for name in ("namespace", *self.dataset.order_by) if name not in self.columns]
-        select = ", ".join(f'"{name}"' for name in (*self.columns, *keys))
-        order = ", ".join(f'"{name}"' for name in self.dataset.order_by)
+        select = ", ".join(identifier(name) for name in (*self.columns, *keys))
+        order = ", ".join(identifier(name) for name in self.dataset.order_by)
         where = f"namespace = {literal(self.namespace)}"
         tail = f" order by {order}" if ordered else ""
         if self.window is None:
             yield f"select {select} from {self.dataset.relation} where {where}{tail}"
             return
+        day_column = identifier(self.dataset.window or "")
         for day in self.window.days():
-            yield (
-                f"select {select} from {self.dataset.relation} "
-                f"where {where} and \"{self.dataset.window}\" = date '{day}'{tail}"
-            )
+            yield f"select {select} from {self.dataset.relation} where {where} and {day_column} = date '{day}'{tail}"
 
     def count(self, engine: Engine) -> int:
         """How many rows the window has, counted by the engine apart from reading them."""
         where = f"namespace = {literal(self.namespace)}"
         if self.window is not None:
-            day = f'"{self.dataset.window}"'
+            day = identifier(self.dataset.window or "")
             where += f" and {day} >= date '{self.window.start}' and {day} < date '{self.window.end}'"
         rows: int = engine.table(f"select count(*) as n from {self.dataset.relation} where {where}")["n"][0].as_py()
         return rows
@@ -60,18 +58,18 @@ class Selection:
 def read(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.RecordBatch]:
     """The rows in batches of the layout's columns.
 
-    Raises OutOfOrder when unsorted rows turn out not to be in order, GateRefused when a row is not the namespace's
-    or the table's columns are not the layout's.
+    Raises OutOfOrder when unsorted rows turn out not to be in order, WriteFailed when a row is not the namespace's,
+    GateRefused when the table lacks a column of the layout or its rows have no total order.
     """
     schema = _check_columns(engine, selection)
     yield pa.RecordBatch.from_pylist([], schema=schema)
     for query in selection.queries(ordered=ordered):
-        last: tuple[object, ...] | None = None
+        last: list[pa.Array] | None = None
         for batch in engine.stream(query):
             if batch.num_rows == 0:
                 continue
             _check_namespace(batch, selection)
-            last = _check_order(batch, selection.dataset.order_by, last)
+            last = _check_order(batch, selection.dataset, last, ordered=ordered)
             yield batch.select(list(selection.columns))
 
 
@@ -87,23 +85,35 @@ def _check_columns(engine: Engine, selection: Selection) -> pa.Schema:
 
 
 def _check_namespace(batch: pa.RecordBatch, selection: Selection) -> None:
-    if pc.min_max(batch["namespace"]).as_py() != {"min": selection.namespace, "max": selection.namespace}:
+    column, own = batch["namespace"], selection.namespace
+    if column.null_count or pc.min_max(column).as_py() != {"min": own, "max": own}:
         raise WriteFailed(
-            f"The query for {selection.namespace} returned another namespace's rows; nothing was sent.",
+            f"The query for {own} returned another namespace's rows; nothing was sent.",
             hint="This is a defect in the engine or in this program: report it.",
         )
 
 
-def _check_order(batch: pa.RecordBatch, keys: tuple[str, ...], last: tuple[object, ...] | None) -> tuple[object, ...]:
-    first = tuple(batch[key][0].as_py() for key in keys)
-    if last is not None and first <= last:
+def _check_order(
+    batch: pa.RecordBatch, dataset: Dataset, last: list[pa.Array] | None, *, ordered: bool
+) -> list[pa.Array]:
+    """Checks that the batch goes on from the last row before it; returns the keys of its own last row."""
+    ascending: pa.Array | pa.Scalar = pa.scalar(False)
+    for number, name in reversed(list(enumerate(dataset.order_by))):
+        column = batch[name]
+        if column.null_count:
+            raise GateRefused(
+                f"{dataset.name} has rows without {name}, by which they are ordered.",
+                hint="Test the column with not_null, mend the data, and build again.",
+            )
+        if last is not None:
+            column = pa.concat_arrays([last[number], column])
+        here, following = column.slice(0, len(column) - 1), column.slice(1)
+        ascending = pc.or_(pc.less(here, following), pc.and_(pc.equal(here, following), ascending))
+    if not pc.all(ascending, min_count=0).as_py():
+        if ordered:
+            raise GateRefused(
+                f"{dataset.name} has rows with the same {', '.join(dataset.order_by)}, so they have no one order.",
+                hint="Test that they are unique together, mend the data, and build again.",
+            )
         raise OutOfOrder
-    if batch.num_rows > 1:
-        ascending = pa.scalar(False)
-        for key in reversed(keys):
-            column = batch[key]
-            here, following = column.slice(0, batch.num_rows - 1), column.slice(1)
-            ascending = pc.or_(pc.less(here, following), pc.and_(pc.equal(here, following), ascending))
-        if not pc.all(ascending).as_py():
-            raise OutOfOrder
-    return tuple(batch[key][-1].as_py() for key in keys)
+    return [batch[name].slice(batch.num_rows - 1) for name in dataset.order_by]

@@ -43,3 +43,8 @@ def open_engine(project: Project) -> AbstractContextManager[Engine]:
 def literal(text: str) -> str:
     """The text as a SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """The name as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
