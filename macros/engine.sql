@@ -113,7 +113,6 @@
         select
             file_name,
             line_number,
-            line,
             document.payload as payload,
             coalesce(
                 {{ try_timestamp('document.received_at') }},
@@ -121,9 +120,10 @@
             ) as received_at,
             case
                 when document.payload is null then 'not {"received_at": ..., "payload": ...}'
-                when json_type(document.payload) not in ('OBJECT', 'ARRAY') then 'the payload is no object or array'
+                when left(document.payload, 1) not in ('{', '[') then 'the payload is no object or array'
                 when received_at is null then 'received_at is no time'
-            end as fault
+            end as fault,
+            case when fault is not null then line end as faulty_line
         from read
 
     ),
@@ -134,7 +134,7 @@
             * exclude (payload),
             unnest(
                 case
-                    when fault is null and json_type(payload) = 'ARRAY' then json_extract(payload, '$[*]')
+                    when fault is null and left(payload, 1) = '[' then json_extract(payload, '$[*]')
                     else [payload]
                 end
             ) as event
@@ -144,8 +144,8 @@
 
     select
         received_at,
-        case when fault is null then cast(event as varchar) else line end as payload,
-        coalesce(fault, case when json_type(event) <> 'OBJECT' then 'the event is no object' end) as fault,
+        coalesce(faulty_line, cast(event as varchar)) as payload,
+        coalesce(fault, case when left(event, 1) <> '{' then 'the event is no object' end) as fault,
         file_name,
         line_number,
         cast(null as timestamp) as landed_at

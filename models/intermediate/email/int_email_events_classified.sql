@@ -30,15 +30,40 @@ seen_on_earlier_days as (
 
 ),
 
+repeated as (
+
+    select
+        unique_key,
+        is_rejected
+    from events
+    group by unique_key, is_rejected
+    having count(*) > 1
+
+),
+
 numbered as (
 
     select
-        *,
-        lag(event_day) over (
-            partition by unique_key, is_rejected
-            order by received_at, payload_hash, file_name, line_number
+        events.*,
+        lag(events.event_day) over (
+            partition by events.unique_key, events.is_rejected
+            order by events.received_at, events.payload_hash, events.file_name, events.line_number
         ) as last_seen_on
     from events
+    inner join repeated
+        on events.unique_key = repeated.unique_key
+        and events.is_rejected = repeated.is_rejected
+
+    union all
+
+    select
+        events.*,
+        cast(null as date) as last_seen_on
+    from events
+    left join repeated
+        on events.unique_key = repeated.unique_key
+        and events.is_rejected = repeated.is_rejected
+    where repeated.unique_key is null
 
 ),
 
