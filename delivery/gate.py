@@ -98,63 +98,69 @@ class Gate:
             log = self._read_log(dataset, [*built, *tests], window)
         except Exception as error:  # noqa: BLE001 - without a readable log nothing is proven, whatever the cause
             return Verdict(dataset.name, (f"the build log cannot be read: {redact(str(error))}",))
-        reasons: list[str] = []
+        reasons = list(self._unbuilt(built, log))
         warnings: list[str] = []
-        for node in built:
-            reasons += self._judge_build(node, log)
-        if not reasons:
+        if reasons:
+            reasons = [*self._failures(tests, log), *reasons]  # the cause before what it kept from being built
+        else:
             for test in tests:
                 self._judge_test(test, log, reasons, warnings)
-        else:
-            reasons += self._failures(tests, log)
         last = log.last_build(dataset.unique_id)
         return Verdict(dataset.name, tuple(reasons), tuple(warnings), last.invocation_id if last else None)
 
     def _read_log(self, dataset: Dataset, nodes: Iterable[str], window: Window | None) -> Log:
         schema = dataset.relation.rsplit(".", 1)[0]
         names = ", ".join(literal(node) for node in nodes)
-        log = Log()
-        rows = self._engine.table(
-            "select unique_id, phase, invocation_id, started_at, status, failures, partial, whole_table, message "
-            f"from {schema}.build_log where unique_id in ({names}) order by started_at, phase desc"
-        ).to_pylist()
-        for row in rows:
-            side = log.starts if row["phase"] == "start" else log.ends
-            side[row["unique_id"]].append(
-                Entry(
-                    row["invocation_id"],
-                    row["started_at"],
-                    row["status"],
-                    row["failures"],
-                    bool(row["partial"]),
-                    bool(row["whole_table"]),
-                    row["message"] or "",
-                )
-            )
         bounds = (
             "" if window is None else f" and event_day >= date '{window.start}' and event_day < date '{window.end}'"
         )
+        log = Log()
         for row in self._engine.table(
             "select unique_id, event_day, invocation_id, started_at "
             f"from {schema}.build_days where unique_id in ({names}){bounds} order by started_at"
         ).to_pylist():
-            log.days[row["unique_id"]].setdefault(row["event_day"], []).append(
-                (row["started_at"], row["invocation_id"])
+            builds = log.days[row["unique_id"]].setdefault(row["event_day"], [])
+            builds.append((row["started_at"], row["invocation_id"]))
+        # The log grows with every build: of older ones only each node's last word is read.
+        since = min((builds[-1][0] for days in log.days.values() for builds in days.values()), default=None)
+        recent = f" or started_at >= timestamp '{since}'" if since else ""
+        for row in self._engine.table(
+            "select * from (select unique_id, phase, invocation_id, started_at, status, failures, partial, whole_table,"
+            " message, row_number() over (partition by unique_id, phase order by started_at desc) as age"
+            f" from {schema}.build_log where unique_id in ({names})) as entries"
+            f" where age = 1{recent} order by started_at"
+        ).to_pylist():
+            side = log.starts if row["phase"] == "start" else log.ends
+            entry = Entry(
+                row["invocation_id"],
+                row["started_at"],
+                row["status"],
+                row["failures"],
+                bool(row["partial"]),
+                bool(row["whole_table"]),
+                row["message"] or "",
             )
+            side[row["unique_id"]].append(entry)
         return log
 
-    def _judge_build(self, node: str, log: Log) -> Iterable[str]:
-        name = self._nodes[node]["name"]
-        last = log.last_build(node)
-        begun = log.starts[node][-1] if log.starts[node] else None
-        if last is None and begun is None:
-            yield f"{name} was never built"
-        elif last is None or (begun and begun.started_at > last.started_at):
-            yield f"{name}: the build that began at {begun.started_at if begun else '?'} UTC did not end"
-        elif last.status != "success":
-            yield f"{name}: its last build ended as {last.status}{_detail(last)}"
-        elif last.partial:
-            yield f"{name}: its last build was partial (--empty, --sample or --defer)"
+    def _unbuilt(self, built: Iterable[str], log: Log) -> Iterable[str]:
+        skipped = []
+        for node in built:
+            name = self._nodes[node]["name"]
+            last = log.last_build(node)
+            begun = log.starts[node][-1] if log.starts[node] else None
+            if last is None and begun is None:
+                yield f"{name} was never built"
+            elif last is None or (begun and begun.started_at > last.started_at):
+                yield f"{name}: the build that began at {begun.started_at if begun else '?'} UTC did not end"
+            elif last.status == "skipped":
+                skipped.append(name)
+            elif last.status != "success":
+                yield f"{name}: its last build ended as {last.status}{_detail(last)}"
+            elif last.partial:
+                yield f"{name}: its last build was partial (--empty, --sample or --defer)"
+        if skipped:
+            yield f"skipped by the last build: {', '.join(skipped)}"
 
     def _failures(self, tests: Iterable[str], log: Log) -> Iterable[str]:
         for test in tests:

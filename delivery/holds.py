@@ -31,8 +31,10 @@ def release(project: Project, start: str, decision: Decision, reason: str) -> De
     with only_runner(project.state), closing(Ledger(project.ledger_url)) as ledger:
         found = [row for row in ledger.find(deliveries.c.state == "held") if row.id.startswith(start)]
         if len(found) != 1:
-            raise ConfigError(f"{len(found)} held deliveries have an id that begins with {start!r}.",
-                              hint="`delivery held` shows them.")
+            raise ConfigError(
+                f"{len(found)} held deliveries have an id that begins with {start!r}.",
+                hint="`delivery held` shows them.",
+            )
         row = found[0]
         note = f"released by a person: {decision}, {reason}"
         if decision == "resend":
@@ -51,7 +53,9 @@ def _needs_writing(ledger: Ledger, row: Delivery) -> bool:
                 check_spool(file)
     except Held as error:
         if any(file.state == "published" for file in files):
-            raise ConfigError(f"{error.message} Part of the delivery has been handed over.",
-                              hint="Accept or cancel it, then redeliver.") from None
+            raise ConfigError(
+                f"{error.message} Part of the delivery has been handed over.",
+                hint="Accept or cancel it, then redeliver.",
+            ) from None
         return True
     return not files

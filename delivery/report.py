@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from delivery.runner import Forecast, Outcome
 
-WIDTH = 200  # of a table that is not shown on a terminal
+WIDTH = 1000  # of a table that is not shown on a terminal: nothing is folded, so that lines can be searched
 
 
 class Watch:
@@ -71,13 +71,11 @@ def failure(error: DeliveryError, *, as_json: bool) -> None:
 def outcomes(found: list[Outcome]) -> None:
     """The table of a run, and below it what did not go well."""
     table(
-        ["client", "campaign", "when", "file", "#rows", "#bytes", "SHA-256", "state", "where"],
+        ["client", "file", "#rows", "#bytes", "SHA-256", "state", "where"],
         [
             [
                 o.delivery.namespace,
-                o.delivery.campaign,
-                when(o.delivery.window_start, o.delivery.window_end, o.delivery.slot),
-                _data(o, "name"),
+                _data(o, "name") or o.delivery.title,
                 o.delivery.rows,
                 _data(o, "bytes"),
                 _data(o, "sha256"),
