@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from pathlib import PurePosixPath
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from delivery.destinations import check_name
 from delivery.errors import ConfigError
-from delivery.ledger import OPEN_STATES, Delivery, Ledger, deliveries, delivery_id
+from delivery.ledger import OPEN_STATES, Ledger, deliveries, delivery_id
+from delivery.manifest_file import SUFFIX
 from delivery.rows import Selection
-from delivery.windows import Window, last_slot, parse_day, slot_covering, slots_between, window_of, windows_within
+from delivery.slots import SLOT, slots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from delivery.campaigns import Campaign
     from delivery.integrations import Integration
+    from delivery.windows import Window
 
-SLOT = "%Y-%m-%dT%H:%M:%SZ"
+EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+LONGEST_ADDITION = len("..12345678.part" + SUFFIX)  # a manifest's name while it is uploaded
 
 
 @dataclass(frozen=True)
@@ -76,14 +80,14 @@ class Job:
             revision=self.revision,
             part=1,
         )
-        path = PurePosixPath(name)
-        stem, suffix = (path.stem, path.suffix) if path.suffix else (name, ".csv")
+        compressed = EXTENSIONS[self.integration.compression]
+        packed = compressed != "" and name.endswith(compressed)
+        stem, suffix = _split(name.removesuffix(compressed) if packed else name)
         if self.revision and "{revision" not in template and self.integration.existing != "replace":
             stem += f"_r{self.revision}"
         if self.integration.filename_timestamped:
             stem += now.astimezone(UTC).strftime("_%Y%m%d%H%M%S")
-        compressed = {"none": "", "gzip": ".gz", "zstd": ".zst"}[self.integration.compression]
-        return stem + suffix + ("" if suffix == compressed else compressed)
+        return check_name(stem + (suffix or ("" if packed else ".csv")) + compressed, room=LONGEST_ADDITION)
 
     def record(self, destination: str, reason: str | None) -> dict[str, object]:
         """The delivery's row in the ledger when it is planned."""
@@ -102,6 +106,12 @@ class Job:
         }
 
 
+def _split(name: str) -> tuple[str, str]:
+    """Stem and extension: what follows the last dot and begins with a letter, so that `2026.11.03` has none."""
+    found = re.fullmatch(r"(.+)(\.[A-Za-z][A-Za-z0-9]*)", name)
+    return (found[1], found[2]) if found else (name, "")
+
+
 def jobs(
     request: Request, campaigns: Mapping[str, Campaign], integrations: Mapping[str, Integration], ledger: Ledger
 ) -> list[Job]:
@@ -115,8 +125,9 @@ def jobs(
         for name in campaign.integrations:
             if request.integrations and name not in request.integrations:
                 continue
-            for slot, window in _slots(request, campaign, name, ledger):
-                job = _revised(Job(campaign, name, integrations[name], slot, window), request, ledger)
+            integration = integrations[name]
+            for slot, window in slots(request, campaign, name, integration.namespace, ledger):
+                job = _revised(Job(campaign, name, integration, slot, window), request, ledger)
                 found[job.key] = job
     return sorted(found.values(), key=lambda job: (job.slot, job.campaign.name, job.integration_name))
 
@@ -125,70 +136,6 @@ def _check_names(kind: str, asked: tuple[str, ...], known: Mapping[str, object])
     unknown = [name for name in asked if name not in known]
     if unknown:
         raise ConfigError(f"Unknown {kind}: {', '.join(unknown)}.", hint=f"Known: {', '.join(known) or 'none'}.")
-
-
-def _slots(
-    request: Request, campaign: Campaign, integration: str, ledger: Ledger
-) -> Iterator[tuple[datetime, Window | None]]:
-    schedule, windowed = campaign.export.schedule, campaign.dataset.window is not None
-    if request.due:
-        yield from _due(request, campaign, integration, ledger)
-    elif schedule == "once":
-        yield campaign.once_slot()
-    elif windowed and request.window is not None:
-        yield _ended(request, *slot_covering(schedule, parse_day(request.window, request.at)))
-    elif windowed and request.start is not None and request.end is not None:
-        start, end = parse_day(request.start, request.at), parse_day(request.end, request.at)
-        if start >= end:
-            raise ConfigError(f"--from {start} is not before --to {end}.", hint="--to is the day after the last one.")
-        for slot, window in windows_within(schedule, start, end):
-            yield _ended(request, slot, window)
-    else:
-        slot = last_slot(schedule, request.at)
-        latest = window_of(schedule, slot) if windowed else None
-        if campaign.is_live(slot) and (latest or not windowed):
-            yield slot, latest
-
-
-def _ended(request: Request, slot: datetime, window: Window) -> tuple[datetime, Window]:
-    if window.end > request.at.astimezone(UTC).date():
-        raise ConfigError(
-            f"The window {window} has not ended yet: it is {request.at:%Y-%m-%d %H:%M} UTC.",
-            hint="Only whole days are delivered; ask for `yesterday` or earlier.",
-        )
-    return slot, window
-
-
-def _due(
-    request: Request, campaign: Campaign, integration: str, ledger: Ledger
-) -> Iterator[tuple[datetime, Window | None]]:
-    """Slots that came since the last one on record, and recorded deliveries that have not ended."""
-    known = ledger.find(deliveries.c.campaign == campaign.name, deliveries.c.integration == integration)
-    yield from ((_instant(row.slot), _window(row)) for row in known if row.state in OPEN_STATES)
-    schedule = campaign.export.schedule
-    if schedule == "once":
-        slot, window = campaign.once_slot()
-        if slot <= request.at and not known:
-            yield slot, window
-        return
-    newest = last_slot(schedule, request.at)
-    slots = slots_between(schedule, _instant(known[-1].slot), request.at) if known else [newest]
-    if campaign.export.catch_up == "last":
-        slots = slots[-1:]
-    for slot in slots:
-        window = window_of(schedule, slot) if campaign.dataset.window else None
-        if campaign.is_live(slot) and (window or campaign.dataset.window is None):
-            yield slot, window
-
-
-def _instant(slot: str) -> datetime:
-    return datetime.strptime(slot, SLOT).replace(tzinfo=UTC)
-
-
-def _window(row: Delivery) -> Window | None:
-    if row.window_start is None or row.window_end is None:
-        return None
-    return Window(date.fromisoformat(row.window_start), date.fromisoformat(row.window_end))
 
 
 def _revised(job: Job, request: Request, ledger: Ledger) -> Job:

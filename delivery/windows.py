@@ -39,7 +39,7 @@ class Window:
 def parse_day(text: str, at: datetime) -> date:
     """A day from `YYYY-MM-DD`, `today` or `yesterday` (as seen from `at`)."""
     if text in ("today", "yesterday"):
-        return at.date() - (DAY if text == "yesterday" else timedelta())
+        return at.astimezone(UTC).date() - (DAY if text == "yesterday" else timedelta())
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -57,6 +57,8 @@ def parse_instant(text: str) -> datetime:
 
 def check_cron(expression: str) -> str | None:
     """Why the expression is not a schedule, or None."""
+    if len(expression.split()) != 5:  # a sixth field would be seconds
+        return "it does not have the five fields minute, hour, day, month, weekday"
     try:
         next(CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC)))
     except (CronSimError, StopIteration) as error:
@@ -66,9 +68,19 @@ def check_cron(expression: str) -> str | None:
 
 def last_slot(expression: str, at: datetime) -> datetime:
     """The latest slot of the schedule at or before `at`."""
-    after = at.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
-    slot: datetime = next(CronSim(expression, after, reverse=True))
+    slot: datetime = next(_slots_before(expression, at))
     return slot
+
+
+def last_window(expression: str, at: datetime) -> tuple[datetime, Window]:
+    """The latest slot at or before `at` that delivers days, and its window."""
+    return next((slot, window) for slot in _slots_before(expression, at) if (window := window_of(expression, slot)))
+
+
+def _slots_before(expression: str, at: datetime) -> Iterator[datetime]:
+    after = at.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    slots: Iterator[datetime] = CronSim(expression, after, reverse=True)
+    return slots
 
 
 def slots_between(expression: str, after: datetime, until: datetime) -> list[datetime]:

@@ -84,12 +84,15 @@ class Destination(Protocol):
         """Write, rename and remove a probe file."""
 
 
-def check_name(name: str) -> str:
-    """Return the name if it is one plain component that cannot leave its directory; otherwise ConfigError."""
+def check_name(name: str, *, room: int = 0) -> str:
+    """Return the name if it is one plain component that cannot leave its directory; otherwise ConfigError.
+
+    room: bytes that must be left, for what will be added to the name.
+    """
     if not name or name in {".", ".."} or "/" in name or any(ord(c) < 32 or ord(c) == 127 for c in name):
         raise ConfigError(f"not a plain file name: {name!r}", hint="Use a name without slashes and control characters.")
-    if len(name.encode()) > NAME_BYTES:
-        raise ConfigError(f"file name longer than {NAME_BYTES} bytes: {name[:40]!r}…", hint="Shorten file_name.")
+    if len(name.encode()) > NAME_BYTES - room:
+        raise ConfigError(f"file name longer than {NAME_BYTES - room} bytes: {name[:40]!r}…", hint="Shorten file_name.")
     return name
 
 
