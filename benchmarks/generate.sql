@@ -329,9 +329,8 @@ select
     moment(-1 - person % 300, person % 86400) as updated_at
 from (
     select
-        clients.client,
-        persons.person,
+        number // people() as client,
+        number % people() as person,
         email_address(client, person) as address
-    from range(clients()) as clients (client), range(people()) as persons (person)
-) as everyone
-order by client, person;
+    from range(clients() * people()) as numbers (number)
+) as everyone;
