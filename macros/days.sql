@@ -51,12 +51,13 @@
 
 
 {#
-    The filter of a test on growing models: the days that it has not passed since they were built. So a bounded test that
-    passes vouches for every day built until then, and one that failed looks at its days again until it passes.
+    The days that a test of growing models has to look at: those that it has not passed since they were built. So a
+    bounded test that passes vouches for every day built until then, and one that failed looks at its days again until
+    it passes. None: all days.
 #}
-{% macro is_under_test(unique_ids, column='event_day') -%}
+{% macro days_under_test(unique_ids) -%}
     {%- if not execute or var('test_all_days') or flags.FULL_REFRESH or not load_relation(raw_days()) -%}
-        {{ return('true') }}
+        {{ return(none) }}
     {%- endif -%}
     {%- set statuses = ['pass', 'warn'] if (model.config.meta or {}).get('gate') == 'open_list' else ['pass'] -%}
     {%- set query -%}
@@ -74,7 +75,18 @@
     {%- for unique_id in unique_ids if unique_id in selected_resources -%}
         {%- do days.extend(days_to_rebuild(unique_id)) -%}
     {%- endfor -%}
-    {{ return(in_days(column, days | unique | sort)) }}
+    {{ return(days | unique | sort | list) }}
+{%- endmacro %}
+
+
+{# The same as a filter, for singular tests; models: names of the growing models tested; before: days more to look back. #}
+{% macro is_under_test(models, column='event_day', before=0) -%}
+    {%- set unique_ids = [] -%}
+    {%- for name in models -%}
+        {%- do unique_ids.append('model.' ~ project_name ~ '.' ~ name) -%}
+    {%- endfor -%}
+    {%- set days = days_under_test(unique_ids) -%}
+    {{ return('true' if days is none else in_days(column, days + days_before(days, before))) }}
 {%- endmacro %}
 
 
@@ -82,7 +94,9 @@
 {% macro get_where_subquery(relation) -%}
     {%- set where = config.get('where') or '' -%}
     {%- if '__rebuilt_days__' in where -%}
-        {%- set where = where | replace('__rebuilt_days__', is_under_test([model.attached_node])) -%}
+        {%- set days = days_under_test([model.attached_node]) -%}
+        {%- set bound = 'true' if days is none else in_days('event_day', days) -%}
+        {%- set where = where | replace('__rebuilt_days__', bound) -%}
     {%- endif -%}
     {%- if where -%}
         {{ return('(select * from ' ~ relation ~ ' where ' ~ where ~ ') as dbt_subquery') }}

@@ -52,6 +52,20 @@
 {%- endmacro %}
 
 
+{# Whether raw data is files in a landing folder. #}
+{% macro reads_files() -%}
+    {{ return(adapter.dispatch('reads_files', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro duckdb__reads_files() -%}
+    {{ return(true) }}
+{%- endmacro %}
+
+{% macro default__reads_files() -%}
+    {{ return(false) }}
+{%- endmacro %}
+
+
 {#
     One row per SendGrid event, arrays taken apart: received_at, payload, fault, file_name, line_number,
     landed_at (when a loader's table got it). fault says why a line is no event; payload is then the line as it is. files: names below root.
@@ -414,4 +428,14 @@
 
 {% macro default__file_strategy() -%}
     {{ return('append') }}
+{%- endmacro %}
+
+
+{# Where a row is stored, for a test that tables are stored in the order in which they leave; DuckDB keeps that order. #}
+{% macro stored_position() -%}
+    {{ return(adapter.dispatch('stored_position', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro duckdb__stored_position() -%}
+    rowid
 {%- endmacro %}

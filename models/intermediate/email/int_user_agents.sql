@@ -24,8 +24,8 @@ new_user_agents as (
 
     select user_agent from events
     {% if is_incremental() %}
-        except
-        select user_agent from {{ this }}
+    except
+    select user_agent from {{ this }}
     {% endif %}
 
 ),

@@ -14,14 +14,14 @@ changed as (
         modified_at
     from listed
     {% if flags.EMPTY %}
-        where false
+    where false
     {% elif is_incremental() %}
-        except
-        select
-            file_name,
-            file_size,
-            modified_at
-        from {{ this }}
+    except
+    select
+        file_name,
+        file_size,
+        modified_at
+    from {{ this }}
     {% endif %}
 
 )

@@ -15,13 +15,13 @@ with files as (
 ),
 {% endfor %}
 landed as (
-{% for entity in entities %}
+    {% for entity in entities %}
     select
         '{{ entity }}' as entity,
         *
     from {{ entity }}
-    {{ 'union all' if not loop.last }}
-{% endfor %}
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
 ),
 
 parsed as (

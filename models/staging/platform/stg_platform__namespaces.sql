@@ -21,7 +21,10 @@ typed as (
     select
         {{ json_field('document', 'namespace') }} as namespace,
         {{ json_field('document', 'name') }} as name,
-        coalesce({{ try_bigint(json_field('document', 'soft_bounce_limit')) }}, {{ var('soft_bounce_limit') }}) as soft_bounce_limit,
+        coalesce(
+            {{ try_bigint(json_field('document', 'soft_bounce_limit')) }},
+            {{ var('soft_bounce_limit') }}
+        ) as soft_bounce_limit,
         {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
         loaded_at,
         file_name,

@@ -27,11 +27,10 @@ named as (
         payload,
         fault,
         file_name,
-        line_number,
-        {% for field in fields -%}
-            nullif({{ json_field('document', field) }}, '') as {{ field | replace('-', '_') }}_text
-            {{- ',' if not loop.last }}
+        {% for field in fields %}
+        nullif({{ json_field('document', field) }}, '') as {{ field | replace('-', '_') }}_text,
         {% endfor %}
+        line_number
     from parsed
 
 )

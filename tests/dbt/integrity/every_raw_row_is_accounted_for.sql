@@ -1,0 +1,73 @@
+-- Per source and day: raw rows = exported + not exported by rule + duplicates + rejected.
+{{ config(meta={'bounded_by': 'event_day'}) }}
+{%- set bound = is_under_test(['int_email_events_classified']) %}
+
+with events as (
+
+    select * from {{ ref('base_sendgrid__events') }}
+    where {{ bound }}
+
+),
+
+platform_rows as (
+
+    select * from {{ ref('base_platform__rows') }}
+    where entity in ('halts', 'unsubscribes') and {{ bound }}
+
+),
+
+classified as (
+
+    select * from {{ ref('int_email_events_classified') }}
+    where {{ bound }}
+
+),
+
+raw_counts as (
+
+    select
+        'sendgrid.events' as source,
+        event_day,
+        count(*) as raw_rows
+    from events
+    group by event_day
+
+    union all
+
+    select
+        'platform.' || entity as source,
+        event_day,
+        count(*) as raw_rows
+    from platform_rows
+    group by entity, event_day
+
+),
+
+counts as (
+
+    select
+        source,
+        event_day,
+        sum(case when disposition = 'exported' then 1 else 0 end) as exported,
+        sum(case when disposition = 'not_exported' then 1 else 0 end) as not_exported,
+        sum(case when disposition = 'duplicate' then 1 else 0 end) as duplicates,
+        sum(case when disposition = 'rejected' then 1 else 0 end) as rejected
+    from classified
+    group by source, event_day
+
+)
+
+select
+    coalesce(raw_counts.source, counts.source) as source,
+    coalesce(raw_counts.event_day, counts.event_day) as event_day,
+    raw_counts.raw_rows,
+    counts.exported,
+    counts.not_exported,
+    counts.duplicates,
+    counts.rejected
+from raw_counts
+full outer join counts
+    on raw_counts.source = counts.source
+    and raw_counts.event_day = counts.event_day
+where coalesce(raw_counts.raw_rows, 0)
+    <> coalesce(counts.exported + counts.not_exported + counts.duplicates + counts.rejected, 0)

@@ -1,0 +1,92 @@
+{{ config(enabled=reads_files()) }}
+
+{#- What the files in tests/dbt/fixtures/landing hold, read by the macro that reads the landing folder. -#}
+{%- set root = 'tests/dbt/fixtures/landing' -%}
+{%- set files = [
+    'sendgrid/lines.ndjson', 'sendgrid/packed.ndjson.gz', 'sendgrid/posts/20261103T101500Z.json',
+    'sendgrid/posts/20261103T101501Z-eu.json.gz', 'sendgrid/posts/20261103T101502Z-cut.json',
+    'sendgrid/posts/untimed.json'
+] -%}
+{%- set expected = [
+    ['sendgrid/lines.ndjson', 1, '2026-11-01 10:00:00', 'open', none],
+    ['sendgrid/lines.ndjson', 2, '2026-11-01 10:00:00', 'click', none],
+    ['sendgrid/lines.ndjson', 2, '2026-11-01 10:00:00', 'open', none],
+    ['sendgrid/lines.ndjson', 2, '2026-11-01 10:00:00', none, 'the event is no object'],
+    ['sendgrid/lines.ndjson', 5, none, none, 'not {"received_at": ..., "payload": ...}'],
+    ['sendgrid/lines.ndjson', 6, '2026-11-01 10:00:04', none, 'not {"received_at": ..., "payload": ...}'],
+    ['sendgrid/lines.ndjson', 7, none, none, 'received_at is no time'],
+    ['sendgrid/lines.ndjson', 8, '2026-11-01 10:00:05', none, 'the payload is no object or array'],
+    ['sendgrid/lines.ndjson', 9, none, none, 'not {"received_at": ..., "payload": ...}'],
+    ['sendgrid/lines.ndjson', 10, '2026-11-01 10:00:09.25', 'open', none],
+    ['sendgrid/packed.ndjson.gz', 1, '2026-11-02 10:00:00', 'open', none],
+    ['sendgrid/posts/20261103T101500Z.json', 1, '2026-11-03 10:15:00', 'processed', none],
+    ['sendgrid/posts/20261103T101500Z.json', 1, '2026-11-03 10:15:00', 'delivered', none],
+    ['sendgrid/posts/20261103T101501Z-eu.json.gz', 1, '2026-11-03 10:15:01', 'open', none],
+    ['sendgrid/posts/20261103T101502Z-cut.json', 1, '2026-11-03 10:15:02', none, 'not {"received_at": ..., "payload": ...}'],
+    ['sendgrid/posts/untimed.json', 1, none, none, 'received_at is no time']
+] -%}
+
+with landed as (
+
+    {{ landed_events(none, files, root) | indent(4) }}
+
+),
+
+parsed as (
+
+    select
+        *,
+        case when fault is null then {{ parse_json('payload', ['event']) }} end as document
+    from landed
+
+),
+
+found as (
+
+    select
+        file_name,
+        line_number,
+        received_at,
+        {{ json_field('document', 'event') }} as event,
+        fault
+    from parsed
+
+),
+
+expected as (
+    {% for row in expected %}
+    select
+        '{{ row[0] }}' as file_name,
+        {{ row[1] }} as line_number,
+        {{ "timestamp '" ~ row[2] ~ "'" if row[2] else 'cast(null as timestamp)' }} as received_at,
+        {{ quoted([row[3]]) if row[3] else 'null' }} as event,
+        {{ quoted([row[4]]) if row[4] else 'null' }} as fault
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
+),
+
+missing as (
+
+    select * from expected
+    except all
+    select * from found
+
+),
+
+unexpected as (
+
+    select * from found
+    except all
+    select * from expected
+
+)
+
+select
+    'missing' as difference,
+    *
+from missing
+union all
+select
+    'unexpected' as difference,
+    *
+from unexpected
