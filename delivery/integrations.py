@@ -7,52 +7,21 @@ Secrets must: a password in the file is refused. `json_schema()` gives the same 
 from __future__ import annotations
 
 import os
-import re
-from pathlib import Path
-from string import Formatter
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-import yaml
-from jinja2 import StrictUndefined, TemplateError
-from jinja2.sandbox import SandboxedEnvironment
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from delivery.config_file import ONLY_ENV_VAR, is_secret_reference, read_yaml, render
 from delivery.errors import ConfigError
+from delivery.value_types import NAME, Directory, FileName, HostKey, KeyFile, Name, Nulls, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from pydantic_core import ErrorDetails
 
 SECRETS = ("password", "passphrase")
-FILE_NAME_FIELDS = ("namespace", "campaign", "window", "revision", "part")
-
-
-def _safe_directory(value: str) -> str:
-    if not value or "\0" in value or "\\" in value or ".." in value.split("/"):
-        raise ValueError("must be a path without '..', backslash or NUL")
-    return value
-
-
-def _safe_file_name(value: str) -> str:
-    if not value or "/" in value or "\\" in value or "\0" in value or value.startswith("."):
-        raise ValueError("must be a name without a path, not starting with a dot")
-    if re.search(r"[\x00-\x1f]", value):
-        raise ValueError("must not contain control characters")
-    try:
-        fields = [name for _, name, _, _ in Formatter().parse(value) if name is not None]
-    except ValueError as error:
-        raise ValueError(f"is not a template: {error}") from None
-    unknown = sorted(set(fields) - set(FILE_NAME_FIELDS))
-    if unknown:
-        raise ValueError(f"unknown {{{unknown[0]}}}; known: {', '.join(FILE_NAME_FIELDS)}")
-    return value
-
-
-Directory = Annotated[str, AfterValidator(_safe_directory)]
-FileName = Annotated[str, AfterValidator(_safe_file_name)]
-HostKey = Annotated[str, Field(pattern=r"^(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( .*)?$")]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
 class _Strict(BaseModel):
@@ -66,9 +35,9 @@ class SftpDestination(_Strict):
     host: str = Field(min_length=1)
     port: int = Field(default=22, ge=1, le=65535)
     username: str = Field(min_length=1)
-    password: SecretStr | None = None
-    private_key: Path | None = None
-    passphrase: SecretStr | None = None
+    password: Secret | None = None
+    private_key: KeyFile | None = None
+    passphrase: Secret | None = None
     host_keys: list[HostKey] = Field(min_length=1)
     timeout: float = Field(default=30.0, gt=0, description="seconds that any one reply may take")
     deadline: float = Field(default=3600.0, gt=0, description="seconds that a whole delivery may take")
@@ -92,6 +61,10 @@ class LocalDestination(_Strict):
     type: Literal["local"]
 
 
+DESTINATIONS: dict[str, type[BaseModel]] = {
+    get_args(kind.model_fields["type"].annotation)[0]: kind
+    for kind in (SftpDestination, HostedDestination, LocalDestination)
+}
 AnyDestination = Annotated[SftpDestination | HostedDestination | LocalDestination, Field(discriminator="type")]
 
 
@@ -111,7 +84,7 @@ class Integration(_Strict):
     include_header_row: bool = True
     compression: Literal["none", "gzip", "zstd"] = "none"
     bom: bool = Field(default=False, description="a byte-order mark for UTF-8; UTF-16 always has one")
-    nulls: str = Field(default="", max_length=20, description="what stands for NULL; empty by default")
+    nulls: Nulls = Field(default="", max_length=20, description="what stands for NULL; empty by default")
     quoting: Literal["minimal", "all"] = "minimal"
     escape_formulas: bool = Field(
         default=False, description="an apostrophe before = + - @ tab and CR, for spreadsheets"
@@ -126,6 +99,8 @@ class Integration(_Strict):
             raise ValueError("existing: replace needs a fixed name, not filename_timestamped")
         if any(mark in self.nulls for mark in (self.column_delimiter, '"', "\r", "\n")):
             raise ValueError("nulls must not contain the column delimiter, a quote or a line break")
+        if self.destination.type == "hosted" and "." in self.directory.split("/"):
+            raise ValueError("directory must be plain names on the hosted share, without '.'")
         return self
 
 
@@ -134,9 +109,27 @@ class _File(_Strict):
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of `integrations.yml`, for editors. Booleans and numbers may also be env_var templates."""
+    """The JSON Schema of `integrations.yml`, for editors. Any value may also be an env_var template; secrets must."""
     schema = _File.model_json_schema()
+    for model in schema["$defs"].values():
+        for name, field in model["properties"].items():
+            if name in SECRETS:
+                model["properties"][name] = {"type": "string", "pattern": ONLY_ENV_VAR}
+            elif "const" not in field:
+                model["properties"][name] = _or_template(field)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "integrations.yml", **schema}
+
+
+def _or_template(field: dict[str, Any]) -> dict[str, Any]:
+    if "items" in field:
+        return {**field, "items": _or_template(field["items"])}
+    if field.get("type") == "string" and not {"enum", "pattern", "maxLength"} & set(field):
+        return field
+    if not {"type", "enum"} & set(field):  # a choice of models
+        return field
+    about = {key: value for key, value in field.items() if key in ("title", "description", "default")}
+    rule = {key: value for key, value in field.items() if key not in about}
+    return {**about, "anyOf": [rule, {"type": "string", "pattern": r"\{\{.*env_var\(.*\}\}"}]}
 
 
 def load_integrations(path: Path, needed: Iterable[str] | None = None) -> dict[str, Integration]:
@@ -144,25 +137,19 @@ def load_integrations(path: Path, needed: Iterable[str] | None = None) -> dict[s
 
     Raises ConfigError with every fault of the file, each with its key path.
     """
-    document = _read_yaml(path)
     needed_names = None if needed is None else set(needed)
-    entries = document.get("integrations") if isinstance(document, dict) else None
-    faults: list[str] = []
-    if isinstance(entries, dict):
-        _literal_secrets(entries, "integrations", faults)
-        for name in list(entries):
-            missing: list[str] = []
-            entries[name] = _render(entries[name], f"integrations.{name}", missing)
-            if missing and (needed_names is None or name in needed_names):
-                faults += missing
-            if missing:
-                del entries[name]
-    try:
-        loaded = _File.model_validate(document).integrations
-    except ValidationError as error:
-        faults += [_describe(fault) for fault in error.errors()]
-        loaded = {}
-    faults += _unusable_keys(loaded, needed_names)
+    entries, faults = _entries(read_yaml(path))
+    loaded = {}
+    for name, entry in entries.items():
+        is_needed = needed_names is None or name in needed_names
+        integration, found, missing = _load(entry, f"integrations.{name}", path.parent)
+        if is_needed:
+            found += missing
+            if integration is not None:
+                found += _unusable_key(integration, f"integrations.{name}.destination.private_key")
+        faults += found
+        if integration is not None and not missing:
+            loaded[name] = integration
     if faults:
         raise ConfigError(
             f"{path.name} has {_count(faults)}:\n" + "\n".join(f"  {fault}" for fault in faults),
@@ -171,115 +158,89 @@ def load_integrations(path: Path, needed: Iterable[str] | None = None) -> dict[s
     return loaded
 
 
-def _read_yaml(path: Path) -> Any:
+def declared_names(path: Path) -> list[str]:
+    """The names of all integrations of the file, whether or not their secrets are set."""
+    return list(_entries(read_yaml(path))[0])
+
+
+def _entries(document: Any) -> tuple[dict[str, Any], list[str]]:
+    """The entries with a name that can be one, and the faults around them."""
+    entries = document.get("integrations") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(entries, dict):
+        return {}, ["integrations: is required: a mapping of names to integrations"]
+    faults = [f"{key}: unknown key; known: integrations" for key in document if key != "integrations"]
+    named = {}
+    for name, entry in entries.items():
+        if isinstance(name, str) and NAME.fullmatch(name):
+            named[name] = entry
+        else:
+            faults.append(f"integrations.{name}: a name has letters, digits, - and _ (seen: {name!r})")
+    return named, faults
+
+
+def _load(entry: Any, where: str, folder: Path) -> tuple[Integration | None, list[str], list[str]]:
+    """The integration if it can be one, its faults, and those that only the environment has."""
+    faults, missing = dict(_literal_secrets(entry, where)), dict[str, str]()
+    rendered = render(entry, where, faults, missing)
+    integration = None
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"No {path.name} in {path.parent}.", hint="Create it: docs/configure-a-client.md.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{path.name} is not YAML{where}.", hint="Check indentation and quotes there.") from None
+        integration = Integration.model_validate(rendered, context={"folder": folder})
+    except ValidationError as error:
+        for fault in error.errors():
+            path, message = _describe(fault, where)
+            if path not in missing:
+                faults.setdefault(path, message)
+    return integration, _lines(faults), _lines(missing)
+
+
+def _lines(faults: dict[str, str]) -> list[str]:
+    return [f"{path}: {message}" for path, message in faults.items()]
 
 
 def _count(faults: list[str]) -> str:
     return "one fault" if len(faults) == 1 else f"{len(faults)} faults"
 
 
-def _literal_secrets(node: Any, path: str, faults: list[str]) -> None:
-    for key, value, where in _walk(node, path):
-        if key in SECRETS and value is not None and not (isinstance(value, str) and "env_var(" in value):
-            faults.append(f"{where}: a secret must not stand in the file; use \"{{{{ env_var('NAME') }}}}\"")
-
-
-def _walk(node: Any, path: str) -> Iterator[tuple[str, Any, str]]:
-    items: Iterable[tuple[Any, Any]] = ()
-    if isinstance(node, dict):
-        items = node.items()
-    elif isinstance(node, list):
-        items = enumerate(node)
+def _literal_secrets(node: Any, path: str) -> Iterator[tuple[str, str]]:
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in items:
         where = f"{path}.{key}"
-        yield str(key), value, where
-        yield from _walk(value, where)
+        if key in SECRETS and value is not None and not is_secret_reference(value):
+            yield where, "a secret must not stand in the file; use \"{{ env_var('NAME') }}\""
+        yield from _literal_secrets(value, where)
 
 
-class _MissingVariableError(Exception):
-    pass
-
-
-def _env_var(name: str, default: str | None = None) -> str:
-    value = os.environ.get(name, default)
-    if value is None:
-        raise _MissingVariableError(name)
-    return value
-
-
-_TEMPLATES = SandboxedEnvironment(undefined=StrictUndefined)
-_TEMPLATES.globals = {"env_var": _env_var}
-
-
-def _render(node: Any, path: str, faults: list[str]) -> Any:
-    if isinstance(node, dict):
-        return {key: _render(value, f"{path}.{key}", faults) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_render(value, f"{path}.{index}", faults) for index, value in enumerate(node)]
-    if not isinstance(node, str) or "{{" not in node:
-        return node
-    try:
-        return _TEMPLATES.from_string(node).render()
-    except _MissingVariableError as error:
-        faults.append(f"{path}: the environment variable {error} is not set")
-    except TemplateError as error:
-        faults.append(f"{path}: the template cannot be read: {error.message}")
-    return node
-
-
-def _describe(fault: ErrorDetails) -> str:
-    loc = [str(part) for part in fault["loc"] if part not in ("sftp", "hosted", "local")]
-    where = ".".join(loc) or "the file"
+def _describe(fault: ErrorDetails, prefix: str) -> tuple[str, str]:
+    loc = [str(part) for part in fault["loc"]]
+    kind = loc.pop(1) if loc[:1] == ["destination"] and len(loc) > 1 else None
+    where = ".".join([prefix, *loc])
     if fault["type"] == "extra_forbidden":
-        return f"{where}: unknown key; known: {', '.join(_known_keys(fault['loc']))}"
+        model = DESTINATIONS[kind] if kind else Integration
+        return where, f"unknown key; known: {', '.join(model.model_fields)}"
     if fault["type"] == "missing":
-        return f"{where}: is required"
-    return f"{where}: {fault['msg'].removeprefix('Value error, ')}{_seen(loc, fault)}"
+        return where, "is required"
+    if fault["type"] == "union_tag_not_found":
+        return f"{where}.type", f"is required; known: {', '.join(DESTINATIONS)}"
+    if fault["type"] == "union_tag_invalid":
+        return f"{where}.type", f"unknown {fault['ctx']['tag']!r}; known: {', '.join(DESTINATIONS)}"
+    return where, fault["msg"].removeprefix("Value error, ") + _seen(loc, fault)
 
 
 def _seen(loc: list[str], fault: ErrorDetails) -> str:
     value = fault.get("input")
-    if any(part in SECRETS for part in loc) or not isinstance(value, str | int | float | bool):
+    secret = {*SECRETS, "private_key", "destination"} & {*loc}
+    if secret and loc[-1] not in ("host", "port", "username", "timeout", "deadline"):
         return ""
-    return f" (seen: {value!r})"
+    return f" (seen: {value!r})" if isinstance(value, str | int | float) and len(str(value)) < 100 else ""
 
 
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = _File
-    if len(loc) > 2:
-        model = Integration
-    if "destination" in loc:
-        kinds = {
-            str(get_args(kind.model_fields["type"].annotation)[0]): kind
-            for kind in (SftpDestination, HostedDestination, LocalDestination)
-        }
-        model = next((kinds[str(part)] for part in loc if part in kinds), SftpDestination)
-    return list(model.model_fields)
-
-
-def _unusable_keys(integrations: Mapping[str, Integration], needed: set[str] | None) -> list[str]:
-    faults = []
-    for name, integration in integrations.items():
-        destination = integration.destination
-        if not isinstance(destination, SftpDestination) or destination.private_key is None:
-            continue
-        if needed is not None and name not in needed:
-            continue
-        where = f"integrations.{name}.destination.private_key"
-        try:
-            mode = destination.private_key.stat().st_mode
-            destination.private_key.open("rb").close()
-        except OSError as error:
-            faults.append(f"{where}: {destination.private_key} cannot be read: {error.strerror}")
-            continue
-        if mode & 0o077:
-            faults.append(f"{where}: {destination.private_key} is open to others; chmod 600")
-    return faults
+def _unusable_key(integration: Integration, where: str) -> list[str]:
+    destination = integration.destination
+    if not isinstance(destination, SftpDestination) or destination.private_key is None:
+        return []
+    try:
+        with destination.private_key.open("rb") as key:
+            mode = os.fstat(key.fileno()).st_mode
+    except OSError as error:
+        return [f"{where}: {destination.private_key} cannot be read: {error.strerror}"]
+    return [f"{where}: {destination.private_key} is open to others; chmod 600"] if mode & 0o077 else []

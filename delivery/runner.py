@@ -15,7 +15,7 @@ from delivery.engines import Engine, open_engine
 from delivery.errors import ConfigError, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held, NothingDue
 from delivery.gate import Gate, Verdict
 from delivery.handover import hand_over
-from delivery.integrations import load_integrations
+from delivery.integrations import declared_names, load_integrations
 from delivery.ledger import Ledger
 from delivery.lock import only_runner
 from delivery.plan import Job, Request, jobs
@@ -78,7 +78,8 @@ def load(project: Project, integrations: tuple[str, ...] = ()) -> Setup:
     """Reads and checks integrations and campaigns. Raises ConfigError with every fault."""
     known = load_integrations(project.integrations_file, integrations or None)
     manifest = project.manifest()
-    return Setup(project, manifest, campaigns_of(manifest, known), known)
+    names = declared_names(project.integrations_file)  # those whose secrets are not set, too
+    return Setup(project, manifest, campaigns_of(manifest, names), known)
 
 
 def run(project: Project, request: Request, watch: Watch, *, build_first: bool = False) -> list[Outcome]:

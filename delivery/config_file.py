@@ -1,0 +1,92 @@
+"""YAML whose values may come from the environment: `{{ env_var('NAME') }}` or `{{ env_var('NAME', 'default') }}`."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+
+from delivery.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# A value that comes from the environment alone: nothing beside it, and no default that would stand in the file.
+ONLY_ENV_VAR = r"^\{\{\s*env_var\(\s*(?:'[^']+'|\"[^\"]+\")\s*\)\s*\}\}$"
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping; PyYAML would silently keep the last."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen and name != "<<":
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {name!r} stands in line {seen[name]} already", problem_mark=key.start_mark
+                )
+            seen[name] = key.start_mark.line + 1
+        return node
+
+
+def read_yaml(path: Path) -> Any:
+    """The document. Raises ConfigError with line and column."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+    except FileNotFoundError:
+        raise ConfigError(f"No {path.name} in {path.parent}.", hint="Create it: docs/configure-a-client.md.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(
+            f"{path.name} is not valid YAML{where}: {error.problem}.", hint="Check indentation and quotes there."
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:  # not text, or a date that is none
+        raise ConfigError(f"{path.name} is not valid YAML: {str(error).splitlines()[0]}.") from None
+
+
+class _Missing(Exception):
+    """A variable that is not set."""
+
+
+def _env_var(name: str, default: str | None = None) -> str:
+    value = os.environ.get(name, default)
+    if value is None:
+        raise _Missing(name)
+    return value
+
+
+_TEMPLATES = SandboxedEnvironment(undefined=StrictUndefined)
+_TEMPLATES.globals = {"env_var": _env_var}
+
+
+def render(node: Any, path: str, faults: dict[str, str], missing: dict[str, str]) -> Any:
+    """The node with its templates filled in. faults, missing: gain a message by key path; there the text stays."""
+    if isinstance(node, dict):
+        return {key: render(value, f"{path}.{key}", faults, missing) for key, value in node.items()}
+    if isinstance(node, list):
+        return [render(value, f"{path}.{index}", faults, missing) for index, value in enumerate(node)]
+    if not isinstance(node, str) or "{{" not in node:
+        return node
+    try:
+        return _TEMPLATES.from_string(node).render()
+    except _Missing as error:
+        missing[path] = f"the environment variable {error} is not set"
+    except TemplateError as error:
+        faults[path] = f"the template cannot be read: {error.message}"
+    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+        faults[path] = f"the template cannot be read: {type(error).__name__}"
+    return node
+
+
+def is_secret_reference(value: object) -> bool:
+    """Whether the value names an environment variable and holds nothing else."""
+    return isinstance(value, str) and re.fullmatch(ONLY_ENV_VAR, value.strip()) is not None

@@ -1,0 +1,65 @@
+"""Kinds of values in `integrations.yml`: what each may be, and why not."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+from string import Formatter
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
+
+FILE_NAME_FIELDS = {"namespace": "n", "campaign": "c", "window": date(2026, 1, 1), "revision": 0, "part": 1}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _safe_directory(value: str) -> str:
+    if not value or "\\" in value or ".." in value.split("/") or _CONTROL.search(value):
+        raise ValueError("must be a path without '..', backslash or control characters")
+    return value
+
+
+def _safe_file_name(value: str) -> str:
+    try:
+        fields = [name for _, name, _, _ in Formatter().parse(value) if name is not None]
+        unknown = sorted(set(fields) - set(FILE_NAME_FIELDS))
+        example = "" if unknown else value.format(**FILE_NAME_FIELDS)
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"is not a template: {error}") from None
+    if unknown:
+        raise ValueError(f"unknown {{{unknown[0]}}}; known: {', '.join(FILE_NAME_FIELDS)}")
+    for name in (value, example):
+        if not name or "/" in name or "\\" in name or name.startswith(".") or _CONTROL.search(name):
+            raise ValueError("must be a name without a path or control characters, not starting with a dot")
+    return value
+
+
+def _not_a_key(value: object) -> object:
+    if isinstance(value, str) and ("\n" in value or "PRIVATE KEY" in value):
+        raise ValueError("must be the path of a key file, not the key itself")
+    return value
+
+
+def _from_the_file(value: Path, info: ValidationInfo) -> Path:
+    """A path is relative to the folder of integrations.yml, wherever the command runs."""
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / value.expanduser()
+
+
+def _told_from_values(value: str) -> str:
+    if _CONTROL.search(value):
+        raise ValueError("must not contain control characters")
+    if re.fullmatch(r"(?i)true|false|[+-]?(\d.*|inf|nan)", value):
+        raise ValueError("could be a value: choose a token that is no number, date or boolean")
+    return value
+
+
+Directory = Annotated[str, AfterValidator(_safe_directory)]
+FileName = Annotated[str, AfterValidator(_safe_file_name)]
+HostKey = Annotated[str, Field(pattern=r"^(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( .*)?$")]
+KeyFile = Annotated[Path, BeforeValidator(_not_a_key), AfterValidator(_from_the_file)]
+Secret = Annotated[SecretStr, Field(min_length=1)]
+Nulls = Annotated[str, AfterValidator(_told_from_values)]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]

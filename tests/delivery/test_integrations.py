@@ -1,0 +1,496 @@
+"""integrations.yml: every fault at once, each with its key path; secrets never in the file and never shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from builders import NOW, job
+
+from delivery.errors import ConfigError
+from delivery.integrations import (
+    HostedDestination,
+    Integration,
+    LocalDestination,
+    SftpDestination,
+    declared_names,
+    json_schema,
+    load_integrations,
+)
+
+ROOT = Path(__file__).parents[2]
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxvY2FsLWV4YW1wbGUta2V5LW5vdC1yZWFsLTAwMDAw"
+SFTP = {"type": "sftp", "host": "sftp.example.com", "username": "platform", "host_keys": [KEY]}
+PASSWORD = "{{ env_var('ACME_PASSWORD') }}"
+VALID: dict[str, Any] = {
+    "vendor_name": "Acme",
+    "namespace": "acme_outdoor",
+    "destination": {"type": "hosted"},
+    "directory": "daily",
+}
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_PASSWORD", "correct horse")
+    monkeypatch.delenv("UNSET", raising=False)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "integrations.yml"
+
+
+def save(file: Path, **entries: dict[str, Any]) -> Path:
+    file.write_text(yaml.safe_dump({"integrations": entries}, sort_keys=False), encoding="utf-8")
+    return file
+
+
+def faults(file: Path, needed: tuple[str, ...] | None = None) -> list[str]:
+    """What the file is refused for, one line a fault."""
+    with pytest.raises(ConfigError) as refused:
+        load_integrations(file, needed)
+    first, *rest = refused.value.message.splitlines()
+    count = first.removeprefix("integrations.yml has ").split()[0]
+    assert count == ("one" if len(rest) == 1 else str(len(rest)))
+    return [line.strip() for line in rest]
+
+
+def fault(file: Path, **changes: Any) -> str:
+    """The one fault of an integration named `acme` with these changes; None removes a key."""
+    changed = {key: value for key, value in {**VALID, **changes}.items() if value is not None}
+    (only,) = faults(save(file, acme=changed))
+    return only
+
+
+def sftp(**changes: Any) -> dict[str, Any]:
+    return {key: value for key, value in {**SFTP, "password": PASSWORD, **changes}.items() if value is not None}
+
+
+def test_a_minimal_file_has_the_platforms_defaults(file: Path) -> None:
+    loaded = load_integrations(save(file, acme=VALID))["acme"]
+    assert (loaded.character_encoding, loaded.row_delimiter, loaded.column_delimiter) == ("UTF-8", "windows", ",")
+    assert (loaded.include_header_row, loaded.filename_timestamped, loaded.file_name) == (True, False, None)
+    assert (loaded.compression, loaded.bom, loaded.nulls, loaded.quoting) == ("none", False, "", "minimal")
+    assert (loaded.escape_formulas, loaded.manifest, loaded.empty, loaded.existing) == (False, True, "header", "hold")
+
+
+def test_the_samples_file_is_valid() -> None:
+    assert set(load_integrations(ROOT / "integrations.yml", ())) <= set(declared_names(ROOT / "integrations.yml"))
+
+
+# Faults
+
+
+def test_all_faults_are_said_at_once_with_their_paths(file: Path) -> None:
+    save(
+        file,
+        acme={**VALID, "directory": "../up", "colour": "red", "destination": {"type": "hosted", "port": 22}},
+        bright={"namespace": "bright side", "destination": sftp(password=None), "directory": "x"},
+        sftp={**VALID, "destination": sftp(host=None, password="{{ env_var('UNSET') }}"), "bom": "perhaps"},
+    )
+    found = faults(file)
+    assert [line.partition(": ")[0] for line in found] == [
+        "integrations.acme.destination.port",
+        "integrations.acme.directory",
+        "integrations.acme.colour",
+        "integrations.bright.vendor_name",
+        "integrations.bright.namespace",
+        "integrations.bright.destination",
+        "integrations.sftp.destination.host",
+        "integrations.sftp.bom",
+        "integrations.sftp.destination.password",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "known"),
+    [
+        ({"colour": 1}, "acme.colour", Integration.model_fields),
+        ({"destination": {"type": "hosted", "colour": 1}}, "acme.destination.colour", HostedDestination.model_fields),
+        ({"destination": {"type": "local", "port": 1}}, "acme.destination.port", LocalDestination.model_fields),
+        ({"destination": sftp(hostkeys=[])}, "acme.destination.hostkeys", SftpDestination.model_fields),
+    ],
+)
+def test_an_unknown_key_lists_the_known_ones_of_its_level(
+    file: Path, changes: dict[str, Any], where: str, known: dict[str, Any]
+) -> None:
+    assert fault(file, **changes) == f"integrations.{where}: unknown key; known: {', '.join(known)}"
+
+
+@pytest.mark.parametrize("name", ["sftp", "hosted", "local", "destination"])
+def test_an_integrations_name_may_be_a_word_of_the_format(file: Path, name: str) -> None:
+    (found,) = faults(save(file, **{name: {**VALID, "colour": 1}}))
+    assert found.startswith(f"integrations.{name}.colour: unknown key; known: vendor_name,")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"vendor_name": None}, "acme.vendor_name: is required"),
+        ({"vendor_name": ""}, "acme.vendor_name: String should have at least 1 character (seen: '')"),
+        ({"destination": None}, "acme.destination: is required"),
+        ({"destination": {}}, "acme.destination.type: is required; known: sftp, hosted, local"),
+        ({"destination": {"type": "ftp"}}, "acme.destination.type: unknown 'ftp'; known: sftp, hosted, local"),
+        ({"destination": sftp(port=0)}, "acme.destination.port: Input should be greater than or equal to 1 (seen: 0)"),
+        ({"destination": sftp(password=None)}, "acme.destination: needs a password or a private_key"),
+        ({"destination": sftp(host_keys=None)}, "acme.destination.host_keys: is required"),
+        ({"character_encoding": "utf8"}, "acme.character_encoding: Input should be 'UTF-8' or 'UTF-16' (seen: 'utf8')"),
+        ({"existing": "replace", "filename_timestamped": True}, "acme: existing: replace needs a fixed name"),
+        ({"nulls": "a,b"}, "acme: nulls must not contain the column delimiter"),
+        ({"nulls": "|", "column_delimiter": "|"}, "acme: nulls must not contain the column delimiter"),
+        ({"nulls": '"'}, "acme: nulls must not contain the column delimiter, a quote or a line break"),
+        ({"nulls": "a\nb"}, "acme.nulls: must not contain control characters"),
+        ({"nulls": "\0"}, "acme.nulls: must not contain control characters"),
+        ({"nulls": "x" * 21}, "acme.nulls: String should have at most 20 characters"),
+    ],
+)
+def test_faults_are_said_plainly(file: Path, changes: dict[str, Any], expected: str) -> None:
+    assert fault(file, **changes).startswith(f"integrations.{expected}")
+
+
+@pytest.mark.parametrize(
+    "token", ["0", "-1", "+3.5", "1e5", "NaN", "nan", "inf", "-inf", "true", "FALSE", "1970-01-01"]
+)
+def test_a_token_that_could_be_a_value_is_refused(file: Path, token: str) -> None:
+    assert "could be a value" in fault(file, nulls=token)
+
+
+@pytest.mark.parametrize("token", ["NULL", "\\N", "<null>", "-", "(none)", "n/a", " ", "é"])
+def test_any_other_token_is_taken(file: Path, token: str) -> None:
+    assert load_integrations(save(file, acme={**VALID, "nulls": token}))["acme"].nulls == token
+
+
+# Names and paths that could leave their directory
+
+
+@pytest.mark.parametrize(
+    "value", ["", "..", "../x", "x/../../y", "x/..", "a\\b", "a\0b", "a\nb", "a\x1bb", "a\x7f", "/../etc"]
+)
+@pytest.mark.parametrize("destination", [{"type": "hosted"}, {"type": "local"}, sftp()])
+def test_a_directory_cannot_leave_its_place(file: Path, value: str, destination: dict[str, Any]) -> None:
+    found = fault(file, directory=value, destination=destination)
+    assert found.startswith("integrations.acme.directory: must be a path without '..'")
+    assert value == "" or not set(value) & set(found) & set("\0\n\x1b\x7f"), "control characters are shown escaped"
+
+
+def test_a_hosted_directory_has_plain_names(file: Path) -> None:
+    assert "directory must be plain names on the hosted share" in fault(file, directory="./x")
+    assert load_integrations(save(file, acme={**VALID, "directory": "/a/b/"}))["acme"].directory == "/a/b/"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "a/b",
+        "../a",
+        "..",
+        ".hidden",
+        "a\\b",
+        "a\0b",
+        "a\nb",
+        "a\tb",
+        "a\x7f",
+        "{window:%Y/%m}",
+        "{window:%D}",
+        "{window:%n}",
+        "{campaign:/>9}",
+        "{campaign:.>9}",
+        "{campaign!r:\n>9}",
+    ],
+)
+def test_a_file_name_is_one_plain_name(file: Path, value: str) -> None:
+    assert "acme.file_name: must be a name without a path or control characters" in fault(file, file_name=value)
+
+
+@pytest.mark.parametrize(
+    "value", ["{", "}", "a}b", "{campaign", "{campaign:d}", "{window:{x}}", "{campaign!z}", "{part:%Y}"]
+)
+def test_a_broken_template_is_refused_at_load(file: Path, value: str) -> None:
+    assert "acme.file_name: is not a template: " in fault(file, file_name=value)
+
+
+@pytest.mark.parametrize("value", ["{day}", "{}", "{0}", "{campaign.name}", "{campaign[0]}", "{window.__class__}"])
+def test_an_unknown_field_lists_the_known(file: Path, value: str) -> None:
+    assert fault(file, file_name=value).startswith(f"integrations.acme.file_name: unknown {value}; known: namespace, c")
+
+
+@pytest.mark.parametrize("value", ["{campaign}", "{{x}}-{part:03d}", "a {window:%d %b}.txt", "Grüße.csv"])
+def test_a_good_template_names_a_file(value: str) -> None:
+    assert job(file_name=value).file_name(NOW)
+
+
+@pytest.mark.parametrize("value", ["", "../x", "a/b", "a b", "a\n", "a\0", "'x'", ".x", "-x", "é", 5, None])
+def test_a_namespace_is_a_plain_name(file: Path, value: Any) -> None:
+    assert fault(file, namespace=value).startswith("integrations.acme.namespace: ")
+
+
+@pytest.mark.parametrize("name", ["a b", "a.b", "../a", "", 5, True])
+def test_an_integrations_name_is_a_plain_name(file: Path, name: Any) -> None:
+    (found,) = faults(save(file, ok=VALID) if name is None else _save_named(file, name))
+    assert found.startswith(f"integrations.{name}: a name has letters")
+
+
+def _save_named(file: Path, name: Any) -> Path:
+    file.write_text(yaml.safe_dump({"integrations": {name: VALID}}), encoding="utf-8")
+    return file
+
+
+# Secrets and the environment
+
+
+@pytest.mark.parametrize("key", ["password", "passphrase"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "hunter2",
+        12345,
+        "hunter2 {{ env_var('ACME_PASSWORD') }}",
+        "{{ env_var('ACME_PASSWORD') }}hunter2",
+        "{{ env_var('UNSET', 'hunter2') }}",
+        "{{ 'hunter2' }}",
+        "# env_var('ACME_PASSWORD')",
+        "{{ env_var('ACME_PASSWORD') ~ 'hunter2' }}",
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_not_shown(file: Path, key: str, value: Any) -> None:
+    found = fault(file, destination=sftp(**{key: value}))
+    rule = "a secret must not stand in the file; use \"{{ env_var('NAME') }}\""
+    assert found == f"integrations.acme.destination.{key}: {rule}"
+
+
+def test_a_secret_at_the_wrong_level_is_refused_too(file: Path) -> None:
+    found = faults(save(file, acme={**VALID, "password": "hunter2"}))
+    assert found[0].startswith("integrations.acme.password: a secret must not stand in the file")
+    assert "hunter2" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        "sftp://platform:hunter2@sftp.example.com",
+        sftp(pasword="hunter2"),
+        sftp(private_key="-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----"),
+        sftp(private_key="{{ env_var('PEM') }}"),
+        sftp(host_keys=["-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2"]),
+    ],
+)
+def test_what_looks_like_a_secret_is_not_shown(file: Path, destination: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEM", "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----\n")
+    assert "hunter2" not in fault(file, destination=destination)
+
+
+def test_loaded_secrets_are_not_shown(file: Path) -> None:
+    loaded = load_integrations(save(file, acme={**VALID, "destination": sftp()}))["acme"]
+    assert isinstance(loaded.destination, SftpDestination)
+    assert loaded.destination.password
+    assert loaded.destination.password.get_secret_value() == "correct horse"
+    assert "horse" not in repr(loaded) + str(loaded) + loaded.model_dump_json()
+
+
+def test_a_missing_variable_is_named_only_for_who_needs_it(file: Path) -> None:
+    unset = {**VALID, "destination": sftp(password="{{ env_var('UNSET') }}")}
+    save(file, acme=VALID, other=unset)
+    expected = "integrations.other.destination.password: the environment variable UNSET is not set"
+    assert faults(file) == [expected]
+    assert faults(file, ("other",)) == [expected]
+    assert list(load_integrations(file, ("acme",))) == ["acme"]
+    assert list(load_integrations(file, ())) == ["acme"]
+    assert declared_names(file) == ["acme", "other"]
+
+
+def test_other_faults_beside_a_missing_variable_are_said_too(file: Path) -> None:
+    unset = {**VALID, "destination": sftp(port="{{ env_var('UNSET') }}", host=""), "colour": 1}
+    assert len(faults(save(file, acme=unset))) == 3
+    assert len(faults(file, ())) == 2, "whoever needs it: it is wrong in itself"
+
+
+def test_an_empty_secret_is_a_missing_one(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_PASSWORD", "")
+    assert fault(file, destination=sftp()).startswith("integrations.acme.destination.password: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{{ env_var('UNSET', 'fallback') }}", "fallback"),
+        ("{{ env_var('ACME_PASSWORD', 'fallback') }}", "correct horse"),
+        ("to {{ env_var('ACME_PASSWORD') }}, with care", "to correct horse, with care"),
+    ],
+)
+def test_any_value_may_come_from_the_environment(file: Path, text: str, expected: str) -> None:
+    assert load_integrations(save(file, acme={**VALID, "vendor_name": text}))["acme"].vendor_name == expected
+
+
+def test_numbers_and_booleans_may_come_from_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "2222")
+    monkeypatch.setenv("BOM", "yes")
+    values = {**VALID, "bom": "{{ env_var('BOM') }}", "destination": sftp(port="{{ env_var('PORT') }}")}
+    loaded = load_integrations(save(file, acme=values))["acme"]
+    assert isinstance(loaded.destination, SftpDestination)
+    assert (loaded.bom, loaded.destination.port) == (True, 2222)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{{ env_var('X' }}", "{{ nothing }}", "{{ env_var() }}", "{{ 1 / 0 }}", "{{ ''.__class__.mro() }}"],
+)
+def test_a_broken_template_is_a_fault_with_its_path(file: Path, text: str) -> None:
+    assert fault(file, vendor_name=text).startswith("integrations.acme.vendor_name: the template cannot be read: ")
+
+
+# Key files
+
+
+def test_a_key_file_is_needed_readable_and_private(file: Path) -> None:
+    key = file.with_name("id_ed25519")
+    entry = {**VALID, "destination": sftp(private_key=str(key), password=None)}
+    where = "integrations.acme.destination.private_key"
+    assert faults(save(file, acme=entry)) == [f"{where}: {key} cannot be read: No such file or directory"]
+    assert load_integrations(file, ())["acme"], "whoever does not need it goes on"
+    key.mkdir()
+    assert faults(file) == [f"{where}: {key} cannot be read: Is a directory"]
+    key.rmdir()
+    key.write_text("key")
+    for mode in (0o640, 0o604, 0o610, 0o666):
+        key.chmod(mode)
+        assert faults(file) == [f"{where}: {key} is open to others; chmod 600"]
+    key.chmod(0o600)
+    assert load_integrations(file)["acme"]
+
+
+def test_a_key_files_path_is_relative_to_the_file(
+    file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    monkeypatch.setenv("HOME", str(file.parent / "home"))
+    key = file.parent / "keys" / "id"
+    key.parent.mkdir()
+    key.touch(0o600)
+    (file.parent / "home").mkdir()
+    (file.parent / "home" / "id").touch(0o600)
+    for text, path in (("keys/id", key), ("~/id", file.parent / "home" / "id"), (str(key), key)):
+        loaded = load_integrations(save(file, acme={**VALID, "destination": sftp(private_key=text)}))["acme"]
+        assert isinstance(loaded.destination, SftpDestination)
+        assert loaded.destination.private_key == path
+
+
+# YAML
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("integrations:\n  a: [1\n", "is not valid YAML at line 3, column 1: "),
+        ("integrations:\n\ta: 1\n", "is not valid YAML at line 2, column 1: "),
+        (
+            "a: 1\na: 2\n",
+            "is not valid YAML at line 2, column 1: the key 'a' stands in line 1 already",
+        ),
+        (
+            "integrations:\n  acme:\n    bom: true\n    nulls: x\n    bom: false\n",
+            "is not valid YAML at line 5, column 5: the key 'bom' stands in line 3 already",
+        ),
+        ("a: 2026-02-30\n", "is not valid YAML: day is out of range for month"),
+        ("a: \x00\n", "is not valid YAML: "),
+        (
+            "{a: 1, a: 2}",
+            "is not valid YAML at line 1, column 8: the key 'a' stands in line 1 already",
+        ),
+    ],
+)
+def test_bad_yaml_is_said_with_its_line(file: Path, text: str, message: str) -> None:
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        load_integrations(file)
+    assert refused.value.message.startswith(f"integrations.yml {message}")
+
+
+def test_a_file_that_is_not_there_or_not_text(file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"No integrations\.yml in"):
+        load_integrations(file)
+    file.write_bytes(b"integrations: \xff\xfe")
+    with pytest.raises(ConfigError, match=r"is not valid YAML: .*utf-8"):
+        load_integrations(file)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_integrations(file)
+
+
+def test_merged_mappings_are_not_duplicates(file: Path) -> None:
+    file.write_text(
+        "integrations:\n"
+        "  a: &base {vendor_name: A, namespace: n, directory: d, destination: {type: hosted}}\n"
+        "  b: &more\n    <<: *base\n    directory: e\n"
+        "  c:\n    <<: [*more]\n    vendor_name: C\n",
+        encoding="utf-8",
+    )
+    loaded = load_integrations(file)
+    assert [(one.vendor_name, one.directory) for one in loaded.values()] == [("A", "d"), ("A", "e"), ("C", "e")]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "text", "integrations:", "integrations: []", "integration: {}"])
+def test_a_file_without_integrations_says_so(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")
+    assert faults(file)[-1] == "integrations: is required: a mapping of names to integrations"
+
+
+def test_an_unknown_key_at_the_top_lists_the_known(file: Path) -> None:
+    file.write_text(yaml.safe_dump({"integrations": {"acme": VALID}, "version": 2}), encoding="utf-8")
+    assert faults(file) == ["version: unknown key; known: integrations"]
+
+
+@pytest.mark.parametrize("entry", [None, "text", [1], 5])
+def test_an_entry_that_is_no_mapping(file: Path, entry: Any) -> None:
+    (found,) = faults(save(file, acme=entry))
+    assert found.startswith("integrations.acme: Input should be a valid dictionary")
+
+
+# The editors' schema
+
+
+def valid_in_schema(document: Any) -> bool:
+    return bool(jsonschema.Draft202012Validator(json_schema()).is_valid(document))
+
+
+def test_the_schema_in_the_docs_is_fresh() -> None:
+    kept = json.loads((ROOT / "docs" / "integrations.schema.json").read_text(encoding="utf-8"))
+    assert kept == json_schema(), "run `make schema`"
+
+
+def test_the_schema_is_a_schema_and_accepts_the_samples_file() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    assert valid_in_schema(yaml.safe_load((ROOT / "integrations.yml").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (VALID, True),
+        ({**VALID, "destination": sftp(passphrase=PASSWORD, private_key="/key")}, True),
+        ({**VALID, "bom": "{{ env_var('BOM') }}", "destination": sftp(port="{{ env_var('PORT', '22') }}")}, True),
+        ({**VALID, "namespace": "{{ env_var('N') }}", "quoting": "{{ env_var('Q') }}"}, True),
+        ({**VALID, "destination": sftp(host_keys=["{{ env_var('HOST_KEY') }}"])}, True),
+        ({**VALID, "colour": 1}, False),
+        ({**VALID, "destination": {"type": "hosted", "port": 22}}, False),
+        ({**VALID, "destination": {"type": "ftp"}}, False),
+        ({**VALID, "destination": sftp(host_keys=["nonsense"])}, False),
+        ({**VALID, "destination": sftp(host_keys=[])}, False),
+        ({**VALID, "destination": sftp(password="hunter2")}, False),
+        ({**VALID, "destination": sftp(password="{{ env_var('X', 'hunter2') }}")}, False),
+        ({**VALID, "quoting": "some"}, False),
+        ({**VALID, "bom": "perhaps"}, False),
+        ({**VALID, "nulls": "x" * 21}, False),
+        ({**VALID, "namespace": "a b"}, False),
+        ({key: value for key, value in VALID.items() if key != "namespace"}, False),
+    ],
+)
+def test_the_schema_says_what_the_loader_says(entry: dict[str, Any], expected: bool) -> None:
+    assert valid_in_schema({"integrations": {"acme": entry}}) is expected
+    assert not valid_in_schema({"integrations": {"acme": entry}, "other": 1})
