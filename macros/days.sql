@@ -41,7 +41,7 @@
 
 {# The filter of a growing model on what it reads: the days due. Everything when the table is made anew. #}
 {% macro is_due(column='event_day') -%}
-    {%- do ref('int_raw_days') -%}
+    {%- do ref('int_raw_days') if model.resource_type == 'model' -%}
     {%- if is_incremental() -%}
         {{ in_days(column, days_to_rebuild(model.unique_id)) }}
     {%- else -%}

@@ -35,7 +35,7 @@ select
     events.email,
     event_types.event,
     event_types.is_exported,
-    coalesce(events.unsubscribe_source, event_types.unsubscribe_source) as unsubscribe_source,
+    coalesce(events.unsubscribe_source, nullif(event_types.unsubscribe_source, '')) as unsubscribe_source,
     events.reason,
     events.category,
     events.user_agent,
@@ -79,7 +79,7 @@ from events
 left join event_types
     on events.source = event_types.source
     and events.provider_event = event_types.provider_event
-    and (event_types.bounce_type is null or events.bounce_type = event_types.bounce_type)
+    and event_types.bounce_type in ('any', events.bounce_type)
 left join namespaces
     on events.namespace = namespaces.namespace
 left join campaign_runs

@@ -13,7 +13,7 @@ event_types as (
         event,
         signal
     from {{ ref('event_types') }}
-    where signal is not null
+    where signal <> ''
 
 )
 
