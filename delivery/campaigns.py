@@ -6,11 +6,12 @@ file has comes from the dataset's contract: those marked `layout: optional` on r
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from delivery.errors import ConfigError
 from delivery.windows import Window, check_cron
@@ -19,6 +20,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Manifest = dict[str, Any]
+LAYOUTS = ("file", "optional", "internal")
+
+
+def _all_or_names(value: object) -> object:
+    if value == "all" or (isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value)):
+        return value
+    raise ValueError("must be `all` or a list of names")
+
+
+def _iso_day(value: object) -> object:
+    if value is None or isinstance(value, date) or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
+        return value
+    raise ValueError(f"must be a day as YYYY-MM-DD (seen: {value!r})")  # not the seconds since 1970
+
+
+Integrations = Annotated[Literal["all"] | tuple[str, ...], BeforeValidator(_all_or_names)]
+Day = Annotated[date, BeforeValidator(_iso_day)]
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,15 @@ class Dataset:
         )
 
 
+class DatasetMeta(BaseModel):
+    """`config.meta.dataset` of a model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window: str | None = None
+    order_by: tuple[str, ...] = Field(min_length=1)
+
+
 class Layout(BaseModel):
     """What a campaign changes in its files' columns. event_names: a spelling of the seed `event_spellings`."""
 
@@ -68,10 +95,10 @@ class Export(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     dataset: str
-    integrations: Literal["all"] | tuple[str, ...] = Field(min_length=1)
+    integrations: Integrations
     schedule: str = Field(description="cron in UTC, or `once`")
-    start: date | None = None
-    end: date | None = None
+    start: Day | None = None
+    end: Day | None = None
     layout: Layout = Layout()
     catch_up: Literal["all", "last"] = "all"
 
@@ -119,19 +146,51 @@ class Campaign:
 
 
 def datasets(manifest: Manifest) -> dict[str, Dataset]:
-    """Every dataset of the manifest by name."""
-    found = {}
+    """Every dataset of the manifest by name. Raises ConfigError with all faults of all datasets."""
+    found, faults = {}, []
     for unique_id, node in manifest["nodes"].items():
         meta = node["config"].get("meta", {}).get("dataset") if node["resource_type"] == "model" else None
-        if meta:
-            columns = tuple(
-                Column(c["name"], c.get("data_type") or "", _column_meta(c).get("layout", "file"))
-                for c in node["columns"].values()
-            )
+        if meta is None:
+            continue
+        try:
+            rules = DatasetMeta.model_validate(meta)
+        except ValidationError as error:
+            faults += [
+                _describe(fault, f"{node['name']}: config.meta.dataset", DatasetMeta) for fault in error.errors()
+            ]
+            continue
+        columns = tuple(
+            Column(c["name"], c.get("data_type") or "", _column_meta(c).get("layout", "file"))
+            for c in node["columns"].values()
+        )
+        more = list(_column_faults(rules, columns))
+        faults += [f"{node['name']}: {fault}" for fault in more]
+        if not more:
             found[node["name"]] = Dataset(
-                node["name"], unique_id, node["relation_name"], meta.get("window"), tuple(meta["order_by"]), columns
+                node["name"], unique_id, node["relation_name"], rules.window, rules.order_by, columns
             )
+    if faults:
+        raise ConfigError(
+            "The datasets have faults:\n" + "\n".join(f"  {fault}" for fault in faults),
+            hint="Mend the yml files of the models, then `dbt parse`.",
+        )
     return found
+
+
+def _column_faults(rules: DatasetMeta, columns: tuple[Column, ...]) -> Iterable[str]:
+    names = [column.name for column in columns]
+    if "namespace" not in names:
+        yield "has no column namespace, by which rows are kept apart"
+    if rules.window is not None and rules.window not in names:
+        yield f"config.meta.dataset.window: no column {rules.window!r}; known: {', '.join(names)}"
+    for name in rules.order_by:
+        if name not in names:
+            yield f"config.meta.dataset.order_by: no column {name!r}; known: {', '.join(names)}"
+    for column in columns:
+        if column.layout not in LAYOUTS:
+            yield f"columns.{column.name}.config.meta.layout: unknown {column.layout!r}; known: {', '.join(LAYOUTS)}"
+    if not any(column.layout == "file" for column in columns):
+        yield "has no column for its files"
 
 
 def _column_meta(column: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +209,8 @@ def campaigns(manifest: Manifest, integration_names: Iterable[str]) -> dict[str,
         try:
             export = Export.model_validate(meta)
         except ValidationError as error:
-            faults += [f"{exposure['name']}: {_describe(fault)}" for fault in error.errors()]
+            where = f"{exposure['name']}: config.meta.export"
+            faults += [_describe(fault, where, Export) for fault in error.errors()]
             continue
         more = list(_mismatches(export, exposure, known, names))
         faults += [f"{exposure['name']}: {fault}" for fault in more]
@@ -165,12 +225,14 @@ def campaigns(manifest: Manifest, integration_names: Iterable[str]) -> dict[str,
     return found
 
 
-def _describe(fault: Any) -> str:
-    where = ".".join(["config.meta.export", *map(str, fault["loc"])])
+def _describe(fault: Any, where: str, model: type[BaseModel]) -> str:
+    path = ".".join([where, *map(str, fault["loc"])])
     if fault["type"] == "extra_forbidden":
-        known = Layout.model_fields if "layout" in fault["loc"] else Export.model_fields
-        return f"{where}: unknown key; known: {', '.join(known)}"
-    return f"{where}: {fault['msg'].removeprefix('Value error, ')}"
+        known = Layout if "layout" in fault["loc"][:-1] else model
+        return f"{path}: unknown key; known: {', '.join(known.model_fields)}"
+    if fault["type"] == "missing":
+        return f"{path}: is required"
+    return f"{path}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def _mismatches(export: Export, exposure: dict[str, Any], known: dict[str, Dataset], names: list[str]) -> Iterable[str]:
