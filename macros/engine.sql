@@ -29,6 +29,20 @@
 {%- endmacro %}
 
 
+{# When a loader last left something: the newest file of a folder, or row of a table. #}
+{% macro freshness_query(source, folder) -%}
+    {{ return(adapter.dispatch('freshness_query', 'delivery')(source, folder)) }}
+{%- endmacro %}
+
+{% macro duckdb__freshness_query(source, folder) -%}
+    select max(modified_at) from ({{ landing_files() }}) as files where file_name like '{{ folder }}/%'
+{%- endmacro %}
+
+{% macro default__freshness_query(source, folder) -%}
+    select max(loaded_at) from {{ source }}
+{%- endmacro %}
+
+
 {# Stops before anything is built when the landing folder holds nothing to read. #}
 {% macro check_landing() -%}
     {{ return(adapter.dispatch('check_landing', 'delivery')()) }}
