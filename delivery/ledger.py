@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from delivery.errors import Busy, WriteFailed
+from delivery.errors import Busy, ConfigError, WriteFailed, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,13 +147,10 @@ class Ledger:
     """An open ledger. Every method is one transaction; SQLAlchemy's errors become WriteFailed."""
 
     def __init__(self, url: str) -> None:
-        self._url = sa.make_url(url)
-        path = self._url.database if self._url.get_backend_name() == "sqlite" else None
-        if path:
-            _create_private(Path(path))
-        self._engine = sa.create_engine(self._url, **({"connect_args": {"timeout": 30}} if path else {}))
-        if path:
-            sa.event.listen(self._engine, "connect", _durable)
+        self._url = _parsed(url)
+        if self._url.get_backend_name() == "sqlite":
+            _create_private(self._url.database)
+        self._engine = _engine(self._url)
         with self._begin() as connection:
             _METADATA.create_all(connection)
             self._check_version(connection)
@@ -162,7 +159,7 @@ class Ledger:
         version = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
         if version is None:
             connection.execute(meta.insert().values(key="schema_version", value=str(SCHEMA_VERSION)))
-        elif int(version) != SCHEMA_VERSION:
+        elif version != str(SCHEMA_VERSION):
             raise WriteFailed(
                 f"The ledger has schema version {version}; this program knows {SCHEMA_VERSION}.",
                 hint="Use the program's version that wrote it, or a newer one.",
@@ -176,7 +173,7 @@ class Ledger:
         except SQLAlchemyError as error:
             cause = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise WriteFailed(
-                f"The ledger {self._url.render_as_string(hide_password=True)} failed: {cause}",
+                f"The ledger {self._url.set(query={}).render_as_string(hide_password=True)} failed: {redact(cause)}",
                 hint="Nothing more was sent. Mend the ledger's storage and run again.",
             ) from None
 
@@ -313,7 +310,34 @@ def _log(connection: sa.Connection, key: str, step: str, note: str) -> None:
     connection.execute(steps.insert().values(delivery_id=key, at=_now(), step=step, note=note))
 
 
-def _create_private(path: Path) -> None:
+def _parsed(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except (ArgumentError, ValueError):  # which may show parts of it
+        raise ConfigError(
+            "The ledger's URL is not one.", hint="Write it as sqlite:////path/to/ledger.sqlite."
+        ) from None
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    is_sqlite = url.get_backend_name() == "sqlite"
+    patient = is_sqlite and "timeout" not in url.query
+    try:
+        engine = sa.create_engine(url, connect_args={"timeout": 30} if patient else {})
+    except (NoSuchModuleError, ModuleNotFoundError):
+        raise ConfigError(
+            f"There is no driver for a ledger of {url.drivername}.", hint="Install it beside this program."
+        ) from None
+    if is_sqlite:
+        sa.event.listen(engine, "connect", _durable)
+        sa.event.listen(engine, "begin", _exclusive)
+    return engine
+
+
+def _create_private(database: str | None) -> None:
+    if not database or database == ":memory:":
+        return
+    path = Path(database)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -325,7 +349,12 @@ def _create_private(path: Path) -> None:
 
 
 def _durable(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver would begin at the first write: what was read before may be stale
     # A step that was recorded must survive a power cut: WAL syncs at commit only with synchronous=FULL.
     connection.execute("pragma journal_mode=wal")
     connection.execute("pragma synchronous=full")
     connection.execute("pragma foreign_keys=on")
+
+
+def _exclusive(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("begin immediate")

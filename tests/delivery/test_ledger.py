@@ -1,0 +1,340 @@
+"""The ledger: forward only, one winner a step, private, and readable errors when its storage is not well."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import job
+
+from delivery.errors import Busy, ConfigError, WriteFailed
+from delivery.ledger import Ledger, deliveries, delivery_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HASH = "a" * 64
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.sqlite"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    with closing(Ledger(f"sqlite:///{path}")) as opened:
+        yield opened
+
+
+def planned(ledger: Ledger, **changes: Any) -> str:
+    chosen = job(**changes)
+    return ledger.plan(**chosen.record("/share/acme", None)).id
+
+
+def file_row(part: int = 0, **changes: Any) -> dict[str, Any]:
+    values = {"part": part, "role": "data", "name": f"f{part}.csv", "spool": f"/spool/f{part}.csv", "rows": 3}
+    return {**values, "bytes": 10, "sha256": HASH, "destination": "/share/acme", **changes}
+
+
+def spooled(ledger: Ledger, **changes: Any) -> str:
+    key = planned(ledger, **changes)
+    ledger.spooled(key, [file_row(0), file_row(1, role="manifest", rows=None)], rows=3)
+    return key
+
+
+def test_planning_again_changes_nothing(ledger: Ledger) -> None:
+    first = ledger.plan(**job().record("/share/acme", "first"))
+    again = ledger.plan(**job().record("/elsewhere", "second"))
+    assert again == first
+    assert [step for _, step, _ in ledger.steps(first.id)] == ["planned"]
+    ledger.advance(first.id, "planned", "skipped", rows=0)
+    assert ledger.plan(**job().record("/share/acme", None)).state == "skipped", "what ended is not begun again"
+
+
+def test_steps_are_recorded_in_order_with_their_notes(ledger: Ledger) -> None:
+    key = spooled(ledger)
+    data, _ = ledger.files(key)
+    for state in ("uploaded", "publishing", "published"):
+        data = ledger.advance_file(data, state)
+    ledger.note(key, "server was slow")
+    ledger.advance(key, "spooled", "delivered")
+    assert [step[1:] for step in ledger.steps(key)] == [
+        ("planned", ""),
+        ("spooled", ""),
+        ("uploaded", "f0.csv"),
+        ("publishing", "f0.csv"),
+        ("published", "f0.csv"),
+        ("note", "server was slow"),
+        ("delivered", ""),
+    ]
+    row = ledger.delivery(key)
+    assert (row.state, row.rows, row.note, row.window_start) == ("delivered", 3, "", "2026-11-03")
+    assert [(file.part, file.role, file.state) for file in ledger.files(key)] == [
+        (0, "data", "published"),
+        (1, "manifest", "spooled"),
+    ]
+
+
+@pytest.mark.parametrize(("before", "after"), [("planned", "spooled"), ("delivered", "planned"), ("held", "spooled")])
+def test_only_the_state_that_it_has_can_be_left(ledger: Ledger, before: str, after: str) -> None:
+    key = spooled(ledger)
+    steps = ledger.steps(key)
+    with pytest.raises(Busy, match=f"{key[:12]} is no longer {before}"):
+        ledger.advance(key, before, after)
+    assert (ledger.delivery(key).state, ledger.steps(key)) == ("spooled", steps)
+
+
+def test_a_files_stale_state_cannot_be_left(ledger: Ledger) -> None:
+    key = spooled(ledger)
+    stale = ledger.files(key)[0]
+    ledger.advance_file(stale, "uploaded")
+    with pytest.raises(Busy, match=r"f0\.csv is no longer spooled"):
+        ledger.advance_file(stale, "uploaded")
+
+
+def test_spooling_is_all_or_nothing(ledger: Ledger) -> None:
+    key = planned(ledger)
+    with pytest.raises(WriteFailed, match="UNIQUE"):
+        ledger.spooled(key, [file_row(0), file_row(0)], rows=3)
+    assert (ledger.delivery(key).state, ledger.files(key)) == ("planned", [])
+    ledger.spooled(key, [file_row(0)], rows=3)
+    with pytest.raises(Busy):
+        ledger.spooled(key, [file_row(0)], rows=3)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_resending_keeps_what_was_published(ledger: Ledger, anew: bool) -> None:
+    key = spooled(ledger)
+    data, manifest = ledger.files(key)
+    ledger.advance_file(data, "published")
+    ledger.advance_file(manifest, "publishing")
+    with pytest.raises(Busy):
+        ledger.resend(key, anew=anew, note="")
+    ledger.advance(key, "spooled", "held")
+    ledger.resend(key, anew=anew, note="by a person")
+    assert ledger.delivery(key).state == ("planned" if anew else "spooled")
+    assert [file.state for file in ledger.files(key)] == ["published", "spooled"]
+
+
+def test_only_our_published_file_of_that_name_place_and_hash_is_ours(ledger: Ledger) -> None:
+    key = spooled(ledger)
+    data = ledger.files(key)[0]
+    assert ledger.holder_of("/share/acme", "f0.csv", HASH) is None, "not published yet"
+    ledger.advance_file(data, "published")
+    assert ledger.holder_of("/share/acme", "f0.csv", HASH)
+    for other in (("/share/other", "f0.csv", HASH), ("/share/acme", "f1.csv", HASH), ("/share/acme", "f0.csv", "b")):
+        assert ledger.holder_of(*other) is None
+
+
+def test_a_layout_is_frozen_once(ledger: Ledger) -> None:
+    assert ledger.layout("daily", "acme") is None
+    ledger.freeze_layout("daily", "acme", ("a", "b"))
+    ledger.freeze_layout("daily", "acme", ("c",))
+    ledger.freeze_layout("daily", "other", ("d",))
+    assert ledger.layout("daily", "acme") == ("a", "b")
+
+
+def test_deliveries_are_found_oldest_slot_first(ledger: Ledger) -> None:
+    slots = ["2026-11-04 05:00", "2026-11-02 05:00", "2026-11-03 05:00"]
+    keys = [planned(ledger, slot=slot, directory=slot, revision=n) for n, slot in enumerate(slots)]
+    assert [row.id for row in ledger.find()] == [keys[1], keys[2], keys[0]]
+    assert [row.revision for row in ledger.find(deliveries.c.revision > 0)] == [1, 2]
+    with pytest.raises(KeyError):
+        ledger.delivery("none")
+
+
+def test_titles_are_for_people(ledger: Ledger) -> None:
+    assert ledger.delivery(planned(ledger)).title == "daily to acme [2026-11-03, 2026-11-04)"
+    assert ledger.delivery(planned(ledger, revision=2)).title == "daily to acme [2026-11-03, 2026-11-04) r2"
+
+
+def test_keys_are_stable() -> None:
+    """A change of this hash would send everything again."""
+    key = delivery_id("daily", "acme", "acme_outdoor", "2026-11-03/2026-11-04", 0)
+    assert key == "a14810fb3ac18d81d0d4dc3099157c9d900a270e169fbd12d8d9ab2d0e47fbdd"
+    assert delivery_id("a", "b", "c", "d", 0) != delivery_id("a,b", "", "c", "d", 0)
+
+
+# Several at once
+
+
+@pytest.mark.parametrize("runners", [2, 4])
+def test_two_connections_plan_one_delivery(path: Path, runners: int) -> None:
+    ledgers = [Ledger(f"sqlite:///{path}") for _ in range(runners)]
+    barrier = Barrier(runners)
+
+    def plan(ledger: Ledger) -> list[str]:
+        found = []
+        for revision in range(20):
+            barrier.wait()
+            found.append(planned(ledger, revision=revision))
+        return found
+
+    with ThreadPoolExecutor(runners) as pool:
+        results = list(pool.map(plan, ledgers))
+    assert all(found == results[0] for found in results)
+    assert len(ledgers[0].find()) == 20
+    for ledger in ledgers:
+        ledger.close()
+
+
+RACE = """
+import sys
+from delivery.errors import Busy
+from delivery.ledger import Ledger
+ledger = Ledger(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+won = 0
+for row in ledger.find():
+    try:
+        ledger.advance(row.id, "planned", "spooled")
+    except Busy:
+        continue
+    for file in ledger.files(row.id):
+        ledger.advance_file(file, "uploaded")
+    won += 1
+print(won, flush=True)
+"""
+
+
+def test_each_step_has_one_winner_among_processes(ledger: Ledger, path: Path) -> None:
+    keys = [planned(ledger, revision=revision) for revision in range(40)]
+    runners = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, f"sqlite:///{path}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    for runner in runners:
+        assert runner.stdout
+        assert runner.stdout.readline() == "ready\n"
+    for runner in runners:
+        assert runner.stdin
+        runner.stdin.write("go\n")
+        runner.stdin.flush()
+    won = [int(runner.communicate()[0]) for runner in runners]
+    assert sum(won) == len(keys)
+    assert all([step for _, step, _ in ledger.steps(key)] == ["planned", "spooled"] for key in keys)
+
+
+def test_the_first_runs_of_several_create_one_ledger(path: Path) -> None:
+    barrier = Barrier(4)
+
+    def first(_: int) -> int:
+        barrier.wait()
+        with closing(Ledger(f"sqlite:///{path}")) as opened:
+            return len(opened.find())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(first, range(4))) == [0] * 4
+
+
+def test_a_locked_ledger_says_so(ledger: Ledger, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other, closing(Ledger(f"sqlite:///{path}?timeout=0.1")) as waiting:
+        other.execute("begin exclusive")
+        with pytest.raises(WriteFailed, match="failed: database is locked"):
+            waiting.find()
+    assert ledger.find() == []
+
+
+# Storage
+
+
+def test_the_ledger_and_its_folder_are_private(ledger: Ledger, path: Path) -> None:
+    planned(ledger)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert modes.keys() >= {"ledger.sqlite", "ledger.sqlite-wal"}
+    assert set(modes.values()) == {0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_every_step_is_synced_to_disk(ledger: Ledger) -> None:
+    with ledger._begin() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"pragma {name}").scalar() for name in ("journal_mode", "synchronous")
+        }
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2}
+
+
+def test_a_ledger_in_memory_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for url in ("sqlite://", "sqlite:///:memory:"):
+        with closing(Ledger(url)) as opened:
+            assert planned(opened)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("version", ["0", "2", "x"])
+def test_another_schema_version_is_refused(path: Path, version: str) -> None:
+    Ledger(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("update meta set value = ? where key = 'schema_version'", [version])
+        connection.commit()
+    with pytest.raises(WriteFailed, match=f"schema version {version}; this program knows 1"):
+        Ledger(f"sqlite:///{path}")
+
+
+@pytest.mark.parametrize("content", [b"not a database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_corrupt_ledger_is_said_without_a_traceback(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(
+        WriteFailed, match=r"ledger\.sqlite failed: (file is not a database|database disk image)"
+    ) as failed:
+        Ledger(f"sqlite:///{path}")
+    assert failed.value.__suppress_context__
+    assert path.read_bytes() == content, "left as it is for whoever mends it"
+
+
+def test_a_ledger_that_breaks_later_is_said_too(path: Path) -> None:
+    with closing(Ledger(f"sqlite:///{path}")) as opened:
+        planned(opened)
+    with path.open("r+b") as broken:
+        broken.seek(4096)
+        broken.write(b"\xff" * (path.stat().st_size - 4096))
+    with pytest.raises(WriteFailed, match=r"malformed|not a database"), closing(Ledger(f"sqlite:///{path}")) as opened:
+        opened.find()
+
+
+def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, reason in ((tmp_path / "file" / "x", "Not a directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(WriteFailed, match=f"The ledger {path}.* cannot be opened: ") as failed:
+            Ledger(f"sqlite:///{path}")
+        assert reason in failed.value.message or "File exists" in failed.value.message
+        assert "--ledger" in failed.value.hint
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hunter2",
+        "",
+        "nodialect://user:hunter2@host/db",
+        "postgresql+nodriver://user:hunter2@host/db",
+        "postgresql://user:hunter2@host:port/db",
+    ],
+)
+def test_a_url_that_cannot_be_used_shows_no_secret(url: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Ledger(url)
+    assert "hunter2" not in refused.value.message + refused.value.hint
+
+
+@pytest.mark.filterwarnings("ignore:Query string")
+def test_an_error_shows_no_secret_of_the_url(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(WriteFailed) as failed:
+        Ledger(f"sqlite:///{path}?key=hunter2")
+    assert "hunter2" not in failed.value.message
