@@ -401,7 +401,7 @@ def test_the_output_in_the_readme_is_the_samples() -> None:
 def known_tests() -> set[str]:
     """Every test that the docs may name: pytest's, dbt's unit tests, generic and singular tests."""
     found = {"unique", "not_null", "accepted_values", "relationships", "contract"}
-    for path in Path(__file__).parent.glob("test_*.py"):
+    for path in (ROOT / "tests").rglob("test_*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
         for node in tree.body:
