@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from delivery.integrations import Integration
 
 BLOCK_BYTES = 1 << 20
-READ_BLOCK_BYTES = (1 << 20, 1 << 24, 1 << 28)  # the next when a single value is larger than the one before
+READ_BLOCK_BYTES = (1 << 18, 1 << 20, 1 << 25)  # the next when a single value is larger than the one before
 
 
 @dataclass(frozen=True)

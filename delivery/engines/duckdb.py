@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
+import pyarrow as pa
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from delivery.errors import Busy, ConfigError, WriteFailed, redact
@@ -15,12 +16,12 @@ from delivery.errors import Busy, ConfigError, WriteFailed, redact
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pyarrow as pa
-
     from delivery.project import Project
 
-BATCH_ROWS = 16_384
-MEMORY = "192MB"
+# Rows are rendered and hashed while they are read, so a second reading thread gains no time and costs memory.
+BATCH_ROWS = 8_192
+MEMORY = "96MB"
+THREADS = 1
 LOCK_WAIT_SECONDS = 60.0
 Settings = dict[str, str | bool | int | float | list[str]]
 
@@ -61,10 +62,11 @@ def open_duckdb(project: Project) -> Iterator[DuckDB]:
     path = project.root / project.profile["path"]
     if not path.exists():
         raise ConfigError(f"There is no warehouse at {path}.", hint="Run `dbt build`, or `delivery run --build`.")
+    pa.set_memory_pool(pa.system_memory_pool())  # gives freed batches back; the default pool keeps them
     scratch = project.state / "scratch"
     scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
     wait = float(os.environ.get("DELIVERY_LOCK_WAIT", LOCK_WAIT_SECONDS))
-    settings: Settings = {"memory_limit": MEMORY, "temp_directory": str(scratch)}
+    settings: Settings = {"memory_limit": MEMORY, "threads": THREADS, "temp_directory": str(scratch)}
     connection = _connect(str(path), settings, wait)
     try:
         connection.execute("begin transaction")
