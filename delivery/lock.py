@@ -25,21 +25,27 @@ def only_runner(state: Path) -> Iterator[None]:
     except OSError as error:
         raise WriteFailed(f"{state} cannot be written: {error.strerror}.", hint="Set DELIVERY_STATE.") from None
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"Another runner is at work: {_holder(handle)}.", hint="Wait for it, then run again.") from None
-        since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": since}).encode(), 0)
+        _take(handle, state)
         yield
     finally:
         os.close(handle)
+
+
+def _take(handle: int, state: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": since}).encode(), 0)
+    except BlockingIOError:
+        raise Busy(f"Another runner is at work: {_holder(handle)}.", hint="Wait for it, then run again.") from None
+    except OSError as error:  # no locks on this file system, or no space
+        raise WriteFailed(f"{state} cannot be locked: {error.strerror}.", hint="Set DELIVERY_STATE.") from None
 
 
 def _holder(handle: int) -> str:
     try:
         holder = json.loads(os.pread(handle, 200, 0))
         return f"process {holder['pid']} since {holder['since']}"
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return "it has just started"
