@@ -2,7 +2,8 @@
 
 A file moves spooled → uploaded → publishing → published, and nothing is believed that was not looked at: the bytes at
 the destination are hashed under their temporary name, the rename never overwrites, and after a crash the next run finds
-out by looking what the last one did. What looking cannot decide is held for a person.
+out by looking what the last one did. A rename that was confirmed and did not happen leaves the file `unconfirmed`. What
+looking cannot decide is held for a person.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ def hand_over(
 
     Raises Held when only a person can decide, DestinationFailed when trying again may help.
     """
+    if file.state == "published":  # by a run that may have died before it looked
+        return _confirm(file, destination, ledger)
     check_spool(file)
     if file.state == "spooled":
         _send(file, destination, ledger, replace=replace, progress=progress)
@@ -39,10 +42,8 @@ def hand_over(
     if file.state == "uploaded":
         if not _temp_is_whole(file, destination):  # somebody tidied up between two runs
             _send(file, destination, ledger, replace=replace, progress=progress)
-        file = _publish(ledger.advance_file(file, "publishing"), destination, ledger, replace=replace)
-    elif file.state == "publishing":
-        file = _resume_publishing(file, destination, ledger, replace=replace)
-    return file
+        return _publish(ledger.advance_file(file, "publishing"), destination, ledger, replace=replace)
+    return _resume_publishing(file, destination, ledger, replace=replace)
 
 
 def temp_name(file: File) -> str:
@@ -107,9 +108,14 @@ def _publish(file: File, destination: Destination, ledger: Ledger, *, replace: b
             f"{file.name} appeared in {destination.describe()} while it was being uploaded.",
             hint="Look at it: release the delivery to resend it, or cancel.",
         ) from None
-    file = ledger.advance_file(file, "published")
+    return _confirm(ledger.advance_file(file, "published"), destination, ledger)
+
+
+def _confirm(file: File, destination: Destination, ledger: Ledger) -> File:
+    """Looks at what the destination said it renamed; a client may have collected it already."""
     collected = destination.look(file.name) is None and destination.look(temp_name(file)) is None
     if not collected and not _final_is_ours(file, destination):
+        ledger.advance_file(file, "unconfirmed")
         raise Held(
             f"{destination.describe()} said that {file.name} was renamed, and it was not.",
             hint="Have the server looked at, then release the delivery.",
@@ -133,8 +139,10 @@ def _resume_publishing(file: File, destination: Destination, ledger: Ledger, *, 
         return ledger.advance_file(file, "published")
     if _temp_is_whole(file, destination) and (replace or destination.look(file.name) is None):
         return _publish(file, destination, ledger, replace=replace)
+    seen = "neither it nor its temporary file is to be seen whole"
+    if destination.look(file.name) is not None:
+        seen = "something else lies under its name"
     raise Held(
-        f"{file.name} was being renamed when a run died, and neither it nor its temporary file is to be seen "
-        f"whole in {destination.describe()}.",
+        f"{file.name} was being renamed when a run died, and {seen} in {destination.describe()}.",
         hint="Ask the client whether it was collected, then release the delivery.",
     )

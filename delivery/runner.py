@@ -218,9 +218,8 @@ def _hand_over_all(setup: Setup, job: Job, ledger: Ledger, watch: Watch) -> None
     ):
         with attempt, setup.destination(job) as destination:
             for file in ledger.files(job.key):
-                if file.state != "published":
-                    with watch.upload(f"{job.integration_name}: {file.name}", file.bytes) as progress:
-                        hand_over(file, destination, ledger, replace=replace, progress=progress)
+                with watch.upload(f"{job.integration_name}: {file.name}", file.bytes) as progress:
+                    hand_over(file, destination, ledger, replace=replace, progress=progress)
 
 
 def _failed(job: Job, ledger: Ledger, error: DeliveryError) -> Outcome:
