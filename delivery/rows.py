@@ -65,7 +65,7 @@ def read(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.
     yield pa.RecordBatch.from_pylist([], schema=schema)
     for query in selection.queries(ordered=ordered):
         last: list[pa.Array] | None = None
-        for batch in engine.stream(query):
+        for batch in engine.stream(query, sorts=ordered):
             if batch.num_rows == 0:
                 continue
             _check_namespace(batch, selection)

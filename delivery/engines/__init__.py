@@ -26,8 +26,8 @@ class Engine(Protocol):
     def table(self, sql: str) -> pa.Table:
         """A small result, whole."""
 
-    def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
-        """A result of any size, in batches, in flat memory."""
+    def stream(self, sql: str, *, sorts: bool = False) -> Iterator[pa.RecordBatch]:
+        """A result of any size, in batches, in flat memory. sorts: the statement orders its rows."""
 
 
 def open_engine(project: Project) -> AbstractContextManager[Engine]:

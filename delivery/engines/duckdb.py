@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # Rows are rendered and hashed while they are read, so a second reading thread gains no time and costs memory.
 BATCH_ROWS = 8_192
-MEMORY = "96MB"
+SCAN_MEMORY = "48MB"
+SORT_MEMORY = "192MB"  # a sort spills to disk beyond it
 THREADS = 1
 LOCK_WAIT_SECONDS = 60.0
 Settings = dict[str, str | bool | int | float | list[str]]
@@ -41,9 +42,10 @@ class DuckDB:
         except duckdb.Error as error:
             raise _failed(error) from None
 
-    def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
+    def stream(self, sql: str, *, sorts: bool = False) -> Iterator[pa.RecordBatch]:
         """A result of any size, in batches of at most BATCH_ROWS rows."""
         try:
+            self._connection.execute(f"set memory_limit = '{SORT_MEMORY if sorts else SCAN_MEMORY}'")
             yield from self._connection.sql(sql).to_arrow_reader(BATCH_ROWS)
         except duckdb.Error as error:
             raise _failed(error) from None
@@ -66,7 +68,7 @@ def open_duckdb(project: Project) -> Iterator[DuckDB]:
     scratch = project.state / "scratch"
     scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
     wait = float(os.environ.get("DELIVERY_LOCK_WAIT", LOCK_WAIT_SECONDS))
-    settings: Settings = {"memory_limit": MEMORY, "threads": THREADS, "temp_directory": str(scratch)}
+    settings: Settings = {"memory_limit": SCAN_MEMORY, "threads": THREADS, "temp_directory": str(scratch)}
     connection = _connect(str(path), settings, wait)
     try:
         connection.execute("begin transaction")

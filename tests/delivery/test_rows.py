@@ -63,8 +63,8 @@ class InBatches:
     def table(self, sql: str) -> pa.Table:
         return self._engine.table(sql)
 
-    def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
-        for batch in self._engine.stream(sql):
+    def stream(self, sql: str, *, sorts: bool = False) -> Iterator[pa.RecordBatch]:
+        for batch in self._engine.stream(sql, sorts=sorts):
             for start in range(0, batch.num_rows, self._size):
                 yield self._change(batch.slice(start, self._size))
 
