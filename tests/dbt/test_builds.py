@@ -1,0 +1,340 @@
+"""Builds in a row, on a warehouse of their own: what late, changed, unknown and broken raw data does to days.
+
+Each test lands a few rows, builds, lands more, and builds again, by the `dbt` command that users type.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DBT = Path(sys.executable).with_name("dbt")
+DAYS = ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04", "2026-11-05"]
+EXPORTS = ["esp_events", "email_unsubscribes", "email_eligibility", "rejected_events"]
+GROWING = ["int_email_events_classified", "esp_events", "email_unsubscribes", "rejected_events", "int_emails_by_day"]
+
+
+@dataclass
+class Built:
+    """What one dbt command did."""
+
+    code: int
+    output: str
+
+
+@dataclass
+class Warehouse:
+    """A landing folder and a warehouse; each command of dbt sees them by its environment."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.environment = {
+            **os.environ, "LANDING_DIR": str(self.folder / "landing"), "WAREHOUSE": str(self.folder / "warehouse.duckdb"),
+            "DBT_TARGET_PATH": str(self.folder.parent / "target"), "DBT_LOG_PATH": str(self.folder / "logs"),
+            "DBT_USE_COLORS": "false",
+        }
+
+    def land(self, name: str, rows: list[Any]) -> Path:
+        """Writes a file of the landing folder; text is a line as it is."""
+        path = self.folder / "landing" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in rows))
+        return path
+
+    def dbt(self, *arguments: str) -> Built:
+        """Runs dbt to its end."""
+        done = subprocess.run(
+            [str(DBT), *arguments, "--profiles-dir", "."], cwd=ROOT, env=self.environment, capture_output=True, text=True,
+            check=False)
+        return Built(done.returncode, done.stdout)
+
+    def build(self, *arguments: str) -> Built:
+        """Builds everything and expects it to pass."""
+        built = self.dbt("build", *arguments)
+        assert built.code == 0, built.output
+        return built
+
+    def models(self, *arguments: str) -> Built:
+        """Builds the models only: quicker, where tests do not matter."""
+        built = self.dbt("run", *arguments)
+        assert built.code == 0, built.output
+        return built
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What a query says."""
+        with duckdb.connect(self.environment["WAREHOUSE"], read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def write(self, sql: str) -> None:
+        """Changes the warehouse behind dbt's back."""
+        with duckdb.connect(self.environment["WAREHOUSE"]) as connection:
+            connection.execute(sql)
+
+    def exports(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows of all exports."""
+        return {name: self.rows(f"select * from {name} order by all") for name in EXPORTS}
+
+    def last_days(self, model: str) -> list[str]:
+        """The days that the last command built of a model."""
+        return [str(day) for (day,) in self.rows(
+            f"select event_day from build_days where unique_id = 'model.delivery.{model}' "
+            "and started_at = (select max(started_at) from build_log) order by 1")]
+
+    def keys(self, day: str) -> list[str]:
+        """The links clicked in the events that leave on a day: what tells the test's events apart."""
+        return [url for (url,) in self.rows(f"select click_url from esp_events where event_day = '{day}' order by 1")]
+
+    def status(self, unique_id: str) -> list[str]:
+        """What became of a node, command by command."""
+        return [status for (status,) in self.rows(
+            f"select status from build_log where phase = 'end' and unique_id like '%{unique_id}%' order by started_at")]
+
+
+def run(name: str = "r", namespace: str = "n", **more: Any) -> dict[str, Any]:
+    """A campaign run."""
+    return {
+        "namespace": namespace, "campaign_run_id": name, "campaign_id": 1, "campaign_run_time": "2026-11-01T08:00:00Z",
+        "campaign_name": "Autumn", "campaign_classification": "Batch", "subject_line": "Hi", "audience_id": "1",
+        "updated_at": "2026-11-01T08:01:00Z", **more}
+
+
+def click(name: str, day: str, at: str = "10:00:00", **more: Any) -> dict[str, Any]:
+    """A click, told by its link, received on a day."""
+    payload = {
+        "sg_event_id": name, "event": "click", "email": "a@example.com", "url": name, "namespace": "n",
+        "campaign_run_id": "r", "nqe": "q", "timestamp": 1793527331, **more}
+    return {"received_at": f"{day}T{at}Z", "payload": payload}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse of five days, built once; each test has its own copy."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("builds") / "first")
+    warehouse.land("platform/namespaces/all.ndjson", [
+        {"namespace": "n", "name": "N", "updated_at": "2026-09-01T00:00:00Z"}])
+    warehouse.land("platform/campaign_runs/all.ndjson", [run()])
+    for day in DAYS:
+        warehouse.land(f"sendgrid/{day}.ndjson", [click(day, day), click(f"{day}-b", day, "11:00:00")])
+    warehouse.build()
+    return warehouse.folder
+
+
+@pytest.fixture
+def warehouse(first: Path, request: pytest.FixtureRequest) -> Warehouse:
+    """A copy of the first warehouse."""
+    folder = first.parent / request.node.name
+    subprocess.run(["cp", "-a", str(first), str(folder)], check=True)
+    return Warehouse(folder)
+
+
+def test_building_again_rebuilds_no_day_and_changes_nothing(warehouse: Warehouse) -> None:
+    before = warehouse.exports()
+    warehouse.build()
+    assert warehouse.last_days("esp_events") == []
+    assert warehouse.exports() == before
+
+
+def test_late_rows_rebuild_their_day_and_those_that_may_hold_their_retries(warehouse: Warehouse) -> None:
+    untouched = warehouse.rows("select * from esp_events where event_day = '2026-11-01' order by all")
+    warehouse.land("sendgrid/late.ndjson", [
+        click("late", "2026-11-02"), click("2026-11-04", "2026-11-02"), click("2026-11-01", "2026-11-02")])
+    warehouse.models()
+    for model in GROWING:
+        assert warehouse.last_days(model) == DAYS[1:], model
+    assert warehouse.keys("2026-11-02") == ["2026-11-02", "2026-11-02-b", "2026-11-04", "late"]
+    assert warehouse.keys("2026-11-04") == ["2026-11-04-b"]
+    assert warehouse.rows("select * from esp_events where event_day = '2026-11-01' order by all") == untouched
+    warehouse.models()
+    assert warehouse.last_days("esp_events") == []
+
+
+def test_a_changed_file_replaces_its_rows_and_empties_days(warehouse: Warehouse) -> None:
+    time.sleep(0.01)
+    warehouse.land("sendgrid/2026-11-01.ndjson", [click("moved", "2026-11-05")])
+    warehouse.land("sendgrid/2026-11-03.ndjson", [])
+    warehouse.build()
+    assert warehouse.keys("2026-11-01") == []
+    assert warehouse.keys("2026-11-03") == []
+    assert warehouse.keys("2026-11-05") == ["2026-11-05", "2026-11-05-b", "moved"]
+
+
+def test_a_run_that_becomes_known_brings_its_events(warehouse: Warehouse) -> None:
+    warehouse.land("sendgrid/unknown.ndjson", [click("waits", "2026-11-02", campaign_run_id="later")])
+    warehouse.models()
+    assert warehouse.rows("select reason from rejected_events") == [("unknown_run",)]
+    warehouse.models()
+    assert warehouse.last_days("esp_events") == []
+    warehouse.land("platform/campaign_runs/later.ndjson", [run("later", updated_at="2026-11-09T08:01:00Z")])
+    warehouse.build()
+    assert warehouse.last_days("esp_events") == DAYS[1:]
+    assert warehouse.rows("select count(*) from rejected_events") == [(0,)]
+    assert [str(t) for (t,) in warehouse.rows("select updated_at from esp_events where click_url = 'waits'")] == [
+        "2026-11-09 08:01:00"]
+    warehouse.models()
+    assert warehouse.last_days("esp_events") == []
+
+
+def test_a_namespace_that_becomes_known_brings_its_events(warehouse: Warehouse) -> None:
+    warehouse.land("sendgrid/unknown.ndjson", [click("waits", "2026-11-02", namespace="m")])
+    warehouse.land("platform/campaign_runs/m.ndjson", [run(namespace="m")])
+    warehouse.models()
+    assert warehouse.rows("select reason from rejected_events") == [("unknown_namespace",)]
+    warehouse.land("platform/namespaces/m.ndjson", [
+        {"namespace": "m", "name": "M", "updated_at": "2026-11-09T00:00:00Z"}])
+    warehouse.models()
+    assert "waits" in warehouse.keys("2026-11-02")
+
+
+def test_many_small_builds_end_as_one_full_refresh_does(warehouse: Warehouse) -> None:
+    retry = click("2026-11-05", "2026-11-06", "00:05:00")
+    warehouse.land("sendgrid/2026-11-06.ndjson", [retry, click("new", "2026-11-06"), click("again", "2026-11-06")])
+    warehouse.models()
+    warehouse.land("sendgrid/2026-11-07.ndjson", [click("again", "2026-11-07"), click("2026-11-01", "2026-11-07")])
+    warehouse.models()
+    warehouse.land("sendgrid/late.ndjson", [click("again", "2026-11-05", email=" A@Example.com")])
+    warehouse.models()
+    assert warehouse.keys("2026-11-05") == ["2026-11-05", "2026-11-05-b", "again"]
+    assert warehouse.keys("2026-11-06") == ["new"]
+    step_by_step = warehouse.exports()
+    warehouse.models("--full-refresh")
+    assert warehouse.exports() == step_by_step
+
+
+def test_days_can_be_forced(warehouse: Warehouse) -> None:
+    before = warehouse.exports()
+    warehouse.build("--vars", "{rebuild_from: 2026-11-02, rebuild_to: 2026-11-03}")
+    for model in GROWING:
+        assert warehouse.last_days(model) == DAYS[1:3], model
+    assert warehouse.exports() == before
+
+
+def test_a_model_built_before_its_parent_is_built_after_it_too(warehouse: Warehouse) -> None:
+    warehouse.land("sendgrid/late.ndjson", [click("late", "2026-11-05")])
+    warehouse.models("--select", "base_landing__files", "base_sendgrid__events", "int_raw_days")
+    warehouse.models("--select", "esp_events")
+    assert warehouse.last_days("esp_events") == ["2026-11-05"]
+    assert "late" not in warehouse.keys("2026-11-05")
+    warehouse.models()
+    assert warehouse.last_days("esp_events") == ["2026-11-05"]
+    assert "late" in warehouse.keys("2026-11-05")
+
+
+def test_a_dropped_table_is_built_and_recorded_whole(warehouse: Warehouse) -> None:
+    before = warehouse.exports()
+    warehouse.write("drop table esp_events")
+    warehouse.build()
+    assert warehouse.last_days("esp_events") == DAYS
+    assert warehouse.exports() == before
+
+
+@pytest.mark.parametrize("arguments", [["--empty"], ["--empty", "--full-refresh"]], ids=["kept", "refreshed"])
+def test_an_empty_run_is_marked_and_made_good(warehouse: Warehouse, arguments: list[str]) -> None:
+    before = warehouse.exports()
+    warehouse.dbt("build", *arguments)
+    assert warehouse.rows(
+        "select distinct partial from build_log where started_at = (select max(started_at) from build_log)") == [(True,)]
+    assert warehouse.last_days("esp_events") == []
+    warehouse.build()
+    assert warehouse.exports() == before
+    assert warehouse.last_days("esp_events") == DAYS
+
+
+def test_a_killed_build_has_no_end_and_its_days_stay_due(warehouse: Warehouse) -> None:
+    before = warehouse.rows("select max(started_at) from build_log")
+    warehouse.land("sendgrid/late.ndjson", [click("late", "2026-11-05")])
+    process = subprocess.Popen(
+        [str(DBT), "run", "--profiles-dir", "."], cwd=ROOT, env=warehouse.environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    for line in process.stdout:
+        if "OK created sql incremental model main.int_email_events_classified" in line:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait()
+    started = warehouse.rows("select max(started_at) from build_log")
+    assert started > before
+    assert warehouse.rows(
+        f"select distinct phase from build_log where started_at = '{started[0][0]}'") == [("start",)]
+    warehouse.build()
+    assert warehouse.last_days("esp_events") == ["2026-11-05"]
+    assert warehouse.keys("2026-11-05") == ["2026-11-05", "2026-11-05-b", "late"]
+
+
+def test_a_failed_bounded_test_looks_at_its_days_until_it_passes(warehouse: Warehouse) -> None:
+    name = "is_address_esp_events_email"
+    warehouse.write("update esp_events set email = 'No Address' where event_day = '2026-11-02'")
+    warehouse.land("sendgrid/late.ndjson", [click("late", "2026-11-05")])
+    warehouse.build()
+    assert warehouse.status(name)[-1] == "pass", "2026-11-02 is not under test, as it was not built"
+    warehouse.dbt("run", "--vars", "{rebuild_from: 2026-11-02, rebuild_to: 2026-11-02}")
+    warehouse.write("update esp_events set email = 'No Address' where event_day = '2026-11-02'")
+    failed = warehouse.dbt("test")
+    assert failed.code == 1
+    again = warehouse.dbt("build")
+    assert again.code == 1, "nothing was built anew, but the day is still unproven"
+    assert warehouse.status(name)[-2:] == ["fail", "fail"]
+    warehouse.build("--vars", "{rebuild_from: 2026-11-02, rebuild_to: 2026-11-02}")
+    assert warehouse.status(name)[-1] == "pass"
+
+
+def test_the_weekly_run_looks_at_all_days(warehouse: Warehouse) -> None:
+    warehouse.write("update esp_events set email = 'No Address' where event_day = '2026-11-02'")
+    assert warehouse.dbt("test", "--select", "esp_events").code == 0
+    weekly = warehouse.dbt("test", "--selector", "whole_tables", "--vars", "test_all_days: true")
+    assert weekly.code == 1
+    assert warehouse.status("is_address_esp_events_email") == ["pass", "pass", "fail"]
+    assert warehouse.rows(
+        "select distinct whole_table from build_log where resource_type = 'test' "
+        "and started_at = (select max(started_at) from build_log)") == [(True,)]
+
+
+def test_malformed_lines_are_listed_and_stop_what_is_built_on_them(warehouse: Warehouse) -> None:
+    warehouse.land("sendgrid/cut.ndjson", [click("good", "2026-11-05"), '{"received_at": "2026-11-05T1', "[1, 2]"])
+    failed = warehouse.dbt("build")
+    assert failed.code == 1
+    assert warehouse.status("is_without_fault_int_email_events_classified")[-1] == "fail"
+    assert warehouse.status("model.delivery.esp_events")[-1] == "skipped"
+    assert warehouse.rows(
+        "select file_name, line_number, fault, payload from int_email_events_classified where fault is not null "
+        "order by line_number") == [
+            ("sendgrid/cut.ndjson", 2, 'not {"received_at": ..., "payload": ...}', '{"received_at": "2026-11-05T1'),
+            ("sendgrid/cut.ndjson", 3, 'not {"received_at": ..., "payload": ...}', "[1, 2]")]
+    warehouse.land("sendgrid/cut.ndjson", [click("good", "2026-11-05"), click("mended", "2026-11-05")])
+    warehouse.build()
+    assert warehouse.keys("2026-11-05") == ["2026-11-05", "2026-11-05-b", "good", "mended"]
+
+
+def test_a_misspelled_folder_is_noticed(warehouse: Warehouse) -> None:
+    warehouse.land("platform/campaing_runs/all.ndjson", [run("x")])
+    assert warehouse.dbt("build", "--select", "base_landing__files").code == 1
+    assert warehouse.status("in_a_known_folder")[-1] == "fail"
+
+
+@pytest.mark.parametrize("folder", ["landing", "landing/sendgrid", "landing/platform"])
+def test_nothing_to_read_is_said_before_anything_is_built(warehouse: Warehouse, folder: str) -> None:
+    before = warehouse.rows("select count(*) from build_log")
+    (warehouse.folder / folder).rename(warehouse.folder / "away")
+    failed = warehouse.dbt("build")
+    assert failed.code != 0
+    assert "Set LANDING_DIR to the folder that the loaders write to" in failed.output
+    assert str(warehouse.folder / "landing") in failed.output
+    assert warehouse.rows("select count(*) from build_log") == before
+
+
+def test_a_clock_that_went_back_stops_the_build(warehouse: Warehouse) -> None:
+    warehouse.write("update build_log set started_at = started_at + interval 1 day")
+    failed = warehouse.dbt("build")
+    assert failed.code != 0
+    assert "The clock went back" in failed.output
