@@ -6,6 +6,7 @@ symbolic link below the share is followed.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import os
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 CHUNK_BYTES = 1 << 20
+_NOREPLACE = 1  # linux/fs.h
 
 _FINAL = {
     errno.EACCES: "no permission",
@@ -99,16 +101,20 @@ class LocalDirectory:
                 raise
 
     def publish(self, temp: str, final: str) -> None:
-        """Link, then unlink: a link never replaces what lies there."""
+        """Rename without replacing, in one step; link and unlink where the file system cannot.
+
+        Two steps leave a gap: a run that dies between them leaves both names, and when the client then takes one, the
+        other looks as if it had never been renamed.
+        """
         with self._step("publish"):
             try:
-                os.link(
-                    check_name(temp), check_name(final), src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False
-                )
+                if not _rename_exclusive(self._fd, check_name(temp), check_name(final)):
+                    os.link(temp, final, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False)
+                    os.unlink(temp, dir_fd=self._fd)
             except FileExistsError:
                 if not self._same(temp, final):  # the same: a run died between link and unlink
                     raise NameTaken(f"{self.describe()}: {final} exists already") from None
-            os.unlink(temp, dir_fd=self._fd)
+                os.unlink(temp, dir_fd=self._fd)
             os.fsync(self._fd)
 
     def replace(self, temp: str, final: str) -> None:
@@ -172,6 +178,19 @@ def _copy(source: BinaryIO, file: FileIO, progress: Callable[[int], None] | None
     os.fsync(file.fileno())
     if os.fstat(file.fileno()).st_size != source.tell():
         raise OSError(errno.EIO, "wrong size after writing")
+
+
+def _rename_exclusive(fd: int, old: str, new: str) -> bool:
+    """renameat2 with RENAME_NOREPLACE (Linux 3.15, glibc 2.28); False where it is not to be had."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    if renameat2(fd, os.fsencode(old), fd, os.fsencode(new), _NOREPLACE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}:
+        return False
+    raise OSError(code, os.strerror(code))
 
 
 def _open_directory(path: str | Path, at: int | None = None, flags: int = 0) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import os
@@ -211,3 +212,32 @@ def test_names_are_plain(name: str) -> None:
 @pytest.mark.parametrize("name", [".a.part", "a b.csv", "ü.csv", "..a", "-rf", "x" * 255])
 def test_plain_names_pass(name: str) -> None:
     assert check_name(name) == name
+
+
+@pytest.mark.parametrize("without", [errno.EINVAL, errno.ENOSYS])
+def test_publishing_where_a_rename_cannot_refuse(
+    inbox: Path, spool: Path, monkeypatch: pytest.MonkeyPatch, without: int
+) -> None:
+    class Libc:
+        @staticmethod
+        def renameat2(*_: object) -> int:
+            ctypes.set_errno(without)
+            return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Libc)
+    with LocalDirectory(inbox) as destination:
+        destination.upload(spool, "temp")
+        destination.publish("temp", "final")
+        destination.upload(spool, "temp")
+        with pytest.raises(NameTaken):
+            destination.publish("temp", "final")
+        assert destination.list() == ["final", "temp"]
+
+
+def test_publishing_is_one_step(inbox: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", None)
+    monkeypatch.setattr(os, "unlink", None)
+    with LocalDirectory(inbox) as destination:
+        destination.upload(spool, "temp")
+        destination.publish("temp", "final")
+        assert destination.list() == ["final"]
