@@ -113,8 +113,9 @@ def _publish(file: File, destination: Destination, ledger: Ledger, *, replace: b
 
 def _confirm(file: File, destination: Destination, ledger: Ledger) -> File:
     """Looks at what the destination said it renamed; a client may have collected it already."""
-    collected = destination.look(file.name) is None and destination.look(temp_name(file)) is None
-    if not collected and not _final_is_ours(file, destination):
+    if _final_is_ours(file, destination):  # seen or not, it may be collected before the next look
+        return file
+    if destination.look(file.name) is not None or destination.look(temp_name(file)) is not None:
         ledger.advance_file(file, "unconfirmed")
         raise Held(
             f"{destination.describe()} said that {file.name} was renamed, and it was not.",

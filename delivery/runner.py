@@ -202,8 +202,8 @@ def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) 
     except DeliveryError as error:
         ledger.note(job.key, error.message)
         return _failed(job, ledger, error)
+    ledger.freeze_layout(job.campaign.name, job.integration_name, _columns(job, ledger))  # before a run can die
     ledger.advance(job.key, "spooled", "delivered")
-    ledger.freeze_layout(job.campaign.name, job.integration_name, _columns(job, ledger))
     clear(setup.project.spool / job.key[:32])
     return Outcome(ledger.delivery(job.key), "delivered", ExitCode.DONE, tuple(ledger.files(job.key)))
 
