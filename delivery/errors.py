@@ -104,7 +104,16 @@ class NothingDue(DeliveryError):
 
 
 # Text that comes from elsewhere (dbt, the engine, a server) may quote the data; addresses never go on to a log.
-_ADDRESS = re.compile(r"[^\s'\"<>(),;:|\\]+@[^\s'\"<>(),;:|\\]+")
+# The `@` may be escaped as URLs, JSON or HTML do it; the local part may be in quotes, and then hold anything.
+_AT = r"(?:@|%40|\\+u0040|&#64;|&commat;|\uff20)"
+_EDGE = r"""\s'"<>(),;:|\\{}\[\]"""
+_START = rf"(?<![^{_EDGE}])[^{_EDGE}]"
+_LOCAL = (
+    r'"[^"\n]{1,200}"'
+    rf"|{_START}[^\s\"<>(),;:|\\]{{0,63}}?(?={_AT})"  # with apostrophes, at most 64 characters long
+    rf"|{_START}[^{_EDGE}]*?(?={_AT})"  # of any length, as the end of a long URL
+)
+_ADDRESS = re.compile(rf"(?:{_LOCAL}){_AT}(?:\[[^\]\s]*\]|[^{_EDGE}]*)", re.IGNORECASE)
 
 
 def redact(text: str) -> str:
