@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -124,6 +125,8 @@ def _check(path: Path) -> list[Checked]:
         return [Checked("", str(path), 0, 0, "the manifest cannot be read")]
     results = []
     for file in manifest.files:
+        if file.name in ("", "..") or file.name != PurePath(file.name).name:
+            return [Checked("", str(path), 0, 0, f"the manifest names no file beside it: {file.name!r}")]
         found = path.with_name(file.name)
         if not found.is_file():
             problem = "is missing"
