@@ -1,7 +1,7 @@
 """Deliver daily with Airflow: build and deliver at 05:35 UTC, and finish what failed in the hours after.
 
-Needs apache-airflow-providers-standard. The project lies in DELIVERY_PROJECT_DIR on the workers; it keeps its lock, ledger
-and spool on one host, so give the tasks a queue or pool that always runs there.
+Needs apache-airflow-providers-standard. The project lies in DELIVERY_PROJECT_DIR on the workers; its lock, ledger and
+spool lie on one host, so give the tasks a queue that always runs there.
 """
 
 from datetime import UTC, datetime
