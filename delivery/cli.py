@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from delivery import __version__
-from delivery.errors import ConfigError, DeliveryError, ExitCode
+from delivery.errors import ConfigError, DeliveryError, ExitCode, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,9 +111,12 @@ def _request(**options: Any) -> Request:
         raise ConfigError("Give one of --window, --from with --to, or --due.")
     if (options["redeliver"] or options["ungated"]) != bool(options["reason"]):
         raise ConfigError("--redeliver and --ungated need --reason, and --reason needs one of them.")
-    at = options.pop("at")
+    at, reason = options.pop("at"), options.pop("reason")
     return Request(
-        at=parse_instant(at) if at else datetime.now(UTC), integrations=options.pop("integration"), **options
+        at=datetime.now(UTC) if at is None else parse_instant(at),
+        integrations=options.pop("integration"),
+        reason=reason and redact(reason),
+        **options,
     )
 
 
@@ -193,7 +196,9 @@ def trust(*, integration: str, as_json: bool) -> ExitCode:
 
 @_command
 @click.option("--campaign", metavar="NAME", help="Only this campaign.")
-@click.option("--limit", default=20, show_default=True, help="How many deliveries, the latest.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many deliveries, the latest."
+)
 def status(*, campaign: str | None, limit: int, as_json: bool) -> ExitCode:
     """The latest deliveries, and which of them wait for the next run or for a person."""
     from delivery import history, report

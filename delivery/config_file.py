@@ -35,12 +35,12 @@ class _UniqueKeys(yaml.SafeLoader):
         return node
 
 
-def read_yaml(path: Path) -> Any:
-    """The document. Raises ConfigError with line and column."""
+def read_yaml(path: Path, *, hint: str = "") -> Any:
+    """The document. Raises ConfigError with line and column. hint: what to do when there is no file."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
     except FileNotFoundError:
-        raise ConfigError(f"No {path.name} in {path.parent}.", hint="Create it: docs/configure-a-client.md.") from None
+        raise ConfigError(f"No {path.name} in {path.parent}.", hint=hint) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except yaml.MarkedYAMLError as error:
@@ -66,6 +66,8 @@ def _env_var(name: str, default: str | None = None) -> str:
 
 _TEMPLATES = SandboxedEnvironment(undefined=StrictUndefined)
 _TEMPLATES.globals = {"env_var": _env_var}
+# dbt's, for profiles.yml: they say which type a text is to become, which whoever reads it knows.
+_TEMPLATES.filters |= dict.fromkeys(("as_bool", "as_native", "as_number", "as_text"), str)
 
 
 def render(node: Any, path: str, faults: dict[str, str], missing: dict[str, str]) -> Any:

@@ -117,7 +117,7 @@ def json_schema() -> dict[str, Any]:
                 model["properties"][name] = {"type": "string", "pattern": ONLY_ENV_VAR}
             elif "const" not in field:
                 model["properties"][name] = _or_template(field)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "integrations.yml", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "integrations.yml"}
 
 
 def _or_template(field: dict[str, Any]) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def load_integrations(path: Path, needed: Iterable[str] | None = None) -> dict[s
     Raises ConfigError with every fault of the file, each with its key path.
     """
     needed_names = None if needed is None else set(needed)
-    entries, faults = _entries(read_yaml(path))
+    entries, faults = _entries(_read(path))
     loaded = {}
     for name, entry in entries.items():
         is_needed = needed_names is None or name in needed_names
@@ -160,7 +160,11 @@ def load_integrations(path: Path, needed: Iterable[str] | None = None) -> dict[s
 
 def declared_names(path: Path) -> list[str]:
     """The names of all integrations of the file, whether or not their secrets are set."""
-    return list(_entries(read_yaml(path))[0])
+    return list(_entries(_read(path))[0])
+
+
+def _read(path: Path) -> Any:
+    return read_yaml(path, hint="Create it: docs/configure-a-client.md.")
 
 
 def _entries(document: Any) -> tuple[dict[str, Any], list[str]]:

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jinja2 import TemplateError
-from jinja2.sandbox import SandboxedEnvironment
-
+from delivery.config_file import read_yaml, render
 from delivery.errors import ConfigError
 
 
@@ -58,27 +55,34 @@ def open_project(root: Path, target: str | None, ledger: str | None) -> Project:
     root = root.resolve()
     if not (root / "dbt_project.yml").is_file():
         raise ConfigError(f"{root} is not a dbt project.", hint="Change into one, or name it with --project-dir.")
-    profiles = _rendered(root / "profiles.yml")
-    name = yaml.safe_load((root / "dbt_project.yml").read_text(encoding="utf-8"))["profile"]
+    name = _profile_name(root / "dbt_project.yml")
+    profiles = read_yaml(root / "profiles.yml")
     try:
-        outputs, default = profiles[name]["outputs"], profiles[name]["target"]
-    except (KeyError, TypeError):
+        outputs, default = profiles[name]["outputs"], profiles[name].get("target", "default")
+        chosen = target or _filled_in(default, "target")
+        known = list(outputs)
+    except (KeyError, TypeError, AttributeError):
         raise ConfigError(f"profiles.yml has no profile {name!r} with outputs and a target.") from None
-    chosen = target or default
-    if chosen not in outputs:
-        raise ConfigError(f"Unknown target {chosen!r}.", hint=f"Known: {', '.join(outputs)}.")
+    if chosen not in known:
+        raise ConfigError(f"Unknown target {chosen!r}.", hint=f"Known: {', '.join(known)}.")
     state = root / os.environ.get("DELIVERY_STATE", ".delivery")
     share = root / os.environ.get("DELIVERY_SHARE", "share")
     url = ledger or os.environ.get("DELIVERY_LEDGER") or f"sqlite:///{state / 'ledger.sqlite'}"
-    return Project(root, chosen, outputs[chosen], state, share, url)
+    return Project(root, chosen, _filled_in(outputs[chosen], f"{name}.outputs.{chosen}"), state, share, url)
 
 
-def _rendered(path: Path) -> Any:
-    templates = SandboxedEnvironment()
-    templates.globals = {"env_var": lambda name, default=None: os.environ.get(name, default)}
-    try:
-        return yaml.safe_load(templates.from_string(path.read_text(encoding="utf-8")).render())
-    except FileNotFoundError:
-        raise ConfigError(f"No profiles.yml in {path.parent}.") from None
-    except (yaml.YAMLError, TemplateError) as error:
-        raise ConfigError(f"profiles.yml cannot be read: {str(error).splitlines()[0]}") from None
+def _profile_name(path: Path) -> str:
+    document = read_yaml(path)
+    if not isinstance(document, dict) or not isinstance(document.get("profile"), str):
+        raise ConfigError(f"{path.name} names no profile.", hint="Add `profile:`, a profile of profiles.yml.")
+    return str(document["profile"])
+
+
+def _filled_in(node: Any, where: str) -> Any:
+    """A part of profiles.yml with its variables; of the other targets, none need be set."""
+    faults: dict[str, str] = {}
+    filled = render(node, where, faults, faults)
+    if faults:
+        shown = "; ".join(f"{path}: {message}" for path, message in faults.items())
+        raise ConfigError(f"profiles.yml: {shown}.", hint="Set it, or choose another target with --target.")
+    return filled
