@@ -41,8 +41,6 @@ def by_pandas(raw: bytes, delimiter: str) -> Rows:
 
 def by_polars(raw: bytes, delimiter: str) -> Rows:
     frame = pl.read_csv(text_of(raw).encode(), separator=delimiter, infer_schema=False).fill_null("")
-        text_of(raw).encode(), separator=delimiter, infer_schema=False, missing_utf8_is_empty_string=True
-    )
     return [frame.columns, *(list(row) for row in frame.iter_rows())]
 
 
