@@ -1,0 +1,294 @@
+"""Every single fault and a sample of double faults on a small real delivery, and what became of it.
+
+`python tests/faults/sweep.py` ends with one line of figures; its exit status is 0 only if nothing came twice, half or
+never, nothing was recorded as delivered that was not, and nothing was held that need not be. `--control` sweeps `put`
+and then record in place of the protocol: it must not pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from world import CRASHED, Faults, World, make_project, new_base
+
+WORKERS = 2
+DOUBLES = 320
+RECOVERIES = 3
+GLANCES = 24  # a delivery is over before a client that waits longer takes it
+FAULTS = (
+    "error",
+    "error, denied",
+    "done, error",
+    "ok, not done",
+    "cut before",
+    "cut after",
+    "flip",
+    "reply twice",
+    "reply late",
+    "reply short",
+    "drop",
+)
+OUTCOMES = ("once", "held", "twice", "half", "lost", "false")
+# A bit that flips on the wire breaks the SSH packet; one that a server flips in the new name of a RENAME puts the file
+# whole elsewhere and says OK, which cannot be told from a client that took it at once.
+NOT_SWEPT = {("RENAME", "flip")}
+# A server that says so cannot be believed; a person has to look at it.
+LIES = {("RENAME", "ok, not done"), ("LSTAT", "flip")}
+
+
+@dataclass(frozen=True)
+class Case:
+    """Where it starts (`planned` or `spooled`), and the faults of the first runs; runs without faults follow."""
+
+    kind: str
+    collects: int | None
+    start: str
+    runs: tuple[Faults, ...]
+    double: bool = False
+
+    def __str__(self) -> str:
+        taken = "" if self.collects is None else f", collected {self.collects} glances after it came"
+        return f"{self.kind} from {self.start}{taken}: " + "; then ".join(map(str, self.runs))
+
+
+@dataclass
+class Verdict:
+    """What became of a case. fired: how many of its faults happened; problems: what must not be, beside the outcome."""
+
+    outcome: str
+    fired: int
+    note: str
+    lied: bool
+    problems: list[str] = field(default_factory=list)
+
+
+class Sweeper:
+    """Runs cases, one after the other, in one directory: paths in the ledger stay true."""
+
+    def __init__(self, template: Path, *, naive: bool = False) -> None:
+        self._template, self._naive = template, naive
+        self._base = new_base()
+        self._case = self._base / "case"
+        self._spooled: dict[str, Path] = {}
+        self.steps: dict[tuple[str, str], int] = {}
+        self.messages: list[str] = []
+        self._expected: dict[str, dict[str, bytes]] = {}
+        for kind in ("sftp", "hosted"):
+            self._measure(kind)
+
+    def close(self) -> None:
+        shutil.rmtree(self._base, ignore_errors=True)
+
+    def _measure(self, kind: str) -> None:
+        world = self._world(kind)
+        assert world.run(counted=True) == 0, world.log()
+        inbox = world.observer.directory
+        self._expected[kind] = {path.name: path.read_bytes() for path in inbox.iterdir()}
+        self.steps[kind, "planned"] = world.steps
+        world.close()
+        world = self._world(kind)
+        world.spool_only()
+        assert world.state()[0] == "spooled", world.log()
+        self._spooled[kind] = self._base / f"spooled-{kind}"
+        shutil.copytree(self._case / "state", self._spooled[kind])
+        assert world.run(counted=True) == 0, world.log()
+        self.steps[kind, "spooled"] = world.steps
+        if kind == "sftp":
+            self.messages = world.messages
+        world.close()
+
+    def _world(self, kind: str, *, collects: int | None = None, start: str = "planned") -> World:
+        self._case.mkdir()
+        if start == "spooled":
+            shutil.copytree(self._spooled[kind], self._case / "state")
+        return World(self._template, self._case, kind, self._expected.get(kind), collects, self._naive)
+
+    def run(self, case: Case) -> Verdict:
+        """Runs a case to its end and judges it."""
+        world = self._world(case.kind, collects=case.collects, start=case.start)
+        problems, lied = [], False
+        try:
+            for number, faults in enumerate([*case.runs, *[Faults()] * RECOVERIES]):
+                if number >= len(case.runs) and world.state()[0] in {"delivered", "held"}:
+                    break
+                world.run(faults, watched=case.kind == "hosted" and case.collects is not None)
+                for at, fault in faults.messages.items():
+                    lied |= at < len(world.messages) and (world.messages[at], fault) in LIES
+                if world.exits[-1] == CRASHED:
+                    problems.append(f"the runner met an error that it does not know:\n{world.log()}")
+            state, note, _files = world.state()
+            outcome = _judge(world, state)
+            if outcome == "held" and not (world.observer.taken or lied):
+                problems.append(f"held without need: {note}")
+            taken = bool(case.collects and world.observer.taken)
+            return Verdict(outcome, world.fired + taken, note, lied, problems)
+        finally:
+            world.close()
+
+    def singles(self) -> Iterator[Case]:
+        """Every single fault: SIGKILL before each local step, each fault on each message; left alone and collected."""
+        before = self.steps["sftp", "planned"] - self.steps["sftp", "spooled"]
+        for step in range(before + 40):  # until well into the handing over; the rest is swept from `spooled`
+            yield Case("sftp", None, "planned", (Faults(kill=step),))
+        for kind, collects in itertools.product(("sftp", "hosted"), (None, 0)):
+            for step in range(self.steps[kind, "spooled"] + 1):
+                yield Case(kind, collects, "spooled", (Faults(kill=step),))
+        for collects, (number, message) in itertools.product((None, 0), enumerate(self.messages)):
+            for fault in FAULTS if collects is None else FAULTS[:-1]:
+                if (message, fault) not in NOT_SWEPT:
+                    yield Case("sftp", collects, "spooled", (Faults({number: fault}),))
+        for kind, glances in itertools.product(("sftp", "hosted"), range(1, GLANCES)):
+            yield Case(kind, glances, "spooled", ())  # the fault is a client that takes it while we look at it
+
+    def doubles(self, seed: int) -> Iterator[Case]:
+        """Pairs of faults, without end and the same every time: within a run, or in a run and in the one after it."""
+        chance = random.Random(seed)
+        while True:
+            kind = chance.choice(("sftp", "sftp", "sftp", "hosted"))
+            collects = chance.choice((None, None, 0, 0, chance.randrange(1, GLANCES)))
+            first, second = self._sample(chance, kind), self._sample(chance, kind)
+            if chance.random() < 0.4 and first.kill is None:
+                runs: tuple[Faults, ...] = (Faults({**first.messages, **second.messages}, second.kill),)
+            else:
+                runs = (first, second)
+            yield Case(kind, collects, "spooled", runs, double=True)
+
+    def _sample(self, chance: random.Random, kind: str) -> Faults:
+        if kind == "hosted" or chance.random() < 0.35:
+            return Faults(kill=chance.randrange(self.steps[kind, "spooled"]))
+        number = chance.randrange(len(self.messages) + 8)  # a run that tries again sends more
+        return Faults({number: chance.choice(FAULTS[:-1])})
+
+
+def _judge(world: World, state: str) -> str:
+    seen = world.observer
+    if seen.broken:
+        return "half"
+    if seen.twice:
+        return "twice"
+    if state == "delivered":
+        return "once" if seen.whole == set(world.expected or {}) and seen.still_there else "false"
+    return "held" if state == "held" else "lost"
+
+
+def _work(template: Path, number: int, options: argparse.Namespace) -> None:
+    sweeper = Sweeper(template, naive=options.control)
+    gc.collect()
+    gc.freeze()  # or each fork copies what the collector touches
+    try:
+        chosen = [case for case in sweeper.singles() if options.only in str(case)][:: options.every]
+        for case in chosen[number::WORKERS]:
+            _report(case, sweeper.run(case))
+        wanted = options.doubles // WORKERS
+        for case in sweeper.doubles(number):
+            if wanted <= 0:
+                break
+            verdict = sweeper.run(case)
+            wanted -= verdict.fired >= 2
+            if verdict.fired >= 2 or verdict.problems or verdict.outcome not in {"once", "held"}:
+                _report(case, verdict)
+    finally:
+        sweeper.close()
+
+
+def _report(case: Case, verdict: Verdict) -> None:
+    line = {
+        "case": str(case),
+        "double": case.double,
+        "kind": case.kind,
+        "collected": case.collects is not None,
+        "what": _what(case),
+        "outcome": verdict.outcome,
+        "fired": verdict.fired,
+        "note": verdict.note,
+        "lied": verdict.lied,
+        "problems": verdict.problems,
+    }
+    print(json.dumps(line), flush=True)
+
+
+def _what(case: Case) -> str:
+    if case.double or not case.runs:
+        return "double" if case.double else "collected while we look"
+    return "SIGKILL" if case.runs[0].kill is not None else next(iter(case.runs[0].messages.values()))
+
+
+def _summary(lines: list[dict[str, object]]) -> None:
+    """Outcomes by kind of fault, for the docs."""
+    rows: dict[str, Counter[object]] = {}
+    for line in lines:
+        taken = ", collected at once" if line["collected"] and line["what"] != "collected while we look" else ""
+        rows.setdefault(f"{line['kind']}: {line['what']}{taken}", Counter())[line["outcome"]] += 1
+    for name, counts in sorted(rows.items()):
+        print(f"{name}: {sum(counts.values())} cases: " + " ".join(f"{o} {counts[o]}" for o in OUTCOMES if counts[o]))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--control", action="store_true", help="sweep `put` and then record; exit 0 if that shows")
+    parser.add_argument("--every", type=int, default=1, help="of the single faults, only every n-th")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only single faults that are described so")
+    parser.add_argument("--doubles", type=int, default=DOUBLES)
+    parser.add_argument("--worker", nargs=2, metavar=("NUMBER", "PROJECT"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        _work(Path(options.worker[1]), int(options.worker[0]), options)
+        sys.stdout.flush()
+        os._exit(0)  # DuckDB's bindings would print what they leave to the system
+    began = time.monotonic()
+    base = new_base()
+    try:
+        make_project(base / "project")
+        command = [sys.executable, __file__, *sys.argv[1:], "--worker"]
+        results = [base / f"results-{n}" for n in range(WORKERS)]
+        workers = []
+        for n, path in enumerate(results):
+            with path.open("w") as stdout:
+                workers.append(subprocess.Popen([*command, str(n), str(base / "project")], stdout=stdout))
+        while any(worker.poll() is None for worker in workers):
+            time.sleep(0.2)
+            if sys.stderr.isatty():
+                print(f"\r{sum(path.read_bytes().count(10) for path in results)} cases", end="", file=sys.stderr)
+        lines = [json.loads(line) for path in results for line in path.read_text().splitlines()]
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+    if any(worker.returncode for worker in workers):
+        return 1
+    return _conclude(
+        lines, time.monotonic() - began, control=options.control, partial=options.every > 1 or options.only != ""
+    )
+
+
+def _conclude(lines: list[dict[str, object]], seconds: float, *, control: bool, partial: bool) -> int:
+    happened = [line for line in lines if line["fired"]]
+    single = sum(not line["double"] for line in happened)
+    double = sum(bool(line["double"]) for line in happened)
+    counts = Counter(line["outcome"] for line in happened)
+    bad = [line for line in lines if line["problems"] or line["outcome"] in {"twice", "half", "lost", "false"}]
+    if not control:
+        for line in bad:
+            print(f"{line['outcome']}: {line['case']}\n  {line['note']}", *line["problems"], sep="\n  ")  # type: ignore[misc]
+    _summary(happened)
+    print(f"{seconds:.0f} s on {os.cpu_count()} cores")
+    name = "control" if control else "faults"
+    print(f"{name}: {single} single {double} double: " + " ".join(f"{o} {counts[o]}" for o in OUTCOMES), flush=True)
+    if control:
+        return 0 if counts["twice"] and counts["half"] else 1
+    return 1 if bad or (not partial and (single < 500 or double < 200)) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
