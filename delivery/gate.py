@@ -2,7 +2,7 @@
 
 dbt's manifest says which tests there must be; the build log that every dbt command appends to in the warehouse
 (macros/audit.sql) says what became of them, so gate and rows are read in one snapshot. Tests on growing tables cover
-the days that were being rebuilt; for those the gate asks about each day of the window.
+the days built since they last passed; for those the gate asks about each day of the window.
 """
 
 from __future__ import annotations
@@ -179,12 +179,11 @@ class Gate:
         if not results:
             reasons.append(f"{name}: has no result")
             return
-        if results[-1].whole_table and not any(not entry.whole_table for entry in results):
-            needed: list[Need] = [(None, max((b.started_at for n in nodes if (b := log.last_build(n))), default=None))]
-        else:
+        needed: list[Need] = [(None, max((b.started_at for n in nodes if (b := log.last_build(n))), default=None))]
+        if any(not entry.whole_table for entry in results):
             needed = self._days_to_prove(nodes, log)
         for day, since in needed:
-            proof = _proof(results, day, since, nodes, log)
+            proof = self._proof(test, results, day, since)
             where = f" for {day}" if day else ""
             if proof is None:
                 reasons.append(f"{name}: no result{where} since the build of {since} UTC")
@@ -195,25 +194,29 @@ class Gate:
             elif proof.status != "pass":
                 reasons.append(f"{name}: {proof.status}{where}{_detail(proof)}")
 
+    def _proof(self, test: str, results: list[Entry], day: date | None, since: datetime | None) -> Entry | None:
+        """The result that decides: the last one since the build; for a day, a pass since then.
+
+        A test bounded by days looks at those that it has not passed since they were built (macros/days.sql), so a pass
+        vouches for every day built until then, and a later failure speaks only of days built after it.
+        """
+        failed = None
+        for entry in reversed(results):
+            if since is not None and entry.started_at < since:
+                break
+            if day is None or entry.whole_table:
+                return failed or entry
+            if not entry.partial and (entry.status == "pass" or self._may_warn(test, entry)):
+                return entry
+            failed = failed or entry
+        return failed
+
     def _days_to_prove(self, nodes: Iterable[str], log: Log) -> list[Need]:
         needed: dict[date, datetime] = {}
         for node in nodes:
             for day, builds in log.days[node].items():
                 needed[day] = max(needed.get(day, builds[-1][0]), builds[-1][0])
         return sorted(needed.items())
-
-
-def _proof(
-    results: list[Entry], day: date | None, since: datetime | None, nodes: Iterable[str], log: Log
-) -> Entry | None:
-    """The last result that is not older than the build and, for a day, covered it."""
-    covering = None if day is None else {inv for n in nodes for _, inv in log.days[n].get(day, [])}
-    for entry in reversed(results):
-        if since is not None and entry.started_at < since:
-            return None
-        if covering is None or entry.whole_table or entry.invocation_id in covering:
-            return entry
-    return None
 
 
 def _detail(entry: Entry) -> str:
