@@ -107,11 +107,37 @@
         {%- for result in results if result.node.unique_id.split('.')[0] != 'operation' -%}
             {%- do rows.append(log_row(
                 'end', result.node.unique_id, result.status | string, result.failures, is_whole_table(result.node),
-                result.message
+                failing_rows(result) or result.message
             )) -%}
         {%- endfor -%}
     {%- endif -%}
     {{ log_insert(rows) }}
+{%- endmacro %}
+
+
+{#
+    What a failing test with `config.meta.explain` found: those columns of its first rows, said at once and kept in the
+    log. Only columns that name a place may be listed there, never an address.
+#}
+{% macro failing_rows(result) -%}
+    {%- set columns = (result.node.config.meta or {}).get('explain') -%}
+    {%- if not columns or result.status | string != 'fail' -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set found = run_query(
+        'select ' ~ columns | join(', ') ~ ' from (' ~ result.node.compiled_code ~ ') as failing order by '
+        ~ columns | join(', ') ~ ' limit 20'
+    ) -%}
+    {%- set lines = [] -%}
+    {%- for row in found.rows -%}
+        {%- set cells = [] -%}
+        {%- for column in columns -%}
+            {%- do cells.append(column | replace('_', ' ') ~ ' ' ~ row[loop.index0]) -%}
+        {%- endfor -%}
+        {%- do lines.append(cells | join(', ')) -%}
+    {%- endfor -%}
+    {%- do log(result.node.name ~ ': ' ~ lines | join('; '), info=true) -%}
+    {{ return(lines | join('; ')) }}
 {%- endmacro %}
 
 
