@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver test lint generate schema lock clean
+.PHONY: deliver test slow lint generate schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
 
 test: $(VENV)/dev.stamp ## all tests that need no root, in minutes
 	$(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)
+
+slow: $(VENV)/dev.stamp ## the tests that `make test` leaves out
+	$(BIN)/python -m pytest -n 2 -m slow tests/delivery tests/dbt $(PYTEST_ARGS)
 
 lint: $(VENV)/dev.stamp ## ruff, strict types, sqlfluff
 	$(BIN)/ruff check .
