@@ -264,7 +264,7 @@
                 row_number() over () as line_number,
                 line
             from read_csv(
-                [{% for file in files %}{{ quoted([root ~ '/' ~ file]) }}{{ ', ' if not loop.last }}{% endfor %}],
+                [{% for file in files %}{{ quoted([no_glob(root ~ '/' ~ file)]) }}{{ ', ' if not loop.last }}{% endfor %}],
                 columns = {'line': 'varchar'}, delim = '\x01', quote = '', escape = '', header = false,
                 filename = true, auto_detect = false, strict_mode = false, new_line = '\n',
                 max_line_size = 33554432
@@ -451,5 +451,5 @@
 {%- endmacro %}
 
 {% macro duckdb__stored_position() -%}
-    rowid
+    {{ 'unique_key' if flags.EMPTY else 'rowid' }}
 {%- endmacro %}

@@ -11,9 +11,15 @@
         'sendgrid/**/*.ndjson', 'sendgrid/**/*.ndjson.gz', 'sendgrid/posts/*.json', 'sendgrid/posts/*.json.gz',
         'platform/*/*.ndjson', 'platform/*/*.ndjson.gz'
     ] -%}
-        {%- do found.append(landing_dir() ~ '/' ~ pattern) -%}
+        {%- do found.append(no_glob(landing_dir()) ~ '/' ~ pattern) -%}
     {%- endfor -%}
     {{ return(found) }}
+{%- endmacro %}
+
+
+{# A path in which no character is a wildcard. #}
+{% macro no_glob(path) -%}
+    {{ return(path | replace('[', '[[]') | replace('*', '[*]') | replace('?', '[?]')) }}
 {%- endmacro %}
 
 
