@@ -1,7 +1,7 @@
 """The local steps of a process, found by the interpreter: every call from Python into C that may touch the outside.
 
 Between two of them nothing changes that another process could see, so a SIGKILL before each one and after the last one
-is a SIGKILL at every step. What is left out is named, so that a new library or a new call is swept without being listed.
+is a SIGKILL at every step. What is left out is named, so that a new library or call is swept without being listed.
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from world import CRASHED, Faults, World, make_project, new_base
+from world import CRASHED, Faults, World, new_base
+
+from small_project import make_project  # isort: skip - on the path that world opens
 
 WORKERS = 2
 DOUBLES = 320
@@ -84,6 +86,8 @@ class Sweeper:
         self._case = self._base / "case"
         self._spooled: dict[str, Path] = {}
         self.steps: dict[tuple[str, str], int] = {}
+        self.first_seen: dict[str, int] = {}  # how many steps there were when a client first saw a file
+        self.first_message = 0
         self.messages: list[str] = []
         self._expected: dict[str, dict[str, bytes]] = {}
         for kind in ("sftp", "hosted"):
@@ -104,10 +108,11 @@ class Sweeper:
         assert world.state()[0] == "spooled", world.log()
         self._spooled[kind] = self._base / f"spooled-{kind}"
         shutil.copytree(self._case / "state", self._spooled[kind])
-        assert world.run(counted=True) == 0, world.log()
+        assert world.run(watched=True) == 0, world.log()
         self.steps[kind, "spooled"] = world.steps
+        self.first_seen[kind] = world.first_seen[0]
         if kind == "sftp":
-            self.messages = world.messages
+            self.messages, self.first_message = world.messages, world.first_seen[1]
         world.close()
 
     def _world(self, kind: str, *, collects: int | None = None, start: str = "planned") -> World:
@@ -143,13 +148,15 @@ class Sweeper:
         before = self.steps["sftp", "planned"] - self.steps["sftp", "spooled"]
         for step in range(before + 40):  # until well into the handing over; the rest is swept from `spooled`
             yield Case("sftp", None, "planned", (Faults(kill=step),))
+        # Before anything is to be seen, a client that collects changes nothing.
         for kind, collects in itertools.product(("sftp", "hosted"), (None, 0)):
-            for step in range(self.steps[kind, "spooled"] + 1):
+            for step in range(0 if collects is None else self.first_seen[kind] - 2, self.steps[kind, "spooled"] + 1):
                 yield Case(kind, collects, "spooled", (Faults(kill=step),))
         for collects, (number, message) in itertools.product((None, 0), enumerate(self.messages)):
-            for fault in FAULTS if collects is None else FAULTS[:-1]:
-                if (message, fault) not in NOT_SWEPT:
-                    yield Case("sftp", collects, "spooled", (Faults({number: fault}),))
+            if collects is None or number >= self.first_message - 2:
+                for fault in FAULTS if collects is None else FAULTS[:-1]:
+                    if (message, fault) not in NOT_SWEPT:
+                        yield Case("sftp", collects, "spooled", (Faults({number: fault}),))
         for kind, glances in itertools.product(("sftp", "hosted"), range(1, GLANCES)):
             yield Case(kind, glances, "spooled", ())  # the fault is a client that takes it while we look at it
 

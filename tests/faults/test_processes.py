@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from servers import SshServer, missing_for_sshd
-from world import DAY, ROWS, make_project
+from small_project import DAY, ROWS, make_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

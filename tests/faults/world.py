@@ -8,7 +8,6 @@ own eyes. It is still there when the runner is killed.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import select
 import shutil
@@ -22,7 +21,6 @@ import time
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +28,12 @@ os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # a pr
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "delivery"), str(HERE.parents[1])]
 
-import duckdb  # noqa: E402
 import pandas as pd  # noqa: E402, F401 - pyarrow imports it late, and so here
 import pyarrow.pandas_compat  # noqa: E402, F401
 import sqlalchemy.dialects.sqlite  # noqa: E402, F401
 import steps  # noqa: E402
 from servers import PipeChannel, Shim  # noqa: E402
+from small_project import AT, DAY  # noqa: E402
 
 from delivery import report, runner  # noqa: E402
 from delivery.destinations.session import PERMISSION_DENIED  # noqa: E402
@@ -50,96 +48,8 @@ if TYPE_CHECKING:
 
     from delivery.destinations.local import LocalDirectory
 
-ROWS = 600
-DAY = "2026-11-03"
-AT = datetime(2026, 11, 4, 6, tzinfo=UTC)
 CRASHED = 70  # exit status of a runner that met an error it does not know
 SHARED_MEMORY = Path("/dev/shm")
-INTEGRATIONS = """
-integrations:
-  by_sftp:
-    vendor_name: Acme
-    namespace: acme_outdoor
-    directory: inbox
-    destination:
-      type: sftp
-      host: sftp.example.com
-      username: acme
-      password: "{{ env_var('SWEEP_PASSWORD') }}"
-      host_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIlOM4VJ6dIqWGYKzvYF8Jj0yD5T2i6yL7O5m0c7b9Xk]
-  by_share:
-    vendor_name: Acme
-    namespace: acme_outdoor
-    directory: inbox
-    destination: {type: hosted}
-"""
-
-
-def make_project(root: Path) -> None:
-    """A dbt project of one tested model with 600 rows, as dbt would leave it; no dbt needed."""
-    root.mkdir(parents=True)
-    (root / "dbt_project.yml").write_text("name: sweep\nprofile: sweep\n")
-    (root / "profiles.yml").write_text(
-        "sweep:\n  target: duckdb\n  outputs:\n    duckdb: {type: duckdb, path: warehouse.duckdb}\n"
-    )
-    (root / "integrations.yml").write_text(INTEGRATIONS)
-    (root / "target").mkdir()
-    (root / "target" / "manifest.json").write_text(json.dumps(_manifest()))
-    with duckdb.connect(str(root / "warehouse.duckdb")) as connection:
-        connection.execute(f"""
-            create table events as
-            select 'acme_outdoor' as namespace, 'person' || n || '@example.com' as email,
-                timestamp '{DAY} 00:00:00' + n * interval 1 minute as event_time, md5(n::text) as unique_key,
-                date '{DAY}' as event_day
-            from range({ROWS}) as numbers(n) order by event_time;
-            create table build_log (invocation_id text, started_at timestamp, phase text, command text,
-                partial boolean, unique_id text, resource_type text, status text, failures bigint,
-                whole_table boolean, message text);
-            create table build_days (invocation_id text, started_at timestamp, unique_id text, event_day date);
-            insert into build_days values ('i1', '2026-11-04 05:00:00', 'model.sweep.events', '{DAY}');
-            insert into build_log values
-                ('i1', '2026-11-04 05:00:00', 'start', 'build', false, 'model.sweep.events', 'model', 'selected', null,
-                    null, null),
-                ('i1', '2026-11-04 05:00:00', 'end', 'build', false, 'model.sweep.events', 'model', 'success', null,
-                    true, null),
-                ('i1', '2026-11-04 05:00:00', 'end', 'build', false, 'test.sweep.unique', 'test', 'pass', 0,
-                    false, null);
-        """)
-
-
-def _manifest() -> dict[str, Any]:
-    names = {"namespace": "text", "email": "text", "event_time": "timestamp", "unique_key": "text", "event_day": "date"}
-    columns = {
-        name: {
-            "name": name,
-            "data_type": kind,
-            "config": {"meta": {"layout": "internal"} if name == "event_day" else {}},
-        }
-        for name, kind in names.items()
-    }
-    model = {
-        "resource_type": "model", "name": "events", "relation_name": '"warehouse"."main"."events"', "columns": columns,
-        "fqn": ["sweep", "events"], "depends_on": {"nodes": []},
-        "config": {
-            "materialized": "incremental",
-            "meta": {"dataset": {"window": "event_day", "order_by": ["event_time", "unique_key"]},
-                     "grows_by": "event_day"},
-        },
-    }  # fmt: skip
-    test = {
-        "resource_type": "test", "name": "unique", "attached_node": "model.sweep.events", "config": {"meta": {}},
-        "depends_on": {"nodes": ["model.sweep.events"]}, "fqn": ["sweep", "unique"],
-    }  # fmt: skip
-    exposure = {
-        "name": "daily", "depends_on": {"nodes": ["model.sweep.events"]}, "fqn": ["sweep", "daily"],
-        "config": {"meta": {"export": {"dataset": "events", "integrations": "all", "schedule": "0 5 * * *"}}},
-    }  # fmt: skip
-    return {
-        "nodes": {"model.sweep.events": model, "test.sweep.unique": test},
-        "exposures": {"exposure.sweep.daily": exposure},
-        "parent_map": {"model.sweep.events": [], "test.sweep.unique": ["model.sweep.events"]},
-        "child_map": {"model.sweep.events": ["test.sweep.unique"], "test.sweep.unique": []},
-    }
 
 
 @dataclass(frozen=True)
@@ -261,6 +171,7 @@ class World:
     request_bytes: int = 1 << 15
     messages: list[str] = field(default_factory=list)  # of the last run
     steps: int = 0  # of the last run
+    first_seen: tuple[int, int] = (0, 0)  # the step and the message after which a file first appeared, when watched
     fired: int = 0
     exits: list[int] = field(default_factory=list)
 
@@ -301,7 +212,7 @@ class World:
         watched: the observer looks before every local step, too; counted: `steps` tells how many there were.
         """
         faults = faults or Faults()
-        self.messages = []
+        self.messages, self._watched = [], 0
         ours, theirs = socket.socketpair()
         (self.base / "log").touch()
         pid = os.fork()
@@ -382,13 +293,21 @@ class World:
             if kind == b"n":
                 self.steps = struct.unpack(">I", control.recv(4))[0]
             elif kind == b"s":
-                self.observer.look()
+                self._watched += 1
+                self.glance()
                 with suppress(BrokenPipeError):
                     control.sendall(b"s")
             elif not kind:
                 if not last:
                     time.sleep(0.0005)  # it is dying
                 return
+
+    def glance(self) -> None:
+        """Lets the observer look."""
+        before = bool(self.observer.appeared)
+        self.observer.look()
+        if self.observer.appeared and not before:
+            self.first_seen = (self._watched, len(self.messages) - 1)
 
     def state(self) -> tuple[str, str, dict[str, str]]:
         """The ledger's word, read without our code: state and note of the delivery, states of its files."""
@@ -446,7 +365,7 @@ class _Session:
                     self._world.messages.append(self._shim.log[-1])
                     return self._end()
                 self._world.messages.append(self._shim.log[-1])
-                self._world.observer.look()
+                self._world.glance()
                 self._reply()
         if not self.closed and self.server in ready:
             self._reply()
@@ -456,7 +375,7 @@ class _Session:
         """Passes on what there is; what is looked at, is looked at first."""
         while self._shim.recv_ready():
             reply = self._shim.recv(1 << 18)
-            self._world.observer.look()
+            self._world.glance()
             if not reply:
                 return self._end()
             with suppress(BrokenPipeError, ConnectionResetError):
@@ -466,7 +385,7 @@ class _Session:
     def _end(self) -> None:
         with suppress(OSError):
             self._shim.close()  # waits until the server has ended
-        self._world.observer.look()
+        self._world.glance()
         self.wire.close()
         self.closed = True
 

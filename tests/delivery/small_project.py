@@ -1,0 +1,101 @@
+"""A dbt project of one tested model, as dbt would leave it, made in milliseconds and without dbt."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROWS = 600
+DAY = "2026-11-03"
+AT = datetime(2026, 11, 4, 6, tzinfo=UTC)
+INTEGRATIONS = """
+integrations:
+  by_sftp:
+    vendor_name: Acme
+    namespace: acme_outdoor
+    directory: inbox
+    destination:
+      type: sftp
+      host: sftp.example.com
+      username: acme
+      password: "{{ env_var('SWEEP_PASSWORD') }}"
+      host_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIlOM4VJ6dIqWGYKzvYF8Jj0yD5T2i6yL7O5m0c7b9Xk]
+  by_share:
+    vendor_name: Acme
+    namespace: acme_outdoor
+    directory: inbox
+    destination: {type: hosted}
+"""
+
+
+def make_project(root: Path) -> None:
+    """Makes the project in a new folder: 600 rows of acme_outdoor on one day, one campaign, two integrations."""
+    root.mkdir(parents=True)
+    (root / "dbt_project.yml").write_text("name: sweep\nprofile: sweep\n")
+    (root / "profiles.yml").write_text(
+        "sweep:\n  target: duckdb\n  outputs:\n    duckdb: {type: duckdb, path: warehouse.duckdb}\n"
+    )
+    (root / "integrations.yml").write_text(INTEGRATIONS)
+    (root / "target").mkdir()
+    (root / "target" / "manifest.json").write_text(json.dumps(_manifest()))
+    with duckdb.connect(str(root / "warehouse.duckdb")) as connection:
+        connection.execute(f"""
+            create table events as
+            select 'acme_outdoor' as namespace, 'person' || n || '@example.com' as email,
+                timestamp '{DAY} 00:00:00' + n * interval 1 minute as event_time, md5(n::text) as unique_key,
+                date '{DAY}' as event_day
+            from range({ROWS}) as numbers(n) order by event_time;
+            create table build_log (invocation_id text, started_at timestamp, phase text, command text,
+                partial boolean, unique_id text, resource_type text, status text, failures bigint,
+                whole_table boolean, message text);
+            create table build_days (invocation_id text, started_at timestamp, unique_id text, event_day date);
+            insert into build_days values ('i1', '2026-11-04 05:00:00', 'model.sweep.events', '{DAY}');
+            insert into build_log values
+                ('i1', '2026-11-04 05:00:00', 'start', 'build', false, 'model.sweep.events', 'model', 'selected', null,
+                    null, null),
+                ('i1', '2026-11-04 05:00:00', 'end', 'build', false, 'model.sweep.events', 'model', 'success', null,
+                    true, null),
+                ('i1', '2026-11-04 05:00:00', 'end', 'build', false, 'test.sweep.unique', 'test', 'pass', 0,
+                    false, null);
+        """)
+
+
+def _manifest() -> dict[str, Any]:
+    names = {"namespace": "text", "email": "text", "event_time": "timestamp", "unique_key": "text", "event_day": "date"}
+    columns = {
+        name: {
+            "name": name,
+            "data_type": kind,
+            "config": {"meta": {"layout": "internal"} if name == "event_day" else {}},
+        }
+        for name, kind in names.items()
+    }
+    model = {
+        "resource_type": "model", "name": "events", "relation_name": '"warehouse"."main"."events"', "columns": columns,
+        "fqn": ["sweep", "events"], "depends_on": {"nodes": []},
+        "config": {
+            "materialized": "incremental",
+            "meta": {"dataset": {"window": "event_day", "order_by": ["event_time", "unique_key"]},
+                     "grows_by": "event_day"},
+        },
+    }  # fmt: skip
+    test = {
+        "resource_type": "test", "name": "unique", "attached_node": "model.sweep.events", "config": {"meta": {}},
+        "depends_on": {"nodes": ["model.sweep.events"]}, "fqn": ["sweep", "unique"],
+    }  # fmt: skip
+    exposure = {
+        "name": "daily", "depends_on": {"nodes": ["model.sweep.events"]}, "fqn": ["sweep", "daily"],
+        "config": {"meta": {"export": {"dataset": "events", "integrations": "all", "schedule": "0 5 * * *"}}},
+    }  # fmt: skip
+    return {
+        "nodes": {"model.sweep.events": model, "test.sweep.unique": test},
+        "exposures": {"exposure.sweep.daily": exposure},
+        "parent_map": {"model.sweep.events": [], "test.sweep.unique": ["model.sweep.events"]},
+        "child_map": {"model.sweep.events": ["test.sweep.unique"], "test.sweep.unique": []},
+    }

@@ -1,0 +1,178 @@
+"""Guards of a whole run that no other quick test would miss; tests/faults/mutations.py removes each of them in turn."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+from builders import job
+from small_project import AT, DAY, ROWS, make_project
+
+from delivery import files, runner
+from delivery.destinations.local import LocalDirectory
+from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, ExitCode
+from delivery.handover import hand_over
+from delivery.ledger import Ledger
+from delivery.plan import Request
+from delivery.project import Project
+from delivery.report import Watch
+from delivery.rows import Selection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = f"daily_{DAY}.csv"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    make_project(tmp_path / "project")
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setenv("SWEEP_PASSWORD", "not needed")
+    profile = {"type": "duckdb", "path": "warehouse.duckdb"}
+    state = tmp_path / "state"
+    url = f"sqlite:///{state / 'ledger.sqlite'}"
+    return Project(tmp_path / "project", "duckdb", profile, state, tmp_path / "share", url)
+
+
+def run(project: Project, **request: Any) -> runner.Outcome:
+    (outcome,) = runner.run(
+        project, Request(at=AT, **({"window": DAY, "integrations": ("by_share",)} | request)), Watch()
+    )
+    return outcome
+
+
+def arrived(project: Project) -> dict[str, int]:
+    """Names and inodes."""
+    return {path.name: path.stat().st_ino for path in project.share.rglob("*") if path.is_file()}
+
+
+def test_a_second_run_sends_nothing(project: Project) -> None:
+    assert run(project).state == "delivered"
+    before = arrived(project)
+    assert sorted(before) == [NAME, f"{NAME}.manifest.json"]
+    again = run(project)
+    assert (again.state, again.code) == ("already delivered", ExitCode.DONE)
+    assert arrived(project) == before
+
+
+def test_the_gate_is_obeyed(project: Project) -> None:
+    with duckdb.connect(str(project.root / "warehouse.duckdb")) as connection:
+        connection.execute("update build_log set status = 'fail', failures = 1 where resource_type = 'test'")
+    assert run(project).code == ExitCode.GATE
+    assert not arrived(project)
+
+
+@pytest.mark.parametrize("fewer", ["in the file", "written", "in the table"])
+def test_rows_are_counted_three_times(project: Project, monkeypatch: pytest.MonkeyPatch, fewer: str) -> None:
+    write, count = files.write_file, Selection.count
+
+    def lose(path: Path, *arguments: Any) -> files.Written:
+        written = write(path, *arguments)
+        if fewer == "in the file":
+            path.write_bytes(b"\r\n".join(path.read_bytes().split(b"\r\n")[:-2]) + b"\r\n")
+        return written if fewer == "in the file" else files.Written(ROWS - 1, *list(vars(written).values())[1:])
+
+    if fewer == "in the table":
+        monkeypatch.setattr(Selection, "count", lambda self, engine: count(self, engine) + 1)
+    else:
+        monkeypatch.setattr(files, "write_file", lose)
+    outcome = run(project)
+    assert (outcome.state, outcome.code) == ("failed", ExitCode.FAILED)
+    assert str(ROWS) in outcome.message
+    assert not arrived(project)
+
+
+def test_a_destination_that_fails_is_tried_again_at_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload, calls = LocalDirectory.upload, []
+
+    def fail_once(self: LocalDirectory, *arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise DestinationFailed("cut", step="upload")
+        upload(self, *arguments)
+
+    monkeypatch.setattr(LocalDirectory, "upload", fail_once)
+    assert run(project).state == "delivered"
+
+
+def test_a_destination_that_refuses_is_not_tried_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def refuse(_: LocalDirectory, *arguments: Any) -> None:
+        calls.append(arguments)
+        raise DestinationRefused("no permission")
+
+    monkeypatch.setattr(LocalDirectory, "upload", refuse)
+    assert run(project).code == ExitCode.DESTINATION
+    assert len(calls) == 1
+
+
+def test_held_is_said_by_every_run(project: Project) -> None:
+    folder = project.share / "acme_outdoor" / "inbox"
+    folder.mkdir(parents=True)
+    (folder / NAME).write_text("theirs")
+    for _ in range(2):
+        outcome = run(project)
+        assert (outcome.state, outcome.code) == ("held", ExitCode.FAILED)
+        assert outcome.hint
+    (folder / NAME).unlink()
+    assert run(project).state == "held", "only a person releases it"
+
+
+def test_two_targets_alike_are_refused(project: Project) -> None:
+    path = project.root / "integrations.yml"
+    path.write_text(path.read_text() + "    file_name: always_the_same\n")
+    with pytest.raises(ConfigError, match="would be written by"):
+        run(project, window=None, start="2026-11-01", end="2026-11-03")
+
+
+def test_the_layout_is_frozen_by_the_first_delivery(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    advance = Ledger.advance
+
+    def die_after(self: Ledger, key: str, before: str, after: str, **values: Any) -> None:
+        advance(self, key, before, after, **values)
+        if after == "delivered":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Ledger, "advance", die_after)
+    with pytest.raises(KeyboardInterrupt):
+        run(project)
+    with closing(Ledger(project.ledger_url)) as ledger:
+        assert ledger.layout("daily", "by_share") == ("namespace", "email", "event_time", "unique_key")
+
+
+class Collected(LocalDirectory):
+    """A directory whose client collects the file right after we saw it for the n-th time."""
+
+    after = 0
+
+    def look(self, name: str) -> Any:
+        found = super().look(name)
+        if found and not name.startswith("."):
+            self.after -= 1
+            if self.after == 0:
+                self.remove(name)
+        return found
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3])
+def test_collected_between_two_looks_is_delivered(tmp_path: Path, looks: int) -> None:
+    content, inbox, spool = b"a,b\r\n1,2\r\n", tmp_path / "inbox", tmp_path / "spool"
+    inbox.mkdir()
+    spool.write_bytes(content)
+    with closing(Ledger("sqlite://")) as ledger, Collected(inbox) as destination:
+        destination.after = looks
+        key = ledger.plan(**job().record(str(inbox), None)).id
+        row = {"part": 0, "role": "data", "name": NAME, "spool": str(spool), "rows": 1, "bytes": len(content)}
+        ledger.spooled(key, [row | {"sha256": sha256(content).hexdigest(), "destination": str(inbox)}])
+        for _ in range(3):
+            try:
+                hand_over(ledger.files(key)[0], destination, ledger, replace=False)
+                break
+            except DestinationFailed:  # it was gone when it was to be hashed
+                continue
+        assert ledger.files(key)[0].state == "published"

@@ -1,0 +1,240 @@
+# ruff: noqa: E501 - the texts are the package's own lines
+"""Removes each guard of the runner in turn; a test must go red.
+
+`python tests/faults/mutations.py [NAME…]` works on a copy of the package. It ends with one line,
+`mutations: <n> guards <n> caught`, and with exit status 0 only if all were caught.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+WORKERS = 2
+SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What the guard does, where it stands, the text to be changed, and the quick tests that must notice."""
+
+    name: str
+    file: str
+    before: str
+    after: str
+    tests: str  # file of tests/delivery, then words for -k
+
+
+GUARDS = [
+    # Handing over
+    Guard("spool hashed again", "handover.py", "if hash_file(spool) != file.sha256:", "if False:",
+          "test_handover.py damaged_spool"),
+    Guard("spool must be there", "handover.py", "if not spool.is_file():", "if False:", "test_handover.py damaged_spool"),
+    Guard("temp verified by hash", "handover.py", "and destination.hash(temp_name(file)) == file.sha256", "",
+          "test_handover.py wrong_bytes or resuming"),
+    Guard("temp verified after upload", "handover.py",
+          "    if not _temp_is_whole(file, destination):\n        destination.remove(temp)\n", "    if False:\n",
+          "test_handover.py wrong_bytes or does_nothing"),
+    Guard("temp looked at by the next run", "handover.py", "if not _temp_is_whole(file, destination):  # somebody",
+          "if False:  # somebody", "test_handover.py resuming"),
+    Guard("final name looked at before upload", "handover.py",
+          "    _check_free(file, destination, ledger, replace=replace)\n    temp = ", "    temp = ",
+          "test_handover.py resuming"),
+    Guard("only our own file is replaced", "handover.py",
+          "ledger.holder_of(file.destination, file.name, destination.hash(file.name))", "True",
+          "test_handover.py resuming or appears_during"),
+    Guard("intent recorded before the rename", "handover.py",
+          'return _publish(ledger.advance_file(file, "publishing"), destination',
+          "return _publish(file, destination", "test_handover.py dying_at_every_step or collected"),
+    Guard("rename looked at", "handover.py",
+          'return _confirm(ledger.advance_file(file, "published"), destination, ledger)',
+          'return ledger.advance_file(file, "published")', "test_handover.py only_said"),
+    Guard("rename looked at by the next run", "handover.py",
+          "        return _confirm(file, destination, ledger)\n    check_spool", "        return file\n    check_spool",
+          "test_handover.py only_said"),
+    Guard("rename that was not is kept apart", "handover.py", 'ledger.advance_file(file, "unconfirmed")', "pass",
+          "test_handover.py only_said"),
+    Guard("final file verified by hash", "handover.py", "and destination.hash(file.name) == file.sha256", "",
+          "test_handover.py resuming"),
+    Guard("final file verified by size", "handover.py", "        and found.size == file.bytes\n        and destination.hash(file.name)",
+          "        and destination.hash(temp_name(file))", "test_handover.py"),
+    Guard("a link is never ours", "handover.py", 'and found.kind == "file"\n        and found.size == file.bytes\n        and destination.hash(file.name)',
+          "and found.size is not None and destination.hash(file.name)", "test_handover.py resuming"),
+    Guard("neither name is held", "handover.py",
+          '    seen = "neither it nor its temporary file is to be seen whole"\n',
+          '    return ledger.advance_file(file, "published")\n    seen = ""\n', "test_handover.py resuming or answer_lost"),
+    Guard("collected at once is delivered", "handover.py",
+          "    if destination.look(file.name) is not None or destination.look(temp_name(file)) is not None:\n        ledger",
+          "    if True:\n        ledger", "test_handover.py collected_at_once"),
+    Guard("collected between two looks is delivered", "handover.py",
+          "    if _final_is_ours(file, destination):  # seen or not, it may be collected before the next look\n"
+          "        return file\n"
+          "    if destination.look(file.name) is not None or destination.look(temp_name(file)) is not None:\n",
+          "    gone = destination.look(file.name) is None and destination.look(temp_name(file)) is None\n"
+          "    if not gone and not _final_is_ours(file, destination):\n", "test_guards.py collected_between"),
+    # The ledger
+    Guard("compare-and-set of a delivery", "ledger.py", ".where(deliveries.c.id == key, deliveries.c.state == before)",
+          ".where(deliveries.c.id == key)", "test_ledger.py can_be_left"),
+    Guard("compare-and-set of a file", "ledger.py", ", files.c.state == file.state)", ")",
+          "test_ledger.py can_be_left"),
+    Guard("one transaction a step", "ledger.py",
+          "with self._begin() as connection:\n            self._advance(connection, key, \"planned\", \"spooled\", now, values)",
+          "with self._begin() as first:\n            self._advance(first, key, \"planned\", \"spooled\", now, values)\n"
+          "        with self._begin() as connection:", "test_ledger.py all_or_nothing"),
+    Guard("published is not sent again by a release", "ledger.py",
+          '.where(files.c.delivery_id == key, files.c.state != "published")', ".where(files.c.delivery_id == key)",
+          "test_ledger.py resending"),
+    Guard("only what was published is ours", "ledger.py", '            files.c.state == "published",\n', "",
+          "test_ledger.py is_ours"),
+    Guard("ledger is private", "ledger.py", "os.O_CREAT | os.O_RDWR, 0o600", "os.O_CREAT | os.O_RDWR, 0o644",
+          "test_ledger.py private"),
+    Guard("steps are synced", "ledger.py", "pragma synchronous=full", "pragma synchronous=off", "test_ledger.py synced"),
+    Guard("a read sees what is", "ledger.py", "begin immediate", "begin", "test_ledger.py processes or connections"),
+    Guard("ledger of another version is refused", "ledger.py", "elif version != str(SCHEMA_VERSION):", "elif False:",
+          "test_ledger.py version"),
+    # The lock
+    Guard("lock", "lock.py", "fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "test_lock.py"),
+    Guard("lock does not wait", "lock.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", "test_lock.py"),
+    # The runner
+    Guard("held stays held", "runner.py", 'if row.state == "held":', "if False:", "test_guards.py held_is_said"),
+    Guard("delivered is delivered", "runner.py", 'if row.state != "spooled":', "if False:", "test_guards.py second_run"),
+    Guard("gate is obeyed", "runner.py", "if not verdict.passed and not request.ungated:", "if False:",
+          "test_guards.py gate"),
+    Guard("failed is tried again", "runner.py", "stop=stop_after_attempt(ATTEMPTS)", "stop=stop_after_attempt(1)",
+          "test_guards.py tried_again"),
+    Guard("refused is not tried again", "runner.py", "retry_if_exception_type(DestinationFailed)",
+          "retry_if_exception_type(DeliveryError)", "test_guards.py not_tried_again"),
+    Guard("two targets alike", "runner.py", 'if other is not job and job.integration.existing != "replace":', "if False:",
+          "test_guards.py targets_alike"),
+    Guard("layout frozen before delivered", "runner.py",
+          "    ledger.freeze_layout(job.campaign.name, job.integration_name, _columns(job, ledger))", "    pass",
+          "test_guards.py layout"),
+    # Rows and spool
+    Guard("rows are of one namespace", "rows.py", "            _check_namespace(batch, selection)\n", "",
+          "test_rows.py another_namespace"),
+    Guard("query is of one namespace", "rows.py",
+          'where = f"namespace = {literal(self.namespace)}"\n        tail', 'where = "true"\n        tail',
+          "test_rows.py only_the_namespace or another_namespace"),
+    Guard("rows are in order", "rows.py", "if not pc.all(ascending, min_count=0).as_py():", "if False:", "test_rows.py order"),
+    Guard("columns of the layout", "rows.py", "    if missing:\n", "    if False:\n", "test_rows.py missing_column"),
+    Guard("rows counted again", "spool.py", "if not written.rows == expected == again:", "if False:",
+          "test_guards.py counted"),
+    Guard("rows read again", "spool.py", "again = files.count_rows(path, len(selection.columns), integration)",
+          "again = written.rows", "test_guards.py counted"),
+    Guard("spool file is new", "files.py", "os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600", "os.O_CREAT | os.O_WRONLY, 0o600",
+          "test_files.py private"),
+    Guard("spool file is private", "files.py", "os.O_EXCL | os.O_WRONLY, 0o600", "os.O_EXCL | os.O_WRONLY, 0o644",
+          "test_files.py private"),
+    Guard("spool file that failed is removed", "files.py", "            path.unlink(missing_ok=True)\n", "            pass\n",
+          "test_files.py remains or full_disk"),
+    # A directory of this machine
+    Guard("local upload is exclusive", "destinations/local.py", "os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW",
+          "os.O_WRONLY | os.O_CREAT", "test_local.py nothing_that_lies"),
+    Guard("local rename never replaces", "destinations/local.py", "_NOREPLACE = 1", "_NOREPLACE = 0",
+          "test_local.py nothing_that_lies"),
+    Guard("local rename is one step", "destinations/local.py",
+          "if not _rename_exclusive(self._fd, check_name(temp), check_name(final)):", "if True:",
+          "test_local.py one_step"),
+    Guard("local files are private", "destinations/local.py", "os.fchmod(file.fileno(), 0o600)", "os.fchmod(file.fileno(), 0o644)",
+          "test_local.py private"),
+    Guard("local size is compared", "destinations/local.py",
+          "if os.fstat(file.fileno()).st_size != source.tell():", "if False:", "test_local.py wrong_size"),
+    Guard("links in the share are not followed", "destinations/local.py", "_open_directory(part, fd, os.O_NOFOLLOW)",
+          "_open_directory(part, fd)", "test_local.py link_in_the_share"),
+    Guard("links are not hashed", "destinations/local.py", "os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd",
+          "os.O_RDONLY | os.O_CLOEXEC, dir_fd", "test_local.py link_is_not_hashed"),
+    Guard("names are plain", "destinations/__init__.py", 'if not name or name in {".", ".."} or "/" in name or', "if",
+          "test_local.py plain"),
+    # SFTP
+    Guard("remote upload is exclusive", "destinations/sftp.py", "sftp.WRITING | sftp.CREATE | sftp.EXCLUSIVE",
+          "sftp.WRITING | sftp.CREATE", "test_sftp.py never_uses"),
+    Guard("final name looked at before the rename", "destinations/sftp.py", "        if self.look(final):\n            raise NameTaken",
+          "        if False:\n            raise NameTaken", "test_checked_writer.py overwrites"),
+    Guard("remote files are private", "destinations/sftp.py", "sftp.EXCLUSIVE, 0o600)", "sftp.EXCLUSIVE, 0o644)",
+          "test_checked_writer.py private"),
+    Guard("remote mode is set", "destinations/sftp.py", "self._session.chmod(handle, 0o600)", "pass",
+          "test_checked_writer.py private"),
+    Guard("status of WRITE", "destinations/checked_writer.py", "            session.finish(ident)\n            if progress",
+          "            with __import__('contextlib').suppress(Status):\n                session.finish(ident)\n            if progress",
+          "test_checked_writer.py failed_write"),
+    Guard("status of CLOSE", "destinations/sftp.py",
+          '        with self._step("close", size):\n            self._session.request(sftp.CLOSE, string(handle))',
+          '        with self._step("close", size), suppress(Status):\n            self._session.request(sftp.CLOSE, string(handle))',
+          "test_checked_writer.py failed_close"),
+    Guard("status of fsync", "destinations/sftp.py", "            extensions.fsync(self._session, handle)\n",
+          "            with suppress(Status):\n                extensions.fsync(self._session, handle)\n",
+          "test_checked_writer.py failed_fsync"),
+    Guard("size at the server", "destinations/sftp.py", "if written not in {size, None}:", "if False:",
+          "test_checked_writer.py short_file"),
+    Guard("replies matched by id", "destinations/session.py", "        while ident not in self._early:\n",
+          "        while not self._early:\n", "test_checked_writer.py out_of_order or make_no_sense"),
+    Guard("reply to no request", "destinations/session.py", "if answered not in self._open:", "if False:",
+          "test_checked_writer.py make_no_sense"),
+    Guard("no reply without an end", "destinations/watchdog.py", "elif limit is not None and now >= limit:", "elif False:",
+          "test_checked_writer.py within_the_timeout"),
+    Guard("at most 64 outstanding", "destinations/checked_writer.py", "len(pending) >= OUTSTANDING", "False",
+          "test_checked_writer.py outstanding"),
+    Guard("pinned host key", "destinations/ssh.py", "if seen not in pins:", "if False:", "test_sftp.py unpinned"),
+    Guard("weak algorithms are off", "destinations/ssh.py",
+          "options.ciphers, options.digests = CIPHERS, MACS", "pass", "test_sftp.py weak"),
+    Guard("private key file is private", "destinations/ssh.py", "if mode & 0o077:", "if False:", "test_sftp.py others_can_read"),
+    # Words
+    Guard("addresses are redacted", "errors.py", 'return _ADDRESS.sub("<address>", text)', "return text",
+          "test_errors.py"),
+]  # fmt: skip
+
+
+def check(guard: Guard) -> str:
+    """Removes the guard from a copy and runs its tests: `caught`, or what is wrong."""
+    with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
+        copy = Path(folder)
+        for name in ("delivery", "tests"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", *[p.name for p in ROOT.glob("*.yml")], "models", "macros", "seeds", "landing"):
+            if (ROOT / name).exists() and not (copy / name).exists():
+                (copy / name).symlink_to(ROOT / name)
+        path = copy / "delivery" / guard.file
+        text = path.read_text()
+        if text.count(guard.before) != 1:
+            return f"its text stands {text.count(guard.before)} times in {guard.file}"
+        path.write_text(text.replace(guard.before, guard.after))
+        file, _, words = guard.tests.partition(" ")
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/delivery/{file}"]
+        try:
+            done = subprocess.run(
+                [*command, *(["-k", words] if words else [])],
+                cwd=copy,
+                env=os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+                text=True,
+                capture_output=True,
+                timeout=SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return "caught"  # a test that hangs has noticed
+        if done.returncode == 1:
+            return "caught"
+        return f"pytest ended with {done.returncode}: {' '.join(done.stdout.split())[-200:]}"
+
+
+def main() -> int:
+    chosen = [guard for guard in GUARDS if not sys.argv[1:] or guard.name in sys.argv[1:]]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        results = list(zip(chosen, pool.map(check, chosen), strict=True))
+    for guard, result in results:
+        if result != "caught":
+            print(f"{guard.name}: NOT caught by {guard.tests}: {result}")
+    caught = sum(result == "caught" for _, result in results)
+    print(f"mutations: {len(results)} guards {caught} caught")
+    return 0 if caught == len(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
