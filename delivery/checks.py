@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from delivery.destinations import Capabilities, open_destination
 from delivery.errors import ConfigError, DeliveryError
-from delivery.integrations import SftpDestination, load_integrations
+from delivery.integrations import SftpDestination, load_integrations, load_without_secrets
 
 if TYPE_CHECKING:
     from delivery.integrations import Integration
@@ -70,7 +70,7 @@ def host_keys(project: Project, name: str) -> list[tuple[str, str]]:
     """(OpenSSH line, SHA-256 fingerprint) of every host key that the integration's server has."""
     from delivery.destinations.ssh import HostKey, fetch_host_keys
 
-    target = _named(load_integrations(project.integrations_file, ()), name).destination
+    target = load_without_secrets(project.integrations_file, name).destination
     if not isinstance(target, SftpDestination):
         raise ConfigError(f"{name} is not an SFTP integration.", hint="`trust` is for SFTP servers.")
     return [

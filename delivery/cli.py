@@ -30,12 +30,15 @@ Exit codes:
 """
 
 
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
 class _Group(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         formatter.write("\n" + EXIT_CODES.removeprefix("\b\n"))
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=_Group, context_settings=HELP)
 @click.version_option(__version__)
 @click.option(
     "--project-dir",
@@ -79,7 +82,7 @@ def _command(function: Callable[..., Any]) -> click.Command:
             code = error.exit_code
         ctx.exit(int(code))
 
-    return cli.command(name=function.__name__.rstrip("_"))(wrapped)
+    return cli.command(name=function.__name__, context_settings=HELP)(wrapped)
 
 
 def _request_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -224,6 +227,41 @@ def status(*, campaign: str | None, limit: int, as_json: bool) -> ExitCode:
                 for d in found
             ],
         )
+    return ExitCode.DONE
+
+
+@_command
+def held(*, as_json: bool) -> ExitCode:
+    """The deliveries that only a person can decide on, and why."""
+    from delivery import holds, report
+
+    found = holds.held(_project())
+    if as_json:
+        report.document({"deliveries": [row._asdict() for row in found]})
+    else:
+        report.table(
+            ["id", "delivery", "where", "why"], [[row.id[:12], row.title, row.destination, row.note] for row in found]
+        )
+    return ExitCode.DONE
+
+
+@_command
+@click.argument("delivery")
+@click.option("--resend", "decision", flag_value="resend", help="Hand it over again with the next run, looking first.")
+@click.option("--accept", "decision", flag_value="accept", help="The client has it: record it as delivered.")
+@click.option("--cancel", "decision", flag_value="cancel", help="It is not wanted any more.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for the ledger; no addresses.")
+def release(*, delivery: str, decision: str | None, reason: str, as_json: bool) -> ExitCode:
+    """Carry out a person's decision on a held DELIVERY; its id, or the first characters of it, as `held` shows it."""
+    from delivery import holds, report
+
+    if decision is None:
+        raise ConfigError("Nothing was decided.", hint="Give one of --resend, --accept or --cancel.")
+    row = holds.release(_project(), delivery, decision, reason)
+    if as_json:
+        report.document(row._asdict())
+    else:
+        report.say(f"{row.title} is {row.state} now.")
     return ExitCode.DONE
 
 

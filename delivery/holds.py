@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from delivery.errors import ConfigError, Held
 from delivery.handover import check_spool
@@ -13,8 +13,6 @@ from delivery.lock import only_runner
 if TYPE_CHECKING:
     from delivery.project import Project
 
-Decision = Literal["resend", "accept", "cancel"]
-
 
 def held(project: Project) -> list[Delivery]:
     """The deliveries that are held, oldest first."""
@@ -22,7 +20,7 @@ def held(project: Project) -> list[Delivery]:
         return ledger.find(deliveries.c.state == "held")
 
 
-def release(project: Project, start: str, decision: Decision, reason: str) -> Delivery:
+def release(project: Project, start: str, decision: str, reason: str) -> Delivery:
     """Carries out a person's decision on the held delivery whose id begins so.
 
     resend: the next run hands it over again, looking first; accept: the client has it; cancel: it is not wanted.

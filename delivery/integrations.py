@@ -158,6 +158,21 @@ def load_integrations(path: Path, needed: Iterable[str] | None = None) -> dict[s
     return loaded
 
 
+def load_without_secrets(path: Path, name: str) -> Integration:
+    """One integration whose secrets need not be set: enough to reach its server, not to log in.
+
+    Raises ConfigError with every other fault of it, or when the file does not have it.
+    """
+    entries = _entries(_read(path))[0]
+    if name not in entries:
+        raise ConfigError(f"Unknown integration: {name}.", hint=f"Known: {', '.join(entries) or 'none'}.")
+    integration, faults, missing = _load(entries[name], f"integrations.{name}", path.parent)
+    faults += [line for line in missing if line.split(":", 1)[0].rsplit(".", 1)[-1] not in SECRETS]
+    if faults or integration is None:
+        raise ConfigError(f"{path.name} has {_count(faults)}:\n" + "\n".join(f"  {fault}" for fault in faults))
+    return integration
+
+
 def declared_names(path: Path) -> list[str]:
     """The names of all integrations of the file, whether or not their secrets are set."""
     return list(_entries(_read(path))[0])

@@ -1,0 +1,80 @@
+"""What a person can decide on a held delivery, and what the next run makes of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import DAY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from projects import Copy
+
+ONE = ("--window", DAY, "--integration", "acme_share", "--select", "daily_esp_events")
+
+
+@pytest.fixture
+def taken(project: Copy) -> Path:
+    """A stranger's file under the final name, for which the delivery is held."""
+    path = project.root / "share" / "acme_outdoor" / "daily" / f"daily_esp_events_{DAY}.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("theirs")
+    assert project.deliver(*ONE)[0] == 1
+    return path
+
+
+def held(project: Copy) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(project.delivery("held", "--json").stdout)["deliveries"]
+    return found
+
+
+def release(project: Copy, *options: str) -> int:
+    return project.delivery("release", held(project)[0]["id"][:12], *options, "--reason", "asked the client").exit_code
+
+
+def test_held_says_why(project: Copy, taken: Path) -> None:
+    (row,) = held(project)
+    assert taken.name in row["note"]
+    assert taken.name in project.delivery("held").stdout
+
+
+def test_resend_hands_over_when_the_name_is_free(project: Copy, taken: Path) -> None:
+    assert release(project, "--resend") == 0
+    assert project.deliver(*ONE)[0] == 1  # still taken: held again, nothing overwritten
+    assert taken.read_text() == "theirs"
+
+    taken.unlink()
+    assert release(project, "--resend") == 0
+    code, report = project.deliver(*ONE)
+    assert (code, report["deliveries"][0]["outcome"]) == (0, "delivered")
+    assert taken.read_text(encoding="utf-8").startswith("namespace,")
+
+
+def test_resend_writes_a_changed_spool_anew(project: Copy, taken: Path) -> None:
+    next((project.root / ".delivery" / "spool").glob("*/*.csv")).write_text("changed")
+    taken.unlink()
+    assert release(project, "--resend") == 0
+    assert project.deliver(*ONE)[0] == 0
+    assert taken.read_text(encoding="utf-8").startswith("namespace,")
+
+
+@pytest.mark.parametrize(("option", "state"), [("--accept", "delivered"), ("--cancel", "cancelled")])
+def test_accept_and_cancel_end_it(project: Copy, taken: Path, option: str, state: str) -> None:
+    assert release(project, option) == 0
+    assert held(project) == []
+    code, report = project.deliver(*ONE)
+    assert (code, report["deliveries"][0]["outcome"]) == (0, f"already {state}")
+    assert taken.read_text() == "theirs"
+    steps = json.loads(project.delivery("history", "--json", report["deliveries"][0]["id"]).stdout)["steps"]
+    assert any("asked the client" in step["note"] for step in steps)
+
+
+def test_wrong_calls_are_refused(project: Copy, taken: Path) -> None:
+    assert release(project) == 2
+    assert project.delivery("release", "nothing", "--accept", "--reason", "x").exit_code == 2
+    assert project.delivery("release", held(project)[0]["id"], "--accept").exit_code == 2
+    assert len(held(project)) == 1
+    assert taken.exists()
