@@ -27,7 +27,7 @@ class _UniqueKeys(yaml.SafeLoader):
         seen: dict[str, int] = {}
         for key, _ in node.value:
             name = str(key.value)
-            if name in seen and name != "<<":
+            if name in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"the key {name!r} stands in line {seen[name]} already", problem_mark=key.start_mark
                 )

@@ -276,6 +276,7 @@ def test_a_secret_at_the_wrong_level_is_refused_too(file: Path) -> None:
         "sftp://platform:hunter2@sftp.example.com",
         sftp(pasword="hunter2"),
         sftp(private_key="-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----"),
+        sftp(private_key="-----BEGIN OPENSSH PRIVATE KEY----- hunter2"),
         sftp(private_key="{{ env_var('PEM') }}"),
         sftp(host_keys=["-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2"]),
     ],
@@ -396,6 +397,7 @@ def test_a_key_files_path_is_relative_to_the_file(
             "integrations:\n  acme:\n    bom: true\n    nulls: x\n    bom: false\n",
             "is not valid YAML at line 5, column 5: the key 'bom' stands in line 3 already",
         ),
+        ("a: &a {}\nb: {<<: *a, <<: *a}\n", "is not valid YAML at line 2, column 13: the key '<<' stands in line 2"),
         ("a: 2026-02-30\n", "is not valid YAML: day is out of range for month"),
         ("a: \x00\n", "is not valid YAML: "),
         (
