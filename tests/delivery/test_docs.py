@@ -137,7 +137,7 @@ def make_targets() -> set[str]:
 def test_every_exit_code_says_what_it_asks() -> None:
     rows = dict(re.findall(r"^\| (\d) \| `(\w+)` \|", page("docs/exit-codes.md"), re.MULTILINE))
     assert rows == {str(int(code)): code.name for code in ExitCode}
-    help_text = cli.get_help(click.Context(cli))
+    help_text = cli.get_help(click.Context(cli, **cli.context_settings))
     assert all(re.search(rf"^ +{int(code)} ", help_text, re.MULTILINE) for code in ExitCode)
 
 
@@ -174,7 +174,7 @@ def parse(group: click.Command, arguments: tuple[str, ...], name: str) -> None:
     """Parses a command line as the program would, without running it or converting values."""
     command, rest = group, list(arguments)
     while True:
-        context = click.Context(command, info_name=name)
+        context = click.Context(command, info_name=name, **command.context_settings)
         context.allow_interspersed_args = not isinstance(command, click.Group)
         _, rest, _ = command.make_parser(context).parse_args(rest)
         if not isinstance(command, click.Group):
