@@ -273,6 +273,14 @@ def test_resuming_by_looking(case: Case, there: tuple[Any, ...], state: str) -> 
         case.assert_delivered()
 
 
+def test_a_taken_name_is_noticed_before_anything_is_sent(case: Case) -> None:
+    case.final.write_bytes(STRANGE)
+    steps = Steps()
+    with pytest.raises(Held, match="already lies in"):
+        case.run_with(steps)
+    assert "upload" not in steps.names
+
+
 # Dying at every step; the steps are found by counting a run that goes well
 
 
