@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
-from builders import job
+from builders import job, window
 from small_project import AT, DAY, ROWS, make_project
 
 from delivery import files, runner
 from delivery.destinations.local import LocalDirectory
-from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, ExitCode
+from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, ExitCode, Held
 from delivery.handover import hand_over
 from delivery.ledger import Ledger
 from delivery.plan import Request
@@ -176,3 +176,23 @@ def test_collected_between_two_looks_is_delivered(tmp_path: Path, looks: int) ->
             except DestinationFailed:  # it was gone when it was to be hashed
                 continue
         assert ledger.files(key)[0].state == "published"
+
+
+def test_a_later_file_is_not_replaced_by_an_earlier_one(tmp_path: Path) -> None:
+    """The earlier delivery failed, the later one came through, and then the earlier one is tried again."""
+    inbox, spool = tmp_path / "inbox", tmp_path / "spool"
+    inbox.mkdir()
+    with closing(Ledger("sqlite://")) as ledger, LocalDirectory(inbox) as destination:
+        for slot, expected in [
+            ("2026-11-04 05:00", "published"),
+            ("2026-11-05 05:00", "published"),
+            ("2026-11-03 05:00", ""),
+        ]:
+            content = slot.encode()
+            spool.write_bytes(content)
+            key = ledger.plan(**job(slot, window(f"2026-11-0{day - 1}", f"2026-11-0{day}")).record(str(inbox), None)).id
+            row = {"part": 0, "role": "data", "name": NAME, "spool": str(spool), "rows": 1, "bytes": len(content)}
+            ledger.spooled(key, [row | {"sha256": sha256(content).hexdigest(), "destination": str(inbox)}])
+            with pytest.raises(Held, match="later slot") if later else nullcontext():
+                hand_over(ledger.files(key)[0], destination, ledger, replace=True)
+    assert (inbox / NAME).read_bytes() == b"2026-11-05 05:00"
