@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
+import os
 import stat
 import subprocess
 import sys
@@ -415,6 +416,13 @@ def test_a_new_file_is_private_and_never_replaces_one(tmp_path: Path) -> None:
     with pytest.raises(WriteFailed, match="File exists"):
         write(tmp_path / "f", [batch(["y"])])
     assert (tmp_path / "f").read_bytes() == before, "the file that was there is not ours to touch"
+
+
+def test_a_file_is_on_the_disk_before_it_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    done, _ = write(tmp_path / "f", [batch(["x"])])
+    assert synced == [done.bytes]
 
 
 def test_nothing_remains_when_the_rows_fail(tmp_path: Path) -> None:
