@@ -78,11 +78,11 @@ def _check_free(file: File, destination: Destination, ledger: Ledger, *, replace
     if found is None:
         return
     whose = "which the ledger does not know as ours" if replace else "and `existing` is hold"
-    if replace and found.kind == "file":
-        if holder := ledger.holder_of(file.destination, file.name, destination.hash(file.name)):
-            if ledger.delivery(holder.delivery_id).slot <= ledger.delivery(file.delivery_id).slot:
-                return
-            whose = "and is of a later slot"
+    may_be_ours = replace and found.kind == "file"
+    if may_be_ours and (holder := ledger.holder_of(file.destination, file.name, destination.hash(file.name))):
+        if ledger.delivery(holder.delivery_id).slot <= ledger.delivery(file.delivery_id).slot:
+            return
+        whose = "and is of a later slot"
     raise Held(
         f"{file.name} already lies in {destination.describe()}, {whose}.",
         hint="Have it moved away and release the delivery, or give the file another name.",
