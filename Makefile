@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver test slow lint generate schema lock clean
+.PHONY: deliver test slow faults nasty mutations lint generate schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -15,6 +15,16 @@ test: $(VENV)/dev.stamp ## all tests that need no root, in minutes
 
 slow: $(VENV)/dev.stamp ## the tests that `make test` leaves out
 	$(BIN)/python -m pytest -n 2 -m slow tests/delivery tests/dbt $(PYTEST_ARGS)
+
+faults: $(VENV)/dev.stamp ## every fault at every step and message of a delivery; ends with one line of figures
+	$(BIN)/python -m pytest -n 2 -q tests/faults $(PYTEST_ARGS)
+	@$(BIN)/python tests/faults/sweep.py
+
+mutations: $(VENV)/dev.stamp ## each guard is removed in turn, and a test must notice
+	@$(BIN)/python tests/faults/mutations.py
+
+nasty: $(VENV)/dev.stamp ## nasty values in every dialect, read by readers that no one here wrote; ends with one line of figures
+	@$(BIN)/python -m tests.nasty
 
 lint: $(VENV)/dev.stamp ## ruff, strict types, sqlfluff
 	$(BIN)/ruff check .
