@@ -46,9 +46,8 @@ def main() -> int:
     total = sum(outcome.comparisons for outcome in outcomes.values())
     if len(chosen) == len(READERS):
         faults += [f"{total} comparisons instead of {comparisons()}"] if total != comparisons() else []
-        faults += (
-            [] if PAGE.read_text(encoding="utf-8") == page() else ["docs/nasty-values.md is stale: python -m tests.nasty --write-docs"]
-        )
+        if PAGE.read_text(encoding="utf-8") != page():
+            faults.append("docs/nasty-values.md is stale: python -m tests.nasty --write-docs")
     for fault in faults[:SHOWN]:
         print(fault)
     if len(faults) > SHOWN:
