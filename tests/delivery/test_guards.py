@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing, nullcontext
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import duckdb
 import pytest
@@ -194,3 +196,27 @@ def test_a_later_file_is_not_replaced_by_an_earlier_one(tmp_path: Path) -> None:
             with pytest.raises(Held, match="later slot") if later else nullcontext():
                 hand_over(ledger.files(key)[0], destination, ledger, replace=True)
     assert (inbox / NAME).read_bytes() == b"2026-11-05 05:00"
+
+
+@pytest.mark.parametrize("backup", ["none", "planned", "spooled"])
+def test_a_ledger_from_before_the_delivery_holds_what_lies_there(
+    project: Project, monkeypatch: pytest.MonkeyPatch, backup: str
+) -> None:
+    """The ledger was lost, or restored from a backup that was taken before the file left."""
+    with monkeypatch.context() as patched:
+        refused = DestinationRefused("not yet")
+        if backup == "planned":
+            patched.setattr(runner, "spool", mock.Mock(side_effect=refused))
+        patched.setattr(LocalDirectory, "upload", mock.Mock(side_effect=refused))
+        run(project)
+    saved = project.state.with_name("saved")
+    shutil.copytree(project.state, saved)
+    assert run(project).state == "delivered"
+    before = arrived(project)
+    shutil.rmtree(project.state)
+    if backup != "none":
+        shutil.copytree(saved, project.state)
+    outcome = run(project)
+    assert outcome.state == "held"
+    assert "already lies in" in outcome.message
+    assert arrived(project) == before
