@@ -16,8 +16,8 @@ from delivery.errors import ConfigError, DeliveryError, ExitCode, redact
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from delivery.plan import Request
     from delivery.project import Project
+    from delivery.request import Request
 
 EXIT_CODES = """\b
 Exit codes:
@@ -106,7 +106,7 @@ def _request_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _request(**options: Any) -> Request:
-    from delivery.plan import Request
+    from delivery.request import Request
     from delivery.windows import parse_instant
 
     chosen = [name for name in ("window", "start", "due") if options[name]]
@@ -132,8 +132,9 @@ def run(*, build_first: bool, dry_run: bool, as_json: bool, **options: Any) -> E
     if dry_run:
         return _show_plan(as_json=as_json, **options)
     from delivery import report, runner
+    from delivery.watch import Watch
 
-    found = runner.run(_project(), _request(**options), report.Watch(), build_first=build_first)
+    found = runner.run(_project(), _request(**options), Watch(), build_first=build_first)
     if as_json:
         report.document(report.outcomes_document(found))
     else:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from delivery.integrations import Integration
 
 BLOCK_BYTES = 1 << 20
+MANIFEST_SUFFIX = ".manifest.json"
 READ_BLOCK_BYTES = (1 << 18, 1 << 20, 1 << 25)  # the next when a single value is larger than the one before
 
 

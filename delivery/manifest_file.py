@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from delivery.errors import ConfigError
-from delivery.files import hash_file
+from delivery.files import MANIFEST_SUFFIX, hash_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from delivery.files import Written
     from delivery.plan import Job
-
-SUFFIX = ".manifest.json"
 
 
 class ManifestFile(BaseModel):
@@ -108,13 +106,13 @@ def verify(path: Path) -> list[Checked]:
     Raises ConfigError when there is no manifest to check against.
     """
     if path.is_dir():
-        manifests = sorted(path.rglob(f"*{SUFFIX}"))
-    elif path.name.endswith(SUFFIX):
+        manifests = sorted(path.rglob(f"*{MANIFEST_SUFFIX}"))
+    elif path.name.endswith(MANIFEST_SUFFIX):
         manifests = [path]
     else:
-        manifests = [path.with_name(path.name + SUFFIX)]
+        manifests = [path.with_name(path.name + MANIFEST_SUFFIX)]
     if not manifests or not all(manifest.is_file() for manifest in manifests):
-        raise ConfigError(f"There is no manifest for {path}.", hint=f"A manifest is named <file>{SUFFIX}.")
+        raise ConfigError(f"There is no manifest for {path}.", hint=f"A manifest is named <file>{MANIFEST_SUFFIX}.")
     return [checked for manifest in manifests for checked in _check(manifest)]
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from delivery.destinations import check_name
 from delivery.errors import ConfigError
+from delivery.files import MANIFEST_SUFFIX
 from delivery.ledger import OPEN_STATES, Ledger, deliveries, delivery_id
-from delivery.manifest_file import SUFFIX
 from delivery.rows import Selection
 from delivery.slots import SLOT, slots
 
@@ -19,26 +19,11 @@ if TYPE_CHECKING:
 
     from delivery.campaigns import Campaign
     from delivery.integrations import Integration
+    from delivery.request import Request
     from delivery.windows import Window
 
 EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
-LONGEST_ADDITION = len("..12345678.part" + SUFFIX)  # a manifest's name while it is uploaded
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command line asked for. at: the time that counts as now; start and end: days, end exclusive."""
-
-    at: datetime
-    select: tuple[str, ...] = ()
-    integrations: tuple[str, ...] = ()
-    window: str | None = None
-    start: str | None = None
-    end: str | None = None
-    due: bool = False
-    redeliver: bool = False
-    ungated: bool = False
-    reason: str | None = None
+LONGEST_ADDITION = len("..12345678.part" + MANIFEST_SUFFIX)  # a manifest's name while it is uploaded
 
 
 @dataclass(frozen=True)

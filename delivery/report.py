@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
 from delivery.errors import DeliveryError, ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from delivery.runner import Forecast, Outcome
 
 WIDTH = 1000  # of a table that is not shown on a terminal: nothing is folded, so that lines can be searched
-
-
-class Watch:
-    """Progress of long work, on stderr and on a terminal only."""
-
-    @contextmanager
-    def upload(self, label: str, total: int) -> Iterator[Callable[[int], None] | None]:
-        """A bar for one file; what it gives is called with the bytes done so far."""
-        if not sys.stderr.isatty():
-            yield None
-            return
-        columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            task = bars.add_task(label, total=total)
-            yield lambda done: bars.update(task, completed=done)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -18,7 +18,7 @@ from delivery.handover import hand_over
 from delivery.integrations import declared_names, load_integrations
 from delivery.ledger import Ledger
 from delivery.lock import only_runner
-from delivery.plan import Job, Request, jobs
+from delivery.plan import Job, jobs
 from delivery.spool import clear, spool
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from delivery.integrations import Integration
     from delivery.ledger import Delivery, File
     from delivery.project import Project
-    from delivery.report import Watch
+    from delivery.request import Request
+    from delivery.watch import Watch
 
 ATTEMPTS = 3
 

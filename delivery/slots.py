@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from delivery.campaigns import Campaign
-    from delivery.plan import Request
+    from delivery.request import Request
 
 SLOT = "%Y-%m-%dT%H:%M:%SZ"
 

@@ -59,7 +59,7 @@ def spool(
     recorded = [_row(0, "data", path, written.rows, written.bytes, written.sha256, destination)]
     if job.integration.manifest:
         content = manifest_file.render(job, columns, name, written, verdict.invocation_id)
-        beside = folder / (name + manifest_file.SUFFIX)
+        beside = folder / (name + files.MANIFEST_SUFFIX)
         with files.exclusive(beside) as disk:
             disk.write(content)
         recorded.append(_row(1, "manifest", beside, None, len(content), files.hash_file(beside), destination))

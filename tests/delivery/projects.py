@@ -149,4 +149,4 @@ def configure(project: Copy) -> Iterator[Callable[[str], None]]:
         path = project.own("integrations.yml")
         path.write_text(text, encoding="utf-8")
 
-    yield replace
+    return replace

@@ -18,10 +18,10 @@ from delivery.destinations.local import LocalDirectory
 from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, ExitCode, Held
 from delivery.handover import hand_over
 from delivery.ledger import Ledger
-from delivery.plan import Request
 from delivery.project import Project
-from delivery.report import Watch
+from delivery.request import Request
 from delivery.rows import Selection
+from delivery.watch import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

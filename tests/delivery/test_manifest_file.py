@@ -12,8 +12,9 @@ import pytest
 from builders import campaign, dataset, job
 
 from delivery.errors import ConfigError
+from delivery.files import MANIFEST_SUFFIX as SUFFIX
 from delivery.files import write_file
-from delivery.manifest_file import SUFFIX, Checked, DeliveryManifest, render, verify
+from delivery.manifest_file import Checked, DeliveryManifest, render, verify
 
 if TYPE_CHECKING:
     from pathlib import Path

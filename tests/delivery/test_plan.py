@@ -13,8 +13,9 @@ from builders import NOW, campaign, dataset, integration, job, utc, window
 from delivery.destinations import check_name
 from delivery.errors import ConfigError
 from delivery.ledger import Ledger
-from delivery.plan import Job, Request, jobs
+from delivery.plan import Job, jobs
 from delivery.project import Project
+from delivery.request import Request
 from delivery.runner import Setup, _wanted
 
 if TYPE_CHECKING:

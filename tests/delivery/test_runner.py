@@ -296,26 +296,39 @@ def test_no_address_reaches_output_or_ledger(project: Copy) -> None:
         assert "@example." not in text
 
 
+HOSTED = "{type: hosted}\n    directory: daily"
+SFTP = "{type: sftp, host: h, username: u, host_keys: [ssh-ed25519 AAAA], LOGIN}\n    directory: daily"
+WHERE = "integrations.acme_share"
 BAD = [
-    ("vendor_name: Acme Outdoor warehouse", "vendor: Acme", 2, "integrations.acme_share.vendor: unknown key; known: vendor_name"),
-    ("namespace: acme_outdoor", "namespace: acme_indoor", 2, "unknown namespace 'acme_indoor'"),
-    ("{type: hosted}\n    directory: daily",
-     "{type: sftp, host: h, username: u, password: \"{{ env_var('NOT_SET') }}\", host_keys: [ssh-ed25519 AAAA]}\n    directory: daily",
-     2, "integrations.acme_share.destination.password: the environment variable NOT_SET is not set"),
-    ("{type: hosted}\n    directory: daily",
-     "{type: sftp, host: h, username: u, private_key: /nowhere/key, host_keys: [ssh-ed25519 AAAA]}\n    directory: daily",
-     2, "integrations.acme_share.destination.private_key: /nowhere/key cannot be read"),
-]  # fmt: skip
+    (
+        "vendor_name: Acme Outdoor warehouse",
+        "vendor: Acme",
+        f"{WHERE}.vendor: unknown key; known: vendor_name",
+    ),
+    (
+        "namespace: acme_outdoor",
+        "namespace: acme_indoor",
+        "unknown namespace 'acme_indoor'",
+    ),
+    (
+        HOSTED,
+        SFTP.replace("LOGIN", "password: \"{{ env_var('NOT_SET') }}\""),
+        f"{WHERE}.destination.password: the environment variable NOT_SET is not set",
+    ),
+    (
+        HOSTED,
+        SFTP.replace("LOGIN", "private_key: /nowhere/key"),
+        f"{WHERE}.destination.private_key: /nowhere/key cannot be read",
+    ),
+]
 
 
-@pytest.mark.parametrize(("before", "after", "code", "message"), BAD)
-def test_bad_configuration_stops_before_anything(
-    project: Copy, before: str, after: str, code: int, message: str
-) -> None:
+@pytest.mark.parametrize(("before", "after", "message"), BAD)
+def test_bad_configuration_stops_before_anything(project: Copy, before: str, after: str, message: str) -> None:
     project.edit("integrations.yml", before, after)
     result = project.delivery("run", "--window", DAY)
 
-    assert result.exit_code == code
+    assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.output
     assert not project.files()

@@ -29,9 +29,9 @@ from delivery.destinations.local import LocalDirectory
 from delivery.errors import Busy, DeliveryError, DestinationFailed, DestinationRefused
 from delivery.gate import Verdict
 from delivery.ledger import Ledger
-from delivery.plan import Request
 from delivery.project import Project
-from delivery.report import Watch
+from delivery.request import Request
+from delivery.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

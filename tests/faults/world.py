@@ -40,8 +40,9 @@ from delivery.destinations.session import PERMISSION_DENIED  # noqa: E402
 from delivery.destinations.sftp import Opened, SftpDirectory  # noqa: E402
 from delivery.engines import duckdb as _engine  # noqa: E402, F401 - imported late, and here before the runner starts
 from delivery.errors import DeliveryError  # noqa: E402
-from delivery.plan import Request  # noqa: E402
 from delivery.project import Project  # noqa: E402
+from delivery.request import Request  # noqa: E402
+from delivery.watch import Watch  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -249,7 +250,7 @@ class World:
             request = Request(at=AT, window=DAY, integrations=("by_sftp" if self.kind == "sftp" else "by_share",))
             count = steps.install(kill, control if watched else None) if watched or counted or kill is not None else int
             try:
-                code = int(report.exit_code(runner.run(self.project, request, report.Watch())))
+                code = int(report.exit_code(runner.run(self.project, request, Watch())))
             except DeliveryError as error:
                 print(error.message)
                 code = int(error.exit_code)
