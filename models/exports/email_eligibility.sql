@@ -89,7 +89,7 @@ ranked as (
             partition by namespace, email
             order by
                 case when status = 'known' then 1 else 0 end, said_at desc,
-                case when status = 'unsubscribed' then 0 else 1 end, source
+                case when status = 'unsubscribed' then 0 else 1 end, source, updated_at desc
         ) as preference
     from decisive
 
