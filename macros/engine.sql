@@ -7,7 +7,10 @@
 
 {# ---- Raw data: DuckDB reads files in the landing folder, the others read tables that a loader fills. ---- #}
 
-{# One row per file in the landing folder: file_name below it, file_size, modified_at. No rows where sources are tables. #}
+{#
+    One row per file in the landing folder: file_name below it, file_size, modified_at. Files that a loader is still
+    writing are left out: hidden ones, *.tmp and *.part. No rows where sources are tables.
+#}
 {% macro landing_files() -%}
     {{ return(adapter.dispatch('landing_files', 'delivery')()) }}
 {%- endmacro %}
@@ -17,7 +20,8 @@
         substr(filename, {{ landing_dir() | length + 2 }}) as file_name,
         cast(size as bigint) as file_size,
         cast(last_modified as timestamp) as modified_at
-    from read_blob([{{ quoted(landing_patterns()) }}])
+    from read_blob([{{ quoted([no_glob(landing_dir()) ~ '/sendgrid/**', no_glob(landing_dir()) ~ '/platform/**']) }}])
+    where not regexp_matches(filename, '(^|/)\.[^/]*$|\.(tmp|part)$')
 {%- endmacro %}
 
 {% macro default__landing_files() -%}
@@ -50,7 +54,8 @@
 
 {% macro duckdb__check_landing() -%}
     {%- if execute and 'model.delivery.base_landing__files' in selected_resources -%}
-        {%- set found = run_query(landing_files()).columns[0].values() -%}
+        {%- set query = 'select file_name from (' ~ landing_files() ~ ') as files where ' ~ is_read('file_name') -%}
+        {%- set found = run_query(query).columns[0].values() -%}
         {%- for folder in ['sendgrid', 'platform'] -%}
             {%- if not found | select('ge', folder ~ '/') | select('lt', folder ~ '0') | list -%}
                 {%- do exceptions.raise_compiler_error(
@@ -92,7 +97,7 @@
     {%- set posts = [] -%}
     {%- set lines = [] -%}
     {%- for file in files -%}
-        {%- do (posts if file.startswith('sendgrid/posts/') else lines).append(file) -%}
+        {%- do (posts if file.endswith(('.json', '.json.gz')) else lines).append(file) -%}
     {%- endfor -%}
     with lines as (
 

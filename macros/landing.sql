@@ -5,15 +5,26 @@
 {%- endmacro %}
 
 
+{# The names of files that are read, as patterns for LIKE: files of lines, and bodies of posts. #}
 {% macro landing_patterns() -%}
     {%- set found = [] -%}
-    {%- for pattern in [
-        'sendgrid/**/*.ndjson', 'sendgrid/**/*.ndjson.gz', 'sendgrid/posts/*.json', 'sendgrid/posts/*.json.gz',
-        'platform/*/*.ndjson', 'platform/*/*.ndjson.gz'
-    ] -%}
-        {%- do found.append(no_glob(landing_dir()) ~ '/' ~ pattern) -%}
+    {%- for suffix in ['', '.gz'] -%}
+        {%- do found.extend(['sendgrid/%.ndjson' ~ suffix, 'sendgrid/posts/%.json' ~ suffix]) -%}
+        {%- for entity in platform_entities() -%}
+            {%- do found.append('platform/' ~ entity ~ '/%.ndjson' ~ suffix) -%}
+        {%- endfor -%}
     {%- endfor -%}
     {{ return(found) }}
+{%- endmacro %}
+
+
+{# Whether a file is read, as a condition on its name. #}
+{% macro is_read(column) -%}
+    (
+        {%- for pattern in landing_patterns() %}
+        {{ column }} like '{{ pattern }}'{{ ' or' if not loop.last }}
+        {%- endfor %}
+    )
 {%- endmacro %}
 
 
@@ -32,7 +43,7 @@
     {%- set query -%}
         select file_name
         from {{ landed }}
-        where file_name like '{{ folder }}/%'
+        where file_name like '{{ folder }}/%' and {{ is_read('file_name') }}
         {%- if is_incremental() %}
             and loaded_at > {{ last_success(model.unique_id) }}
         {%- endif %}

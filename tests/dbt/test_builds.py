@@ -42,8 +42,11 @@ class Warehouse:
 
     def __post_init__(self) -> None:
         self.environment = {
-            **os.environ, "LANDING_DIR": str(self.folder / "landing"), "WAREHOUSE": str(self.folder / "warehouse.duckdb"),
-            "DBT_TARGET_PATH": str(self.folder.parent / "target"), "DBT_LOG_PATH": str(self.folder / "logs"),
+            **os.environ,
+            "LANDING_DIR": str(self.folder / "landing"),
+            "WAREHOUSE": str(self.folder / "warehouse.duckdb"),
+            "DBT_TARGET_PATH": str(self.folder.parent / "target"),
+            "DBT_LOG_PATH": str(self.folder / "logs"),
             "DBT_USE_COLORS": "false",
         }
 
@@ -57,8 +60,13 @@ class Warehouse:
     def dbt(self, *arguments: str) -> Built:
         """Runs dbt to its end."""
         done = subprocess.run(
-            [str(DBT), *arguments, "--profiles-dir", "."], cwd=ROOT, env=self.environment, capture_output=True, text=True,
-            check=False)
+            [str(DBT), *arguments, "--profiles-dir", "."],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         return Built(done.returncode, done.stdout)
 
     def build(self, *arguments: str) -> Built:
@@ -89,9 +97,13 @@ class Warehouse:
 
     def last_days(self, model: str) -> list[str]:
         """The days that the last command built of a model."""
-        return [str(day) for (day,) in self.rows(
-            f"select event_day from build_days where unique_id = 'model.delivery.{model}' "
-            "and started_at = (select max(started_at) from build_log) order by 1")]
+        return [
+            str(day)
+            for (day,) in self.rows(
+                f"select event_day from build_days where unique_id = 'model.delivery.{model}' "
+                "and started_at = (select max(started_at) from build_log) order by 1"
+            )
+        ]
 
     def keys(self, day: str) -> list[str]:
         """The links clicked in the events that leave on a day: what tells the test's events apart."""
@@ -99,23 +111,44 @@ class Warehouse:
 
     def status(self, unique_id: str) -> list[str]:
         """What became of a node, command by command."""
-        return [status for (status,) in self.rows(
-            f"select status from build_log where phase = 'end' and unique_id like '%{unique_id}%' order by started_at")]
+        return [
+            status
+            for (status,) in self.rows(
+                "select status from build_log where phase = 'end' "
+                f"and unique_id like '%{unique_id}%' order by started_at"
+            )
+        ]
 
 
 def run(name: str = "r", namespace: str = "n", **more: Any) -> dict[str, Any]:
     """A campaign run."""
     return {
-        "namespace": namespace, "campaign_run_id": name, "campaign_id": 1, "campaign_run_time": "2026-11-01T08:00:00Z",
-        "campaign_name": "Autumn", "campaign_classification": "Batch", "subject_line": "Hi", "audience_id": "1",
-        "updated_at": "2026-11-01T08:01:00Z", **more}
+        "namespace": namespace,
+        "campaign_run_id": name,
+        "campaign_id": 1,
+        "campaign_run_time": "2026-11-01T08:00:00Z",
+        "campaign_name": "Autumn",
+        "campaign_classification": "Batch",
+        "subject_line": "Hi",
+        "audience_id": "1",
+        "updated_at": "2026-11-01T08:01:00Z",
+        **more,
+    }
 
 
 def click(name: str, day: str, at: str = "10:00:00", **more: Any) -> dict[str, Any]:
     """A click, told by its link, received on a day."""
     payload = {
-        "sg_event_id": name, "event": "click", "email": "a@example.com", "url": name, "namespace": "n",
-        "campaign_run_id": "r", "nqe": "q", "timestamp": 1793527331, **more}
+        "sg_event_id": name,
+        "event": "click",
+        "email": "a@example.com",
+        "url": name,
+        "namespace": "n",
+        "campaign_run_id": "r",
+        "nqe": "q",
+        "timestamp": 1793527331,
+        **more,
+    }
     return {"received_at": f"{day}T{at}Z", "payload": payload}
 
 
@@ -123,8 +156,9 @@ def click(name: str, day: str, at: str = "10:00:00", **more: Any) -> dict[str, A
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A warehouse of five days, built once; each test has its own copy."""
     warehouse = Warehouse(tmp_path_factory.mktemp("builds") / "first")
-    warehouse.land("platform/namespaces/all.ndjson", [
-        {"namespace": "n", "name": "N", "updated_at": "2026-09-01T00:00:00Z"}])
+    warehouse.land(
+        "platform/namespaces/all.ndjson", [{"namespace": "n", "name": "N", "updated_at": "2026-09-01T00:00:00Z"}]
+    )
     warehouse.land("platform/campaign_runs/all.ndjson", [run()])
     for day in DAYS:
         warehouse.land(f"sendgrid/{day}.ndjson", [click(day, day), click(f"{day}-b", day, "11:00:00")])
@@ -149,8 +183,10 @@ def test_building_again_rebuilds_no_day_and_changes_nothing(warehouse: Warehouse
 
 def test_late_rows_rebuild_their_day_and_those_that_may_hold_their_retries(warehouse: Warehouse) -> None:
     untouched = warehouse.rows("select * from esp_events where event_day = '2026-11-01' order by all")
-    warehouse.land("sendgrid/late.ndjson", [
-        click("late", "2026-11-02"), click("2026-11-04", "2026-11-02"), click("2026-11-01", "2026-11-02")])
+    warehouse.land(
+        "sendgrid/late.ndjson",
+        [click("late", "2026-11-02"), click("2026-11-04", "2026-11-02"), click("2026-11-01", "2026-11-02")],
+    )
     warehouse.models()
     for model in GROWING:
         assert warehouse.last_days(model) == DAYS[1:], model
@@ -184,7 +220,8 @@ def test_a_run_that_becomes_known_brings_its_events(warehouse: Warehouse) -> Non
     assert warehouse.last_days("esp_events") == DAYS[1:]
     assert warehouse.rows("select count(*) from rejected_events") == [(0,)]
     assert [str(t) for (t,) in warehouse.rows("select updated_at from esp_events where click_url = 'waits'")] == [
-        "2026-11-09 08:01:00"]
+        "2026-11-09 08:01:00"
+    ]
     warehouse.models()
     assert warehouse.last_days("esp_events") == []
 
@@ -195,8 +232,9 @@ def test_a_namespace_that_becomes_known_brings_its_events(warehouse: Warehouse) 
     warehouse.land("platform/campaign_runs/m.ndjson", [run(namespace="m")])
     warehouse.models()
     assert warehouse.rows("select reason from rejected_events") == [("unknown_namespace",)]
-    warehouse.land("platform/namespaces/m.ndjson", [
-        {"namespace": "m", "name": "M", "updated_at": "2026-11-09T00:00:00Z"}])
+    warehouse.land(
+        "platform/namespaces/m.ndjson", [{"namespace": "m", "name": "M", "updated_at": "2026-11-09T00:00:00Z"}]
+    )
     warehouse.models()
     assert "waits" in warehouse.keys("2026-11-02")
 
@@ -253,7 +291,8 @@ def test_an_empty_run_is_marked_and_made_good(warehouse: Warehouse, arguments: l
     before = warehouse.exports()
     assert warehouse.dbt("build", *arguments).code == 0
     assert warehouse.rows(
-        "select distinct partial from build_log where started_at = (select max(started_at) from build_log)") == [(True,)]
+        "select distinct partial from build_log where started_at = (select max(started_at) from build_log)"
+    ) == [(True,)]
     assert warehouse.last_days("esp_events") == []
     warehouse.models()
     assert warehouse.exports() == before
@@ -265,7 +304,8 @@ def test_a_killed_build_has_no_end_and_its_days_stay_due(warehouse: Warehouse) -
     before = warehouse.rows("select max(started_at) from build_log")
     warehouse.land("sendgrid/late.ndjson", [click("late", "2026-11-05")])
     process = subprocess.Popen(
-        [str(DBT), "run", "--profiles-dir", "."], cwd=ROOT, env=warehouse.environment, stdout=subprocess.PIPE, text=True)
+        [str(DBT), "run", "--profiles-dir", "."], cwd=ROOT, env=warehouse.environment, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout
     for line in process.stdout:
         if "OK created sql incremental model main.int_email_events_classified" in line:
@@ -274,8 +314,7 @@ def test_a_killed_build_has_no_end_and_its_days_stay_due(warehouse: Warehouse) -
     process.wait()
     started = warehouse.rows("select max(started_at) from build_log")
     assert started > before
-    assert warehouse.rows(
-        f"select distinct phase from build_log where started_at = '{started[0][0]}'") == [("start",)]
+    assert warehouse.rows(f"select distinct phase from build_log where started_at = '{started[0][0]}'") == [("start",)]
     warehouse.models()
     assert warehouse.last_days("esp_events") == ["2026-11-05"]
     assert warehouse.keys("2026-11-05") == ["2026-11-05", "2026-11-05-b", "late"]
@@ -308,7 +347,8 @@ def test_the_weekly_run_looks_at_all_days(warehouse: Warehouse) -> None:
     assert warehouse.status("is_address_esp_events_email") == ["pass", "pass", "fail"]
     assert warehouse.rows(
         "select distinct whole_table from build_log where resource_type = 'test' "
-        "and started_at = (select max(started_at) from build_log)") == [(True,)]
+        "and started_at = (select max(started_at) from build_log)"
+    ) == [(True,)]
 
 
 @pytest.mark.slow
@@ -320,9 +360,11 @@ def test_malformed_lines_are_listed_and_stop_what_is_built_on_them(warehouse: Wa
     assert warehouse.status("model.delivery.esp_events")[-1] == "skipped"
     assert warehouse.rows(
         "select file_name, line_number, fault, payload from int_email_events_classified where fault is not null "
-        "order by line_number") == [
-            ("sendgrid/cut.ndjson", 2, 'not {"received_at": ..., "payload": ...}', '{"received_at": "2026-11-05T1'),
-            ("sendgrid/cut.ndjson", 3, 'not {"received_at": ..., "payload": ...}', "[1, 2]")]
+        "order by line_number"
+    ) == [
+        ("sendgrid/cut.ndjson", 2, 'not {"received_at": ..., "payload": ...}', '{"received_at": "2026-11-05T1'),
+        ("sendgrid/cut.ndjson", 3, 'not {"received_at": ..., "payload": ...}', "[1, 2]"),
+    ]
     warehouse.land("sendgrid/cut.ndjson", [click("good", "2026-11-05"), click("mended", "2026-11-05")])
     warehouse.build()
     assert warehouse.keys("2026-11-05") == ["2026-11-05", "2026-11-05-b", "good", "mended"]
@@ -330,9 +372,14 @@ def test_malformed_lines_are_listed_and_stop_what_is_built_on_them(warehouse: Wa
 
 @pytest.mark.slow
 def test_a_misspelled_folder_is_noticed(warehouse: Warehouse) -> None:
+    warehouse.land("sendgrid/.2026-11-06.ndjson", [click("hidden", "2026-11-06")])
+    warehouse.land("sendgrid/2026-11-06.ndjson.part", [click("half", "2026-11-06")])
+    warehouse.build("--select", "base_landing__files")
     warehouse.land("platform/campaing_runs/all.ndjson", [run("x")])
+    warehouse.land("sendgrid/2026-11-06.json", [click("lines", "2026-11-06")])
     assert warehouse.dbt("build", "--select", "base_landing__files").code == 1
     assert warehouse.status("in_a_known_folder")[-1] == "fail"
+    assert warehouse.rows("select failures from build_log where status = 'fail'") == [(2,)]
 
 
 @pytest.mark.parametrize("folder", ["landing", "landing/sendgrid", "landing/platform"])
