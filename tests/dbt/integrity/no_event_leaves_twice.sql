@@ -1,4 +1,4 @@
--- No event is in esp_events on two days within webhook_retry_days: a retry after midnight is one event, on the first day.
+-- No event is in esp_events on two days within webhook_retry_days: a retry after midnight counts on the first day.
 {{ config(meta={'bounded_by': 'event_day'}) }}
 
 with tested as (
