@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.nasty.compare import File, Outcome, check_reader, check_refused, write_all
+from tests.nasty.dialects import crossed, paired
 from tests.nasty.readers import READERS
 from tests.nasty.report import PAGE, comparisons, page
 from tests.nasty.rules import RULES
@@ -52,8 +53,9 @@ def main() -> int:
         print(fault)
     if len(faults) > SHOWN:
         print(f"… and {len(faults) - SHOWN} more: {dict(Counter(fault.split(':')[0] for fault in faults))}")
+    dialects = len(crossed()) + len(paired())
     print(
-        f"nasty: {count()} values {len(files)} dialects {len(outcomes)} readers {total} comparisons "
+        f"nasty: {count()} values {dialects} dialects {len(outcomes)} readers {total} comparisons "
         f"{len(faults)} unexplained"
     )
     return int(bool(faults))

@@ -16,7 +16,7 @@ import pyarrow as pa
 from delivery.errors import DeliveryError
 from delivery.files import write_file
 from delivery.integrations import Integration
-from tests.nasty.dialects import Dialect, crossed, paired
+from tests.nasty.dialects import Dialect, crossed, paired, single_column
 from tests.nasty.readers import READERS, Job, Reader, Rows
 from tests.nasty.rules import RULES, Rule, Spot
 from tests.nasty.values import HEADER, REFUSED, batch, expected
@@ -43,12 +43,16 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class File:
-    """A file in one dialect. long: whether it holds the longest value too; without: the texts left out."""
+    """A file in one dialect.
+
+    long: whether it holds the longest value too; without: the texts left out; width: how many of the columns it has.
+    """
 
     path: Path
     how: Integration
     long: bool
     without: Without
+    width: int = len(HEADER)
 
 
 @dataclass
@@ -72,17 +76,24 @@ def integration(dialect: Mapping[str, object]) -> Integration:
 
 
 def write_all(folder: Path, without: Without = frozenset()) -> list[File]:
-    """A file for each dialect, of two batches."""
-    files: list[File] = []
+    """A file for each dialect, and for some one more with a single column."""
     folder.mkdir(exist_ok=True)
-    for long, dialects in ((False, crossed()), (True, paired())):
-        rows = batch(long=long, without=without)
-        for dialect in dialects:
-            path = folder / f"{len(files):03}.csv"
-            how = integration(dialect)
-            write_file(path, [rows.slice(0, 100), rows.slice(100)], how)
-            files.append(File(path, how, long, without))
-    return files
+    files = [
+        *(write_dialect(folder, dialect, without, long=False) for dialect in crossed()),
+        *(write_dialect(folder, dialect, without, long=True) for dialect in paired()),
+    ]
+    return files + [write_dialect(folder, dialect, without, long=False, width=1) for dialect in single_column()]
+
+
+def write_dialect(
+    folder: Path, dialect: Mapping[str, object], without: Without, *, long: bool, width: int = len(HEADER)
+) -> File:
+    """A file of two batches. NULL without a token cannot be in a single column."""
+    path, how = folder / f"{len(list(folder.iterdir())):03}.csv", integration(dialect)
+    without |= {None} if width == 1 and not how.nulls else set()
+    rows = batch(long=long, without=without).select(list(range(width)))
+    write_file(path, [rows.slice(0, 100), rows.slice(100)], how)
+    return File(path, how, long, without, width)
 
 
 def check_refused(folder: Path) -> list[str]:
@@ -110,6 +121,8 @@ def check_reader(number: int, folder: Path, files: list[File]) -> Outcome:
         files = write_all(work / "files", reader.refuses)
     jobs: dict[Path, tuple[Job, list[File]]] = {}
     for file in files:
+        if file.width == 1 and not reader.narrow:
+            continue
         job = prepare(file, reader, work)
         jobs.setdefault(job.source, (job, []))[1].append(file)
     probes = list(needs(reader, work))
@@ -143,22 +156,25 @@ def prepare(file: File, reader: Reader, folder: Path) -> Job:
     if unmarked:
         changes["bom"] = False
         content = content.removeprefix(b"\xef\xbb\xbf")
-    return place(content, how.model_copy(update=changes), folder)
+    return place(content, how.model_copy(update=changes), folder, file.width)
 
 
-def place(content: bytes, how: Integration, folder: Path) -> Job:
+def place(content: bytes, how: Integration, folder: Path, width: int) -> Job:
     """A file of this content, open to a server of another user."""
     source = folder / hashlib.sha256(content).hexdigest()[:24]
     source.write_bytes(content)
     source.chmod(0o644)
-    return Job(source, source.with_suffix(".answer"), how)
+    return Job(source, source.with_suffix(".answer"), how, width)
 
 
 def needs(reader: Reader, folder: Path) -> Iterator[tuple[str, File, Job]]:
     """Each thing that is done for the reader, with a file for which it is not done. It must not read that one."""
     without = reader.refuses
+    if not reader.narrow:
+        file = write_dialect(folder, {}, without, long=False, width=1)
+        yield "file of several columns", file, place(file.path.read_bytes(), file.how, folder, file.width)
     trials: list[tuple[str, Dialect, Without]] = [
-        (f"absence of {show(text)}", {}, without - {text}) for text in sorted(without)
+        (f"absence of {show(text)}", {}, without - {text}) for text in sorted(map(str, without))
     ]
     if not reader.utf16:
         trials.append(("conversion from UTF-16", {"character_encoding": "UTF-16"}, without))
@@ -167,9 +183,10 @@ def needs(reader: Reader, folder: Path) -> Iterator[tuple[str, File, Job]]:
     packed = sorted({"gzip", "zstd"} - reader.unpacks)
     trials += [(f"unpacking of {kind}", {"compression": kind}, without) for kind in packed]
     for number, (need, dialect, left_out) in enumerate(trials):
-        path, how = folder / f"need-{number}", integration(dialect)
-        write_file(path, [batch(long=False, without=left_out)], how)
-        yield need, File(path, how, False, left_out), place(path.read_bytes(), how, folder)
+        tried = folder / f"need-{number}"
+        tried.mkdir()
+        file = write_dialect(tried, dialect, left_out, long=False)
+        yield need, file, place(file.path.read_bytes(), file.how, folder, file.width)
 
 
 def rows_of(reader: Reader, job: Job) -> Rows | str:
@@ -186,8 +203,8 @@ def compare(reader: Reader, file: File, seen: Rows | str, outcome: Outcome) -> N
     """Every cell against the value that was written, or what a rule says that this reader makes of it."""
     how = file.how
     header: Rows = [[*HEADER]] if how.include_header_row else []
-    wanted = header + expected(long=file.long, without=file.without)
-    outcome.comparisons += len(wanted) * len(HEADER)
+    wanted = [row[: file.width] for row in header + expected(long=file.long, without=file.without)]
+    outcome.comparisons += len(wanted) * file.width
     if isinstance(seen, str) or list(map(len, seen)) != list(map(len, wanted)):
         outcome.fault(reader, how, seen if isinstance(seen, str) else f"{len(seen)} rows for {len(wanted)}, or ragged")
         return

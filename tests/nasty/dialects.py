@@ -46,6 +46,12 @@ def paired() -> list[Dialect]:
     return [dialect for dialect in found if dialect not in crossed()]
 
 
+def single_column() -> list[Dialect]:
+    """Dialects of files with a single column, where a value is a whole line."""
+    plain = {"character_encoding": "UTF-8", "bom": False, "column_delimiter": ","}
+    return [dialect for dialect in crossed() if plain.items() <= dialect.items()] + paired()
+
+
 def _says_nothing(dialect: Dialect) -> bool:
     return bool(dialect["bom"] and dialect["character_encoding"] == "UTF-16")
 

@@ -23,12 +23,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from tests.nasty.values import HEADER, Cell
+from tests.nasty.values import Cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from delivery.integrations import Integration
+    from tests.nasty.values import Without
 
 Rows = list[list[Cell]]
 HERE = Path(__file__).parent / "programs"
@@ -43,6 +44,7 @@ class Job:
     source: Path
     target: Path
     how: Integration
+    width: int  # columns
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,9 @@ class Reader:
     settings: str  # for the docs
     utf16: bool = True
     mark: bool = True  # skips a byte-order mark before UTF-8
+    narrow: bool = True  # reads files of a single column
     unpacks: frozenset[str] = frozenset()
-    refuses: frozenset[str] = frozenset()  # texts with which it does not read the file; they are left out for it
+    refuses: Without = frozenset()  # texts with which it does not read the file; they are left out for it
 
 
 def encoding(how: Integration) -> str:
@@ -79,6 +82,7 @@ def by_pandas(job: Job) -> Rows:
         dtype=str,
         keep_default_na=False,
         header=None,
+        skip_blank_lines=False,
         engine="c",
     )
     rows: Rows = frame.to_numpy().tolist()
@@ -97,7 +101,7 @@ def by_polars(job: Job) -> Rows:
 
 
 def by_arrow(job: Job) -> Rows:
-    names = list(map(str, range(len(HEADER))))
+    names = list(map(str, range(job.width)))
     codec = None if job.how.compression == "none" else job.how.compression
     with pa.input_stream(str(job.source), compression=codec) as stream:
         table = pa_csv.read_csv(
@@ -123,7 +127,7 @@ DUCKDB = duckdb.connect(config={"threads": 1})
 
 
 def by_duckdb(job: Job) -> Rows:
-    columns = ", ".join(f"'c{n}': 'varchar'" for n in range(len(HEADER)))
+    columns = ", ".join(f"'c{n}': 'varchar'" for n in range(job.width))
     found = DUCKDB.execute(
         f"from read_csv(?, columns={{{columns}}}, delim=?, nullstr=?, compression=?, new_line=?, "
         """quote='"', escape='"', allow_quoted_nulls=false, header=false, auto_detect=false)""",
@@ -217,25 +221,26 @@ def program(*command: str) -> Callable[[list[Job], Path], None]:
     return lambda jobs, folder: run(interpreter, HERE / file, *arguments, jobs=jobs, folder=folder)
 
 
-def cells(size: str) -> str:
+def cells(size: str, width: int) -> str:
     """The answer's line for a row, in SQL. size: what gives a text's bytes."""
-    return " || ".join(f"coalesce({size.format(f'c{n}')} || ':' || c{n}, 'N')" for n in range(len(HEADER)))
+    return " || ".join(f"coalesce({size.format(f'c{n}')} || ':' || c{n}, 'N')" for n in range(width))
 
 
 def start_sqlite(jobs: list[Job], folder: Path) -> None:
-    columns = ", ".join(f"c{n} text" for n in range(len(HEADER)))
-    script = [".bail on", f"create table t ({columns});"]
+    script = [".bail on"]
     for job in jobs:
+        columns = ", ".join(f"c{n} text" for n in range(job.width))
         delimiter = job.how.column_delimiter.replace("\t", "\\t")
         script += [
+            f"create table t ({columns});",
             ".mode csv",
             f'.separator "{delimiter}" "\\n"',
             f".import {job.source} t",
             ".mode list",
             f".output {job.target}",
-            f"select {cells('length(cast({} as blob))')} from t;",
+            f"select {cells('length(cast({} as blob))', job.width)} from t;",
             ".output",
-            "delete from t;",
+            "drop table t;",
         ]
     call(["sqlite3", str(folder / "sqlite.db")], "\n".join(script))
 
@@ -260,17 +265,18 @@ def postgres(folder: Path) -> Iterator[list[str]]:
 
 
 def start_postgres(jobs: list[Job], folder: Path) -> None:
-    columns = ", ".join(f"c{n}" for n in range(len(HEADER)))
-    script = [f"create unlogged table t (row bigserial, {columns.replace(',', ' text,')} text);"]
+    script = []
     for job in jobs:
+        columns = ", ".join(f"c{n}" for n in range(job.width))
         delimiter = job.how.column_delimiter.replace("\t", "\\t")
         script += [
-            "truncate t;",
+            f"create temp table t (row bigserial, {columns.replace(',', ' text,')} text);",
             f"copy t ({columns}) from '{job.source}' (format csv, delimiter e'{delimiter}', null '{job.how.nulls}');",
             f"\\o {job.target}",
             # In hexadecimal: psql leaves noncharacters out of what it prints.
-            f"select encode(convert_to({cells('octet_length({})')}, 'UTF8'), 'hex') from t order by row;",
+            f"select encode(convert_to({cells('octet_length({})', job.width)}, 'UTF8'), 'hex') from t order by row;",
             "\\o",
+            "drop table t;",
         ]
     with postgres(folder) as psql:
         call(psql, "\n".join(script))
@@ -295,7 +301,9 @@ READERS = (
         None,
         by_pandas,
         "`read_csv(path, sep=…, dtype=str, keep_default_na=False)`: otherwise `NA` and `None` become missing, `007` "
-        "becomes 7. The C engine; the Python engine is Python's csv. `encoding` as for Python.",
+        "becomes 7. "
+        "`skip_blank_lines=False` if there is one column only. The C engine; "
+        "the Python engine is Python's csv. `encoding` as for Python.",
         unpacks=BOTH,
     ),
     Reader(
@@ -358,7 +366,7 @@ READERS = (
         "Papa Parse",
         partial(start_node, "papaparse"),
         answer,
-        "Node and browsers: `delimiter`, `newline`, `skipEmptyLines: true` (for the end of the last row).",
+        "Node and browsers: `delimiter`, `newline`; drop the row that it sees after the last line break.",
     ),
     Reader(
         "commons-csv",
@@ -367,7 +375,7 @@ READERS = (
         "Java: `CSVFormat.RFC4180` with `QuoteMode.ALL_NON_NULL`, which tells NULL, and `setNullString` for a token. "
         "A U+FFFE, which is no character, makes it skip the row or fail.",
         mark=False,
-        refuses=frozenset({"\ufffe"}),
+        refuses=frozenset[str | None]({"\ufffe"}),
     ),
     Reader(
         "opencsv",
@@ -399,6 +407,7 @@ READERS = (
         "R's data.table: `sep`, `colClasses = \"character\"`, `na.strings` the integration's `nulls`, "
         '`strip.white = FALSE`, `encoding = "UTF-8"`.',
         utf16=False,
+        narrow=False,
     ),
     Reader(
         "Ruby CSV",

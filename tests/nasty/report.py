@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.nasty.dialects import FULL, PAIRS, crossed, paired
+from tests.nasty.dialects import FULL, PAIRS, crossed, paired, single_column
 from tests.nasty.readers import READERS, Reader
 from tests.nasty.rules import RULES
 from tests.nasty.values import COLUMNS, HEADER, REFUSED, TEXTS, count, texts
@@ -37,6 +37,9 @@ def comparisons() -> int:
         for long, dialects in ((False, crossed()), (True, paired())):
             rows = len(texts(long=long, without=reader.refuses))
             total += sum((rows + dialect["include_header_row"]) * len(HEADER) for dialect in dialects)
+        rows = len(texts(long=False, without=reader.refuses))
+        narrow = single_column() if reader.narrow else []
+        total += sum(rows + dialect["include_header_row"] - (not dialect["nulls"]) for dialect in narrow)
     return total
 
 
@@ -51,6 +54,7 @@ def compared() -> str:
             "dialects",
             f"{len(crossed()) + len(paired())}: {len(crossed())} are all combinations, {len(paired())} cover pairs",
         ),
+        ("files of a single column", f"{len(single_column())} more, where a value is a whole line"),
         ("all combinations of", settings(FULL)),
         ("pairs of", settings(PAIRS)),
         ("readers", str(len(READERS))),
@@ -77,7 +81,9 @@ def readers() -> str:
 
 
 def done_before(reader: Reader) -> str:
-    done = [f"texts left out: {' '.join(map(code, sorted(reader.refuses)))}"] if reader.refuses else []
+    done = [f"texts left out: {' '.join(map(code, sorted(map(str, reader.refuses))))}"] if reader.refuses else []
+    if not reader.narrow:
+        done.append("files of a single column left out")
     if not reader.utf16:
         done.append("UTF-16 converted")
     if not reader.mark:

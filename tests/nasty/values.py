@@ -264,7 +264,7 @@ Cell = str | None
 HEADER = ("first", "n", *(column.name for column in COLUMNS), "last")
 
 
-Without = frozenset[str]
+Without = frozenset[str | None]
 
 
 def texts(*, long: bool, without: Without = frozenset()) -> tuple[Text, ...]:
