@@ -125,7 +125,7 @@
                 json_transform(line, '{"received_at": "VARCHAR", "payload": "JSON"}')
             end as document
         from lines
-        where trim(line) <> ''
+        where not {{ duckdb__is_blank('line') }}
 
         union all
 
@@ -230,7 +230,7 @@
         line_number,
         cast(null as timestamp) as landed_at
     from ({{ duckdb__file_lines(files, root) }})
-    where trim(line) <> ''
+    where not {{ duckdb__is_blank('line') }}
 {%- endmacro %}
 
 {% macro postgres__landed_rows(source, files, root) -%}
@@ -282,6 +282,12 @@
             cast(null as varchar) as line
         where false
     {%- endif -%}
+{%- endmacro %}
+
+
+{# Whether a line is blank; trimming long lines, only to see that they are none, would cost more than reading them. #}
+{% macro duckdb__is_blank(line) -%}
+    ({{ line }} is null or (strlen({{ line }}) < 9 and trim({{ line }}, chr(9) || chr(13) || ' ') = ''))
 {%- endmacro %}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -154,8 +155,12 @@ def click(name: str, day: str, at: str = "10:00:00", **more: Any) -> dict[str, A
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse of five days, built once; each test has its own copy."""
-    warehouse = Warehouse(tmp_path_factory.mktemp("builds") / "first")
+    """A warehouse of five days, built once, and put aside; each test has a copy of it in the same place.
+
+    In the same place, because dbt parses the whole project again when the environment differs.
+    """
+    folder = tmp_path_factory.mktemp("builds")
+    warehouse = Warehouse(folder / "current")
     warehouse.land(
         "platform/namespaces/all.ndjson", [{"namespace": "n", "name": "N", "updated_at": "2026-09-01T00:00:00Z"}]
     )
@@ -163,14 +168,15 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for day in DAYS:
         warehouse.land(f"sendgrid/{day}.ndjson", [click(day, day), click(f"{day}-b", day, "11:00:00")])
     warehouse.build()
-    return warehouse.folder
+    return warehouse.folder.rename(folder / "first")
 
 
 @pytest.fixture
-def warehouse(first: Path, request: pytest.FixtureRequest) -> Warehouse:
-    """A copy of the first warehouse."""
-    folder = first.parent / request.node.name.replace("/", "-")
-    subprocess.run(["cp", "-a", str(first), str(folder)], check=True)
+def warehouse(first: Path) -> Warehouse:
+    """A copy of the first warehouse, its files with their times."""
+    folder = first.parent / "current"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(first, folder)
     return Warehouse(folder)
 
 
@@ -399,3 +405,13 @@ def test_a_clock_that_went_back_stops_the_build(warehouse: Warehouse) -> None:
     failed = warehouse.dbt("build")
     assert failed.code != 0
     assert "The clock went back" in failed.output
+
+
+@pytest.mark.slow
+def test_a_landing_folder_may_have_wildcards_in_its_name(warehouse: Warehouse) -> None:
+    odd = warehouse.folder / "what? [new] *"
+    (warehouse.folder / "landing").rename(odd)
+    warehouse.environment["LANDING_DIR"] = str(odd)
+    (odd / "sendgrid/[x].ndjson").write_text(json.dumps(click("odd", "2026-11-05")) + "\n")
+    warehouse.models()
+    assert warehouse.keys("2026-11-05") == ["2026-11-05", "2026-11-05-b", "odd"]

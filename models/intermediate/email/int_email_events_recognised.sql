@@ -26,67 +26,76 @@ journeys as (
 
     select * from {{ ref('stg_platform__journeys') }}
 
+),
+
+joined as (
+
+    select
+        events.source,
+        events.source_id,
+        events.namespace,
+        events.email,
+        event_types.event,
+        event_types.is_exported,
+        coalesce(events.unsubscribe_source, nullif(event_types.unsubscribe_source, '')) as unsubscribe_source,
+        events.reason,
+        events.category,
+        events.user_agent,
+        events.click_url,
+        events.is_machine_open,
+        campaign_runs.campaign_id,
+        campaign_runs.campaign_name,
+        campaign_runs.campaign_classification,
+        coalesce(events.audience_id, campaign_runs.audience_id) as audience_id,
+        events.campaign_run_id,
+        campaign_runs.campaign_run_time,
+        events.variant_id,
+        campaign_runs.subject_line,
+        campaign_runs.tracking_parameters,
+        events.nqe,
+        coalesce(events.journey_id, campaign_runs.journey_id) as journey_id,
+        journeys.journey_name,
+        events.occurred_at,
+        events.received_at,
+        events.event_day,
+        greatest(events.received_at, coalesce(campaign_runs.updated_at, events.received_at)) as updated_at,
+        {{ surrogate_key(['events.source', 'events.namespace', 'events.source_id']) }} as unique_key,
+        events.payload as raw_payload,
+        events.file_name,
+        events.line_number,
+        case
+            when events.fault is not null then 'malformed'
+            when events.namespace is null then 'no_namespace'
+            when events.email is null or events.email not like '%_@_%' then 'no_email'
+            when event_types.event is null then 'unknown_type'
+            when namespaces.namespace is null then 'unknown_namespace'
+            when not event_types.needs_run then null
+            when campaign_runs.campaign_run_id is null then 'unknown_run'
+            when not campaign_runs.is_complete then 'incomplete_run'
+            when events.nqe is null then 'no_nqe'
+            when coalesce(events.audience_id, campaign_runs.audience_id) is null then 'no_audience'
+        end as rejection_reason,
+        events.fault
+    from events
+    left join event_types
+        on events.source = event_types.source
+        and events.provider_event = event_types.provider_event
+        and event_types.bounce_type in ('any', events.bounce_type)
+    left join namespaces
+        on events.namespace = namespaces.namespace
+    left join campaign_runs
+        on events.namespace = campaign_runs.namespace
+        and events.campaign_run_id = campaign_runs.campaign_run_id
+    left join journeys
+        on events.namespace = journeys.namespace
+        and coalesce(events.journey_id, campaign_runs.journey_id) = journeys.journey_id
+        and (journeys.valid_from is null or campaign_runs.campaign_run_time >= journeys.valid_from)
+        and (journeys.valid_to is null or campaign_runs.campaign_run_time < journeys.valid_to)
+
 )
 
 select
-    events.source,
-    events.source_id,
-    events.namespace,
-    events.email,
-    event_types.event,
-    event_types.is_exported,
-    coalesce(events.unsubscribe_source, nullif(event_types.unsubscribe_source, '')) as unsubscribe_source,
-    events.reason,
-    events.category,
-    events.user_agent,
-    events.click_url,
-    events.is_machine_open,
-    campaign_runs.campaign_id,
-    campaign_runs.campaign_name,
-    campaign_runs.campaign_classification,
-    coalesce(events.audience_id, campaign_runs.audience_id) as audience_id,
-    events.campaign_run_id,
-    campaign_runs.campaign_run_time,
-    events.variant_id,
-    campaign_runs.subject_line,
-    campaign_runs.tracking_parameters,
-    events.nqe,
-    coalesce(events.journey_id, campaign_runs.journey_id) as journey_id,
-    journeys.journey_name,
-    events.occurred_at,
-    events.received_at,
-    events.event_day,
-    greatest(events.received_at, coalesce(campaign_runs.updated_at, events.received_at)) as updated_at,
-    {{ surrogate_key(['events.source', 'events.namespace', 'events.source_id']) }} as unique_key,
-    {{ dbt.hash('events.payload') }} as payload_hash,
-    events.payload,
-    events.file_name,
-    events.line_number,
-    case
-        when events.fault is not null then 'malformed'
-        when events.namespace is null then 'no_namespace'
-        when events.email is null or events.email not like '%_@_%' then 'no_email'
-        when event_types.event is null then 'unknown_type'
-        when namespaces.namespace is null then 'unknown_namespace'
-        when not event_types.needs_run then null
-        when campaign_runs.campaign_run_id is null then 'unknown_run'
-        when not campaign_runs.is_complete then 'incomplete_run'
-        when events.nqe is null then 'no_nqe'
-        when coalesce(events.audience_id, campaign_runs.audience_id) is null then 'no_audience'
-    end as rejection_reason,
-    events.fault
-from events
-left join event_types
-    on events.source = event_types.source
-    and events.provider_event = event_types.provider_event
-    and event_types.bounce_type in ('any', events.bounce_type)
-left join namespaces
-    on events.namespace = namespaces.namespace
-left join campaign_runs
-    on events.namespace = campaign_runs.namespace
-    and events.campaign_run_id = campaign_runs.campaign_run_id
-left join journeys
-    on events.namespace = journeys.namespace
-    and coalesce(events.journey_id, campaign_runs.journey_id) = journeys.journey_id
-    and (journeys.valid_from is null or campaign_runs.campaign_run_time >= journeys.valid_from)
-    and (journeys.valid_to is null or campaign_runs.campaign_run_time < journeys.valid_to)
+    *,
+    {{ dbt.hash('raw_payload') }} as payload_hash,
+    case when rejection_reason is not null then raw_payload end as payload
+from joined

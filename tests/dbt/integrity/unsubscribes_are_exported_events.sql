@@ -1,6 +1,6 @@
--- Each row of email_unsubscribes is the same event in esp_events, and none with an email's source is left out.
+-- Each row of email_unsubscribes is an exported event, and none with an email's source is left out.
 {{ config(meta={'bounded_by': 'event_day'}) }}
-{%- set bound = is_under_test(['esp_events', 'email_unsubscribes']) %}
+{%- set bound = is_under_test(['email_unsubscribes']) %}
 
 with unsubscribes as (
 
@@ -9,10 +9,10 @@ with unsubscribes as (
 
 ),
 
-esp_events as (
+email_events as (
 
-    select * from {{ ref('esp_events') }}
-    where event = 'unsubscribe' and {{ bound }}
+    select * from {{ ref('email_events') }}
+    where event = 'unsubscribe' and is_exported and {{ bound }}
 
 ),
 
@@ -25,16 +25,16 @@ sources as (
 
 by_email as (
 
-    select esp_events.*
-    from esp_events
-    inner join sources on esp_events.unsubscribe_source = sources.unsubscribe_source
+    select email_events.*
+    from email_events
+    inner join sources on email_events.unsubscribe_source = sources.unsubscribe_source
 
 )
 
 select
     coalesce(unsubscribes.unique_key, by_email.unique_key) as unique_key,
     coalesce(unsubscribes.event_day, by_email.event_day) as event_day,
-    case when by_email.unique_key is null then 'not in esp_events' else 'left out' end as difference
+    case when by_email.unique_key is null then 'not exported' else 'left out' end as difference
 from unsubscribes
 full outer join by_email
     on unsubscribes.unique_key = by_email.unique_key
