@@ -32,14 +32,21 @@ class Lineage:
         return {node for node in found if self.nodes[node]["config"]["materialized"] != "ephemeral"}
 
     def tests_on(self, built: set[str]) -> list[str]:
-        """The tests that speak of any of the nodes: generic ones attached to them, others that read them."""
-        found = []
-        for unique_id, node in self.nodes.items():
-            if node["resource_type"] in TESTS:
-                attached = node.get("attached_node")
-                if ({attached} if attached else set(node["depends_on"]["nodes"])) & built:
-                    found.append(unique_id)
-        return sorted(found)
+        """The tests that speak of any of the nodes."""
+        tests = (uid for uid, node in self.nodes.items() if node["resource_type"] in TESTS)
+        return sorted(test for test in tests if self._subjects(test) & built)
+
+    def _subjects(self, test: str) -> set[str]:
+        """What a test speaks of: the node it is attached to; else, of what it reads, whatever nothing else is built of.
+
+        A test that holds an export against the model it is made from speaks of the export: if that one is broken, what
+        else is made from the model may still leave.
+        """
+        node = self.nodes[test]
+        if node.get("attached_node"):
+            return {node["attached_node"]}
+        read = set(node["depends_on"]["nodes"])
+        return {one for one in read if not any(one in self.upstream([other]) for other in read - {one})}
 
     def selectors(self, unique_ids: Iterable[str]) -> list[str]:
         """dbt selectors of all that the nodes and the tests on them need."""
