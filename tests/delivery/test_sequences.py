@@ -8,21 +8,23 @@ tests/faults runs 2,000 sequences.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import date, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from unittest import mock
 
 import pytest
 from builders import campaign, integration, utc
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from delivery import holds, runner
 from delivery.destinations.local import LocalDirectory
@@ -36,11 +38,9 @@ from delivery.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DAYS = ("2026-11-01", "2026-11-02")
+DAYS = tuple(f"2026-11-0{n}" for n in range(1, 7))
 STRANGE = b"somebody else's"
-FAULTS = ("kill", "kill after", "fail", "fail after", "refuse", "lie", "half", "collect", "second runner")
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-STEPS = 90  # of a run; the longest, two deliveries with retries, has a few more
 
 
 class Killed(BaseException):
@@ -48,11 +48,11 @@ class Killed(BaseException):
 
 
 class Trap:
-    """Wraps what a run touches, and lets something happen at one of its steps."""
+    """Wraps what a run touches, and lets something happen at one step: its name, and which of those it is."""
 
-    def __init__(self, machine: Deliveries, step: int, fault: str) -> None:
-        self._machine, self._step, self._fault = machine, step, fault
-        self._count = 0
+    def __init__(self, machine: Deliveries, at: tuple[str, int], fault: str) -> None:
+        self._machine, self._at, self._fault = machine, at, fault
+        self._count: Counter[str] = Counter()
 
     def wrap(self, inner: Any, *names: str) -> Any:
         changed = {name: self._trapped(name, getattr(inner, name)) for name in names}
@@ -60,9 +60,10 @@ class Trap:
 
     def _trapped(self, name: str, function: Any) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:
-            self._count += 1
-            if self._count != self._step:
+            self._count[name] += 1
+            if self._at != (name, self._count[name]):
                 return function(*arguments, **options)
+            self._machine.happened[f"{self._fault} at {name}"] += 1
             return self._happen(name, function, arguments, options)
 
         return call
@@ -92,7 +93,22 @@ class Trap:
         return result
 
 
-DESTINATION = ("look", "hash", "upload", "publish", "replace", "remove")
+DESTINATION = ("look", "hash", "upload", "publish", "remove")
+LEDGER = ("plan", "spooled", "advance", "advance_file", "note")
+
+# Hypothesis prefers small numbers and draws the same thing again; what goes wrong, and where, must be spread evenly.
+CHANCE = st.integers(0, 1 << 30)
+
+
+def trap(machine: Deliveries, chance: int) -> Trap:
+    """What goes wrong in a run."""
+    dice = random.Random(chance)
+    name = dice.choice(("publish", "publish", "upload", "advance_file", *DESTINATION, *LEDGER))
+    faults = ["kill", "kill after", "collect", "second runner"]
+    if name in DESTINATION:
+        faults += ["fail", "fail after", "refuse"]
+    faults += {"publish": ["lie", "lie"], "remove": ["lie"], "upload": ["half", "half"]}.get(name, [])
+    return Trap(machine, (name, dice.choice((1, 1, 2, 3, 4, 6, 8))), dice.choice(faults))
 
 
 class _Wrapped:
@@ -114,7 +130,9 @@ class _Wrapped:
 
 
 class Deliveries(RuleBasedStateMachine):
-    """One campaign to one client, any number of days and revisions."""
+    """One campaign to one client, any number of days and revisions. happened: over all sequences."""
+
+    happened: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,7 +144,7 @@ class Deliveries(RuleBasedStateMachine):
         job_campaign = campaign("0 5 * * *")
         job_integration = integration(destination={"type": "local"}, directory="inbox")
         self.setup_ = runner.Setup(self.project, {"nodes": {}}, {"daily": job_campaign}, {"acme": job_integration})
-        self.at = utc("2026-11-03 06:00")
+        self.at = utc("2026-11-07 06:00")
         self.data = 0  # the warehouse's rows, as a version
         self.spooled: dict[str, set[bytes]] = {}  # by final name: every content that was ever spooled for it
         self.seen: dict[str, list[bytes]] = {}  # by final name: what appeared there, in order
@@ -136,63 +154,45 @@ class Deliveries(RuleBasedStateMachine):
         self._there: dict[str, bytes] = {}
 
     def teardown(self) -> None:
+        self.happened["sequences"] += 1
+        for row in self.ledger.find():
+            self.happened[row.state] += 1
         self.ledger._engine.dispose()
         shutil.rmtree(self.base, ignore_errors=True)
 
     # What may happen
 
-    @rule(day=st.sampled_from(DAYS), step=st.integers(1, STEPS), fault=st.sampled_from(FAULTS))
-    def run_with_a_fault(self, day: str, step: int, fault: str) -> None:
-        self._run(Request(at=self.at, window=day), Trap(self, step, fault))
+    @rule(chances=st.lists(CHANCE, min_size=1, max_size=3), again=st.booleans())
+    def run_with_faults(self, chances: list[int], again: bool) -> None:
+        day = random.Random(chances[0]).choice(DAYS)
+        for chance in chances:
+            self._run(self._request(window=day, again=again), trap(self, chance))
+
+    @rule(chance=CHANCE)
+    def run_what_is_due_with_a_fault(self, chance: int) -> None:
+        self._run(self._request(due=True), trap(self, chance))
+
+    @rule(chance=CHANCE, again=st.booleans())
+    def run(self, chance: int, again: bool) -> None:
+        self._run(self._request(window=random.Random(chance).choice(DAYS), again=again))
+
+    @rule(what=st.sampled_from(("take_away", "_tidy", "_free_names", "_change_rows", "_change_spool", "_lose_spool")))
+    def meanwhile(self, what: str) -> None:
+        getattr(self, what)()
 
     @rule(day=st.sampled_from(DAYS))
-    def run(self, day: str) -> None:
-        self._run(Request(at=self.at, window=day))
-
-    @rule(step=st.integers(1, STEPS), fault=st.sampled_from(FAULTS))
-    def run_what_is_due(self, step: int, fault: str) -> None:
-        self._run(Request(at=self.at, due=True), Trap(self, step, fault))
-
-    @rule(day=st.sampled_from(DAYS))
-    def redeliver(self, day: str) -> None:
-        self._run(Request(at=self.at, window=day, redeliver=True, reason="a test"))
-
-    @rule(days=st.integers(-2, 2))
-    def clock_jumps(self, days: int) -> None:
-        self.at += timedelta(days=days) if self.at.date() + timedelta(days=days) > date(2026, 11, 2) else timedelta()
-
-    @rule()
-    def rows_change(self) -> None:
-        self.data += 1
-
-    @rule()
-    def collect(self) -> None:
-        self.take_away()
-
-    @rule(day=st.sampled_from(DAYS))
-    def name_is_taken(self, day: str) -> None:
+    def a_name_is_taken(self, day: str) -> None:
         path = self.inbox / f"daily_{day}.csv"
         if not path.exists():
             path.write_bytes(STRANGE)
 
-    @rule()
-    def stranger_goes(self) -> None:
-        for path in self.inbox.iterdir():
-            if path.read_bytes() == STRANGE:
-                path.unlink()
-
-    @rule()
-    def temps_are_tidied(self) -> None:
-        for path in self.inbox.glob(".*"):
-            path.unlink()
-
-    @rule(gone=st.booleans())
-    def spool_changes(self, gone: bool) -> None:
-        for path in (self.base / "state" / "spool").rglob("*.csv"):
-            path.unlink() if gone else path.write_bytes(path.read_bytes() + b"?")
+    @rule(days=st.integers(-2, 2))
+    def the_clock_jumps(self, days: int) -> None:
+        there = self.at + timedelta(days=days)
+        self.at = max(there, utc(f"{DAYS[-1]} 00:00") + timedelta(days=1))
 
     @precondition(lambda self: self.held)
-    @rule(decision=st.sampled_from(["resend", "accept", "cancel"]))
+    @rule(decision=st.sampled_from(("resend", "accept", "cancel")))
     def release(self, decision: Any) -> None:
         key = min(self.held)
         with self._world(None):
@@ -200,6 +200,7 @@ class Deliveries(RuleBasedStateMachine):
                 holds.release(self.project, key, decision, "a test")
             except DeliveryError:
                 return
+        self.happened[decision] += 1
         del self.held[key]
         if decision == "resend":
             self.resent[key] = self.resent.get(key, 0) + 1
@@ -209,50 +210,63 @@ class Deliveries(RuleBasedStateMachine):
     # What must be true
 
     @invariant()
-    def nothing_is_half(self) -> None:
+    def all_is_well(self) -> None:
+        rows = self.ledger.find()
+        files = {row.id: self.ledger.files(row.id) for row in rows}
         for name, contents in self.seen.items():
             for content in contents:
-                assert content in self.spooled.get(name, set()), f"{name} held {content!r}"
-
-    @invariant()
-    def nothing_comes_twice(self) -> None:
-        for row in self.ledger.find():
-            for file in self.ledger.files(row.id):
-                came = len(self.seen.get(file.name, []))
-                assert came <= 1 + self.resent.get(row.id, 0), f"{file.name} came {came} times"
-
-    @invariant()
-    def delivered_is_true(self) -> None:
-        for row in self.ledger.find():
-            if row.state == "delivered" and row.id not in self.accepted:
-                for file in self.ledger.files(row.id):
-                    hashes = {sha256(content).hexdigest() for content in self.seen.get(file.name, [])}
-                    assert file.sha256 in hashes, f"{file.name} is recorded as delivered and never came"
-
-    @invariant()
-    def held_waits_for_a_person(self) -> None:
-        now = {row.id: row for row in self.ledger.find() if row.state == "held"}
-        for key, came in self.held.items():
-            assert key in now, "held, and gone on by itself"
-            assert self._came(key) == came, "held, and sent by itself"
-        self.held = {key: self._came(key) for key in now}
+                assert content in self.spooled.get(name, set()), f"half: {name} held {content!r}"
+        for row in rows:
+            for file in files[row.id]:
+                came = self.seen.get(file.name, [])
+                assert len(came) <= 1 + self.resent.get(row.id, 0), f"twice: {file.name} came {len(came)} times"
+                if row.state == "delivered" and row.id not in self.accepted:
+                    hashes = {sha256(content).hexdigest() for content in came}
+                    assert file.sha256 in hashes, f"false: {file.name} is recorded as delivered and never came"
+        held = {
+            row.id: sum(len(self.seen.get(file.name, [])) for file in files[row.id])
+            for row in rows
+            if row.state == "held"
+        }
+        for key, came_before in self.held.items():
+            assert held.get(key) == came_before, "held, and gone on or sent by itself"
+        self.held = held
 
     # How it is done
 
-    def _came(self, key: str) -> int:
-        return sum(len(self.seen.get(file.name, [])) for file in self.ledger.files(key))
+    def _request(self, *, again: bool = False, **values: Any) -> Request:
+        return Request(at=self.at, redeliver=again, reason="a test" if again else None, **values)
 
-    def _run(self, request: Request, trap: Trap | None = None) -> None:
-        with self._world(trap), suppress(Killed, DeliveryError):
+    def _tidy(self) -> None:
+        for path in self.inbox.glob(".*"):
+            path.unlink()
+
+    def _free_names(self) -> None:
+        for path in self.inbox.iterdir():
+            if path.read_bytes() == STRANGE:
+                path.unlink()
+
+    def _change_rows(self) -> None:
+        self.data += 1
+
+    def _change_spool(self) -> None:
+        for path in (self.base / "state" / "spool").rglob("*.csv"):
+            path.write_bytes(path.read_bytes() + b"?")
+
+    def _lose_spool(self) -> None:
+        shutil.rmtree(self.base / "state" / "spool", ignore_errors=True)
+
+    def _run(self, request: Request, chosen: Trap | None = None) -> None:
+        with self._world(chosen), suppress(Killed, DeliveryError):
             runner.run(self.project, request, Watch())
         self.glance()
 
     @contextmanager
-    def _world(self, trap: Trap | None) -> Iterator[None]:
+    def _world(self, chosen: Trap | None) -> Iterator[None]:
         ledger, open_ = self.ledger, self._destination
-        if trap:
-            ledger = trap.wrap(ledger, "plan", "spooled", "advance", "advance_file", "note")
-            open_ = lambda *_, **__: trap.wrap(self._destination(), *DESTINATION)  # noqa: E731
+        if chosen:
+            ledger = chosen.wrap(ledger, *LEDGER)
+            open_ = lambda *_, **__: chosen.wrap(self._destination(), *DESTINATION)  # noqa: E731
         with ExitStack() as stack:
             for where, name, value in (
                 (runner, "load", lambda *_: self.setup_),
@@ -286,7 +300,7 @@ class Deliveries(RuleBasedStateMachine):
                     "bytes": len(content), "sha256": sha256(content).hexdigest(), "destination": str(self.inbox),
                 }
             )  # fmt: skip
-        ledger = next(argument for argument in arguments if hasattr(argument, "spooled"))
+        ledger = next(argument for argument in arguments if isinstance(argument, _Wrapped))
         ledger.spooled(job.key, rows, rows=3)
 
     def glance(self) -> None:
@@ -313,12 +327,29 @@ class Deliveries(RuleBasedStateMachine):
 
 
 SETTINGS = settings(
-    max_examples=100,
-    stateful_step_count=12,
+    max_examples=int(os.environ.get("SEQUENCES", "100")),
+    stateful_step_count=15,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
     database=None,
 )
-TestSequences = Deliveries.TestCase
-TestSequences.settings = SETTINGS
+
+
+def check(machine: type[Deliveries], chosen: settings) -> None:
+    """Runs the sequences, and checks that they were not of nothing."""
+    machine.happened.clear()
+    run_state_machine_as_test(machine, settings=chosen)
+    happened, sequences = machine.happened, machine.happened["sequences"]
+    assert sequences >= chosen.max_examples
+    assert happened["delivered"] > sequences / 2
+    assert sum(count for what, count in happened.items() if " at " in what) > sequences / 2
+    assert happened["held"], happened
+    if sequences >= 1000:
+        for what in ("lie", "kill", "kill after", "fail", "fail after", "collect", "second runner"):
+            assert happened[f"{what} at publish"] > 5, (what, happened)
+        assert min(happened[decision] for decision in ("resend", "accept", "cancel")) > 5, happened
+
+
+def test_sequences() -> None:
+    check(Deliveries, SETTINGS)

@@ -188,6 +188,18 @@ GUARDS = [
     Guard("weak algorithms are off", "destinations/ssh.py",
           "options.ciphers, options.digests = CIPHERS, MACS", "pass", "test_sftp.py weak"),
     Guard("private key file is private", "destinations/ssh.py", "if mode & 0o077:", "if False:", "test_sftp.py others_can_read"),
+    # What only random sequences would notice, if there were no other test
+    Guard("sequences: neither name is held", "handover.py",
+          '    seen = "neither it nor its temporary file is to be seen whole"\n',
+          '    return ledger.advance_file(file, "published")\n    seen = ""\n', "test_sequences.py"),
+    Guard("sequences: temp verified by hash", "handover.py", "        and found.size == file.bytes\n        and destination.hash(temp_name(file)) == file.sha256",
+          "", "test_sequences.py"),
+    Guard("sequences: rename looked at", "handover.py",
+          'return _confirm(ledger.advance_file(file, "published"), destination, ledger)',
+          'return ledger.advance_file(file, "published")', "test_sequences.py"),
+    Guard("sequences: lock", "lock.py", "fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "test_sequences.py"),
+    Guard("sequences: held stays held", "runner.py", 'if row.state == "held":', 'if row.state == "held" and ledger.resend(row.id, anew=False, note=""):',
+          "test_sequences.py"),
     # Words
     Guard("addresses are redacted", "errors.py", 'return _ADDRESS.sub("<address>", text)', "return text",
           "test_errors.py"),
@@ -214,7 +226,7 @@ def check(guard: Guard) -> str:
             done = subprocess.run(
                 [*command, *(["-k", words] if words else [])],
                 cwd=copy,
-                env=os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+                env=os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "SEQUENCES": "500"},
                 text=True,
                 capture_output=True,
                 timeout=SECONDS,

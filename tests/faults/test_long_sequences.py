@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import seed, settings
-from test_sequences import SETTINGS, Deliveries
+from test_sequences import SETTINGS, Deliveries, check
 
 HALF = settings(SETTINGS, max_examples=1000, derandomize=False)
 
 
-@seed(1)
-class FirstHalf(Deliveries):
-    pass
-
-
-@seed(2)
-class SecondHalf(Deliveries):
-    pass
-
-
-TestFirstHalf = FirstHalf.TestCase
-TestFirstHalf.settings = HALF
-TestSecondHalf = SecondHalf.TestCase
-TestSecondHalf.settings = HALF
+@pytest.mark.parametrize("half", [1, 2])
+def test_a_thousand_sequences(half: int) -> None:
+    check(seed(half)(type("Half", (Deliveries,), {})), HALF)
