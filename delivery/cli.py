@@ -64,7 +64,7 @@ def _project() -> Project:
     return open_project(asked["project_dir"], asked["target"], asked["ledger"])
 
 
-def _command(function: Callable[..., Any]) -> click.Command:
+def _command(function: Callable[..., Any], group: click.Group = cli) -> click.Command:
     """A command with --json whose errors are shown and turned into exit codes."""
 
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, all else on stderr.")
@@ -73,16 +73,19 @@ def _command(function: Callable[..., Any]) -> click.Command:
     def wrapped(ctx: click.Context, /, *args: Any, as_json: bool, **options: Any) -> None:
         try:
             code = function(*args, as_json=as_json, **options)
-        except DeliveryError as error:
-            if ctx.meta["debug"]:
-                raise
-            from delivery.report import failure
+        except click.exceptions.Exit:
+            raise
+        except Exception as error:  # noqa: BLE001 - shown here or nowhere: a raw traceback may quote the data
+            from delivery import report
 
-            failure(error, as_json=as_json)
-            code = error.exit_code
+            if ctx.meta["debug"]:
+                report.traceback(error)
+            known = error if isinstance(error, DeliveryError) else report.unexpected(error)
+            report.failure(known, as_json=as_json)
+            code = known.exit_code
         ctx.exit(int(code))
 
-    return cli.command(name=function.__name__, context_settings=HELP)(wrapped)
+    return group.command(name=function.__name__.rstrip("_"), context_settings=HELP)(wrapped)
 
 
 def _request_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -288,6 +291,81 @@ def history(*, delivery: str, as_json: bool) -> ExitCode:
     report.table(
         ["file", "state", "#rows", "#bytes", "SHA-256"], [[f.name, f.state, f.rows, f.bytes, f.sha256] for f in files]
     )
+    return ExitCode.DONE
+
+
+@_command
+@click.option("--campaign", metavar="NAME", help="Only this campaign.")
+@click.option("--from", "start", metavar="DAY", help="Look from this day on. [default: each campaign's first delivery]")
+@click.option("--to", "end", metavar="DAY", help="The day after the last one to look at. [default: now]")
+def gaps(*, campaign: str | None, start: str | None, end: str | None, as_json: bool) -> ExitCode:
+    """The windows that should have gone by their schedules and did not. Exit code 1 when there are some."""
+    from delivery import gaps as schedule_gaps
+    from delivery import report
+
+    found = schedule_gaps.gaps(_project(), datetime.now(UTC), campaign, start, end)
+    if as_json:
+        report.document({"gaps": [gap._asdict() for gap in found]})
+    else:
+        report.table(
+            ["client", "campaign", "integration", "when", "due", "state", "note"],
+            [[g.namespace, g.campaign, g.integration, g.when, g.due, g.state, g.note] for g in found],
+        )
+        report.say(f"{len(found)} gaps." if found else "Nothing is missing.")
+    return ExitCode.FAILED if found else ExitCode.DONE
+
+
+@cli.group(context_settings=HELP)
+def ledger() -> None:
+    """Look after the ledger: check it, copy it, accept a restored one."""
+
+
+_ledger_command = functools.partial(_command, group=ledger)
+
+
+@_ledger_command
+def check_(*, as_json: bool) -> ExitCode:
+    """Look for what must not be: damage, spools that changed, files that a delivery should have sent and did not."""
+    from delivery import report
+    from delivery.ledger import health
+
+    found = health.check(_project())
+    if as_json:
+        report.document({"problems": found})
+    else:
+        for problem in found:
+            report.say(problem)
+        report.say(f"{len(found)} problems." if found else "The ledger is well.")
+    return ExitCode.FAILED if found else ExitCode.DONE
+
+
+@_ledger_command
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+def backup(*, path: Path, as_json: bool) -> ExitCode:
+    """Copy a SQLite ledger to the new file PATH, as of one moment, also while a run is at work."""
+    from delivery import report
+    from delivery.ledger import health
+
+    health.copy(_project(), path)
+    if as_json:
+        report.document({"path": str(path)})
+    else:
+        report.say(f"The ledger is copied to {path}.")
+    return ExitCode.DONE
+
+
+@_ledger_command
+@click.option("--reason", required=True, metavar="TEXT", help="Why, for the ledger; no addresses.")
+def adopt(*, reason: str, as_json: bool) -> ExitCode:
+    """Accept a ledger that is new or was restored: past deliveries that it does not know are held from now on."""
+    from delivery import report
+    from delivery.ledger.opened import adopt as adopt_ledger
+
+    adopt_ledger(_project(), redact(reason))
+    if as_json:
+        report.document({"adopted": True})
+    else:
+        report.say("Adopted. What is due and not on record will be held: ask the client, then `delivery release`.")
     return ExitCode.DONE
 
 

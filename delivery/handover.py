@@ -35,20 +35,21 @@ def hand_over(
     """
     if file.state == "published":  # by a run that may have died before it looked
         return _confirm(file, destination, ledger)
+    if file.state == "publishing":  # all that counts now lies there
+        return _resume_publishing(file, destination, ledger, replace=replace)
     check_spool(file)
     if file.state == "spooled":
         _send(file, destination, ledger, replace=replace, progress=progress)
         file = ledger.advance_file(file, "uploaded")
-    if file.state == "uploaded":
-        if not _temp_is_whole(file, destination):  # somebody tidied up between two runs
-            _send(file, destination, ledger, replace=replace, progress=progress)
-        return _publish(ledger.advance_file(file, "publishing"), destination, ledger, replace=replace)
-    return _resume_publishing(file, destination, ledger, replace=replace)
+    elif not _temp_is_whole(file, destination):  # somebody tidied up between two runs
+        _send(file, destination, ledger, replace=replace, progress=progress)
+    return _publish(ledger.advance_file(file, "publishing"), destination, ledger, replace=replace)
 
 
 def temp_name(file: File) -> str:
-    """The name while uploading: it tells whose bytes lie there."""
-    return f".{file.name}.{file.sha256[:8]}.part"
+    """The name while uploading: whose bytes lie there, and in which hand they were spooled (0: in none, long ago)."""
+    hand = f".{file.fence}" if file.fence else ""
+    return f".{file.name}.{file.sha256[:8]}{hand}.part"
 
 
 def check_spool(file: File) -> None:

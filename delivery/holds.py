@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from delivery.errors import ConfigError, Held
 from delivery.handover import check_spool
 from delivery.ledger import Delivery, Ledger, deliveries
+from delivery.ledger.opened import open_ledger
 from delivery.lock import only_runner
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def release(project: Project, start: str, decision: str, reason: str) -> Deliver
     resend: the next run hands it over again, looking first; accept: the client has it; cancel: it is not wanted.
     Raises ConfigError when the id is not that of one held delivery, or a resend is no longer possible.
     """
-    with only_runner(project.state), closing(Ledger(project.ledger_url)) as ledger:
+    with only_runner(project.state), open_ledger(project) as ledger:
         found = [row for row in ledger.find(deliveries.c.state == "held") if row.id.startswith(start)]
         if len(found) != 1:
             raise ConfigError(

@@ -178,6 +178,12 @@ def declared_names(path: Path) -> list[str]:
     return list(_entries(_read(path))[0])
 
 
+def declared_namespaces(path: Path) -> dict[str, str]:
+    """The namespace of every integration of the file, whether or not its secrets are set."""
+    entries, _ = _entries(_read(path))
+    return {name: str(render(entry.get("namespace"), name, {}, {})) for name, entry in entries.items()}
+
+
 def _read(path: Path) -> Any:
     return read_yaml(path, hint="Create it: docs/configure-a-client.md.")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from delivery.windows import Window
 
 EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
-LONGEST_ADDITION = len("..12345678.part" + MANIFEST_SUFFIX)  # a manifest's name while it is uploaded
+LONGEST_ADDITION = len("..12345678.123456.part" + MANIFEST_SUFFIX)  # a manifest's name while it is uploaded
 
 
 @dataclass(frozen=True)

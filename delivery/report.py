@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from delivery.errors import DeliveryError, ExitCode
+from delivery.errors import DeliveryError, ExitCode, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,6 +50,24 @@ def failure(error: DeliveryError, *, as_json: bool) -> None:
     say(f"Error: {error.message}")
     if error.hint:
         say(f"Next: {error.hint}")
+
+
+def traceback(error: Exception) -> None:
+    """Where an error came from, for `--debug`, without what it may quote of the data."""
+    import traceback as tracebacks
+
+    say(redact("".join(tracebacks.format_exception(error))))
+
+
+def unexpected(error: Exception) -> DeliveryError:
+    """An error that nobody foresaw. Its text is left out: it may quote the data."""
+    import traceback as tracebacks
+
+    frame = tracebacks.extract_tb(error.__traceback__)[-1]
+    return DeliveryError(
+        f"Unexpected {type(error).__name__} in {frame.name}, line {frame.lineno} of {Path(frame.filename).name}.",
+        hint="This is a defect: report it with what `--debug` shows. Run again: deliveries resume where they stopped.",
+    )
 
 
 def outcomes(found: list[Outcome]) -> None:

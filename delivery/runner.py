@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,12 @@ from delivery.build import build
 from delivery.campaigns import campaigns as campaigns_of
 from delivery.destinations import open_destination
 from delivery.engines import Engine, open_engine
-from delivery.errors import ConfigError, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held, NothingDue
+from delivery.errors import Busy, ConfigError, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held, NothingDue
 from delivery.gate import Gate, Verdict
-from delivery.handover import hand_over
+from delivery.handover import hand_over, temp_name
 from delivery.integrations import declared_names, load_integrations
-from delivery.ledger import Ledger
+from delivery.ledger import OPEN_STATES, Ledger
+from delivery.ledger.opened import open_ledger
 from delivery.lock import only_runner
 from delivery.plan import Job, jobs
 from delivery.spool import clear, spool
@@ -85,20 +86,48 @@ def load(project: Project, integrations: tuple[str, ...] = ()) -> Setup:
 
 def run(project: Project, request: Request, watch: Watch, *, build_first: bool = False) -> list[Outcome]:
     """Makes the requested deliveries. Raises DeliveryError only for what concerns the run as a whole."""
-    with only_runner(project.state), closing(Ledger(project.ledger_url)) as ledger:
+    with only_runner(project.state), open_ledger(project) as ledger:
         if build_first:
             load_integrations(project.integrations_file, request.integrations or None)
             build(project, request.select)
         setup = load(project, request.integrations)
         wanted = _wanted(setup, request, ledger)
-        known = [ledger.plan(**job.record(setup.destination(job).describe(), request.reason)) for job in wanted]
-        refused = _spool_all(
-            setup, request, ledger, [job for job, row in zip(wanted, known, strict=True) if row.state == "planned"]
-        )
-        return [
-            refused.get(job.key) or _deliver(setup, job, ledger, watch, was=row.state)
-            for job, row in zip(wanted, known, strict=True)
-        ]
+        rows: dict[str, Delivery] = {}
+        refused: dict[str, Outcome] = {}
+        for job in wanted:
+            rows[job.key], busy = _take(setup, job, request, ledger)
+            if busy:
+                refused[job.key] = _failed(job, ledger, busy)
+        planned = [job for job in wanted if rows[job.key].state == "planned" and job.key not in refused]
+        refused |= _spool_all(setup, request, ledger, planned)
+        return [refused.get(job.key) or _deliver(setup, job, ledger, watch, was=rows[job.key].state) for job in wanted]
+
+
+def _take(setup: Setup, job: Job, request: Request, ledger: Ledger) -> tuple[Delivery, Busy | None]:
+    """Plans a delivery and takes it in hand if there is something to do; what keeps us from it, if anything."""
+    asked_by = "schedule" if request.due else "hand"
+    row = ledger.plan(**job.record(setup.destination(job).describe(), request.reason), asked_by=asked_by)
+    if row.state not in OPEN_STATES:
+        return row, None
+    try:
+        ledger.take(job.key)
+    except Busy as busy:
+        return row, busy
+    row = ledger.delivery(job.key)
+    if row.state == "spooled" and not ledger.is_ours(row.spooled_by):
+        _write_anew(setup, job, ledger, f"written anew: {row.spooled_by} has the spool")
+    return ledger.delivery(job.key), None
+
+
+def _write_anew(setup: Setup, job: Job, ledger: Ledger, note: str) -> None:
+    """Puts back what lies in another runner's spool, unless a part of it may have been renamed: that is looked for."""
+    files = ledger.files(job.key)
+    if any(file.state not in {"spooled", "uploaded"} for file in files):
+        return
+    with suppress(DeliveryError), setup.destination(job) as destination:
+        for file in files:
+            destination.remove(temp_name(file))
+    ledger.advance(job.key, "spooled", "planned", note=note)
 
 
 def plan(project: Project, request: Request) -> list[Forecast]:

@@ -19,7 +19,7 @@ from delivery.windows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from delivery.campaigns import Campaign
     from delivery.request import Request
@@ -86,37 +86,69 @@ def _ended(request: Request, slot: datetime, window: Window) -> tuple[datetime, 
 def _due(
     request: Request, campaign: Campaign, integration: str, namespace: str, ledger: Ledger
 ) -> Iterator[tuple[datetime, Window | None]]:
-    """Slots that came since the last one on record, and recorded deliveries that have not ended.
+    """Slots since the first that the schedule asked for that are not on record, and deliveries that are unfinished.
 
-    What lies after `at` counts for nothing: a clock that ran ahead may have left it.
+    What was sent by hand hides no slot that was missed, and does not make older ones due. What lies after `at` counts
+    for nothing: a clock that ran ahead may have left it.
     """
     recorded = ledger.find(
         deliveries.c.campaign == campaign.name,
         deliveries.c.integration == integration,
         deliveries.c.namespace == namespace,
     )
-    known = [row for row in recorded if _instant(row.slot) <= request.at]
-    yield from ((_instant(row.slot), _window(row)) for row in known if row.state in OPEN_STATES)
+    known = [row for row in recorded if instant(row.slot) <= request.at]
+    yield from ((instant(row.slot), window_on_record(row)) for row in known if row.state in OPEN_STATES)
     schedule, windowed = campaign.export.schedule, campaign.dataset.window is not None
     if schedule == "once":
         slot, window = campaign.once_slot()
         if slot <= request.at and not known:
             yield slot, window
         return
-    if known:
-        fired = slots_between(schedule, _instant(known[-1].slot), request.at)
-    else:
-        fired = [last_window(schedule, request.at)[0] if windowed else last_slot(schedule, request.at)]
+    if not known:
+        slot, window = last_window(schedule, request.at) if windowed else (last_slot(schedule, request.at), None)
+        if campaign.is_live(slot):
+            yield slot, window
+        return
+    newest = instant(known[-1].slot)
+    if not windowed or campaign.export.catch_up == "last":  # what was missed is not made up for
+        yield from scheduled(campaign, newest, request.at)[-1 if campaign.export.catch_up == "last" else 0 :]
+        return
+    fired, days = scheduled(campaign, first_due(known) or newest, request.at), days_on_record(known)
+    yield from ((slot, window) for slot, window in fired if window and not days.issuperset(window.days()))
+
+
+def scheduled(campaign: Campaign, after: datetime, until: datetime) -> list[tuple[datetime, Window | None]]:
+    """The slots with after < slot <= until at which the campaign is live, and their windows."""
+    schedule, windowed = campaign.export.schedule, campaign.dataset.window is not None
+    if schedule == "once":
+        slot, window = campaign.once_slot()
+        return [(slot, window)] if after < slot <= until else []
+    fired = [slot for slot in slots_between(schedule, after, until) if campaign.is_live(slot)]
     found = [(slot, window_of(schedule, slot) if windowed else None) for slot in fired]
-    found = [(slot, window) for slot, window in found if campaign.is_live(slot) and (window or not windowed)]
-    yield from found[-1:] if campaign.export.catch_up == "last" else found
+    return [(slot, window) for slot, window in found if window or not windowed]
 
 
-def _instant(slot: str) -> datetime:
+def first_due(recorded: Iterable[Delivery]) -> datetime | None:
+    """The first slot that was delivered because the schedule said so; None when none was."""
+    return min((instant(row.slot) for row in recorded if row.asked_by == "schedule"), default=None)
+
+
+def days_on_record(recorded: Iterable[Delivery]) -> set[date]:
+    """The days that deliveries cover, also in other windows than today's schedule has; of slots without, their days."""
+    days: set[date] = set()
+    for row in recorded:
+        window = window_on_record(row)
+        days.update(window.days() if window else [instant(row.slot).date()])
+    return days
+
+
+def instant(slot: str) -> datetime:
+    """A slot as the ledger writes it."""
     return datetime.strptime(slot, SLOT).replace(tzinfo=UTC)
 
 
-def _window(row: Delivery) -> Window | None:
+def window_on_record(row: Delivery) -> Window | None:
+    """The days of a recorded delivery; None for a current-state dataset."""
     if row.window_start is None or row.window_end is None:
         return None
     return Window(date.fromisoformat(row.window_start), date.fromisoformat(row.window_end))

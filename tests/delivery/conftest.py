@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-pytest_plugins = ["projects", "servers"]
+pytest_plugins = ["postgres", "projects", "servers"]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from small_project import make_project
 
 from delivery import __version__
 from delivery.cli import EXIT_CODES, cli
@@ -77,7 +81,9 @@ def test_every_exit_code_is_in_the_help() -> None:
 
 @pytest.mark.parametrize("command", sorted(set(cli.commands) - {"schema"}))
 def test_every_command_takes_json(command: str) -> None:
-    assert any("--json" in parameter.opts for parameter in cli.commands[command].params)
+    chosen = cli.commands[command]
+    for one in chosen.commands.values() if isinstance(chosen, click.Group) else [chosen]:
+        assert any("--json" in parameter.opts for parameter in one.params)
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -249,3 +255,56 @@ def test_a_success_is_one_json_document_on_stdout(call: Callable[..., Result]) -
     assert (check["integration"], check["ok"], check["error"]) == ("acme", True, None)
     for arguments in (["schema"], ["schema", "--json"]):
         assert json.loads(call(*arguments).stdout)["title"] == "integrations.yml"
+
+
+# What nobody foresaw
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A project whose ledger's code has a defect that quotes the data."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("row of jo.doe@example.com, password hunter2")
+
+    make_project(tmp_path / "project")
+    monkeypatch.setattr("delivery.history.latest", fail)
+    return tmp_path / "project"
+
+
+def test_an_unforeseen_error_is_told_without_what_it_quotes(broken: Path) -> None:
+    result = CliRunner().invoke(cli, ["--project-dir", str(broken), "status", "--json"])
+    assert result.exit_code == 1
+    error = json.loads(result.stdout)["error"]
+    assert error["message"].startswith("Unexpected ZeroDivisionError in fail, line ")
+    assert "--debug" in error["hint"]
+    assert not {"jo.doe", "hunter2", "Traceback"} & set(re.findall(r"[\w.]+", result.stdout + result.stderr))
+
+
+def test_debug_shows_where_and_no_address(broken: Path) -> None:
+    result = CliRunner().invoke(cli, ["--debug", "--project-dir", str(broken), "status"])
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+    assert "<address>" in result.stderr
+    assert "jo.doe" not in result.stderr
+
+
+# The ledger's own commands
+
+
+def test_the_ledgers_commands(tmp_path: Path) -> None:
+    make_project(tmp_path / "project")
+
+    def ask(*arguments: str) -> Any:
+        return CliRunner().invoke(cli, ["--project-dir", str(tmp_path / "project"), "ledger", *arguments])
+
+    assert "The ledger is well" in ask("check").stderr
+    assert json.loads(ask("check", "--json").stdout) == {"problems": []}
+    assert ask("backup", str(tmp_path / "copy")).exit_code == 0
+    assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o600
+    assert ask("backup", str(tmp_path / "copy")).exit_code == 2
+    assert ask("adopt").exit_code == 2, "needs a reason"
+    assert ask("adopt", "--reason", "for jo.doe@example.com").exit_code == 0
+    with closing(sqlite3.connect(tmp_path / "project" / ".delivery" / "ledger.sqlite")) as connection:
+        (reason,) = connection.execute("select value from meta where key = 'doubt_reason'").fetchone()
+    assert reason == "for <address>"

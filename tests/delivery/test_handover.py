@@ -481,7 +481,7 @@ def test_an_odd_thing_under_the_temporary_name(case: Case, kind: str) -> None:
 # The spool
 
 
-@pytest.mark.parametrize("state", ["spooled", "uploaded", "publishing"])
+@pytest.mark.parametrize("state", ["spooled", "uploaded"])
 @pytest.mark.parametrize("damage", ["changed", "gone", "truncated", "a directory"])
 def test_a_damaged_spool_is_held(case: Case, state: str, damage: str) -> None:
     case.reach(state)
@@ -496,6 +496,16 @@ def test_a_damaged_spool_is_held(case: Case, state: str, damage: str) -> None:
         case.run()
     assert not case.final.exists()
     assert case.file.state == state
+
+
+@pytest.mark.parametrize("lies_as", ["temp", "final"])
+def test_a_spool_is_not_needed_once_it_was_being_renamed(case: Case, lies_as: str) -> None:
+    """Another runner, without this spool, may have to find out what became of it."""
+    case.reach("publishing")
+    getattr(case, lies_as).write_bytes(OURS)
+    case.spool.unlink()
+    case.run()
+    case.assert_delivered()
 
 
 def test_a_spool_is_not_needed_once_it_was_published(case: Case) -> None:

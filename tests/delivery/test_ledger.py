@@ -274,13 +274,13 @@ def test_a_ledger_in_memory_leaves_no_file(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("version", ["0", "2", "x"])
+@pytest.mark.parametrize("version", ["0", "3", "x"])
 def test_another_schema_version_is_refused(path: Path, version: str) -> None:
     Ledger(f"sqlite:///{path}").close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("update meta set value = ? where key = 'schema_version'", [version])
         connection.commit()
-    with pytest.raises(WriteFailed, match=f"schema version {version}; this program knows 1"):
+    with pytest.raises(WriteFailed, match=f"schema version {version}; this program knows 2"):
         Ledger(f"sqlite:///{path}")
 
 

@@ -317,11 +317,11 @@ def test_file_names(keys: dict[str, Any], expected: str) -> None:
 
 
 def test_a_name_leaves_room_for_what_is_added_to_it() -> None:
-    longest = job(file_name="x" * 222 + ".csv").file_name(NOW)
-    check_name(f".{longest}.manifest.json.12345678.part")
-    with pytest.raises(ConfigError, match="longer than 226 bytes"):
-        job(file_name="x" * 223 + ".csv").file_name(NOW)
-    with pytest.raises(ConfigError, match="longer than 226 bytes"):
+    longest = job(file_name="x" * 215 + ".csv").file_name(NOW)
+    check_name(f".{longest}.manifest.json.12345678.123456.part")
+    with pytest.raises(ConfigError, match="longer than 219 bytes"):
+        job(file_name="x" * 216 + ".csv").file_name(NOW)
+    with pytest.raises(ConfigError, match="longer than 219 bytes"):
         job(file_name="é" * 112 + ".csv").file_name(NOW)
 
 
@@ -347,3 +347,29 @@ def test_the_record_holds_what_the_key_holds() -> None:
         assert (row["slot"], row["revision"], row["reason"]) == ("2026-11-04T05:00:00Z", revision, "why")
         days_of_row = (row["window_start"], row["window_end"])
         assert days_of_row == (("2026-11-03", "2026-11-04") if chosen.dataset.window else (None, None))
+
+
+def asked_by(ledger: Ledger, who: str, found: list[Job]) -> None:
+    for one in found:
+        ledger.plan(**one.record("/share", None), asked_by=who)
+        ledger.advance(one.key, "planned", "spooled")
+        ledger.advance(one.key, "spooled", "delivered")
+
+
+def test_what_was_sent_by_hand_hides_no_missed_slot(ledger: Ledger) -> None:
+    asked_by(ledger, "schedule", meant(ledger, campaign(), due=True, at="2026-11-01 06:00"))
+    asked_by(ledger, "hand", meant(ledger, campaign(), window="2026-11-02"))
+    assert days(meant(ledger, campaign(), due=True)) == ["2026-11-01", "2026-11-03"]
+
+
+def test_a_backfill_by_hand_makes_no_older_slot_due(ledger: Ledger) -> None:
+    asked_by(ledger, "hand", meant(ledger, campaign(), window="2025-01-01"))
+    asked_by(ledger, "schedule", meant(ledger, campaign(), window="2026-11-02"))
+    assert days(meant(ledger, campaign(), due=True)) == ["2026-11-03"]
+
+
+def test_a_new_schedule_sends_no_day_again(ledger: Ledger) -> None:
+    weekly = campaign("0 5 * * 1")
+    asked_by(ledger, "schedule", meant(ledger, weekly, due=True, at="2026-10-26 06:00"))
+    asked_by(ledger, "schedule", meant(ledger, weekly, due=True, at="2026-11-02 06:00"))
+    assert days(meant(ledger, campaign("0 7 * * *"), due=True, at="2026-11-04 08:00")) == ["2026-11-02", "2026-11-03"]

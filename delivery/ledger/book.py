@@ -1,0 +1,235 @@
+"""The steps of deliveries, each recorded in one transaction.
+
+A delivery moves planned → spooled → delivered, each of its files spooled → uploaded → publishing → published; only
+forward, each step one transaction that names the state it leaves (compare-and-set), so that two runners cannot both
+take it. `held` waits for a person. The ledger holds names, counts and hashes: no row of data, no secret.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from delivery.errors import Busy
+from delivery.ledger import leases
+from delivery.ledger.schema import prepare
+from delivery.ledger.storage import Storage, now
+from delivery.ledger.tables import Delivery, File, deliveries, files, layouts, meta, steps
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+
+DOUBT = "The ledger was lost or restored, and may not know that this went. Ask the client; then release it."
+
+
+class Ledger:
+    """An open ledger. Every method is one transaction; SQLAlchemy's errors become WriteFailed.
+
+    runner: who takes deliveries in hand, see `take`; not needed for reading.
+    """
+
+    def __init__(self, url: str, runner: str = "") -> None:
+        self.storage = Storage(url)
+        self._runner = runner
+        self._fences: dict[str, int] = {}  # of the deliveries that we have in hand
+        prepare(self.storage)
+
+    def _begin(self) -> AbstractContextManager[sa.Connection]:
+        return self.storage.begin()
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.storage.engine.dispose()
+
+    def plan(self, **values: Any) -> Delivery:
+        """The delivery with that id, recorded as planned unless it is known."""
+        at, same = now(), sa.select(deliveries.c.id).where(deliveries.c.id == values["id"])
+        with self._begin() as connection:
+            if connection.execute(same).first() is None:
+                row = {"state": "planned", "note": "", "created_at": at, "updated_at": at, **values}
+                if not row["revision"] and row["slot"] < _doubt_until(connection):
+                    row |= {"state": "held", "note": DOUBT}
+                try:
+                    with connection.begin_nested():
+                        connection.execute(deliveries.insert().values(row))
+                        _log(connection, row["id"], row["state"], row["note"] or row.get("reason") or "")
+                except IntegrityError:  # planned by another runner since we looked
+                    if connection.execute(same).first() is None:
+                        raise
+        return self.delivery(values["id"])
+
+    def take(self, key: str) -> None:
+        """Takes a delivery in hand: until `let_go`, no other runner can move it. Raises Busy, naming who has it."""
+        with self._begin() as connection:
+            self._fences[key] = leases.take(connection, key, self._runner, self.storage.now(connection))
+
+    def is_ours(self, runner: str | None) -> bool:
+        """Whether what that runner left on its disk is on ours; None: from before runners had names."""
+        return runner in {None, self._runner}
+
+    def keep(self) -> None:
+        """Keeps what is in hand for longer; to be called more often than a lease is long."""
+        with self._begin() as connection:
+            leases.keep(connection, list(self._fences), self._runner, self.storage.now(connection))
+
+    def let_go(self) -> None:
+        """Gives all that was taken out of hand."""
+        with self._begin() as connection:
+            for key, fence in self._fences.items():
+                leases.let_go(connection, key, fence)
+        self._fences.clear()
+
+    def delivery(self, key: str) -> Delivery:
+        """One delivery; KeyError if it is unknown."""
+        found = self.find(deliveries.c.id == key)
+        if not found:
+            raise KeyError(key)
+        return found[0]
+
+    def find(self, *conditions: sa.ColumnElement[bool]) -> list[Delivery]:
+        """Deliveries that meet all the conditions, oldest first."""
+        query = sa.select(deliveries).where(*conditions).order_by(deliveries.c.slot, deliveries.c.created_at)
+        with self._begin() as connection:
+            return [Delivery._make(row) for row in connection.execute(query)]
+
+    def files(self, key: str) -> list[File]:
+        """The files of a delivery, in the order in which they are handed over."""
+        query = sa.select(files).where(files.c.delivery_id == key).order_by(files.c.part)
+        with self._begin() as connection:
+            return [File._make(row) for row in connection.execute(query)]
+
+    def holder_of(self, destination: str, name: str, sha256: str) -> File | None:
+        """The published file with that name and hash at that destination, if it is ours."""
+        query = sa.select(files).where(
+            files.c.destination == destination,
+            files.c.name == name,
+            files.c.sha256 == sha256,
+            files.c.state == "published",
+        )
+        with self._begin() as connection:
+            row = connection.execute(query).first()
+        return File._make(row) if row else None
+
+    def spooled(self, key: str, written: list[dict[str, Any]], **values: Any) -> None:
+        """Records the spooled files of a planned delivery, all at once."""
+        at, fence = now(), self._fences.get(key, 0)
+        with self._begin() as connection:
+            self._advance(connection, key, "planned", "spooled", at, {"spooled_by": self._runner, **values})
+            connection.execute(files.delete().where(files.c.delivery_id == key))
+            for row in written:
+                values_ = {"delivery_id": key, "state": "spooled", "updated_at": at, "fence": fence, **row}
+                connection.execute(files.insert().values(values_))
+
+    def resend(self, key: str, *, anew: bool, note: str) -> None:
+        """Puts a held delivery back: its unpublished files to `spooled`, or itself to `planned` to be written anew."""
+        with self._begin() as connection:
+            self._advance(connection, key, "held", "planned" if anew else "spooled", now(), {"note": note})
+            connection.execute(
+                files.update()
+                .where(files.c.delivery_id == key, files.c.state != "published")
+                .values(state="spooled", updated_at=now())
+            )
+
+    def advance(self, key: str, before: str, after: str, **values: Any) -> None:
+        """Moves a delivery from one state to the next. Raises Busy when it is no longer in `before`."""
+        with self._begin() as connection:
+            self._advance(connection, key, before, after, now(), values)
+
+    def _advance(
+        self, connection: sa.Connection, key: str, before: str, after: str, at: str, values: dict[str, Any]
+    ) -> None:
+        self._check_fence(connection, key)
+        changed = connection.execute(
+            deliveries.update()
+            .where(deliveries.c.id == key, deliveries.c.state == before)
+            .values(state=after, updated_at=at, **{"note": "", **values})
+        )
+        if changed.rowcount != 1:
+            raise Busy(
+                f"Delivery {key[:12]} is no longer {before}: another runner took it.",
+                hint="Wait for the other runner, then `delivery status`.",
+            )
+        _log(connection, key, after, str(values.get("note", "")))
+
+    def advance_file(self, file: File, after: str) -> File:
+        """Moves a file to its next state. Raises Busy when it is no longer in the state that `file` has."""
+        at = now()
+        with self._begin() as connection:
+            self._check_fence(connection, file.delivery_id)
+            changed = connection.execute(
+                files.update()
+                .where(files.c.delivery_id == file.delivery_id, files.c.part == file.part, files.c.state == file.state)
+                .values(state=after, updated_at=at)
+            )
+            if changed.rowcount != 1:
+                raise Busy(
+                    f"{file.name} is no longer {file.state}: another runner took it.",
+                    hint="Wait for the other runner, then `delivery status`.",
+                )
+            _log(connection, file.delivery_id, after, file.name)
+        return file._replace(state=after, updated_at=at)
+
+    def _check_fence(self, connection: sa.Connection, key: str) -> None:
+        """Raises Busy when another runner has taken what we had in hand; until the commit none can take it."""
+        ours = self._fences.get(key)
+        if ours is None:
+            return
+        query = sa.select(deliveries.c.fence).where(deliveries.c.id == key).with_for_update()
+        if connection.execute(query).scalar() != ours:
+            raise Busy(
+                f"Delivery {key[:12]} was taken over by another runner after our lease had ended.",
+                hint="Nothing to do: the other runner goes on with it.",
+            )
+
+    def note(self, key: str, text: str) -> None:
+        """Leaves a remark on a delivery without moving it; text is already free of addresses."""
+        with self._begin() as connection:
+            connection.execute(deliveries.update().where(deliveries.c.id == key).values(note=text, updated_at=now()))
+            _log(connection, key, "note", text)
+
+    def steps(self, key: str) -> list[tuple[str, str, str]]:
+        """(time, step, note) of a delivery, in order."""
+        query = sa.select(steps.c.at, steps.c.step, steps.c.note).where(steps.c.delivery_id == key).order_by(steps.c.id)
+        with self._begin() as connection:
+            return [(row.at, row.step, row.note) for row in connection.execute(query)]
+
+    def identity(self) -> tuple[str, int]:
+        """The ledger's own id, and the number of its last step: it only grows."""
+        with self._begin() as connection:
+            own = str(connection.execute(sa.select(meta.c.value).where(meta.c.key == "id")).scalar_one())
+            return own, connection.execute(sa.select(sa.func.max(steps.c.id))).scalar() or 0
+
+    def doubt(self, reason: str) -> None:
+        """From now on, deliveries of the past that this ledger does not know are held. reason: a person's."""
+        values = {"doubt_until": now(), "doubt_reason": reason}
+        with self._begin() as connection:
+            connection.execute(meta.delete().where(meta.c.key.in_(values)))
+            connection.execute(meta.insert(), [{"key": key, "value": value} for key, value in values.items()])
+
+    def layout(self, campaign: str, integration: str) -> tuple[str, ...] | None:
+        """The columns that the campaign's first delivery to the integration had."""
+        query = sa.select(layouts.c.columns).where(layouts.c.campaign == campaign, layouts.c.integration == integration)
+        with self._begin() as connection:
+            columns = connection.execute(query).scalar()
+        return tuple(json.loads(columns)) if columns else None
+
+    def freeze_layout(self, campaign: str, integration: str, columns: tuple[str, ...]) -> None:
+        """Keeps the columns of the first delivery; a later call changes nothing."""
+        with self._begin() as connection:
+            row = {"campaign": campaign, "integration": integration}
+            if connection.execute(sa.select(layouts).filter_by(**row)).first() is None:
+                with suppress(IntegrityError), connection.begin_nested():  # another runner may have been quicker
+                    connection.execute(layouts.insert().values(**row, columns=json.dumps(columns), created_at=now()))
+
+
+def _doubt_until(connection: sa.Connection) -> str:
+    return connection.execute(sa.select(meta.c.value).where(meta.c.key == "doubt_until")).scalar() or ""
+
+
+def _log(connection: sa.Connection, key: str, step: str, note: str) -> None:
+    connection.execute(steps.insert().values(delivery_id=key, at=now(), step=step, note=note))

@@ -1,0 +1,22 @@
+"""From each version of the ledger's schema to the next. New tables need nothing here: they are created when missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
+
+
+def to_2(op: Operations) -> None:
+    """Corrections, several runners, and an identity of the ledger."""
+    for name in ("asked_by", "holder", "lease_until", "spooled_by"):
+        op.add_column("deliveries", sa.Column(name, sa.Text))
+    op.add_column("deliveries", sa.Column("corrects", sa.String(64)))
+    for table in ("deliveries", "files"):
+        op.add_column(table, sa.Column("fence", sa.Integer, nullable=False, server_default="0"))
+
+
+STEPS = {2: to_2}

@@ -1,0 +1,44 @@
+"""The ledger as a run needs it: recognised before, remembered and copied after, its leases kept in between."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from delivery.errors import DeliveryError
+from delivery.ledger.book import Ledger
+from delivery.ledger.health import save_daily
+from delivery.ledger.identity import recognise, remember, this_runner
+from delivery.ledger.leases import kept
+from delivery.lock import only_runner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from delivery.project import Project
+
+
+@contextmanager
+def open_ledger(project: Project) -> Iterator[Ledger]:
+    """For whoever moves deliveries, inside the runner's lock. Raises ConfigError when the ledger is not ours."""
+    runner = this_runner(project.state)
+    with closing(Ledger(project.ledger_url, runner.name)) as ledger:
+        recognise(project.state, runner, ledger)
+        try:
+            with kept(ledger):
+                yield ledger
+        finally:
+            with suppress(DeliveryError):  # the leases end by themselves
+                ledger.let_go()
+        if ledger.identity()[1] > runner.step:
+            remember(project.state, runner, ledger)
+            save_daily(ledger, project.state / "backups")
+
+
+def adopt(project: Project, reason: str) -> None:
+    """Takes the ledger as it is for this state directory's; what it does not know of the past is held from now on."""
+    with only_runner(project.state):
+        runner = this_runner(project.state)
+        with closing(Ledger(project.ledger_url, runner.name)) as ledger:
+            ledger.doubt(reason)
+            remember(project.state, runner, ledger)

@@ -1,0 +1,131 @@
+"""Where the ledger lies: a private SQLite file, or any database that SQLAlchemy reaches; its errors become ours."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from delivery.errors import ConfigError, WriteFailed, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LOCK = 5_217_803  # any number, the same for all runners
+TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+class Storage:
+    """One database. `begin` is one transaction."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _parsed(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.path:
+            _create_private(self.path)
+        self.engine = _engine(self.url, is_sqlite=self.is_sqlite)
+
+    @property
+    def path(self) -> Path | None:
+        """The file of a SQLite ledger; None in memory and elsewhere."""
+        database = self.url.database if self.is_sqlite else None
+        return None if database in {None, "", ":memory:"} else Path(str(database))
+
+    def describe(self) -> str:
+        """The URL without secrets."""
+        return self.url.set(query={}).render_as_string(hide_password=True)
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """One transaction. Raises WriteFailed."""
+        with self._translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            raise WriteFailed(
+                f"The ledger {self.describe()} failed: {redact(cause)}",
+                hint="Nothing more was sent. Mend the ledger's storage and run again; `delivery ledger check` looks.",
+            ) from None
+
+    @contextmanager
+    def outside_transaction(self) -> Iterator[sqlite3.Connection]:
+        """For what SQLite does not do inside one. Raises WriteFailed."""
+        with self._translated(), closing(self.engine.raw_connection()) as raw:
+            yield cast("sqlite3.Connection", raw.driver_connection)
+
+    def alone(self, connection: sa.Connection) -> None:
+        """Lets no other transaction that says so begin before this one ends; those of SQLite exclude each other."""
+        if self.url.get_backend_name() == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+    def now(self, connection: sa.Connection) -> datetime:
+        """The one clock that all runners share: the database's, where it has one of its own."""
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        there: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return there.astimezone(UTC)
+
+
+def now() -> str:
+    """The time as the ledger writes it."""
+    return datetime.now(UTC).strftime(TIME)
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except (ArgumentError, ValueError):  # which may show parts of it
+        raise ConfigError(
+            "The ledger's URL is not one.",
+            hint="Write it as sqlite:////path/to/ledger.sqlite or postgresql+psycopg://user@host/database.",
+        ) from None
+
+
+def _engine(url: sa.URL, *, is_sqlite: bool) -> sa.Engine:
+    patient = is_sqlite and "timeout" not in url.query
+    try:
+        # An upload may take an hour, and servers close what is idle so long.
+        engine = sa.create_engine(url, connect_args={"timeout": 30} if patient else {}, pool_pre_ping=not is_sqlite)
+    except (NoSuchModuleError, ModuleNotFoundError):
+        raise ConfigError(
+            f"There is no driver for a ledger of {url.drivername}.",
+            hint="Install it beside this program: `pip install 'delivery[postgres]'` for postgresql+psycopg.",
+        ) from None
+    if is_sqlite:
+        sa.event.listen(engine, "connect", _durable)
+        sa.event.listen(engine, "begin", _exclusive)
+    return engine
+
+
+def _create_private(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise WriteFailed(
+            f"The ledger {path} cannot be opened: {error.strerror}.",
+            hint="Free the path, or name another with --ledger.",
+        ) from None
+
+
+def _durable(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver would begin at the first write: what was read before may be stale
+    # A step that was recorded must survive a power cut: WAL syncs at commit only with synchronous=FULL.
+    connection.execute("pragma journal_mode=wal")
+    connection.execute("pragma synchronous=full")
+    connection.execute("pragma foreign_keys=on")
+
+
+def _exclusive(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("begin immediate")
