@@ -80,6 +80,15 @@ steps = sa.Table(
     sa.Column("step", sa.Text, nullable=False),
     sa.Column("note", sa.Text, nullable=False, default=""),
 )
+probes = sa.Table(  # what each destination was seen to do; the newest replaces the one before
+    "probes",
+    _METADATA,
+    sa.Column("destination", sa.String(1024), primary_key=True),
+    sa.Column("method", sa.Text),
+    sa.Column("offers", sa.Text, nullable=False),
+    sa.Column("software", sa.Text, nullable=False),
+    sa.Column("probed_at", sa.Text, nullable=False),
+)
 meta = sa.Table("meta", _METADATA, sa.Column("key", sa.Text, primary_key=True), sa.Column("value", sa.Text))
 
 OPEN_STATES = ("planned", "spooled")
@@ -129,6 +138,16 @@ class File(NamedTuple):
     sha256: str
     destination: str
     updated_at: str
+
+
+class Probe(NamedTuple):
+    """One row of `probes`. method: how files are published there, None if no way is safe; offers: JSON."""
+
+    destination: str
+    method: str | None
+    offers: str
+    software: str
+    probed_at: str
 
 
 def delivery_id(campaign: str, integration: str, namespace: str, when: str, revision: int) -> str:
@@ -290,6 +309,24 @@ class Ledger:
         query = sa.select(steps.c.at, steps.c.step, steps.c.note).where(steps.c.delivery_id == key).order_by(steps.c.id)
         with self._begin() as connection:
             return [(row.at, row.step, row.note) for row in connection.execute(query)]
+
+    def probes(self) -> dict[str, Probe]:
+        """The newest probe of each destination."""
+        with self._begin() as connection:
+            return {row.destination: Probe._make(row) for row in connection.execute(sa.select(probes))}
+
+    def method(self, destination: str) -> str | None:
+        """How files are published there; None when it was not probed."""
+        kept = self.probes().get(destination)
+        return kept.method if kept else None
+
+    def keep_probe(self, destination: str, method: str | None, offers: dict[str, Any], software: str) -> None:
+        """Keeps what a probe proved, in place of what was kept before."""
+        row = {"method": method, "offers": json.dumps(offers), "software": software, "probed_at": _now()}
+        with self._begin() as connection:
+            where = probes.c.destination == destination
+            if connection.execute(probes.update().where(where).values(row)).rowcount == 0:
+                connection.execute(probes.insert().values(destination=destination, **row))
 
     def layout(self, campaign: str, integration: str) -> tuple[str, ...] | None:
         """The columns that the campaign's first delivery to the integration had."""
