@@ -1,13 +1,16 @@
-"""Proving destinations before they are needed: `check` and `trust`."""
+"""Proving destinations before they are needed, `check` and `trust`, and the publish method that follows from it."""
 
 from __future__ import annotations
 
+import secrets
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from delivery.destinations import Capabilities, open_destination
-from delivery.errors import ConfigError, DeliveryError
+from delivery.destinations import Capabilities, Destination, Method, open_destination
+from delivery.errors import ConfigError, DeliveryError, DestinationRefused
 from delivery.integrations import SftpDestination, load_integrations, load_without_secrets
+from delivery.ledger import Ledger
 
 if TYPE_CHECKING:
     from delivery.integrations import Integration
@@ -16,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Check:
-    """What became of one integration's probe."""
+    """What became of one integration's probe. publish: how files will get their final names."""
 
     integration: str
     where: str
+    publish: Method | None
     capabilities: Capabilities | None
     error: DeliveryError | None
 
@@ -40,15 +44,48 @@ class Check:
             "integration": self.integration,
             "where": self.where,
             "ok": self.ok,
+            "publish": self.publish,
             "capabilities": asdict(self.capabilities) if self.capabilities else None,
             "error": self.error.message if self.error else None,
         }
 
 
 def check(project: Project, names: tuple[str, ...]) -> list[Check]:
-    """Probes the named integrations, all by default; one that fails stops no other."""
+    """Probes the named integrations, all by default, and keeps what was proven; one that fails stops no other."""
     known = load_integrations(project.integrations_file, names or None)
-    return [_probe(project, name, _named(known, name)) for name in names or known]
+    chosen = [(name, _named(known, name)) for name in names or known]
+    with closing(Ledger(project.ledger_url)) as ledger:
+        return [_check(project, ledger, name, integration) for name, integration in chosen]
+
+
+def publish_method(destination: Destination, integration: Integration, ledger: Ledger, token: str) -> Method:
+    """How files get their final names at a connected destination: configured, known from a probe, or probed now.
+
+    A probe holds until the server says that it is another one. Raises DestinationRefused when no way is safe.
+    """
+    kept = ledger.probes().get(destination.describe())
+    if kept and kept.software == destination.software and integration.publishes_open == (kept.method == "exclusive"):
+        for method in get_args(Method):
+            if method == kept.method:
+                return method  # type: ignore[no-any-return]
+    if integration.publishes_open:
+        ledger.keep_probe(destination.describe(), "exclusive", {}, destination.software)
+        return "exclusive"
+    return _probe(destination, integration, ledger, token)[1]
+
+
+def _probe(
+    destination: Destination, integration: Integration, ledger: Ledger, token: str
+) -> tuple[Capabilities, Method]:
+    seen = destination.probe(token)
+    method = "exclusive" if integration.publishes_open else seen.method
+    ledger.keep_probe(destination.describe(), method, asdict(seen), destination.software)
+    if method is None:
+        raise DestinationRefused(
+            f"{destination.describe()}: neither a rename nor a hard link gives a file its final name.",
+            hint="Ask for the right to rename; or, if the client waits for a done file, set `publish: exclusive`.",
+        )
+    return seen, method
 
 
 def _named(known: dict[str, Integration], name: str) -> Integration:
@@ -57,13 +94,14 @@ def _named(known: dict[str, Integration], name: str) -> Integration:
     return known[name]
 
 
-def _probe(project: Project, name: str, integration: Integration) -> Check:
+def _check(project: Project, ledger: Ledger, name: str, integration: Integration) -> Check:
     destination = open_destination(name, integration, share=project.share, root=project.root)
     try:
         with destination:
-            return Check(name, destination.describe(), destination.probe(), None)
+            seen, method = _probe(destination, integration, ledger, secrets.token_hex(4))
+            return Check(name, destination.describe(), method, seen, None)
     except DeliveryError as error:
-        return Check(name, destination.describe(), None, error)
+        return Check(name, destination.describe(), None, None, error)
 
 
 def host_keys(project: Project, name: str) -> list[tuple[str, str]]:

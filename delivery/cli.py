@@ -174,8 +174,8 @@ def check(*, integration: tuple[str, ...], as_json: bool) -> ExitCode:
         report.document({"integrations": [result.as_dict() for result in found]})
     else:
         report.table(
-            ["integration", "where", "result", "offers"],
-            [[r.integration, r.where, "ok" if r.ok else "failed", r.offers()] for r in found],
+            ["integration", "where", "result", "publish", "offers"],
+            [[r.integration, r.where, "ok" if r.ok else "failed", r.publish, r.offers()] for r in found],
         )
         for result in found:
             if result.error:
@@ -210,9 +210,10 @@ def status(*, campaign: str | None, limit: int, as_json: bool) -> ExitCode:
     """The latest deliveries, and which of them wait for the next run or for a person."""
     from delivery import history, report
 
-    found = history.latest(_project(), campaign, limit)
+    found, methods = history.latest(_project(), campaign, limit), history.publish_methods(_project())
     if as_json:
-        report.document({"deliveries": [row._asdict() for row in found]})
+        document = [{**row._asdict(), "publish": methods.get(row.destination)} for row in found]
+        report.document({"deliveries": document})
     else:
         report.table(
             ["id", "client", "campaign", "when", "#rev", "state", "#rows", "updated", "note"],

@@ -4,10 +4,14 @@ A file moves spooled → uploaded → publishing → published, and nothing is b
 the destination are hashed under their temporary name, the rename never overwrites, and after a crash the next run finds
 out by looking what the last one did. A rename that was confirmed and did not happen leaves the file `unconfirmed`. What
 looking cannot decide is held for a person.
+
+Where a rename overwrites, a hard link takes its place, and the state is `linking` in place of `publishing`. Where
+there is no second name at all, the file is written under its final one: spooled → opening → published (decision 0010).
 """
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +21,10 @@ from delivery.files import hash_file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from delivery.destinations import Destination
+    from delivery.destinations import Destination, Method
     from delivery.ledger import File, Ledger
+
+CHUNK_BYTES = 1 << 20
 
 
 def hand_over(
@@ -27,23 +33,28 @@ def hand_over(
     ledger: Ledger,
     *,
     replace: bool,
+    method: Method = "rename",
     progress: Callable[[int], None] | None = None,
 ) -> File:
-    """Brings one file to `published`, from whatever state it is in.
+    """Brings one file to `published`, from whatever state it is in. method: how it gets its final name.
 
     Raises Held when only a person can decide, DestinationFailed when trying again may help.
     """
     if file.state == "published":  # by a run that may have died before it looked
         return _confirm(file, destination, ledger)
-    if file.state == "publishing":  # all that counts now lies there
-        return _resume_publishing(file, destination, ledger, replace=replace)
+    if file.state in {"publishing", "linking"}:  # all that counts now lies there
+        return _resume_publishing(file, destination, ledger, replace=replace, method=method)
     check_spool(file)
+    if file.state == "opening" or method == "exclusive":
+        return _hand_over_open(file, destination, ledger, progress)
     if file.state == "spooled":
         _send(file, destination, ledger, replace=replace, progress=progress)
         file = ledger.advance_file(file, "uploaded")
     elif not _temp_is_whole(file, destination):  # somebody tidied up between two runs
         _send(file, destination, ledger, replace=replace, progress=progress)
-    return _publish(ledger.advance_file(file, "publishing"), destination, ledger, replace=replace)
+    links = method == "link" and not (replace and destination.look(file.name) is not None)
+    file = ledger.advance_file(file, "linking" if links else "publishing")
+    return _publish(file, destination, ledger, replace=replace, method=method)
 
 
 def temp_name(file: File) -> str:
@@ -100,24 +111,36 @@ def _temp_is_whole(file: File, destination: Destination) -> bool:
     )
 
 
-def _publish(file: File, destination: Destination, ledger: Ledger, *, replace: bool) -> File:
+def _publish(file: File, destination: Destination, ledger: Ledger, *, replace: bool, method: Method) -> File:
     try:
         if replace and destination.look(file.name) is not None:
             _check_free(file, destination, ledger, replace=True)
             destination.replace(temp_name(file), file.name)
         else:
-            destination.publish(temp_name(file), file.name)
+            linked_or_not = method if method != "link" or file.state == "linking" else "look-and-rename"
+            destination.publish(temp_name(file), file.name, linked_or_not)
     except NameTaken:
-        raise Held(
-            f"{file.name} appeared in {destination.describe()} while it was being uploaded.",
-            hint="Look at it: release the delivery to resend it, or cancel.",
-        ) from None
+        if file.state != "linking" or not _final_is_ours(file, destination):  # linked, though the answer says not
+            raise _appeared(file, destination) from None
     return _confirm(ledger.advance_file(file, "published"), destination, ledger)
 
 
+def _appeared(file: File, destination: Destination) -> Held:
+    return Held(
+        f"{file.name} appeared in {destination.describe()} while it was being uploaded.",
+        hint="Look at it: release the delivery to resend it, or cancel.",
+    )
+
+
 def _confirm(file: File, destination: Destination, ledger: Ledger) -> File:
-    """Looks at what the destination said it renamed; a client may have collected it already."""
+    """Looks at what the destination said it renamed or linked; a client may have collected it already.
+
+    The temporary name of a link goes only now. If the client was quicker than this look, it cannot be told from a link
+    that was never made.
+    """
     if _final_is_ours(file, destination):  # seen or not, it may be collected before the next look
+        if destination.look(temp_name(file)) is not None:
+            destination.remove(temp_name(file))
         return file
     if destination.look(file.name) is not None or destination.look(temp_name(file)) is not None:
         ledger.advance_file(file, "unconfirmed")
@@ -138,16 +161,69 @@ def _final_is_ours(file: File, destination: Destination) -> bool:
     )
 
 
-def _resume_publishing(file: File, destination: Destination, ledger: Ledger, *, replace: bool) -> File:
+def _resume_publishing(file: File, destination: Destination, ledger: Ledger, *, replace: bool, method: Method) -> File:
     if _final_is_ours(file, destination):
         destination.remove(temp_name(file))
         return ledger.advance_file(file, "published")
-    if _temp_is_whole(file, destination) and (replace or destination.look(file.name) is None):
-        return _publish(file, destination, ledger, replace=replace)
+    if (
+        file.state
+        != "linking"  # it may have been linked, and collected: the temporary name would be there all the same
+        and _temp_is_whole(file, destination)
+        and (replace or destination.look(file.name) is None)
+    ):
+        return _publish(file, destination, ledger, replace=replace, method=method)
     seen = "neither it nor its temporary file is to be seen whole"
     if destination.look(file.name) is not None:
         seen = "something else lies under its name"
-    raise Held(
-        f"{file.name} was being renamed when a run died, and {seen} in {destination.describe()}.",
+    elif file.state == "linking":
+        seen = "it is not to be seen"
+    raise _undecided(file, destination, seen)
+
+
+def _undecided(file: File, destination: Destination, seen: str) -> Held:
+    doing = "created" if file.state == "opening" else "renamed"
+    return Held(
+        f"{file.name} was being {doing} when a run died, and {seen} in {destination.describe()}.",
         hint="Ask the client whether it was collected, then release the delivery.",
     )
+
+
+def _hand_over_open(
+    file: File, destination: Destination, ledger: Ledger, progress: Callable[[int], None] | None
+) -> File:
+    """Writes the file under its final name; the client waits for the done file, which comes last and is empty."""
+    if file.state != "opening":
+        destination.remove(temp_name(file))  # of a run that had another method
+        _check_free(file, destination, ledger, replace=False)
+        file = ledger.advance_file(file, "opening")
+    elif (found := destination.look(file.name)) is not None:
+        if _final_is_ours(file, destination):
+            return ledger.advance_file(file, "published")
+        if found.kind == "other" or not _begins_as_ours(file, destination, found.size):
+            raise _undecided(file, destination, "something else lies under its name")
+        destination.remove(file.name)
+    elif file.role == "done":
+        raise _undecided(file, destination, "it is not to be seen")
+    try:
+        if file.role == "done":
+            destination.create(file.name)  # it is there, or not: nothing is taken back that a client may have seen
+        else:
+            destination.upload(Path(file.spool), file.name, progress)
+    except NameTaken:
+        raise _appeared(file, destination) from None
+    if file.role != "done" and not _final_is_ours(file, destination):
+        destination.remove(file.name)
+        raise DestinationFailed(f"{file.name}: the destination holds other bytes than were sent.", step="verify")
+    return ledger.advance_file(file, "published")
+
+
+def _begins_as_ours(file: File, destination: Destination, size: int) -> bool:
+    """Whether what lies there is what a run that died may have left: the first part of our file."""
+    if size >= file.bytes:
+        return False
+    with Path(file.spool).open("rb") as spool:
+        start = sha256()
+        while size > 0 and (chunk := spool.read(min(size, CHUNK_BYTES))):
+            start.update(chunk)
+            size -= len(chunk)
+    return destination.hash(file.name) == start.hexdigest()

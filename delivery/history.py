@@ -19,6 +19,12 @@ def latest(project: Project, campaign: str | None, limit: int) -> list[Delivery]
         return ledger.find(*conditions)[-limit:]
 
 
+def publish_methods(project: Project) -> dict[str, str | None]:
+    """How files get their final names, by destination, where it is known."""
+    with closing(Ledger(project.ledger_url)) as ledger:
+        return {where: probe.method for where, probe in ledger.probes().items()}
+
+
 def one(project: Project, start: str) -> tuple[Delivery, list[File], list[tuple[str, str, str]]]:
     """A delivery, its files and its steps. Raises ConfigError unless exactly one id begins so."""
     with closing(Ledger(project.ledger_url)) as ledger:

@@ -41,6 +41,9 @@ class SftpDestination(_Strict):
     host_keys: list[HostKey] = Field(min_length=1)
     timeout: float = Field(default=30.0, gt=0, description="seconds that any one reply may take")
     deadline: float = Field(default=3600.0, gt=0, description="seconds that a whole delivery may take")
+    publish: Literal["probed", "exclusive"] = Field(
+        default="probed", description="exclusive: the server has no rename; files are written under their final names"
+    )
 
     @model_validator(mode="after")
     def _has_login(self) -> SftpDestination:
@@ -90,6 +93,7 @@ class Integration(_Strict):
         default=False, description="an apostrophe before = + - @ tab and CR, for spreadsheets"
     )
     manifest: bool = True
+    done_file: bool = Field(default=False, description="an empty <file>.done, after all else")
     empty: Literal["header", "skip", "fail"] = "header"
     existing: Literal["hold", "replace"] = "hold"
 
@@ -97,11 +101,23 @@ class Integration(_Strict):
     def _consistent(self) -> Integration:
         if self.existing == "replace" and self.filename_timestamped:
             raise ValueError("existing: replace needs a fixed name, not filename_timestamped")
+        if self.existing == "replace" and self.has_done_file:
+            raise ValueError("existing: replace goes with neither done_file nor publish: exclusive: names must be new")
         if any(mark in self.nulls for mark in (self.column_delimiter, '"', "\r", "\n")):
             raise ValueError("nulls must not contain the column delimiter, a quote or a line break")
         if self.destination.type == "hosted" and "." in self.directory.split("/"):
             raise ValueError("directory must be plain names on the hosted share, without '.'")
         return self
+
+    @property
+    def publishes_open(self) -> bool:
+        """Whether files are written under their final names, for want of a rename."""
+        return isinstance(self.destination, SftpDestination) and self.destination.publish == "exclusive"
+
+    @property
+    def has_done_file(self) -> bool:
+        """Whether an empty file comes last; where files are written under their final names, it must."""
+        return self.done_file or self.publishes_open
 
 
 class _File(_Strict):

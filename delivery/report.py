@@ -158,7 +158,7 @@ def outcomes_document(found: list[Outcome]) -> dict[str, Any]:
 def forecasts(found: list[Forecast]) -> None:
     """The table of a plan, then refusals and layout changes."""
     table(
-        ["delivery", "state", "gate", "#rows", "file", "where"],
+        ["delivery", "state", "gate", "#rows", "file", "where", "publish"],
         [
             [
                 f.title,
@@ -167,6 +167,7 @@ def forecasts(found: list[Forecast]) -> None:
                 f.rows,
                 f.file,
                 f.destination,
+                f.publish or "not probed yet",
             ]
             for f in found
         ],
@@ -190,6 +191,7 @@ def forecasts_document(found: list[Forecast]) -> dict[str, Any]:
                 "title": f.title,
                 "state": f.state,
                 "destination": f.destination,
+                "publish": f.publish or None,
                 "file": f.file,
                 "rows": f.rows,
                 "columns": f.columns,

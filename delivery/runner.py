@@ -10,6 +10,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from delivery.build import build
 from delivery.campaigns import campaigns as campaigns_of
+from delivery.checks import publish_method
 from delivery.destinations import open_destination
 from delivery.engines import Engine, open_engine
 from delivery.errors import Busy, ConfigError, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held, NothingDue
@@ -50,11 +51,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `run` would do with one delivery. rows: None when the gate refuses or the delivery is done."""
+    """What `run` would do with one delivery. rows: None when the gate refuses or the delivery is done.
+
+    publish: how its files will get their final names; empty until the destination was probed.
+    """
 
     title: str
     state: str
     destination: str
+    publish: str
     file: str
     verdict: Verdict | None
     rows: int | None
@@ -247,9 +252,10 @@ def _hand_over_all(setup: Setup, job: Job, ledger: Ledger, watch: Watch) -> None
         reraise=True,
     ):
         with attempt, setup.destination(job) as destination:
+            method = publish_method(destination, job.integration, ledger, job.key[:8])
             for file in ledger.files(job.key):
                 with watch.upload(f"{job.integration_name}: {file.name}", file.bytes) as progress:
-                    hand_over(file, destination, ledger, replace=replace, progress=progress)
+                    hand_over(file, destination, ledger, replace=replace, method=method, progress=progress)
 
 
 def _failed(job: Job, ledger: Ledger, error: DeliveryError) -> Outcome:
@@ -273,6 +279,7 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, gate: Gate, engine: Engine
         title + (f" r{job.revision}" if job.revision else ""),
         state,
         setup.destination(job).describe(),
+        "exclusive" if job.integration.publishes_open else ledger.method(setup.destination(job).describe()) or "",
         job.file_name(job.slot),
         verdict,
         rows,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from delivery.plan import Job
     from delivery.project import Project
 
+DONE_SUFFIX = ".done"
+
 
 def spool(
     job: Job,
@@ -63,6 +65,11 @@ def spool(
         with files.exclusive(beside) as disk:
             disk.write(content)
         recorded.append(_row(1, "manifest", beside, None, len(content), files.hash_file(beside), destination))
+    if job.integration.has_done_file:
+        last = folder / (name + DONE_SUFFIX)
+        with files.exclusive(last):
+            pass
+        recorded.append(_row(len(recorded), "done", last, None, 0, files.hash_file(last), destination))
     ledger.spooled(job.key, recorded, rows=written.rows, invocation_id=verdict.invocation_id)
 
 

@@ -14,8 +14,8 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from delivery.destinations import Capabilities, Found, check_name
-from delivery.destinations.probe import rename_refuses
+from delivery.destinations import Capabilities, Found, Method, check_name
+from delivery.destinations.probe import prove
 from delivery.errors import DestinationFailed, DestinationRefused, NameTaken
 
 if TYPE_CHECKING:
@@ -86,12 +86,8 @@ class LocalDirectory:
 
     def upload(self, spool: Path, temp: str, progress: Callable[[int], None] | None = None) -> None:
         """Create exclusively, copy, fsync, compare the size."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with spool.open("rb") as source, self._step("upload"):
-            try:
-                fd = os.open(check_name(temp), flags, 0o600, dir_fd=self._fd)
-            except FileExistsError:
-                raise NameTaken(f"{self.describe()}: {temp} exists already") from None
+            fd = self._open_new(temp)
             try:
                 with os.fdopen(fd, "wb", buffering=0) as file:
                     _copy(source, file, progress)
@@ -100,22 +96,28 @@ class LocalDirectory:
                     os.unlink(temp, dir_fd=self._fd)
                 raise
 
-    def publish(self, temp: str, final: str) -> None:
-        """Rename without replacing, in one step; link and unlink where the file system cannot.
-
-        Two steps leave a gap: a run that dies between them leaves both names, and when the client then takes one, the
-        other looks as if it had never been renamed.
-        """
-        with self._step("publish"):
-            try:
-                if not _rename_exclusive(self._fd, check_name(temp), check_name(final)):
-                    os.link(temp, final, src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False)
-                    os.unlink(temp, dir_fd=self._fd)
-            except FileExistsError:
-                if not self._same(temp, final):  # the same: a run died between link and unlink
-                    raise NameTaken(f"{self.describe()}: {final} exists already") from None
-                os.unlink(temp, dir_fd=self._fd)
+    def create(self, name: str) -> None:
+        """Open exclusively, and sync the directory."""
+        with self._step("open"):
+            os.close(self._open_new(name))
             os.fsync(self._fd)
+
+    @property
+    def software(self) -> str:
+        """Nothing that is worth knowing: the kernel says what it cannot do."""
+        return ""
+
+    def publish(self, temp: str, final: str, method: Method) -> None:
+        """Rename without replacing, in one step; a hard link where the file system cannot; or look, and rename."""
+        if method == "look-and-rename" and self.look(final):
+            raise NameTaken(f"{self.describe()}: {final} exists already")
+        step = {"link": self._link, "look-and-rename": self.replace}.get(method, self._rename)
+        try:
+            step(temp, final)
+        except DestinationFailed as error:
+            if isinstance(error.__cause__, FileExistsError):
+                raise NameTaken(f"{self.describe()}: {final} exists already") from None
+            raise
 
     def replace(self, temp: str, final: str) -> None:
         """Rename."""
@@ -134,14 +136,14 @@ class LocalDirectory:
         with self._step("list"):
             return sorted(os.listdir(self._fd))  # noqa: PTH208 - a Path has no descriptor
 
-    def probe(self) -> Capabilities:
+    def probe(self, token: str) -> Capabilities:
         """Try each step; the rest is known."""
-        refuses = rename_refuses(self, self.publish, replaces=True)
+        proof = prove(self, token, self._rename, self._link)
+        if not proof.rename_refuses:  # on this machine a rename that replaces is always to be had
+            proof = prove(self, token, self.replace, self._link)
         space = os.fstatvfs(self._fd)
         return Capabilities(
-            rename=True,
-            rename_refuses=refuses,
-            replace=True,
+            **vars(proof),
             fsync=True,
             remote_hash=False,
             statvfs=True,
@@ -149,9 +151,22 @@ class LocalDirectory:
             free_bytes=space.f_bavail * space.f_frsize,
         )
 
-    def _same(self, one: str, other: str) -> bool:
-        a, b = (os.stat(name, dir_fd=self._fd, follow_symlinks=False) for name in (one, other))
-        return os.path.samestat(a, b)
+    def _open_new(self, name: str) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(check_name(name), flags, 0o600, dir_fd=self._fd)
+        except FileExistsError:
+            raise NameTaken(f"{self.describe()}: {name} exists already") from None
+
+    def _rename(self, old: str, new: str) -> None:
+        with self._step("publish"):
+            _rename_exclusive(self._fd, check_name(old), check_name(new))
+            os.fsync(self._fd)
+
+    def _link(self, old: str, new: str) -> None:
+        with self._step("publish"):
+            os.link(check_name(old), check_name(new), src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False)
+            os.fsync(self._fd)
 
     @contextmanager
     def _step(self, step: str) -> Iterator[None]:
@@ -180,17 +195,13 @@ def _copy(source: BinaryIO, file: FileIO, progress: Callable[[int], None] | None
         raise OSError(errno.EIO, "wrong size after writing")
 
 
-def _rename_exclusive(fd: int, old: str, new: str) -> bool:
-    """renameat2 with RENAME_NOREPLACE (Linux 3.15, glibc 2.28); False where it is not to be had."""
+def _rename_exclusive(fd: int, old: str, new: str) -> None:
+    """renameat2 with RENAME_NOREPLACE (Linux 3.15, glibc 2.28); OSError where it is not to be had."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
-        return False
-    if renameat2(fd, os.fsencode(old), fd, os.fsencode(new), _NOREPLACE) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}:
-        return False
-    raise OSError(code, os.strerror(code))
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if renameat2(fd, os.fsencode(old), fd, os.fsencode(new), _NOREPLACE) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def _open_directory(path: str | Path, at: int | None = None, flags: int = 0) -> int:

@@ -10,11 +10,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from delivery.destinations import Capabilities, Found, check_name, extensions
+from delivery.destinations import Capabilities, Found, Method, check_name, extensions
 from delivery.destinations import session as sftp
 from delivery.destinations.checked_writer import read_hashed, write_checked
 from delivery.destinations.failures import LOWER_ERRORS, translate
-from delivery.destinations.probe import rename_refuses
+from delivery.destinations.probe import prove
 from delivery.destinations.session import Session, Status, string
 from delivery.destinations.ssh import connect
 from delivery.destinations.watchdog import Watchdog
@@ -32,11 +32,12 @@ SLOWEST_DISK = 10_000_000  # bytes a second that a server is granted for work in
 
 @dataclass(frozen=True)
 class Opened:
-    """A session and how to end it. packet_bytes: see Session."""
+    """A session and how to end it. packet_bytes: see Session; software: the server's own word."""
 
     channel: sftp.Channel
     close: Callable[[], object]
     packet_bytes: int = extensions.LARGE_REQUEST
+    software: str = ""
 
 
 class SftpDirectory:
@@ -61,7 +62,7 @@ class SftpDirectory:
             channel = transport.open_session(window_size=1 << 22, timeout=target.timeout)
             channel.settimeout(target.deadline)  # the watchdog is quicker
             channel.invoke_subsystem("sftp")
-            return Opened(channel, transport.close, channel.out_max_packet_size - 64)
+            return Opened(channel, transport.close, channel.out_max_packet_size - 64, transport.remote_version)
 
         root = "" if directory.startswith("/") else "~/"
         where = f"sftp://{target.username}@{target.host}:{target.port}/{root}{directory.strip('/')}"
@@ -73,7 +74,7 @@ class SftpDirectory:
         try:
             with self._step("connect"):
                 opened = self._open_channel(self._watchdog)
-                self._close = opened.close
+                self._close, self._version = opened.close, opened.software
                 self._watchdog.closes(opened.close)
                 self._session = Session(opened.channel, opened.packet_bytes, self._watchdog.beat)
                 self._request_bytes = extensions.request_bytes(self._session)
@@ -115,28 +116,32 @@ class SftpDirectory:
 
     def upload(self, spool: Path, temp: str, progress: Callable[[int], None] | None = None) -> None:
         """Open exclusively, write, fsync where offered, FSTAT, CLOSE. A server may refuse chmod and FSTAT."""
-        path = self._path(temp)
-        with self._step("open"):
-            try:
-                handle = self._session.open(path, sftp.WRITING | sftp.CREATE | sftp.EXCLUSIVE, 0o600)
-            except Status:
-                if self._look(temp):
-                    raise NameTaken(f"{self._where}: {temp} exists already") from None
-                raise
+        handle = self._open_new(temp)
         try:
             self._fill(handle, spool, progress)
         except Exception:
             with suppress(DeliveryError), self._step("remove"):
                 self._session.begin(sftp.CLOSE, string(handle))
-                self._session.request(sftp.REMOVE, string(path))
+                self._session.request(sftp.REMOVE, string(self._path(temp)))
             raise
 
-    def publish(self, temp: str, final: str) -> None:
-        """Look, then RENAME, which on OpenSSH links and so refuses a taken name; `probe` tells whether it does here."""
+    def create(self, name: str) -> None:
+        """Open exclusively, CLOSE."""
+        handle = self._open_new(name)
+        with self._step("close"):
+            self._session.request(sftp.CLOSE, string(handle))
+
+    @property
+    def software(self) -> str:
+        """The server's version, and the names of what it offers."""
+        return " ".join([self._version, *sorted(self._session.extensions)])
+
+    def publish(self, temp: str, final: str, method: Method) -> None:
+        """Look; then RENAME, which on OpenSSH links and so refuses a taken name, or make a hard link."""
         if self.look(final):
             raise NameTaken(f"{self._where}: {final} exists already")
         try:
-            self._rename(temp, final)
+            (self._link if method == "link" else self._rename)(temp, final)
         except (DestinationFailed, DestinationRefused) as error:
             if isinstance(error.__cause__, Status) and self.look(final) and self.look(temp):
                 raise NameTaken(f"{self._where}: {final} exists already") from None
@@ -164,23 +169,28 @@ class SftpDirectory:
                 name.decode(errors="surrogateescape") for name, _ in self._session.scan(self._directory.encode())
             )
 
-    def probe(self) -> Capabilities:
+    def probe(self, token: str) -> Capabilities:
         """Try each step; then tell what the server offers beyond."""
-        offered = self._session.extensions
-        replaces = extensions.POSIX_RENAME in offered
-        refuses = rename_refuses(self, self._rename, replaces=replaces)
+        proof = prove(self, token, self._rename, self._link)
         with self._step("look"):
             free = extensions.free_bytes(self._session, self._directory.encode())
         return Capabilities(
-            rename=True,
-            rename_refuses=refuses,
-            replace=replaces,
-            fsync=extensions.FSYNC in offered,
+            **vars(proof),
+            fsync=extensions.FSYNC in self._session.extensions,
             remote_hash=self._hashed_there,
             statvfs=free is not None,
             request_bytes=self._request_bytes,
             free_bytes=free,
         )
+
+    def _open_new(self, name: str) -> bytes:
+        with self._step("open"):
+            try:
+                return self._session.open(self._path(name), sftp.WRITING | sftp.CREATE | sftp.EXCLUSIVE, 0o600)
+            except Status:
+                if self._look(name):
+                    raise NameTaken(f"{self._where}: {name} exists already") from None
+                raise
 
     def _fill(self, handle: bytes, spool: Path, progress: Callable[[int], None] | None) -> None:
         with spool.open("rb") as source, self._step("upload"):
@@ -216,6 +226,11 @@ class SftpDirectory:
     def _rename(self, old: str, new: str) -> None:
         with self._step("publish"):
             self._session.request(sftp.RENAME, string(self._path(old)), string(self._path(new)))
+
+    def _link(self, old: str, new: str) -> None:
+        with self._step("publish"):
+            if not extensions.hardlink(self._session, self._path(old), self._path(new)):
+                raise Status(sftp.OP_UNSUPPORTED, f"{extensions.HARDLINK} is not offered")
 
     def _check_directory(self) -> None:
         try:

@@ -18,7 +18,7 @@ from delivery.errors import Busy
 from delivery.ledger import leases
 from delivery.ledger.schema import prepare
 from delivery.ledger.storage import Storage, now
-from delivery.ledger.tables import Delivery, File, deliveries, files, layouts, meta, steps
+from delivery.ledger.tables import Delivery, File, Probe, deliveries, files, layouts, meta, probes, steps
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -197,6 +197,25 @@ class Ledger:
         query = sa.select(steps.c.at, steps.c.step, steps.c.note).where(steps.c.delivery_id == key).order_by(steps.c.id)
         with self._begin() as connection:
             return [(row.at, row.step, row.note) for row in connection.execute(query)]
+
+    def probes(self) -> dict[str, Probe]:
+        """The newest probe of each destination."""
+        with self._begin() as connection:
+            return {row.destination: Probe._make(row) for row in connection.execute(sa.select(probes))}
+
+    def method(self, destination: str) -> str | None:
+        """How files are published there; None when it was not probed."""
+        kept = self.probes().get(destination)
+        return kept.method if kept else None
+
+    def keep_probe(self, destination: str, method: str | None, offers: dict[str, Any], software: str) -> None:
+        """Keeps what a probe proved, in place of what was kept before."""
+        row = {"method": method, "offers": json.dumps(offers), "software": software, "probed_at": now()}
+        with self._begin() as connection:
+            where = probes.c.destination == destination
+            if connection.execute(probes.update().where(where).values(row)).rowcount == 0:
+                with suppress(IntegrityError), connection.begin_nested():  # another runner may have been quicker
+                    connection.execute(probes.insert().values(destination=destination, **row))
 
     def identity(self) -> tuple[str, int]:
         """The ledger's own id, and the number of its last step: it only grows."""

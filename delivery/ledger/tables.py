@@ -73,6 +73,16 @@ steps = sa.Table(
 )
 meta = sa.Table("meta", METADATA, sa.Column("key", sa.Text, primary_key=True), sa.Column("value", sa.Text))
 
+probes = sa.Table(  # what each destination was seen to do; the newest replaces the one before
+    "probes",
+    METADATA,
+    sa.Column("destination", sa.String(1024), primary_key=True),
+    sa.Column("method", sa.Text),
+    sa.Column("offers", sa.Text, nullable=False),
+    sa.Column("software", sa.Text, nullable=False),
+    sa.Column("probed_at", sa.Text, nullable=False),
+)
+
 OPEN_STATES = ("planned", "spooled")
 
 
@@ -127,6 +137,16 @@ class File(NamedTuple):
     destination: str
     updated_at: str
     fence: int
+
+
+class Probe(NamedTuple):
+    """One row of `probes`. method: how files are published there, None if no way is safe; offers: JSON."""
+
+    destination: str
+    method: str | None
+    offers: str
+    software: str
+    probed_at: str
 
 
 def delivery_id(campaign: str, integration: str, namespace: str, when: str, revision: int) -> str:

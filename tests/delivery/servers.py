@@ -310,6 +310,16 @@ class PipeChannel:
         self._process.wait(10)
 
 
+class OverwritingServer(PipeChannel):
+    """A server whose RENAME replaces its target, as some do; takes one whole frame at a time, as a Shim gives it."""
+
+    def send(self, data: bytes) -> int:
+        if data[4] == sftp.RENAME:
+            name = b"posix-rename@openssh.com"
+            data = sftp.string(bytes([sftp.EXTENDED]) + data[5:9] + sftp.string(name) + data[9:])
+        return super().send(data)
+
+
 _REQUESTS = (
     *("INIT", "OPEN", "CLOSE", "READ", "WRITE", "LSTAT", "FSTAT", "FSETSTAT"),
     *("OPENDIR", "READDIR", "REMOVE", "STAT", "RENAME", "EXTENDED"),
@@ -327,6 +337,12 @@ FAULTS = (
     "reply late",  # after the reply to a later request, when there is one
     "reply short",  # cut short
 )
+
+
+def name_of(frame: bytes) -> str:
+    """The name of a request; of an extended one, its own."""
+    name = NAMES[frame[4]]
+    return frame[13 : 13 + struct.unpack(">I", frame[9:13])[0]].decode() if name == "EXTENDED" else name
 
 
 @dataclass
@@ -380,9 +396,7 @@ class Shim:
         self.inner.close()
 
     def _forward(self, frame: bytes) -> None:
-        name = NAMES[frame[4]]
-        if name == "EXTENDED":
-            name = frame[13 : 13 + struct.unpack(">I", frame[9:13])[0]].decode()
+        name = name_of(frame)
         fault = self.faults.get(len(self.log)) or self.faults.get((name, self._seen[name]))
         self.log.append(name)
         self._seen[name] += 1

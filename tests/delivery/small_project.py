@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 ROWS = 600
 DAY = "2026-11-03"
 AT = datetime(2026, 11, 4, 6, tzinfo=UTC)
-INTEGRATIONS = """
-integrations:
-  by_sftp:
+CLIENTS = ("acme_outdoor", "brightside_beauty", "cedar_books")
+CANARIES = {"SWEEP_PASSWORD": "canary-of-the-password", "SWEEP_PASSPHRASE": "canary-of-the-passphrase"}
+SFTP = """
+  {name}:
     vendor_name: Acme
     namespace: acme_outdoor
     directory: inbox
@@ -24,33 +25,53 @@ integrations:
       type: sftp
       host: sftp.example.com
       username: acme
-      password: "{{ env_var('SWEEP_PASSWORD') }}"
+      password: "{{{{ env_var('SWEEP_PASSWORD') }}}}"
+      private_key: key
+      passphrase: "{{{{ env_var('SWEEP_PASSPHRASE') }}}}"
       host_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIlOM4VJ6dIqWGYKzvYF8Jj0yD5T2i6yL7O5m0c7b9Xk]
-  by_share:
-    vendor_name: Acme
-    namespace: acme_outdoor
-    directory: inbox
-    destination: {type: hosted}
+      publish: {publish}
 """
+SHARE = """
+  {name}:
+    vendor_name: Acme
+    namespace: {namespace}
+    directory: inbox
+    destination: {{type: hosted}}
+"""
+INTEGRATIONS = "integrations:" + "".join(
+    [
+        SFTP.format(name="by_sftp", publish="probed"),
+        SFTP.format(name="without_rename", publish="exclusive"),
+        SHARE.format(name="by_share", namespace=CLIENTS[0]),
+        *(SHARE.format(name=f"share_of_{client}", namespace=client) for client in CLIENTS[1:]),
+    ]
+)
+
+
+def canary(client: str) -> str:
+    """What stands in each row of a client, and nowhere else."""
+    return f"canary-of-{client.replace('_', '-')}"
 
 
 def make_project(root: Path) -> None:
-    """Makes the project in a new folder: 600 rows of acme_outdoor on one day, one campaign, two integrations."""
+    """Makes the project in a new folder: 600 rows of each of three clients on one day, one campaign to each of them."""
     root.mkdir(parents=True)
     (root / "dbt_project.yml").write_text("name: sweep\nprofile: sweep\n")
     (root / "profiles.yml").write_text(
         "sweep:\n  target: duckdb\n  outputs:\n    duckdb: {type: duckdb, path: warehouse.duckdb}\n"
     )
     (root / "integrations.yml").write_text(INTEGRATIONS)
+    (root / "key").touch(mode=0o600)
     (root / "target").mkdir()
     (root / "target" / "manifest.json").write_text(json.dumps(_manifest()))
     with duckdb.connect(str(root / "warehouse.duckdb")) as connection:
         connection.execute(f"""
             create table events as
-            select 'acme_outdoor' as namespace, 'person' || n || '@example.com' as email,
-                timestamp '{DAY} 00:00:00' + n * interval 1 minute as event_time, md5(n::text) as unique_key,
+            select client as namespace, 'canary-of-' || replace(client, '_', '-') || n || '@example.com' as email,
+                timestamp '{DAY} 00:00:00' + n * interval 1 minute as event_time, md5(client || n) as unique_key,
                 date '{DAY}' as event_day
-            from range({ROWS}) as numbers(n) order by event_time;
+            from range({ROWS}) as numbers(n), (select unnest({list(CLIENTS)}) as client)
+            order by client, event_time;
             create table build_log (invocation_id text, started_at timestamp, phase text, command text,
                 partial boolean, unique_id text, resource_type text, status text, failures bigint,
                 whole_table boolean, message text);

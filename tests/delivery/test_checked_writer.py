@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import paramiko
 import pytest
-from servers import FAULTS, PipeChannel, Shim, missing_for_sftp_server, over_pipe
+from servers import FAULTS, OverwritingServer, PipeChannel, Shim, missing_for_sftp_server, name_of, over_pipe
 
 from delivery.destinations.checked_writer import read_hashed, write_checked
+from delivery.destinations.extensions import HARDLINK
 from delivery.destinations.session import EOF, OPEN, RENAME, BadReply, Reader, Status, string
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
 
@@ -48,7 +49,7 @@ def deliver(shim: Shim | PipeChannel, spool: Path, timeout: float = 1.0) -> str:
         destination.upload(spool, "temp")
         digest = destination.hash("temp")
         if digest == sha256(spool):
-            destination.publish("temp", "final")
+            destination.publish("temp", "final", "rename")
             found = destination.look("final")
             if found is None or found.size != SIZE:
                 return "not there"
@@ -180,25 +181,82 @@ def test_a_name_taken_between_look_and_rename_is_not_overwritten(spool: Path, re
     assert (remote / "final").read_bytes() == b"theirs"
 
 
-class Overwriting(Shim):
-    """A server whose RENAME replaces its target, as some do."""
-
-    def _forward(self, frame: bytes) -> None:
-        if frame[4] == RENAME:
-            names = Reader(frame, 9)
-            names.string()
-            (self.inner.directory / names.string().decode()).unlink(missing_ok=True)
-        super()._forward(frame)
-
-
 def test_servers_whose_rename_overwrites_are_looked_at_first(spool: Path, remote: Path) -> None:
-    with over_pipe(Overwriting(PipeChannel(remote))) as destination:
-        assert not destination.probe().rename_refuses
+    with over_pipe(Shim(OverwritingServer(remote, "-P", "hardlink"))) as destination:
+        assert destination.probe("test").method == "look-and-rename"
         destination.upload(spool, "temp")
         (remote / "final").write_bytes(b"theirs")
         with pytest.raises(NameTaken):
-            destination.publish("temp", "final")
+            destination.publish("temp", "final", "rename")
     assert (remote / "final").read_bytes() == b"theirs"
+
+
+def test_a_link_never_overwrites_where_a_rename_would(spool: Path, remote: Path) -> None:
+    class Racing(Shim):
+        def _forward(self, frame: bytes) -> None:
+            if name_of(frame) == HARDLINK:
+                (remote / "final").write_bytes(b"theirs")
+            super()._forward(frame)
+
+    with over_pipe(Shim(OverwritingServer(remote))) as destination:
+        seen = destination.probe("test")
+        assert (seen.rename, seen.rename_refuses, seen.link, seen.method) == (True, False, True, "link")
+    assert list(remote.iterdir()) == []
+    with over_pipe(Racing(OverwritingServer(remote))) as destination:
+        destination.upload(spool, "temp")
+        with pytest.raises(NameTaken):
+            destination.publish("temp", "final", "link")
+    assert (remote / "final").read_bytes() == b"theirs"
+    assert sha256(remote / "temp") == sha256(spool)
+
+
+def test_a_server_that_can_do_nothing_safe_is_seen(remote: Path) -> None:
+    with over_pipe(PipeChannel(remote, "-P", "rename,posix-rename,hardlink")) as destination:
+        seen = destination.probe("test")
+    assert (seen.rename, seen.link, seen.replace, seen.method) == (False, False, False, None)
+    assert list(remote.iterdir()) == []
+
+
+def test_a_server_that_only_links_is_used(spool: Path, remote: Path) -> None:
+    with over_pipe(PipeChannel(remote, "-P", "rename,posix-rename")) as destination:
+        assert destination.probe("test").method == "link"
+        destination.upload(spool, "temp")
+        destination.publish("temp", "final", "link")
+    assert sha256(remote / "final") == sha256(spool)
+
+
+def test_what_a_probe_that_died_left_is_removed_by_the_next(remote: Path) -> None:
+    for number in (1, 2, 3):
+        (remote / f".delivery-probe-test-{number}").write_bytes(b"left")
+    with over_pipe(PipeChannel(remote)) as destination:
+        assert destination.probe("test").method == "rename"
+    assert list(remote.iterdir()) == []
+
+
+def test_a_probe_believes_its_eyes(remote: Path) -> None:
+    """Whatever is said of each message of a probe: a rename that overwrites is never taken for one that refuses."""
+    shim = Shim(OverwritingServer(remote))
+    with over_pipe(shim) as destination:
+        destination.probe("test")
+    renames = [number for number, name in enumerate(shim.log) if name in {"RENAME", HARDLINK}]
+    assert len(renames) == 4
+    for number in renames:
+        for fault in ("done, error", "reply late", "cut after", "cut before"):
+            with over_pipe(Shim(OverwritingServer(remote), {number: fault}), timeout=0.1) as destination:
+                try:
+                    method = destination.probe("test").method
+                except DeliveryError:
+                    continue
+            assert method != "rename", (number, fault)
+
+
+def test_creating_an_empty_file_takes_nothing_back(remote: Path) -> None:
+    with over_pipe(Shim(PipeChannel(remote), {("CLOSE", 0): "error"})) as destination:
+        with pytest.raises(DestinationFailed):
+            destination.create("done")
+    assert (remote / "done").stat().st_mode & 0o777 == 0o600
+    with over_pipe(PipeChannel(remote)) as destination, pytest.raises(NameTaken):
+        destination.create("done")
 
 
 def test_disk_full_says_so_and_leaves_nothing(spool: Path, remote: Path) -> None:

@@ -29,7 +29,8 @@ AT = utc("2026-11-05 06:00")
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     make_project(tmp_path / "project")
-    monkeypatch.setenv("SWEEP_PASSWORD", "not needed")
+    for name in ("SWEEP_PASSWORD", "SWEEP_PASSPHRASE"):
+        monkeypatch.setenv(name, "not needed")
     state = tmp_path / "project" / ".delivery"
     profile = {"type": "duckdb", "path": "warehouse.duckdb"}
     url = f"sqlite:///{state / 'ledger.sqlite'}"
@@ -90,11 +91,10 @@ def test_the_command_tells_by_its_exit_code(project: Project, monkeypatch: pytes
         return result.exit_code, json.loads(result.stdout)["gaps"]
 
     assert ask("--from", "2026-11-03", "--to", "2026-11-04")[0] == 1
-    for integration in ("by_share", "by_sftp"):
-        with closing(Ledger(project.ledger_url)) as ledger:
-            setup = runner.load(project)
-            request = Request(at=AT, window="2026-11-03", integrations=(integration,))
-            (job,) = runner._wanted(setup, request, ledger)
+    with closing(Ledger(project.ledger_url)) as ledger:
+        setup = runner.load(project)
+        for name in setup.integrations:
+            (job,) = runner._wanted(setup, Request(at=AT, window="2026-11-03", integrations=(name,)), ledger)
             ledger.plan(**job.record("/share", None))
             ledger.advance(job.key, "planned", "skipped")
     assert ask("--from", "2026-11-03", "--to", "2026-11-04") == (0, [])

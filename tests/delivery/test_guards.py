@@ -127,7 +127,7 @@ def test_held_is_said_by_every_run(project: Project) -> None:
 
 def test_two_targets_alike_are_refused(project: Project) -> None:
     path = project.root / "integrations.yml"
-    path.write_text(path.read_text() + "    file_name: always_the_same\n")
+    path.write_text(path.read_text().replace("  by_share:\n", "  by_share:\n    file_name: always_the_same\n"))
     with pytest.raises(ConfigError, match="would be written by"):
         run(project, window=None, start="2026-11-01", end="2026-11-03")
 

@@ -39,7 +39,7 @@ def test_delivers_byte_exact(inbox: Path, spool: Path) -> None:
         destination.upload(spool, ".a.part", copied.append)
         assert destination.look(".a.part") == Found("file", len(CONTENT))
         assert destination.hash(".a.part") == hashlib.sha256(CONTENT).hexdigest()
-        destination.publish(".a.part", "a.csv")
+        destination.publish(".a.part", "a.csv", "rename")
         assert destination.list() == ["a.csv"]
         destination.remove("a.csv")
         destination.remove("a.csv")
@@ -94,7 +94,7 @@ def test_a_directory_that_is_swapped_for_a_link_does_not_redirect(tmp_path: Path
         inbox.rename(tmp_path / "moved")
         inbox.symlink_to(tmp_path / "other_client")
         destination.upload(spool, "temp")
-        destination.publish("temp", "final")
+        destination.publish("temp", "final", "rename")
     assert (tmp_path / "moved" / "final").exists()
     assert list((tmp_path / "other_client").iterdir()) == []
 
@@ -116,7 +116,7 @@ def test_nothing_that_lies_there_is_used(inbox: Path, spool: Path, kind: str, st
         if step == "publish":
             destination.upload(spool, "temp")
         with pytest.raises(NameTaken):
-            destination.upload(spool, "name") if step == "upload" else destination.publish("temp", "name")
+            destination.upload(spool, "name") if step == "upload" else destination.publish("temp", "name", "rename")
         found = destination.look("name")
         destination.remove("temp")
     assert found is not None
@@ -130,14 +130,6 @@ def test_a_link_is_not_hashed(inbox: Path) -> None:
         destination.hash("name")
 
 
-def test_publishing_goes_on_after_a_death_between_link_and_unlink(inbox: Path, spool: Path) -> None:
-    with LocalDirectory(inbox) as destination:
-        destination.upload(spool, "temp")
-        (inbox / "final").hardlink_to(inbox / "temp")
-        destination.publish("temp", "final")
-        assert destination.list() == ["final"]
-
-
 def test_replaces_in_one_step(inbox: Path, spool: Path) -> None:
     (inbox / "final").write_bytes(b"yesterday's")
     with LocalDirectory(inbox) as destination:
@@ -149,7 +141,7 @@ def test_replaces_in_one_step(inbox: Path, spool: Path) -> None:
 
 def test_a_vanished_temp_may_be_uploaded_again(inbox: Path) -> None:
     with LocalDirectory(inbox) as destination:
-        for use in (lambda: destination.publish("temp", "final"), lambda: destination.hash("temp")):
+        for use in (lambda: destination.publish("temp", "final", "rename"), lambda: destination.hash("temp")):
             with pytest.raises(DestinationFailed):
                 use()
 
@@ -198,8 +190,9 @@ def test_reading_the_spool_is_not_the_destinations_fault(inbox: Path, tmp_path: 
 
 def test_probe_proves_and_leaves_nothing(inbox: Path) -> None:
     with LocalDirectory(inbox) as destination:
-        seen = destination.probe()
+        seen = destination.probe("test")
     assert (seen.rename, seen.rename_refuses, seen.replace, seen.fsync) == (True,) * 4
+    assert (seen.link, seen.method) == (None, "rename")
     assert list(inbox.iterdir()) == []
 
 
@@ -214,24 +207,50 @@ def test_plain_names_pass(name: str) -> None:
     assert check_name(name) == name
 
 
-@pytest.mark.parametrize("without", [errno.EINVAL, errno.ENOSYS])
-def test_publishing_where_a_rename_cannot_refuse(
-    inbox: Path, spool: Path, monkeypatch: pytest.MonkeyPatch, without: int
-) -> None:
+def without_renameat2(monkeypatch: pytest.MonkeyPatch, code: int = errno.EINVAL) -> None:
+    """As on a file system where a rename cannot refuse."""
+
     class Libc:
         @staticmethod
         def renameat2(*_: object) -> int:
-            ctypes.set_errno(without)
+            ctypes.set_errno(code)
             return -1
 
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Libc)
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS])
+def test_publishing_where_a_rename_cannot_refuse(
+    inbox: Path, spool: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    without_renameat2(monkeypatch, code)
     with LocalDirectory(inbox) as destination:
+        assert destination.probe("test").method == "link"
+        assert destination.list() == []
         destination.upload(spool, "temp")
-        destination.publish("temp", "final")
+        destination.publish("temp", "final", "link")
+        with pytest.raises(NameTaken):
+            destination.publish("temp", "final", "link")
+        assert destination.list() == ["final", "temp"], "the temporary name goes when the final one was seen"
+        with pytest.raises(DestinationFailed):
+            destination.publish("temp", "another", "rename")
+
+
+def test_publishing_where_there_are_no_hard_links_either(
+    inbox: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "not permitted")
+
+    without_renameat2(monkeypatch)
+    monkeypatch.setattr(os, "link", link)
+    with LocalDirectory(inbox) as destination:
+        assert destination.probe("test").method == "look-and-rename"
+        destination.upload(spool, "temp")
+        destination.publish("temp", "final", "look-and-rename")
         destination.upload(spool, "temp")
         with pytest.raises(NameTaken):
-            destination.publish("temp", "final")
-        assert destination.list() == ["final", "temp"]
+            destination.publish("temp", "final", "look-and-rename")
 
 
 def test_publishing_is_one_step(inbox: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,5 +258,5 @@ def test_publishing_is_one_step(inbox: Path, spool: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "unlink", None)
     with LocalDirectory(inbox) as destination:
         destination.upload(spool, "temp")
-        destination.publish("temp", "final")
+        destination.publish("temp", "final", "rename")
         assert destination.list() == ["final"]

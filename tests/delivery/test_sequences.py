@@ -103,7 +103,7 @@ CHANCE = st.binary(min_size=8, max_size=8)
 def trap(machine: Deliveries, chance: bytes) -> Trap:
     """What goes wrong in a run."""
     dice = random.Random(chance)
-    name = dice.choice(("publish", "publish", "upload", "advance_file", *DESTINATION, *LEDGER))
+    name = dice.choice(("publish", "publish", "publish", "upload", "advance_file", *DESTINATION, *LEDGER))
     faults = ["kill", "kill after", "collect", "second runner"]
     if name in DESTINATION:
         faults += ["fail", "fail after", "refuse"]

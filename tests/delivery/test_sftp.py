@@ -80,7 +80,7 @@ def test_delivers_byte_exact(sshd: SshServer, inbox: Path, spool: Path, login: s
         destination.upload(spool, ".a.part", acknowledged.append)
         assert destination.look(".a.part") == Found("file", size)
         assert destination.hash(".a.part") == hashlib.sha256(CONTENT[:size]).hexdigest()
-        destination.publish(".a.part", "a.csv")
+        destination.publish(".a.part", "a.csv", "rename")
         assert destination.list() == ["a.csv"]
     assert (inbox / "a.csv").read_bytes() == CONTENT[:size]
     assert (inbox / "a.csv").stat().st_mode & 0o777 == 0o600
@@ -109,7 +109,7 @@ def test_publishing_never_overwrites(destination: SftpDirectory, inbox: Path, sp
     victim = lay(inbox / "final", kind)
     destination.upload(spool, "temp")
     with pytest.raises(NameTaken):
-        destination.publish("temp", "final")
+        destination.publish("temp", "final", "rename")
     assert untouched(inbox / "final", victim, kind)
     assert (inbox / "temp").read_bytes() == CONTENT
     found = destination.look("final")
@@ -155,13 +155,13 @@ def test_removes(destination: SftpDirectory, inbox: Path) -> None:
 
 def test_a_temp_that_vanished_may_be_uploaded_again(destination: SftpDirectory) -> None:
     with pytest.raises(DestinationFailed):
-        destination.publish("temp", "final")
+        destination.publish("temp", "final", "rename")
     with pytest.raises(DestinationFailed):
         destination.hash("temp")
 
 
 def test_probe_proves_and_leaves_nothing(destination: SftpDirectory, inbox: Path) -> None:
-    seen = destination.probe()
+    seen = destination.probe("test")
     assert (seen.rename, seen.rename_refuses, seen.replace, seen.fsync, seen.statvfs) == (True,) * 5
     assert (seen.remote_hash, seen.request_bytes) == (False, 261_120)
     assert seen.free_bytes is not None
@@ -175,7 +175,7 @@ def test_names_cannot_leave_their_directory(destination: SftpDirectory, spool: P
             use(name)
     for pair in ((name, "a"), ("a", name)):
         with pytest.raises(ConfigError):
-            destination.publish(*pair)
+            destination.publish(*pair, "rename")
         with pytest.raises(ConfigError):
             destination.replace(*pair)
     with pytest.raises(ConfigError):
@@ -185,13 +185,13 @@ def test_names_cannot_leave_their_directory(destination: SftpDirectory, spool: P
 @pytest.mark.skipif(bool(missing_for_proftpd()), reason=missing_for_proftpd())
 def test_proftpd_delivers_and_hashes_by_itself(spool: Path) -> None:
     with running_proftpd() as server, connect(server.target(password=PASSWORD), server.directory("in")) as destination:
-        assert destination.probe().remote_hash
+        assert destination.probe("test").remote_hash
         destination.upload(spool, "temp")
         assert destination.hash("temp") == hashlib.sha256(CONTENT).hexdigest()
-        destination.publish("temp", "final")
+        destination.publish("temp", "final", "rename")
         destination.upload(spool, "temp")
         with pytest.raises(NameTaken):
-            destination.publish("temp", "final")
+            destination.publish("temp", "final", "rename")
         with pytest.raises(NameTaken):
             destination.upload(spool, "final")
         assert destination.list() == ["final", "temp"]
@@ -216,7 +216,7 @@ def test_no_permission(destination: SftpDirectory, inbox: Path, spool: Path) -> 
     with pytest.raises(DestinationRefused, match="open: no permission"):
         destination.upload(spool, "temp")
     with pytest.raises(DestinationRefused):
-        destination.probe()
+        destination.probe("test")
     assert list(inbox.iterdir()) == []
 
 
@@ -407,7 +407,7 @@ def whole(target: SftpDestination, inbox: Path | str, spool: Path) -> None:
     with connect(target, inbox) as destination:
         destination.upload(spool, "temp")
         destination.hash("temp")
-        destination.publish("temp", "final")
+        destination.publish("temp", "final", "rename")
 
 
 @pytest.fixture(scope="session")
