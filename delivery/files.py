@@ -13,8 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
-import pyarrow as pa
-import pyarrow.csv as pa_csv
 import zstandard
 from isal import igzip
 
@@ -25,11 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    import pyarrow as pa
+
     from delivery.integrations import Integration
 
 BLOCK_BYTES = 1 << 20
 MANIFEST_SUFFIX = ".manifest.json"
-READ_BLOCK_BYTES = (1 << 18, 1 << 20, 1 << 25)  # the next when a single value is larger than the one before
 
 
 @dataclass(frozen=True)
@@ -154,44 +153,6 @@ def _mark(integration: Integration) -> bytes:
     if integration.character_encoding == "UTF-16":
         return b"\xff\xfe"
     return b"\xef\xbb\xbf" if integration.bom else b""
-
-
-def count_rows(path: Path, columns: int, integration: Integration) -> int:
-    """Reads a written file again with a reader that did not write it (Arrow's), and counts its rows.
-
-    Raises WriteFailed when a row does not have that many columns.
-    """
-    for block_bytes in READ_BLOCK_BYTES:
-        try:
-            return _lines(path, columns, integration, block_bytes) - int(integration.include_header_row)
-        except (pa.ArrowInvalid, OSError) as error:
-            if "Empty CSV file" in str(error):
-                return 0
-            if "straddles two block boundaries" in str(error) and block_bytes != READ_BLOCK_BYTES[-1]:
-                continue
-            raise WriteFailed(
-                f"{path.name} does not read back: {str(error).split(':', 1)[0]}.",
-                hint="Nothing was sent. Check the local disk, then run again.",
-            ) from None
-    raise AssertionError
-
-
-def _lines(path: Path, columns: int, integration: Integration, block_bytes: int) -> int:
-    codec = {"none": None, "gzip": "gzip", "zstd": "zstd"}[integration.compression]
-    names = [f"c{n}" for n in range(columns)]
-    encoding = "utf-16" if integration.character_encoding == "UTF-16" else "utf8"
-    with pa.input_stream(str(path), compression=codec) as stream:
-        reader = pa_csv.open_csv(
-            stream,
-            read_options=pa_csv.ReadOptions(
-                column_names=names, encoding=encoding, use_threads=False, block_size=block_bytes
-            ),
-            parse_options=pa_csv.ParseOptions(
-                delimiter=integration.column_delimiter, newlines_in_values=True, ignore_empty_lines=False
-            ),
-            convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-        )
-        return sum(batch.num_rows for batch in reader)
 
 
 def hash_file(path: Path) -> str:

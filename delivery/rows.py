@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -71,6 +71,13 @@ def read(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.
             _check_namespace(batch, selection)
             last = _check_order(batch, selection.dataset, last, ordered=ordered)
             yield batch.select(list(selection.columns))
+
+
+def read_again(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.RecordBatch]:
+    """The same rows by a query that names the columns in another order, so that a mistaken place of one shows."""
+    turned = replace(selection, columns=tuple(sorted(selection.columns, reverse=True)))
+    for batch in read(engine, turned, ordered=ordered):
+        yield batch.select(list(selection.columns))
 
 
 def _check_columns(engine: Engine, selection: Selection) -> pa.Schema:

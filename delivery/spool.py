@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from delivery import files, manifest_file
 from delivery.engines import Engine, literal
 from delivery.errors import GateRefused, WriteFailed
-from delivery.rows import OutOfOrder, Selection, read
+from delivery.reread import Dialect, compare, read_back
+from delivery.rows import OutOfOrder, Selection, read, read_again
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from delivery.campaigns import Campaign, Manifest
@@ -45,8 +47,8 @@ def spool(
     path = folder / name
     selection = job.selection(columns)
     renames = spellings(job.campaign, manifest, engine)
-    written = _write(path, engine, selection, job.integration, renames)
-    _prove(path, written, selection, job.integration, engine)
+    written, ordered = _write(path, engine, selection, job.integration, renames)
+    _prove(path, written, selection, job.integration, engine, renames, ordered=ordered)
     if written.rows == 0 and job.integration.empty != "header":
         clear(folder)
         if job.integration.empty == "fail":
@@ -101,19 +103,34 @@ def spellings(campaign: Campaign, manifest: Manifest, engine: Engine) -> dict[st
 
 
 def _write(
-    path: Path, engine: Engine, selection: Selection, integration: Integration, renames: dict[str, dict[str, str]]
-) -> Written:
+    path: Path, engine: Engine, selection: Selection, integration: Integration, renames: Mapping[str, Mapping[str, str]]
+) -> tuple[Written, bool]:
+    """The file, and whether its rows had to be sorted."""
     if engine.keeps_order:
         try:
-            return files.write_file(path, read(engine, selection, ordered=False), integration, renames)
+            return files.write_file(path, read(engine, selection, ordered=False), integration, renames), False
         except OutOfOrder:  # rebuilt by hand, or by more than one build: sort after all
             path.unlink(missing_ok=True)
-    return files.write_file(path, read(engine, selection, ordered=True), integration, renames)
+    return files.write_file(path, read(engine, selection, ordered=True), integration, renames), True
 
 
-def _prove(path: Path, written: Written, selection: Selection, integration: Integration, engine: Engine) -> None:
+def _prove(
+    path: Path,
+    written: Written,
+    selection: Selection,
+    integration: Integration,
+    engine: Engine,
+    renames: Mapping[str, Mapping[str, str]],
+    *,
+    ordered: bool,
+) -> None:
+    """Reads the file again and holds every cell against a second query. Raises WriteFailed when they differ."""
     expected = selection.count(engine)
-    again = files.count_rows(path, len(selection.columns), integration)
+    dialect = Dialect(path.name, integration, renames)
+    table = read_again(engine, selection, ordered=ordered)
+    schema = next(table).schema
+    seen = read_back(lambda: path.open("rb"), schema, dialect)
+    again = compare(seen, table, integration.namespace, dialect)
     if not written.rows == expected == again:
         raise WriteFailed(
             f"{path.name}: the table has {expected} rows, {written.rows} were written and {again} read back.",
