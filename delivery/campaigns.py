@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from delivery.errors import ConfigError
+from delivery.value_types import RowCount
 from delivery.windows import Window, check_cron
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class Export(BaseModel):
     end: Day | None = None
     layout: Layout = Layout()
     catch_up: Literal["all", "last"] = "all"
+    empty: Literal["header", "skip", "fail"] | None = None
+    row_count: RowCount | None = None
 
     @field_validator("schedule")
     @classmethod
@@ -228,7 +231,8 @@ def campaigns(manifest: Manifest, integration_names: Iterable[str]) -> dict[str,
 def _describe(fault: Any, where: str, model: type[BaseModel]) -> str:
     path = ".".join([where, *map(str, fault["loc"])])
     if fault["type"] == "extra_forbidden":
-        known = Layout if "layout" in fault["loc"][:-1] else model
+        inner: dict[str, type[BaseModel]] = {"layout": Layout, "row_count": RowCount}
+        known = next((inner[part] for part in fault["loc"][:-1] if part in inner), model)
         return f"{path}: unknown key; known: {', '.join(known.model_fields)}"
     if fault["type"] == "missing":
         return f"{path}: is required"

@@ -51,14 +51,15 @@ class DeliveryManifest(BaseModel):
     dbt_invocation_id: str | None
 
 
-def render(job: Job, columns: tuple[str, ...], name: str, written: Written, invocation_id: str | None) -> bytes:
-    """The manifest's bytes."""
+def render(job: Job, columns: tuple[str, ...], files: list[tuple[str, Written]], invocation_id: str | None) -> bytes:
+    """The manifest's bytes. files: names and contents, in order."""
     keys = {
         "character_encoding",
         "row_delimiter",
         "column_delimiter",
         "include_header_row",
         "compression",
+        "encryption",
         "nulls",
         "quoting",
         "bom",
@@ -83,6 +84,7 @@ def render(job: Job, columns: tuple[str, ...], name: str, written: Written, invo
                 sha256=written.sha256,
                 plain_sha256=written.plain_sha256,
             )
+            for name, written in files
         ],
         dbt_invocation_id=invocation_id,
     )
@@ -110,10 +112,25 @@ def verify(path: Path) -> list[Checked]:
     elif path.name.endswith(MANIFEST_SUFFIX):
         manifests = [path]
     else:
-        manifests = [path.with_name(path.name + MANIFEST_SUFFIX)]
+        beside = path.with_name(path.name + MANIFEST_SUFFIX)
+        manifests = [beside] if beside.is_file() else _naming(path)
     if not manifests or not all(manifest.is_file() for manifest in manifests):
-        raise ConfigError(f"There is no manifest for {path}.", hint=f"A manifest is named <file>{MANIFEST_SUFFIX}.")
+        raise ConfigError(
+            f"There is no manifest for {path}.", hint=f"A manifest is named <first file>{MANIFEST_SUFFIX}."
+        )
     return [checked for manifest in manifests for checked in _check(manifest)]
+
+
+def _naming(path: Path) -> list[Path]:
+    """The manifests beside a file that name it: of several parts, the first gives the manifest its name."""
+    found = []
+    for manifest in sorted(path.parent.glob(f"*{MANIFEST_SUFFIX}")):
+        try:
+            named = [file.name for file in DeliveryManifest.model_validate_json(manifest.read_bytes()).files]
+        except (ValidationError, OSError):
+            continue
+        found += [manifest] if path.name in named else []
+    return found
 
 
 def _check(path: Path) -> list[Checked]:

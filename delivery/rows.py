@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from delivery.engines import Engine, identifier, literal
 from delivery.errors import GateRefused, WriteFailed
+from delivery.windows import DAY, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from delivery.campaigns import Dataset
-    from delivery.windows import Window
 
 
 class OutOfOrder(Exception):
@@ -45,6 +45,12 @@ class Selection:
         for day in self.window.days():
             yield f"select {select} from {self.dataset.relation} where {where} and {day_column} = date '{day}'{tail}"
 
+    def by_day(self) -> list[Selection]:
+        """The same rows, day by day; one for a current-state dataset."""
+        if self.window is None:
+            return [self]
+        return [replace(self, window=Window(day, day + DAY)) for day in self.window.days()]
+
     def count(self, engine: Engine) -> int:
         """How many rows the window has, counted by the engine apart from reading them."""
         where = f"namespace = {literal(self.namespace)}"
@@ -73,7 +79,7 @@ def read(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.
             yield batch.select(list(selection.columns))
 
 
-def read_again(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.RecordBatch]:
+def read_again(engine: Engine, selection: Selection, *, ordered: bool) -> Generator[pa.RecordBatch]:
     """The same rows by a query that names the columns in another order, so that a mistaken place of one shows."""
     turned = replace(selection, columns=tuple(sorted(selection.columns, reverse=True)))
     for batch in read(engine, turned, ordered=ordered):

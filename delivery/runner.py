@@ -11,6 +11,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from delivery.build import build
 from delivery.campaigns import campaigns as campaigns_of
 from delivery.destinations import open_destination
+from delivery.encryption import check_certificate
 from delivery.engines import Engine, open_engine
 from delivery.errors import ConfigError, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held, NothingDue
 from delivery.gate import Gate, Verdict
@@ -176,6 +177,7 @@ def _spool_all(setup: Setup, request: Request, ledger: Ledger, planned: list[Job
                     setup.project,
                     ledger,
                     setup.destination(job).describe(),
+                    request.reason if request.ungated else None,
                 )
             except DeliveryError as error:
                 ledger.note(job.key, error.message)
@@ -196,6 +198,8 @@ def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) 
         state = f"already {row.state}" if was == row.state else row.state
         return Outcome(row, state, ExitCode.DONE, recorded, row.note)
     try:
+        if job.integration.public_key:  # it may have expired since the file was encrypted
+            check_certificate(job.integration.public_key)
         _hand_over_all(setup, job, ledger, watch)
     except Held as error:
         ledger.advance(job.key, "spooled", "held", note=error.message)
