@@ -291,6 +291,25 @@ class Ledger:
         with self._begin() as connection:
             return [(row.at, row.step, row.note) for row in connection.execute(query)]
 
+    def all_files(self) -> list[File]:
+        """The files of every delivery."""
+        with self._begin() as connection:
+            return [File._make(row) for row in connection.execute(sa.select(files).order_by(files.c.delivery_id))]
+
+    def times(self) -> list[datetime]:
+        """When the ledger was written to, step by step, and when `prune` ran; in order."""
+        with self._begin() as connection:
+            found = {row.at for row in connection.execute(sa.select(steps.c.at).distinct())}
+            ticks = connection.execute(sa.select(meta.c.value).where(meta.c.key.startswith("pruned ")))
+            return sorted(datetime.fromisoformat(at) for at in found | {row.value for row in ticks})
+
+    def tick(self, at: datetime) -> None:
+        """Records that time passed until then; one entry a day is kept."""
+        day, value = f"pruned {at:%Y-%m-%d}", at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        with self._begin() as connection:
+            if not connection.execute(meta.update().where(meta.c.key == day).values(value=value)).rowcount:
+                connection.execute(meta.insert().values(key=day, value=value))
+
     def layout(self, campaign: str, integration: str) -> tuple[str, ...] | None:
         """The columns that the campaign's first delivery to the integration had."""
         query = sa.select(layouts.c.columns).where(layouts.c.campaign == campaign, layouts.c.integration == integration)
