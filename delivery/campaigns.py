@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from delivery.errors import ConfigError
+from delivery.value_types import RowCount
 from delivery.windows import Window, check_cron
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ class Dataset:
     order_by: tuple[str, ...]
     columns: tuple[Column, ...]
 
+    @property
+    def tells_changes(self) -> bool:
+        """Whether the rows of a window have an identity and a time of their last change."""
+        return self.window is not None and {"unique_key", "updated_at"} <= {column.name for column in self.columns}
+
     def layout(self, optional: Iterable[str] = ()) -> tuple[str, ...]:
         """The columns of a file, in contract order, with the optional ones that were asked for."""
         wanted = set(optional)
@@ -101,6 +107,11 @@ class Export(BaseModel):
     end: Day | None = None
     layout: Layout = Layout()
     catch_up: Literal["all", "last"] = "all"
+    empty: Literal["header", "skip", "fail"] | None = None
+    row_count: RowCount | None = None
+    late_rows: Literal["correct", "ignore"] | None = Field(
+        default=None, description="`correct` by default where the dataset has unique_key and updated_at"
+    )
 
     @field_validator("schedule")
     @classmethod
@@ -130,6 +141,11 @@ class Campaign:
         """Whether the campaign's start and end include the slot."""
         start, end = self.export.start, self.export.end
         return (start is None or slot.date() >= start) and (end is None or slot.date() < end)
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether rows that change after a window's delivery are sent as a correction."""
+        return self.export.late_rows != "ignore" and self.dataset.tells_changes
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -228,7 +244,8 @@ def campaigns(manifest: Manifest, integration_names: Iterable[str]) -> dict[str,
 def _describe(fault: Any, where: str, model: type[BaseModel]) -> str:
     path = ".".join([where, *map(str, fault["loc"])])
     if fault["type"] == "extra_forbidden":
-        known = Layout if "layout" in fault["loc"][:-1] else model
+        inner: dict[str, type[BaseModel]] = {"layout": Layout, "row_count": RowCount}
+        known = next((inner[part] for part in fault["loc"][:-1] if part in inner), model)
         return f"{path}: unknown key; known: {', '.join(known.model_fields)}"
     if fault["type"] == "missing":
         return f"{path}: is required"
@@ -254,5 +271,7 @@ def _mismatches(export: Export, exposure: dict[str, Any], known: dict[str, Datas
                 f"{where}.layout.columns: {column!r} is not an optional column of {dataset.name}; "
                 f"optional: {', '.join(optional) or 'none'}"
             )
+    if export.late_rows == "correct" and not dataset.tells_changes:
+        yield f"{where}.late_rows: {dataset.name} cannot be corrected: it needs a window, unique_key and updated_at"
     if export.schedule == "once" and dataset.window and not (export.start and export.end):
         yield f"{where}: a `once` campaign of {dataset.name} needs start and end, its days"

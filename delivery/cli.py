@@ -388,6 +388,22 @@ def verify(*, path: Path, as_json: bool) -> ExitCode:
 
 
 @_command
+@click.option("--days", type=click.IntRange(min=1), help="Instead of each integration's own; vouches for the clock.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed.")
+def prune(*, days: int | None, dry_run: bool, as_json: bool) -> ExitCode:
+    """Remove what the hosted share and the spool have kept longer than their days."""
+    from delivery import report, retention
+
+    found = retention.prune(_project(), datetime.now(UTC), days, dry_run=dry_run)
+    if as_json:
+        report.document({"dry_run": dry_run, "pruned": [vars(thing) for thing in found]})
+    else:
+        headings = ["what", "name", "where", "#days", "would be" if dry_run else "is", "why"]
+        report.table(headings, [list(vars(thing).values()) for thing in found])
+    return ExitCode.DONE
+
+
+@_command
 def schema(*, as_json: bool) -> ExitCode:  # noqa: ARG001 - it is a JSON document either way
     """Print the JSON Schema of integrations.yml, for editors."""
     from delivery import integrations, report

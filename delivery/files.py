@@ -13,8 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
-import pyarrow as pa
-import pyarrow.csv as pa_csv
 import zstandard
 from isal import igzip
 
@@ -25,11 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    import pyarrow as pa
+
     from delivery.integrations import Integration
+    from delivery.sealed import Seal
+
+    Renames = Mapping[str, Mapping[str, str]]
 
 BLOCK_BYTES = 1 << 20
 MANIFEST_SUFFIX = ".manifest.json"
-READ_BLOCK_BYTES = (1 << 18, 1 << 20, 1 << 25)  # the next when a single value is larger than the one before
 
 
 @dataclass(frozen=True)
@@ -86,35 +88,72 @@ class _Blocks(io.RawIOBase):
         self._waiting.clear()
 
 
-def write_file(
-    path: Path,
-    batches: Iterable[pa.RecordBatch],
-    integration: Integration,
-    renames: Mapping[str, Mapping[str, str]] | None = None,
-) -> Written:
-    """Writes the batches as the integration asks, to a new file of mode 0600, synced to disk.
+class NewFile:
+    """A file that is being written: rows in, bytes out. size: of its text so far, before compression."""
 
-    The first batch may be empty and gives the columns. renames: per column, values that are spelled differently.
-    Raises WriteFailed when the disk does not take it, GateRefused when a value has no text form; then no file remains.
+    def __init__(self, disk: IO[bytes], integration: Integration, renames: Renames, stack: ExitStack) -> None:
+        self.rows = 0
+        self._integration, self._renames = integration, renames
+        self._final = _Hashing(disk)
+        self._blocks = _Blocks(_compressor(self._final, integration.compression, stack))
+        self._plain = _Hashing(cast("IO[bytes]", self._blocks))
+        self._plain.write(_mark(integration))
+        self._begun = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of text so far, with header and byte-order mark."""
+        return self._plain.size
+
+    def text(self, batch: pa.RecordBatch) -> bytes:
+        """What the batch would add, the header included if the file has none yet."""
+        if not self._begun:
+            check_types(batch.schema)
+        text = render(
+            batch, self._integration, self._renames, header=not self._begun and self._integration.include_header_row
+        )
+        return text.decode("utf-8").encode("utf-16-le") if self._integration.character_encoding == "UTF-16" else text
+
+    def add(self, batch: pa.RecordBatch, text: bytes | None = None) -> None:
+        """Adds the rows. text: what `text` gave for them, if it was asked before."""
+        self._plain.write(self.text(batch) if text is None else text)
+        self._begun = True
+        self.rows += batch.num_rows
+
+    def finish(self) -> None:
+        """Passes on what waits for a whole block."""
+        self._blocks.finish()
+
+    def written(self) -> Written:
+        """What the file holds, once it is closed."""
+        return Written(self.rows, self._final.size, self._final.digest.hexdigest(), self._plain.digest.hexdigest())
+
+
+@contextmanager
+def new_file(path: Path, integration: Integration, renames: Renames, seal: Seal | None = None) -> Iterator[NewFile]:
+    """A new file of mode 0600, synced to disk when the block ends, removed when it fails.
+
+    renames: per column, values that are spelled differently; seal: hides the bytes on the disk from all others.
+    Raises WriteFailed when the disk does not take it.
     """
-    rows = 0
-    with exclusive(path) as disk:
-        final = _Hashing(disk)
-        with ExitStack() as stack:
-            blocks = _Blocks(_compressor(final, integration.compression, stack))
-            plain = _Hashing(cast("IO[bytes]", blocks))
-            plain.write(_mark(integration))
-            for number, batch in enumerate(batches):
-                if number == 0:
-                    check_types(batch.schema)
-                header = number == 0 and integration.include_header_row
-                text = render(batch, integration, renames or {}, header=header)
-                plain.write(
-                    text.decode("utf-8").encode("utf-16-le") if integration.character_encoding == "UTF-16" else text
-                )
-                rows += batch.num_rows
-            blocks.finish()
-    return Written(rows, final.size, final.digest.hexdigest(), plain.digest.hexdigest())
+    with exclusive(path) as disk, ExitStack() as stack:
+        file = NewFile(seal.writer(disk) if seal else disk, integration, renames, stack)
+        yield file
+        file.finish()
+
+
+def write_file(
+    path: Path, batches: Iterable[pa.RecordBatch], integration: Integration, renames: Renames | None = None
+) -> Written:
+    """Writes the batches as the integration asks, to one new file.
+
+    The first batch may be empty and gives the columns. Raises WriteFailed when the disk does not take it, GateRefused
+    when a value has no text form; then no file remains.
+    """
+    with new_file(path, integration, renames or {}) as file:
+        for batch in batches:
+            file.add(batch)
+    return file.written()
 
 
 @contextmanager
@@ -154,44 +193,6 @@ def _mark(integration: Integration) -> bytes:
     if integration.character_encoding == "UTF-16":
         return b"\xff\xfe"
     return b"\xef\xbb\xbf" if integration.bom else b""
-
-
-def count_rows(path: Path, columns: int, integration: Integration) -> int:
-    """Reads a written file again with a reader that did not write it (Arrow's), and counts its rows.
-
-    Raises WriteFailed when a row does not have that many columns.
-    """
-    for block_bytes in READ_BLOCK_BYTES:
-        try:
-            return _lines(path, columns, integration, block_bytes) - int(integration.include_header_row)
-        except (pa.ArrowInvalid, OSError) as error:
-            if "Empty CSV file" in str(error):
-                return 0
-            if "straddles two block boundaries" in str(error) and block_bytes != READ_BLOCK_BYTES[-1]:
-                continue
-            raise WriteFailed(
-                f"{path.name} does not read back: {str(error).split(':', 1)[0]}.",
-                hint="Nothing was sent. Check the local disk, then run again.",
-            ) from None
-    raise AssertionError
-
-
-def _lines(path: Path, columns: int, integration: Integration, block_bytes: int) -> int:
-    codec = {"none": None, "gzip": "gzip", "zstd": "zstd"}[integration.compression]
-    names = [f"c{n}" for n in range(columns)]
-    encoding = "utf-16" if integration.character_encoding == "UTF-16" else "utf8"
-    with pa.input_stream(str(path), compression=codec) as stream:
-        reader = pa_csv.open_csv(
-            stream,
-            read_options=pa_csv.ReadOptions(
-                column_names=names, encoding=encoding, use_threads=False, block_size=block_bytes
-            ),
-            parse_options=pa_csv.ParseOptions(
-                delimiter=integration.column_delimiter, newlines_in_values=True, ignore_empty_lines=False
-            ),
-            convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
-        )
-        return sum(batch.num_rows for batch in reader)
 
 
 def hash_file(path: Path) -> str:

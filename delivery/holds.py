@@ -5,11 +5,14 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from delivery.errors import ConfigError, Held
-from delivery.handover import check_spool
+from delivery.destinations import open_destination
+from delivery.errors import ConfigError, DeliveryError, Held
+from delivery.handover import check_spool, temp_name
+from delivery.integrations import load_integrations
 from delivery.ledger import Delivery, Ledger, deliveries
 from delivery.ledger.opened import open_ledger
 from delivery.lock import only_runner
+from delivery.spool import clear
 
 if TYPE_CHECKING:
     from delivery.project import Project
@@ -38,8 +41,11 @@ def release(project: Project, start: str, decision: str, reason: str) -> Deliver
         note = f"released by a person: {decision}, {reason}"
         if decision == "resend":
             ledger.resend(row.id, anew=_needs_writing(ledger, row), note=note)
+        elif decision == "accept":
+            ledger.advance(row.id, "held", "delivered", note=note)
         else:
-            ledger.advance(row.id, "held", "delivered" if decision == "accept" else "cancelled", note=note)
+            ledger.advance(row.id, "held", "cancelled", note=note)
+            _tidy(project, ledger, row)
         return ledger.delivery(row.id)
 
 
@@ -58,3 +64,20 @@ def _needs_writing(ledger: Ledger, row: Delivery) -> bool:
             ) from None
         return True
     return not files
+
+
+def _tidy(project: Project, ledger: Ledger, row: Delivery) -> None:
+    """Removes what a cancelled delivery left: its spool, and its temporary files if its destination can be reached."""
+    clear(project.spool / row.id[:32])
+    left = [temp_name(file) for file in ledger.files(row.id) if file.state != "published"]
+    try:
+        integration = load_integrations(project.integrations_file, (row.integration,)).get(row.integration)
+        if integration is None:
+            raise ConfigError(f"There is no integration {row.integration} any more.")
+        with open_destination(row.integration, integration, share=project.share, root=project.root) as destination:
+            if destination.describe() != row.destination:
+                raise ConfigError(f"{row.integration} leads to {destination.describe()} now.")
+            for name in left:
+                destination.remove(name)
+    except DeliveryError as error:
+        ledger.note(row.id, f"cancelled; temporary files may lie in {row.destination}: {error.message}")

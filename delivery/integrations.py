@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from delivery.config_file import ONLY_ENV_VAR, is_secret_reference, read_yaml, render
 from delivery.errors import ConfigError
-from delivery.value_types import NAME, Directory, FileName, HostKey, KeyFile, Name, Nulls, Secret
+from delivery.value_types import NAME, Directory, FileName, HostKey, KeyFile, Name, Nulls, RowCount, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,9 +53,10 @@ class SftpDestination(_Strict):
 
 
 class HostedDestination(_Strict):
-    """The platform's own share, below `/<namespace>/`, kept for 7 days."""
+    """The platform's own share, below `/<namespace>/`. keep_days: then `delivery prune` removes what was delivered."""
 
     type: Literal["hosted"]
+    keep_days: int = Field(default=7, ge=1)
 
 
 class LocalDestination(_Strict):
@@ -69,6 +70,22 @@ DESTINATIONS: dict[str, type[BaseModel]] = {
     for kind in (SftpDestination, HostedDestination, LocalDestination)
 }
 AnyDestination = Annotated[SftpDestination | HostedDestination | LocalDestination, Field(discriminator="type")]
+
+
+class Split(_Strict):
+    """Where one file ends and the next begins: one of the three."""
+
+    rows: int | None = Field(default=None, ge=1, description="rows of a part, at most")
+    bytes: int | None = Field(
+        default=None, ge=1024, description="bytes of a part's text, at most; a row is never split"
+    )
+    by: Literal["day"] | None = Field(default=None, description="a part for each day of the window")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Split:
+        if sum(value is not None for value in (self.rows, self.bytes, self.by)) != 1:
+            raise ValueError("needs one of rows, bytes and by")
+        return self
 
 
 class Integration(_Strict):
@@ -86,6 +103,9 @@ class Integration(_Strict):
     column_delimiter: Literal[",", "|", "\t", ";"] = ","
     include_header_row: bool = True
     compression: Literal["none", "gzip", "zstd"] = "none"
+    encryption: Literal["none", "openpgp"] = "none"
+    public_key: KeyFile | None = Field(default=None, description="the client's OpenPGP certificate, for encryption")
+    split: Split | None = None
     bom: bool = Field(default=False, description="a byte-order mark for UTF-8; UTF-16 always has one")
     nulls: Nulls = Field(default="", max_length=20, description="what stands for NULL; empty by default")
     quoting: Literal["minimal", "all"] = "minimal"
@@ -95,6 +115,7 @@ class Integration(_Strict):
     manifest: bool = True
     done_file: bool = Field(default=False, description="an empty <file>.done, after all else")
     empty: Literal["header", "skip", "fail"] = "header"
+    row_count: RowCount | None = None
     existing: Literal["hold", "replace"] = "hold"
 
     @model_validator(mode="after")
@@ -103,6 +124,10 @@ class Integration(_Strict):
             raise ValueError("existing: replace needs a fixed name, not filename_timestamped")
         if self.existing == "replace" and self.has_done_file:
             raise ValueError("existing: replace goes with neither done_file nor publish: exclusive: names must be new")
+        if self.existing == "replace" and self.split:
+            raise ValueError("existing: replace cannot be split: parts left over from before would stay")
+        if (self.encryption == "openpgp") != (self.public_key is not None):
+            raise ValueError("encryption: openpgp needs public_key, and public_key needs encryption: openpgp")
         if any(mark in self.nulls for mark in (self.column_delimiter, '"', "\r", "\n")):
             raise ValueError("nulls must not contain the column delimiter, a quote or a line break")
         if self.destination.type == "hosted" and "." in self.directory.split("/"):
@@ -118,6 +143,9 @@ class Integration(_Strict):
     def has_done_file(self) -> bool:
         """Whether an empty file comes last; where files are written under their final names, it must."""
         return self.done_file or self.publishes_open
+
+
+PARTS: dict[str, type[BaseModel]] = {"split": Split, "row_count": RowCount}
 
 
 class _File(_Strict):
@@ -163,6 +191,7 @@ def load_integrations(path: Path, needed: Iterable[str] | None = None) -> dict[s
             found += missing
             if integration is not None:
                 found += _unusable_key(integration, f"integrations.{name}.destination.private_key")
+                found += _unreadable_certificate(integration, f"integrations.{name}.public_key")
         faults += found
         if integration is not None and not missing:
             loaded[name] = integration
@@ -256,7 +285,7 @@ def _describe(fault: ErrorDetails, prefix: str) -> tuple[str, str]:
     kind = loc.pop(1) if loc[:1] == ["destination"] and len(loc) > 1 else None
     where = ".".join([prefix, *loc])
     if fault["type"] == "extra_forbidden":
-        model = DESTINATIONS[kind] if kind else Integration
+        model = DESTINATIONS[kind] if kind else PARTS.get(loc[0], Integration)
         return where, f"unknown key; known: {', '.join(model.model_fields)}"
     if fault["type"] == "missing":
         return where, "is required"
@@ -273,6 +302,16 @@ def _seen(loc: list[str], fault: ErrorDetails) -> str:
     if secret and loc[-1] not in ("host", "port", "username", "timeout", "deadline"):
         return ""
     return f" (seen: {value!r})" if isinstance(value, str | int | float) and len(str(value)) < 100 else ""
+
+
+def _unreadable_certificate(integration: Integration, where: str) -> list[str]:
+    """Whether files can be encrypted to it is judged delivery by delivery: one that expires stops no other client."""
+    try:
+        if integration.public_key is not None:
+            integration.public_key.open("rb").close()
+    except OSError as error:
+        return [f"{where}: {integration.public_key} cannot be read: {error.strerror}"]
+    return []
 
 
 def _unusable_key(integration: Integration, where: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,6 +31,16 @@ class ManifestFile(BaseModel):
     plain_sha256: str
 
 
+class Correction(BaseModel):
+    """What a correction corrects. scope: `changes` is new and changed rows, to be merged by unique_key; `whole` all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    corrects: str
+    scope: Literal["changes", "whole"]
+    withdrawn: str | None = Field(description="the file that lists the unique_keys of rows that are no more")
+
+
 class DeliveryManifest(BaseModel):
     """What a client needs to check a delivery and to load it."""
 
@@ -45,20 +55,28 @@ class DeliveryManifest(BaseModel):
     window: dict[str, str] | None
     slot: str
     revision: int
+    correction: Correction | None = None
     columns: list[str]
     file_format: dict[str, Any] = Field(description="the integration's keys that say how to read the files")
     files: list[ManifestFile]
     dbt_invocation_id: str | None
 
 
-def render(job: Job, columns: tuple[str, ...], name: str, written: Written, invocation_id: str | None) -> bytes:
-    """The manifest's bytes."""
+def render(
+    job: Job,
+    columns: tuple[str, ...],
+    files: list[tuple[str, Written]],
+    invocation_id: str | None,
+    correction: Correction | None = None,
+) -> bytes:
+    """The manifest's bytes. files: names and contents, in order. Only a correction has the key `correction`."""
     keys = {
         "character_encoding",
         "row_delimiter",
         "column_delimiter",
         "include_header_row",
         "compression",
+        "encryption",
         "nulls",
         "quoting",
         "bom",
@@ -73,6 +91,7 @@ def render(job: Job, columns: tuple[str, ...], name: str, written: Written, invo
         window={"start": f"{job.window.start}T00:00:00Z", "end": f"{job.window.end}T00:00:00Z"} if job.window else None,
         slot=job.slot.strftime("%Y-%m-%dT%H:%M:%SZ"),
         revision=job.revision,
+        correction=correction,
         columns=list(columns),
         file_format=job.integration.model_dump(mode="json", include=keys),
         files=[
@@ -83,10 +102,12 @@ def render(job: Job, columns: tuple[str, ...], name: str, written: Written, invo
                 sha256=written.sha256,
                 plain_sha256=written.plain_sha256,
             )
+            for name, written in files
         ],
         dbt_invocation_id=invocation_id,
     )
-    return (json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
+    content = manifest.model_dump(mode="json", exclude=None if correction else {"correction"})
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 @dataclass(frozen=True)
@@ -110,10 +131,25 @@ def verify(path: Path) -> list[Checked]:
     elif path.name.endswith(MANIFEST_SUFFIX):
         manifests = [path]
     else:
-        manifests = [path.with_name(path.name + MANIFEST_SUFFIX)]
+        beside = path.with_name(path.name + MANIFEST_SUFFIX)
+        manifests = [beside] if beside.is_file() else _naming(path)
     if not manifests or not all(manifest.is_file() for manifest in manifests):
-        raise ConfigError(f"There is no manifest for {path}.", hint=f"A manifest is named <file>{MANIFEST_SUFFIX}.")
+        raise ConfigError(
+            f"There is no manifest for {path}.", hint=f"A manifest is named <first file>{MANIFEST_SUFFIX}."
+        )
     return [checked for manifest in manifests for checked in _check(manifest)]
+
+
+def _naming(path: Path) -> list[Path]:
+    """The manifests beside a file that name it: of several parts, the first gives the manifest its name."""
+    found = []
+    for manifest in sorted(path.parent.glob(f"*{MANIFEST_SUFFIX}")):
+        try:
+            named = [file.name for file in DeliveryManifest.model_validate_json(manifest.read_bytes()).files]
+        except (ValidationError, OSError):
+            continue
+        found += [manifest] if path.name in named else []
+    return found
 
 
 def _check(path: Path) -> list[Checked]:

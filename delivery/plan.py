@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from delivery.campaigns import Campaign
     from delivery.integrations import Integration
     from delivery.request import Request
+    from delivery.value_types import RowCount
     from delivery.windows import Window
 
-EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst", "openpgp": ".pgp"}
 LONGEST_ADDITION = len("..12345678.123456.part" + MANIFEST_SUFFIX)  # a manifest's name while it is uploaded
 
 
@@ -36,6 +37,7 @@ class Job:
     slot: datetime
     window: Window | None
     revision: int = 0
+    corrects: str | None = None  # the delivery whose rows changed since
 
     @property
     def when(self) -> str:
@@ -53,8 +55,21 @@ class Job:
         """What the delivery reads."""
         return Selection(self.campaign.dataset, columns, self.integration.namespace, self.window)
 
-    def file_name(self, now: datetime) -> str:
-        """The final name. now: for `filename_timestamped`; kept by the ledger from the first time on."""
+    @property
+    def empty(self) -> str:
+        """What becomes of a window without rows: the campaign's word before the integration's."""
+        return self.campaign.export.empty or self.integration.empty
+
+    @property
+    def row_count(self) -> RowCount | None:
+        """The bounds of the row count: the campaign's, as a whole, before the integration's."""
+        return self.campaign.export.row_count or self.integration.row_count
+
+    def file_name(self, now: datetime, part: int = 1, kind: str = "") -> str:
+        """The final name of a part, or of the only file.
+
+        now: for `filename_timestamped`; kept by the ledger from the first time on. kind: what else than rows it has.
+        """
         default = "{campaign}_{window:%Y-%m-%d}" if self.window else "{campaign}"
         template = self.integration.file_name or default
         day = self.window.start if self.window else self.slot.date()
@@ -63,16 +78,23 @@ class Job:
             campaign=self.campaign.name,
             window=day,
             revision=self.revision,
-            part=1,
+            part=part,
         )
+        name = name.removesuffix(EXTENSIONS[self.integration.encryption])
         compressed = EXTENSIONS[self.integration.compression]
         packed = compressed != "" and name.endswith(compressed)
         stem, suffix = _split(name.removesuffix(compressed) if packed else name)
         if self.revision and "{revision" not in template and self.integration.existing != "replace":
             stem += f"_r{self.revision}"
+        if self.integration.split and "{part" not in template:
+            stem += f"_part{part:04}"
+        if kind:
+            stem += f"_{kind}"
         if self.integration.filename_timestamped:
             stem += now.astimezone(UTC).strftime("_%Y%m%d%H%M%S")
-        return check_name(stem + (suffix or ("" if packed else ".csv")) + compressed, room=LONGEST_ADDITION)
+        encrypted = EXTENSIONS[self.integration.encryption]
+        name = stem + (suffix or ("" if packed else ".csv")) + compressed + encrypted
+        return check_name(name, room=LONGEST_ADDITION)
 
     def record(self, destination: str, reason: str | None) -> dict[str, object]:
         """The delivery's row in the ledger when it is planned."""
@@ -88,6 +110,7 @@ class Job:
             "revision": self.revision,
             "destination": destination,
             "reason": reason,
+            "corrects": self.corrects,
         }
 
 
@@ -111,6 +134,11 @@ def jobs(
             if request.integrations and name not in request.integrations:
                 continue
             integration = integrations[name]
+            if integration.split and integration.split.by == "day" and campaign.dataset.window is None:
+                raise ConfigError(
+                    f"integrations.{name}.split: {campaign.dataset.name} ({campaign.name}) has no days to split by.",
+                    hint="Split by rows or bytes.",
+                )
             for slot, window in slots(request, campaign, name, integration.namespace, ledger):
                 job = _revised(Job(campaign, name, integration, slot, window), request, ledger)
                 found[job.key] = job
@@ -142,4 +170,4 @@ def _revised(job: Job, request: Request, ledger: Ledger) -> Job:
         return job
     latest = max(known, key=lambda row: row.revision)
     step = 1 if request.redeliver and latest.state not in OPEN_STATES else 0
-    return replace(job, revision=latest.revision + step)
+    return replace(job, revision=latest.revision + step, corrects=None if step else latest.corrects)

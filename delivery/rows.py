@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from delivery.engines import Engine, identifier, literal
 from delivery.errors import GateRefused, WriteFailed
+from delivery.windows import DAY, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from delivery.campaigns import Dataset
-    from delivery.windows import Window
 
 
 class OutOfOrder(Exception):
@@ -30,10 +30,12 @@ class Selection:
     columns: tuple[str, ...]
     namespace: str
     window: Window | None
+    keys: pa.Array | None = None  # of a correction: only the rows with these unique_keys
 
     def queries(self, *, ordered: bool) -> Iterator[str]:
         """One query a day, so that a table stored by day is read in order without sorting it again."""
-        keys = [name for name in ("namespace", *self.dataset.order_by) if name not in self.columns]
+        own = ("unique_key",) if self.keys is not None else ()
+        keys = [name for name in dict.fromkeys(("namespace", *self.dataset.order_by, *own)) if name not in self.columns]
         select = ", ".join(identifier(name) for name in (*self.columns, *keys))
         order = ", ".join(identifier(name) for name in self.dataset.order_by)
         where = f"namespace = {literal(self.namespace)}"
@@ -45,14 +47,27 @@ class Selection:
         for day in self.window.days():
             yield f"select {select} from {self.dataset.relation} where {where} and {day_column} = date '{day}'{tail}"
 
+    def by_day(self) -> list[Selection]:
+        """The same rows, day by day; one for a current-state dataset."""
+        if self.window is None:
+            return [self]
+        return [replace(self, window=Window(day, day + DAY)) for day in self.window.days()]
+
     def count(self, engine: Engine) -> int:
-        """How many rows the window has, counted by the engine apart from reading them."""
+        """How many rows the window has, counted by the engine apart from reading them; of a correction, its keys."""
+        if self.keys is not None:
+            return len(self.keys)
+        query = f"select count(*) as n from {self.dataset.relation} where {self.where()}"
+        rows: int = engine.table(query)["n"][0].as_py()
+        return rows
+
+    def where(self) -> str:
+        """The condition that the rows of the namespace and window meet."""
         where = f"namespace = {literal(self.namespace)}"
         if self.window is not None:
             day = identifier(self.dataset.window or "")
             where += f" and {day} >= date '{self.window.start}' and {day} < date '{self.window.end}'"
-        rows: int = engine.table(f"select count(*) as n from {self.dataset.relation} where {where}")["n"][0].as_py()
-        return rows
+        return where
 
 
 def read(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.RecordBatch]:
@@ -70,7 +85,16 @@ def read(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.
                 continue
             _check_namespace(batch, selection)
             last = _check_order(batch, selection.dataset, last, ordered=ordered)
+            if selection.keys is not None:
+                batch = batch.filter(pc.is_in(batch["unique_key"], value_set=selection.keys))
             yield batch.select(list(selection.columns))
+
+
+def read_again(engine: Engine, selection: Selection, *, ordered: bool) -> Generator[pa.RecordBatch]:
+    """The same rows by a query that names the columns in another order, so that a mistaken place of one shows."""
+    turned = replace(selection, columns=tuple(sorted(selection.columns, reverse=True)))
+    for batch in read(engine, turned, ordered=ordered):
+        yield batch.select(list(selection.columns))
 
 
 def _check_columns(engine: Engine, selection: Selection) -> pa.Schema:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from delivery import corrections
 from delivery.build import build
 from delivery.campaigns import campaigns as campaigns_of
 from delivery.checks import publish_method
 from delivery.destinations import open_destination
+from delivery.encryption import check_certificate
 from delivery.engines import Engine, open_engine
 from delivery.errors import Busy, ConfigError, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held, NothingDue
 from delivery.gate import Gate, Verdict
@@ -149,6 +151,7 @@ def plan(project: Project, request: Request) -> list[Forecast]:
 
 def _wanted(setup: Setup, request: Request, ledger: Ledger) -> list[Job]:
     wanted = jobs(request, setup.campaigns, setup.integrations, ledger)
+    wanted += corrections.due(request, setup.campaigns, setup.integrations, setup.project, ledger)
     if not wanted:
         raise NothingDue(
             "Nothing is due.", hint="`delivery plan` shows the schedules; `delivery status` what was done."
@@ -210,6 +213,7 @@ def _spool_all(setup: Setup, request: Request, ledger: Ledger, planned: list[Job
                     setup.project,
                     ledger,
                     setup.destination(job).describe(),
+                    request.reason if request.ungated else None,
                 )
             except DeliveryError as error:
                 ledger.note(job.key, error.message)
@@ -230,6 +234,8 @@ def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) 
         state = f"already {row.state}" if was == row.state else row.state
         return Outcome(row, state, ExitCode.DONE, recorded, row.note)
     try:
+        if job.integration.public_key:  # it may have expired since the file was encrypted
+            check_certificate(job.integration.public_key)
         _hand_over_all(setup, job, ledger, watch)
     except Held as error:
         ledger.advance(job.key, "spooled", "held", note=error.message)

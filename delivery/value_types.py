@@ -8,7 +8,16 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    model_validator,
+)
 
 FILE_NAME_FIELDS = {"namespace": "n", "campaign": "c", "window": date(2026, 1, 1), "revision": 0, "part": 1}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -63,3 +72,21 @@ Secret = Annotated[SecretStr, Field(min_length=1)]
 Nulls = Annotated[str, AfterValidator(_told_from_values)]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+
+
+class RowCount(BaseModel):
+    """Bounds of a delivery's row count."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min: int | None = Field(default=None, ge=0)
+    max: int | None = Field(default=None, ge=0)
+    change: float | None = Field(default=None, gt=0, description="per cent, against the median of the last deliveries")
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> RowCount:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("min must not be above max")
+        if self.min is self.max is self.change is None:
+            raise ValueError("needs min, max or change")
+        return self

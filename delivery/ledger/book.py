@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from delivery.errors import Busy
 from delivery.ledger import leases
 from delivery.ledger.schema import prepare
-from delivery.ledger.storage import Storage, now
+from delivery.ledger.storage import TIME, Storage, now
 from delivery.ledger.tables import Delivery, File, Probe, deliveries, files, layouts, meta, probes, steps
 
 if TYPE_CHECKING:
@@ -197,6 +198,25 @@ class Ledger:
         query = sa.select(steps.c.at, steps.c.step, steps.c.note).where(steps.c.delivery_id == key).order_by(steps.c.id)
         with self._begin() as connection:
             return [(row.at, row.step, row.note) for row in connection.execute(query)]
+
+    def all_files(self) -> list[File]:
+        """The files of every delivery."""
+        with self._begin() as connection:
+            return [File._make(row) for row in connection.execute(sa.select(files).order_by(files.c.delivery_id))]
+
+    def times(self) -> list[datetime]:
+        """When the ledger was written to, step by step, and when `prune` ran; in order."""
+        with self._begin() as connection:
+            found = {row.at for row in connection.execute(sa.select(steps.c.at).distinct())}
+            ticks = connection.execute(sa.select(meta.c.value).where(meta.c.key.startswith("pruned ")))
+            return sorted(datetime.fromisoformat(at) for at in found | {row.value for row in ticks})
+
+    def tick(self, at: datetime) -> None:
+        """Records that time passed until then; one entry a day is kept."""
+        day, value = f"pruned {at:%Y-%m-%d}", at.strftime(TIME)
+        with self._begin() as connection:
+            if not connection.execute(meta.update().where(meta.c.key == day).values(value=value)).rowcount:
+                connection.execute(meta.insert().values(key=day, value=value))
 
     def probes(self) -> dict[str, Probe]:
         """The newest probe of each destination."""

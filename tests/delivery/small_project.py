@@ -69,6 +69,7 @@ def make_project(root: Path) -> None:
             create table events as
             select client as namespace, 'canary-of-' || replace(client, '_', '-') || n || '@example.com' as email,
                 timestamp '{DAY} 00:00:00' + n * interval 1 minute as event_time, md5(client || n) as unique_key,
+                timestamp '{DAY} 00:00:00' as updated_at,
                 date '{DAY}' as event_day
             from range({ROWS}) as numbers(n), (select unnest({list(CLIENTS)}) as client)
             order by client, event_time;
@@ -88,12 +89,13 @@ def make_project(root: Path) -> None:
 
 
 def _manifest() -> dict[str, Any]:
-    names = {"namespace": "text", "email": "text", "event_time": "timestamp", "unique_key": "text", "event_day": "date"}
+    names = {"namespace": "text", "email": "text", "event_time": "timestamp", "unique_key": "text", "event_day": "date",
+             "updated_at": "timestamp"}  # fmt: skip
     columns = {
         name: {
             "name": name,
             "data_type": kind,
-            "config": {"meta": {"layout": "internal"} if name == "event_day" else {}},
+            "config": {"meta": {"layout": "internal"} if name in {"event_day", "updated_at"} else {}},
         }
         for name, kind in names.items()
     }

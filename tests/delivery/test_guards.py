@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -13,7 +14,7 @@ import pytest
 from builders import job, window
 from small_project import AT, DAY, ROWS, make_project
 
-from delivery import files, runner
+from delivery import runner, spool
 from delivery.destinations.local import LocalDirectory
 from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, ExitCode, Held
 from delivery.handover import hand_over
@@ -25,6 +26,8 @@ from delivery.watch import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from delivery.parts import Part
 
 NAME = f"daily_{DAY}.csv"
 
@@ -70,22 +73,43 @@ def test_the_gate_is_obeyed(project: Project) -> None:
 
 @pytest.mark.parametrize("fewer", ["in the file", "written", "in the table"])
 def test_rows_are_counted_three_times(project: Project, monkeypatch: pytest.MonkeyPatch, fewer: str) -> None:
-    write, count = files.write_file, Selection.count
+    write, count = spool.write_parts, Selection.count
 
-    def lose(path: Path, *arguments: Any) -> files.Written:
-        written = write(path, *arguments)
+    def lose(*arguments: Any, **more: Any) -> list[Part]:
+        (part,) = write(*arguments, **more)
         if fewer == "in the file":
-            path.write_bytes(b"\r\n".join(path.read_bytes().split(b"\r\n")[:-2]) + b"\r\n")
-        return written if fewer == "in the file" else files.Written(ROWS - 1, *list(vars(written).values())[1:])
+            part.path.write_bytes(b"\r\n".join(part.path.read_bytes().split(b"\r\n")[:-2]) + b"\r\n")
+        written = part.written if fewer == "in the file" else replace(part.written, rows=ROWS - 1)
+        return [replace(part, written=written)]
 
     if fewer == "in the table":
         monkeypatch.setattr(Selection, "count", lambda self, engine: count(self, engine) + 1)
     else:
-        monkeypatch.setattr(files, "write_file", lose)
+        monkeypatch.setattr(spool, "write_parts", lose)
     outcome = run(project)
     assert (outcome.state, outcome.code) == ("failed", ExitCode.FAILED)
     assert str(ROWS) in outcome.message
     assert not arrived(project)
+
+
+def test_a_file_that_was_spoilt_after_it_was_written_is_not_sent(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = spool.write_parts
+
+    def spoil(*arguments: Any, **more: Any) -> list[Part]:
+        parts = write(*arguments, **more)
+        parts[0].path.write_bytes(parts[0].path.read_bytes().replace(b"person7@", b"person8@"))
+        return parts
+
+    monkeypatch.setattr(spool, "write_parts", spoil)
+    outcome = run(project)
+    assert (outcome.state, outcome.code) == ("failed", ExitCode.FAILED)
+    assert "differs from the table in row 8, column email" in outcome.message
+    assert outcome.delivery.state == "planned"
+    assert not arrived(project)
+    monkeypatch.undo()
+    assert run(project).state == "delivered"
 
 
 def test_a_destination_that_fails_is_tried_again_at_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,3 +78,23 @@ def test_wrong_calls_are_refused(project: Copy, taken: Path) -> None:
     assert project.delivery("release", held(project)[0]["id"], "--accept").exit_code == 2
     assert len(held(project)) == 1
     assert taken.exists()
+
+
+def test_cancelling_removes_what_the_delivery_left(project: Copy, taken: Path) -> None:
+    files = json.loads(project.delivery("history", held(project)[0]["id"], "--json").stdout)["files"]
+    left = taken.with_name(f".{taken.name}.{files[0]['sha256'][:8]}.part")
+    left.write_text("half")
+    assert release(project, "--cancel") == 0
+    assert not left.exists()
+    assert taken.read_text() == "theirs"
+    assert not list((project.root / ".delivery" / "spool").iterdir())
+
+
+def test_cancelling_needs_no_destination(project: Copy, taken: Path) -> None:
+    project.edit("integrations.yml", "acme_share:", "acme_renamed:")
+    (row,) = held(project)
+    assert release(project, "--cancel") == 0
+    shown = json.loads(project.delivery("history", row["id"], "--json").stdout)
+    assert shown["state"] == "cancelled"
+    assert "temporary files may lie in" in shown["note"]
+    assert taken.read_text() == "theirs"

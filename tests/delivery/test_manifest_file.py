@@ -27,7 +27,7 @@ def deliver(folder: Path, name: str = "daily.csv", **changes: Any) -> Path:
     chosen = job(**changes)
     rows = pa.record_batch({"namespace": ["acme_outdoor"] * 2, "email": ["a@example.com", "b@example.com"]})
     written = write_file(folder / name, [rows], chosen.integration)
-    (folder / (name + SUFFIX)).write_bytes(render(chosen, COLUMNS, name, written, "build-1"))
+    (folder / (name + SUFFIX)).write_bytes(render(chosen, COLUMNS, [(name, written)], "build-1"))
     return folder / name
 
 
@@ -52,6 +52,7 @@ def test_it_says_all_that_a_client_needs(tmp_path: Path) -> None:
         "column_delimiter": ",",
         "include_header_row": True,
         "compression": "gzip",
+        "encryption": "none",
         "bom": False,
         "nulls": "-",
         "quoting": "minimal",

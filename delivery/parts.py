@@ -1,0 +1,117 @@
+"""One delivery's rows as one file or several: where one part ends and the next begins.
+
+Where a part ends depends on the rows and the integration alone, not on how the engine cuts its batches, so the same
+data gives the same parts. No row is ever split, and each part has the header of its own.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from delivery.files import NewFile, Written, new_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from delivery.files import Renames
+    from delivery.integrations import Integration
+    from delivery.sealed import Seal
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a delivery. seal: with which it lies on the disk, or None."""
+
+    path: Path
+    written: Written
+    seal: Seal | None
+
+
+def write_parts(
+    place: Callable[[int], tuple[Path, Seal | None]],
+    batches: Iterable[pa.RecordBatch],
+    integration: Integration,
+    renames: Renames,
+    *,
+    first: int = 1,
+) -> list[Part]:
+    """Writes the batches to as many files as the integration's `split` asks for, at least one.
+
+    place: the path of the part with that number, from `first` on, and how it is to be sealed. The first batch may be
+    empty and gives the columns. Raises as `files.write_file` does; parts that were whole before stay.
+    """
+    with _Parts(place, integration, renames, first) as parts:
+        for batch in batches:
+            parts.add(batch)
+    return parts.done
+
+
+class _Parts:
+    def __init__(
+        self, place: Callable[[int], tuple[Path, Seal | None]], integration: Integration, renames: Renames, first: int
+    ) -> None:
+        self.done: list[Part] = []
+        self._place, self._integration, self._renames, self._number = place, integration, renames, first
+        split = integration.split
+        self._rows, self._bytes = (split.rows, split.bytes) if split else (None, None)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> _Parts:
+        self._open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._close()
+        else:
+            self._stack.__exit__(kind, error, None)
+
+    def _open(self) -> None:
+        self._path, self._seal = self._place(self._number)
+        self._file: NewFile = self._stack.enter_context(
+            new_file(self._path, self._integration, self._renames, self._seal)
+        )
+
+    def _close(self) -> None:
+        self._stack.close()
+        self.done.append(Part(self._path, self._file.written(), self._seal))
+
+    def _next(self) -> None:
+        self._close()
+        self._number += 1
+        self._open()
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Adds the rows to this part, and to the next ones when it is full."""
+        if self._rows is not None:
+            self._add_counted(batch, self._rows)
+        elif self._bytes is not None:
+            self._add_sized(batch, self._bytes)
+        else:
+            self._file.add(batch)
+
+    def _add_counted(self, batch: pa.RecordBatch, most: int) -> None:
+        while (room := most - self._file.rows) < batch.num_rows:
+            if room:
+                self._file.add(batch.slice(0, room))
+                batch = batch.slice(room)
+            self._next()
+        self._file.add(batch)
+
+    def _add_sized(self, batch: pa.RecordBatch, most: int) -> None:
+        """Halves what does not fit, down to the row that begins the next part; one that is larger alone has its own."""
+        text = self._file.text(batch)
+        if self._file.size + len(text) <= most or (batch.num_rows <= 1 and not self._file.rows):
+            self._file.add(batch, text)
+        elif batch.num_rows == 1:
+            self._next()
+            self._add_sized(batch, most)
+        else:
+            half = batch.num_rows // 2
+            self._add_sized(batch.slice(0, half), most)
+            self._add_sized(batch.slice(half), most)

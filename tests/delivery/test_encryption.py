@@ -1,0 +1,266 @@
+"""Encryption: what GnuPG encrypted is decrypted by Sequoia; certificates that cannot be used are refused by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pysequoia
+import pytest
+from small_project import AT, DAY, make_project
+
+from delivery import runner, spool
+from delivery.encryption import check_certificate, encrypt
+from delivery.errors import ConfigError, ExitCode, WriteFailed
+from delivery.integrations import load_integrations
+from delivery.project import Project
+from delivery.request import Request
+from delivery.sealed import Seal
+from delivery.watch import Watch
+
+if TYPE_CHECKING:
+    from delivery.parts import Part
+
+KEY = pysequoia.Tsk.generate("Acme <acme@example.com>")
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of certificates, named for what is wrong with them. An agent's socket needs a short path."""
+    folder, home = tmp_path_factory.mktemp("certificates"), tempfile.mkdtemp(dir="/tmp")
+
+    def gpg(*arguments: str, at: str = "20200101T000000", answers: str | None = None) -> bytes:
+        quiet = ["--batch"] if answers is None else ["--no-tty", "--command-fd", "0"]
+        common = ["--homedir", home, *quiet, "--pinentry-mode", "loopback", "--passphrase", ""]
+        return subprocess.run(
+            ["gpg", *common, "--faked-system-time", at, *arguments],
+            input=(answers or "").encode(), check=True, capture_output=True,
+        ).stdout  # fmt: skip
+
+    def made(name: str, usage: str, expires: str, subkey: str | None = None) -> str:
+        gpg("--quick-gen-key", f"{name}@example.com", "ed25519", usage, expires)
+        lines = gpg("--list-keys", "--with-colons", f"{name}@example.com").decode().splitlines()
+        fingerprint = next(line.split(":")[9] for line in lines if line.startswith("fpr"))
+        if subkey:
+            gpg("--quick-add-key", fingerprint, "cv25519", "encr", subkey)
+        return fingerprint
+
+    try:
+        for name, usage, expires, subkey in [
+            ("fine", "cert", "0", "0"),
+            ("expired", "cert", "1y", "0"),
+            ("signs", "sign", "0", None),
+            ("subkey expired", "cert", "0", "1y"),
+            ("subkey revoked", "cert", "0", "0"),
+        ]:
+            mark = made(name.replace(" ", "-"), usage, expires, subkey)
+            if name == "subkey revoked":
+                gpg("--edit-key", mark, answers="key 1\nrevkey\ny\n0\n\ny\nsave\n")
+            (folder / name).write_bytes(gpg("--export", mark))
+            if name == "fine":
+                (folder / "secret").write_bytes(gpg("--export-secret-keys", mark))
+    finally:
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
+        shutil.rmtree(home, ignore_errors=True)
+    certificate = KEY.extract_certificate()
+    (folder / "armored").write_text(str(certificate))
+    (folder / "binary").write_bytes(bytes(certificate))
+    revocation = bytes(certificate.revoke(KEY.certifier()))
+    (folder / "revoked").write_bytes(bytes(pysequoia.Cert.from_bytes(bytes(certificate) + revocation)))
+    (folder / "two").write_bytes((folder / "fine").read_bytes() + bytes(certificate))
+    (folder / "no certificate").write_text("hello")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["armored", "binary", "fine"])
+def test_certificates_that_can_be_used(name: str, certificates: Path) -> None:
+    check_certificate(certificates / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("expired", r"expired on 20(20-12-31|21-01-01)"),
+        ("subkey expired", r"has a key for encryption that expired on 20(20-12-31|21-01-01)"),
+        ("revoked", "was revoked"),
+        ("subkey revoked", "has only a revoked key for encryption"),
+        ("signs", "can only sign: it has no key for encryption"),
+        ("secret", "holds a secret key"),
+        ("two", "holds several certificates"),
+        ("no certificate", "is not an OpenPGP certificate"),
+        ("missing", "cannot be read: No such file or directory"),
+    ],
+)
+def test_other_certificates_are_refused_by_name(name: str, reason: str, certificates: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=reason) as refused:
+        check_certificate(certificates / name)
+    assert "Ask the client" in refused.value.hint
+    (tmp_path / "plain").write_bytes(b"x")
+    with pytest.raises(ConfigError, match=reason), (tmp_path / "plain").open("rb") as source:
+        encrypt(source, tmp_path / "f.pgp", certificates / name)
+    assert not (tmp_path / "f.pgp").exists()
+
+
+@pytest.mark.parametrize("name", ["expired", "subkey expired", "revoked", "subkey revoked", "signs", "secret"])
+def test_gnupg_itself_refuses_what_was_not_noticed(
+    name: str, certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.encryption.check_certificate", lambda path: None)
+    (tmp_path / "plain").write_bytes(os.urandom(1 << 22))
+    with pytest.raises(WriteFailed, match="could not be encrypted"), (tmp_path / "plain").open("rb") as source:
+        encrypt(source, tmp_path / "f.pgp", certificates / name)
+    assert not (tmp_path / "f.pgp").exists()
+
+
+def test_gnupg_that_is_missing_is_named(certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ConfigError, match="needs gpg"):
+        check_certificate(certificates / "fine")
+
+
+@pytest.mark.parametrize("size", [0, 1, 3_000_001])
+def test_what_was_sealed_lies_there_as_noise_and_comes_back(size: int, tmp_path: Path) -> None:
+    seal, content = Seal(), os.urandom(size // 2) + b"a" * (size - size // 2)
+    with (tmp_path / "f").open("wb") as disk:
+        writer = seal.writer(disk)
+        for start in range(0, size, 70_001):
+            writer.write(content[start : start + 70_001])
+    stored = (tmp_path / "f").read_bytes()
+    assert len(stored) == size
+    assert size < 100 or b"aaaa" not in stored
+    for _ in range(2):
+        with seal.reader(tmp_path / "f") as opened:
+            assert opened.read() == content
+    with Seal().reader(tmp_path / "f") as opened:
+        assert size == 0 or opened.read() != content
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificates: Path) -> Project:
+    root, state = tmp_path / "project", tmp_path / "state"
+    make_project(root)
+    shutil.copy(certificates / "armored", root / "acme.asc")
+    monkeypatch.setenv("SWEEP_PASSWORD", "not needed")
+    keys = "destination: {type: hosted}\n    encryption: openpgp\n    public_key: acme.asc\n    compression: gzip"
+    text = (root / "integrations.yml").read_text().replace("destination: {type: hosted}", keys)
+    (root / "integrations.yml").write_text(text)
+    profile = {"type": "duckdb", "path": "warehouse.duckdb"}
+    return Project(root, "duckdb", profile, state, tmp_path / "share", f"sqlite:///{state / 'ledger.sqlite'}")
+
+
+def deliver(project: Project) -> runner.Outcome:
+    (outcome,) = runner.run(project, Request(at=AT, window=DAY, integrations=("by_share",)), Watch())
+    return outcome
+
+
+def test_a_file_is_delivered_encrypted_and_decrypts(project: Project) -> None:
+    outcome = deliver(project)
+    assert (outcome.state, outcome.message) == ("delivered", "")
+    folder = project.share / "acme_outdoor" / "inbox"
+    file = folder / f"daily_{DAY}.csv.gz.pgp"
+    assert sorted(path.name for path in folder.iterdir()) == [file.name, f"{file.name}.manifest.json"]
+    plain = pysequoia.decrypt(decryptor=KEY.decryptor(), bytes=file.read_bytes()).bytes
+    assert plain is not None
+    unpacked = subprocess.run(["gzip", "-dc"], input=plain, capture_output=True, check=True).stdout
+    assert unpacked.count(b"@example.com") == 600
+    (entry,) = json.loads((folder / f"{file.name}.manifest.json").read_bytes())["files"]
+    assert entry["plain_sha256"] == hashlib.sha256(unpacked).hexdigest()
+    assert entry["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest() == outcome.files[0].sha256
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_plain_bytes_never_lie_on_the_disk(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Path] = []
+    real = spool.encrypt
+
+    def look(source: Any, target: Path, certificate: Path) -> Any:
+        done = real(source, target, certificate)
+        for path in (p for p in target.parent.parent.rglob("*") if p.is_file()):
+            seen.append(path)
+            assert not path.read_bytes().startswith(b"\x1f\x8b"), "gzip"
+            assert b"example.com" not in path.read_bytes()
+        return done
+
+    monkeypatch.setattr(spool, "encrypt", look)
+    assert deliver(project).state == "delivered"
+    assert [path.suffix for path in sorted(seen)] == [".pgp", ".sealed"]
+    assert not list((project.state / "spool").iterdir())
+
+
+def test_what_was_not_proven_is_not_encrypted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bit of the sealed file turns after it was read back."""
+    encrypted = spool._encrypted
+
+    def spoil(part: Part, certificate: Path) -> Part:
+        content = bytearray(part.path.read_bytes())
+        content[100] ^= 1
+        part.path.write_bytes(content)
+        return encrypted(part, certificate)
+
+    monkeypatch.setattr(spool, "_encrypted", spoil)
+    outcome = deliver(project)
+    assert (outcome.state, outcome.delivery.state) == ("failed", "planned")
+    assert "changed before it was encrypted" in outcome.message
+    assert not list((project.state / "spool").iterdir())
+
+
+@pytest.mark.parametrize("name", ["expired", "revoked", "signs", "secret"])
+def test_a_bad_certificate_refuses_its_delivery_before_upload(name: str, project: Project, certificates: Path) -> None:
+    shutil.copy(certificates / name, project.root / "acme.asc")
+    outcome = deliver(project)
+    assert (outcome.code, outcome.delivery.state) == (ExitCode.USAGE, "planned")
+    assert "acme.asc" in outcome.message
+    assert not project.share.exists()
+
+
+def test_a_certificate_that_was_revoked_since_refuses_the_upload(
+    project: Project, certificates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "_hand_over_all", lambda *_: (_ for _ in ()).throw(WriteFailed("died")))
+        assert deliver(project).delivery.state == "spooled"
+    shutil.copy(certificates / "revoked", project.root / "acme.asc")
+    outcome = deliver(project)
+    assert (outcome.code, outcome.delivery.state) == (ExitCode.USAGE, "spooled")
+    assert "was revoked" in outcome.message
+    assert not project.share.exists()
+
+
+def test_a_missing_certificate_is_a_fault_of_the_file(project: Project) -> None:
+    (project.root / "acme.asc").unlink()
+    with pytest.raises(ConfigError, match=r"by_share.public_key: .*acme.asc cannot be read: No such file"):
+        load_integrations(project.integrations_file, ("by_share",))
+
+
+@pytest.mark.parametrize("left_out", ["encryption: openpgp", "public_key: acme.asc"])
+def test_encryption_and_certificate_need_each_other(left_out: str, project: Project) -> None:
+    text = project.integrations_file.read_text().replace(left_out + "\n    ", "")
+    project.integrations_file.write_text(text)
+    with pytest.raises(ConfigError, match="needs public_key, and public_key needs"):
+        load_integrations(project.integrations_file, ("by_share",))
+
+
+def test_memory_stays_flat(certificates: Path, tmp_path: Path) -> None:
+    program = f"""
+import resource
+from pathlib import Path
+from delivery.encryption import encrypt
+peaks = []
+for megabytes in (1, 200):
+    with Path({str(tmp_path)!r}, "plain").open("wb") as plain:
+        plain.truncate(megabytes << 20)
+    with Path({str(tmp_path)!r}, "plain").open("rb") as source:
+        encrypt(source, Path({str(tmp_path)!r}, str(megabytes)), Path({str(certificates / "armored")!r}))
+    peaks.append(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+print(peaks[1] - peaks[0])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 16 * 1024  # kilobytes
