@@ -243,7 +243,7 @@ def running_proftpd() -> Iterator[SshServer]:
 
 @contextlib.contextmanager
 def running_asyncssh() -> Iterator[SshServer]:
-    """Start asyncssh's server on loopback, in a process of its own: a third idea of the protocol, by key or password."""
+    """Start asyncssh's server on loopback, in a process of its own: a third idea of the protocol."""
     base = Path(tempfile.mkdtemp(prefix="asyncssh-"))
     try:
         host_keys = {"ed25519": keygen(base / "host_ed25519")}
