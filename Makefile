@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver test slow faults nasty mutations lint generate schema lock clean
+.PHONY: deliver test slow faults dropbear nasty mutations lint generate schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -19,6 +19,9 @@ slow: $(VENV)/dev.stamp ## the tests that `make test` leaves out
 faults: $(VENV)/dev.stamp ## every fault at every step and message of a delivery; ends with one line of figures
 	$(BIN)/python -m pytest -n 2 -q tests/faults $(PYTEST_ARGS)
 	@$(BIN)/python tests/faults/sweep.py
+
+dropbear: $(VENV)/dev.stamp ## the same delivery on Dropbear, which CI does not have; says what is missing
+	DROPBEAR=1 NO_SKIPS=1 $(BIN)/python -m pytest -q tests/delivery/test_servers.py -k dropbear $(PYTEST_ARGS)
 
 mutations: $(VENV)/dev.stamp ## each guard is removed in turn, and a test must notice
 	@$(BIN)/python tests/faults/mutations.py

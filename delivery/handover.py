@@ -165,12 +165,9 @@ def _resume_publishing(file: File, destination: Destination, ledger: Ledger, *, 
     if _final_is_ours(file, destination):
         destination.remove(temp_name(file))
         return ledger.advance_file(file, "published")
-    if (
-        file.state
-        != "linking"  # it may have been linked, and collected: the temporary name would be there all the same
-        and _temp_is_whole(file, destination)
-        and (replace or destination.look(file.name) is None)
-    ):
+    # A link may have been made and collected: the temporary name would be there all the same.
+    undone = file.state != "linking" and _temp_is_whole(file, destination)
+    if undone and (replace or destination.look(file.name) is None):
         return _publish(file, destination, ledger, replace=replace, method=method)
     seen = "neither it nor its temporary file is to be seen whole"
     if destination.look(file.name) is not None:

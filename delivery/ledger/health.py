@@ -38,7 +38,7 @@ def problems(ledger: Ledger, runner: str) -> Iterator[str]:
         files = ledger.files(row.id)
         if row.state == "delivered":
             by_hand = any(step == "delivered" and note for _, step, note in ledger.steps(row.id))
-            left = [file.name for file in files if file.state != "published"]
+            left = [file.name for file in files if file.state not in {"published", "pruned"}]
             if left and not by_hand:
                 yield f"{row.title} is delivered, and {', '.join(left)} never was"
             continue

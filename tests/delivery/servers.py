@@ -15,6 +15,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -238,6 +239,74 @@ def running_proftpd() -> Iterator[SshServer]:
             process.wait(10)
     finally:
         shutil.rmtree(base, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running_asyncssh() -> Iterator[SshServer]:
+    """Start asyncssh's server on loopback, in a process of its own: a third idea of the protocol."""
+    base = Path(tempfile.mkdtemp(prefix="asyncssh-"))
+    try:
+        host_keys = {"ed25519": keygen(base / "host_ed25519")}
+        (base / "authorized_keys").write_text(keygen(base / "user_key") + "\n")
+        (base / "home").mkdir()
+        port = free_port()
+        script = Path(__file__).with_name("asyncssh_server.py")
+        with (base / "log").open("wb") as log:
+            process = subprocess.Popen([sys.executable, script, base, str(port), PASSWORD], stderr=log)
+        with _ending(process):
+            server = SshServer(base, port, process, host_keys)
+            _wait_for(server)
+            yield server
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def missing_for_dropbear() -> str:
+    """Why no Dropbear can be started here; empty when it can."""
+    if os.geteuid() != 0:
+        return "Dropbear starts as root only"
+    if not shutil.which("dropbear") or not shutil.which("dropbearkey"):
+        return "no Dropbear: install dropbear-bin"
+    if not Path("/usr/lib/sftp-server").exists():
+        return "no /usr/lib/sftp-server: install openssh-sftp-server"
+    return "" if NSS_WRAPPER else "no accounts of our own: install libnss-wrapper"
+
+
+@contextlib.contextmanager
+def running_dropbear() -> Iterator[SshServer]:
+    """Start a Dropbear on loopback, with OpenSSH's sftp-server behind it."""
+    base = Path(tempfile.mkdtemp(prefix="dropbear-"))
+    base.chmod(0o711)
+    try:
+        made = subprocess.run(
+            ["dropbearkey", "-t", "ed25519", "-f", base / "host"], check=True, capture_output=True, text=True
+        ).stdout
+        line = next(line for line in made.splitlines() if line.startswith("ssh-ed25519 "))
+        env, port = os.environ | _accounts(base), free_port()
+        login = base / "home" / ".ssh"
+        login.mkdir(mode=0o700)
+        (login / "authorized_keys").write_text(keygen(base / "user_key") + "\n")
+        (login / "authorized_keys").chmod(0o600)
+        for path in (base / "home", login, login / "authorized_keys"):
+            os.chown(path, *account())
+        command = ["dropbear", "-F", "-E", "-p", f"127.0.0.1:{port}", "-r", base / "host", "-P", base / "pid"]
+        with (base / "log").open("wb") as log:
+            process = subprocess.Popen(command, stderr=log, env=env)
+        with _ending(process):
+            server = SshServer(base, port, process, {"ed25519": " ".join(line.split()[:2])})
+            _wait_for(server)
+            yield server
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def _accounts(base: Path) -> dict[str, str]:

@@ -251,9 +251,9 @@ def test_a_probe_believes_its_eyes(remote: Path) -> None:
 
 
 def test_creating_an_empty_file_takes_nothing_back(remote: Path) -> None:
-    with over_pipe(Shim(PipeChannel(remote), {("CLOSE", 0): "error"})) as destination:
-        with pytest.raises(DestinationFailed):
-            destination.create("done")
+    failing = Shim(PipeChannel(remote), {("CLOSE", 0): "error"})
+    with over_pipe(failing) as destination, pytest.raises(DestinationFailed):
+        destination.create("done")
     assert (remote / "done").stat().st_mode & 0o777 == 0o600
     with over_pipe(PipeChannel(remote)) as destination, pytest.raises(NameTaken):
         destination.create("done")

@@ -257,6 +257,8 @@ def test_every_key_of_a_destination_is_described_with_its_default() -> None:
         default = re.findall(rf"^\| `{name}` \| .*? \| (.*?) \|", text, re.MULTILINE)[0]
         if kind.is_required():
             assert default == "required", name
+        elif isinstance(kind.default, str):
+            assert default == f"`{kind.default}`", name
         elif kind.default:
             assert float(default) == float(kind.default), name
     for kind in ("hosted", "local"):

@@ -550,13 +550,13 @@ def test_dying_at_every_step_of_another_method(tmp_path: Path, ledger: Ledger, m
         again = case.another(number + 1)
         with pytest.raises(Killed):
             again.run_with(Steps(number, when))
-        try:
+        if again.file.state == "linking" and not again.final.exists():
+            with pytest.raises(Held, match="it is not to be seen"):
+                again.run()
+            held.append(name)
+        else:
             again.run()
             again.assert_delivered()
-        except Held as error:
-            assert (method, again.file.state) == ("link", "linking"), error.message
-            assert not again.final.exists()
-            held.append(name)
     assert set(held) <= {"record", "publish"}
     assert bool(held) is (method == "link")
 

@@ -82,7 +82,7 @@ def test_wrong_calls_are_refused(project: Copy, taken: Path) -> None:
 
 def test_cancelling_removes_what_the_delivery_left(project: Copy, taken: Path) -> None:
     files = json.loads(project.delivery("history", held(project)[0]["id"], "--json").stdout)["files"]
-    left = taken.with_name(f".{taken.name}.{files[0]['sha256'][:8]}.part")
+    left = taken.with_name(f".{taken.name}.{files[0]['sha256'][:8]}.{files[0]['fence']}.part")
     left.write_text("half")
     assert release(project, "--cancel") == 0
     assert not left.exists()

@@ -14,6 +14,7 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from world import CRASHED, Faults, World, new_base
+from world import CRASHED, KINDS, Faults, World, new_base
 
 from small_project import make_project  # isort: skip - on the path that world opens
 
@@ -45,7 +46,13 @@ FAULTS = (
 )
 OUTCOMES = ("once", "held", "twice", "half", "lost", "false")
 # A server that says so cannot be believed; a person has to look at it.
-LIES = {("RENAME", "ok, not done"), ("LSTAT", "flip")}
+LIES = {
+    ("RENAME", "ok, not done"),
+    ("hardlink@openssh.com", "ok, not done"),
+    ("LSTAT", "flip"),
+    ("REMOVE", "ok, not done"),
+    ("REMOVE", "flip"),
+}
 
 
 @dataclass(frozen=True)
@@ -81,42 +88,66 @@ class Sweeper:
         self._template, self._naive = template, naive
         self._base = new_base()
         self._case = self._base / "case"
-        self._spooled: dict[str, Path] = {}
+        self._spooled: dict[tuple[str, str], Path] = {}
         self.steps: dict[tuple[str, str], int] = {}
         self.first_seen: dict[str, int] = {}  # how many steps there were when a client first saw a file
-        self.first_message = 0
-        self.messages: list[str] = []
+        self.first_message: dict[str, int] = {}
+        self.messages: dict[str, list[str]] = {}
+        self.probing: list[str] = []  # the messages of a run that has to probe first
+        self.first_contact = 0  # the step before the first message, from `spooled`
+        self.before_contact = 0  # the same, from `planned`
         self._expected: dict[str, dict[str, bytes]] = {}
-        for kind in ("sftp", "hosted"):
-            self._measure(kind)
+        for kind in KINDS:
+            if not naive or kind in {"sftp", "hosted"}:
+                self._measure(kind)
 
     def close(self) -> None:
         shutil.rmtree(self._base, ignore_errors=True)
 
     def _measure(self, kind: str) -> None:
         world = self._world(kind)
-        assert world.run(counted=True) == 0, world.log()
+        assert world.run(watched=True) == 0, world.log()
+        self.before_contact = self.before_contact or world.first_contact
         inbox = world.observer.directory
         self._expected[kind] = {path.name: path.read_bytes() for path in inbox.iterdir()}
         self.steps[kind, "planned"] = world.steps
+        probe = self._probe()
         world.close()
         world = self._world(kind)
         world.spool_only()
         assert world.state()[0] == "spooled", world.log()
-        self._spooled[kind] = self._base / f"spooled-{kind}"
-        shutil.copytree(self._case / "state", self._spooled[kind])
+        for start in ("unprobed", "spooled"):
+            self._spooled[kind, start] = self._base / f"{start}-{kind}"
+            shutil.copytree(self._case / "state", self._spooled[kind, start])
+            self._probe(probe)
         assert world.run(watched=True) == 0, world.log()
         self.steps[kind, "spooled"] = world.steps
-        self.first_seen[kind] = world.first_seen[0]
+        self.first_seen[kind], self.first_message[kind] = world.first_seen
+        self.messages[kind] = world.messages
         if kind == "sftp":
-            self.messages, self.first_message = world.messages, world.first_seen[1]
+            self.first_contact = world.first_contact
         world.close()
+        if kind == "sftp":
+            world = self._world(kind, start="unprobed")
+            assert world.run() == 0, world.log()
+            self.probing = world.messages
+            world.close()
+
+    def _probe(self, row: tuple[str, ...] | None = None) -> tuple[str, ...] | None:
+        """What the ledger keeps of the destination's probe; given one, it is kept."""
+        with sqlite3.connect(self._case / "state" / "ledger.sqlite") as connection:
+            if row:
+                connection.execute("delete from probes")
+                connection.execute("insert into probes values (?, ?, ?, ?, ?)", row)
+            found: tuple[str, ...] | None = connection.execute("select * from probes").fetchone()
+        return found
 
     def _world(self, kind: str, *, collects: int | None = None, start: str = "planned") -> World:
         self._case.mkdir()
-        if start == "spooled":
-            shutil.copytree(self._spooled[kind], self._case / "state")
-        return World(self._template, self._case, kind, self._expected.get(kind), collects, self._naive)
+        if start in {"spooled", "unprobed"}:
+            shutil.copytree(self._spooled[kind, start], self._case / "state")
+        everyone = start == "planned for all"
+        return World(self._template, self._case, kind, self._expected.get(kind), collects, self._naive, everyone)
 
     def run(self, case: Case) -> Verdict:
         """Runs a case to its end and judges it."""
@@ -133,8 +164,10 @@ class Sweeper:
                     problems.append(f"the runner met an error that it does not know:\n{world.log()}")
             state, note, _files = world.state()
             outcome = _judge(world, state)
-            if outcome == "held" and not (world.observer.taken or lied):
+            undecided = case.kind in {"link", "open"} and "when a run died, and it is not to be seen" in note
+            if outcome == "held" and not (world.observer.taken or lied or undecided):
                 problems.append(f"held without need: {note}")
+            problems += world.strays()
             taken = bool(case.collects and world.observer.taken)
             return Verdict(outcome, world.fired + taken, note, lied, problems)
         finally:
@@ -142,25 +175,49 @@ class Sweeper:
 
     def singles(self) -> Iterator[Case]:
         """Every single fault: SIGKILL before each local step, each fault on each message; left alone and collected."""
-        before = self.steps["sftp", "planned"] - self.steps["sftp", "spooled"]
-        for step in range(before + 40):  # until well into the handing over; the rest is swept from `spooled`
-            yield Case("sftp", None, "planned", (Faults(kill=step),))
-        # Before anything is to be seen, a client that collects changes nothing.
-        for kind, collects in itertools.product(("sftp", "hosted"), (None, 0)):
-            for step in range(0 if collects is None else self.first_seen[kind] - 2, self.steps[kind, "spooled"] + 1):
-                yield Case(kind, collects, "spooled", (Faults(kill=step),))
-        for collects, number in itertools.product((None, 0), range(len(self.messages))):
-            if collects is None or number >= self.first_message - 2:
-                for fault in FAULTS if collects is None else FAULTS[:-1]:
-                    yield Case("sftp", collects, "spooled", (Faults({number: fault}),))
+        yield from self._kills()
+        yield from self._messages()
         for kind, glances in itertools.product(("sftp", "hosted"), range(1, GLANCES)):
             yield Case(kind, glances, "spooled", ())  # the fault is a client that takes it while we look at it
+
+    def _kills(self) -> Iterator[Case]:
+        """Every step of the protocol left alone; of its variants, and with a client that collects, a part."""
+        for step in range(self.before_contact + 5):  # the rest is swept from `spooled`
+            yield Case("sftp", None, "planned", (Faults(kill=step),))
+        for step in range(self.before_contact - 20, self.steps["hosted", "planned"], 15):
+            yield Case("hosted", None, "planned for all", (Faults(kill=step),))
+        for kind, collects in itertools.product(self.messages, (None, 0)):
+            first, last, every = self.first_contact - 5, self.steps[kind, "spooled"] + 1, 1
+            if collects is not None:  # before anything is to be seen, a client that collects changes nothing
+                first, every = self.first_seen[kind] - 20, 2
+            if kind == "link":  # only how it is published differs
+                first, last, every = self.first_seen[kind] - 30, self.first_seen[kind] + 60, 1 + (collects is None)
+            elif kind == "open" and collects is None:
+                every = 3
+            for step in range(first, last, every):
+                yield Case(kind, collects, "spooled", (Faults(kill=step),))
+
+    def _messages(self) -> Iterator[Case]:
+        for kind, collects in itertools.product([kind for kind in self.messages if kind != "hosted"], (None, 0)):
+            seen, last = self.first_message[kind], len(self.messages[kind])
+            first, faults = (0, FAULTS) if collects is None else (seen - 2, FAULTS[:-1])
+            if kind == "link":
+                first, last = seen - 6, seen + 8
+            every = {("sftp", 0): 2, ("link", None): 2, ("open", None): 3}.get((kind, collects), 1)
+            pairs = itertools.product(range(first, last), faults)
+            for number, fault in itertools.islice(pairs, None, None, every):
+                yield Case(kind, collects, "spooled", (Faults({number: fault}),))
+        probing = range(len(self.probing) - len(self.messages.get("sftp", ())) + 3)
+        for number, fault in itertools.islice(itertools.product(probing, FAULTS[:-1]), None, None, 9):
+            yield Case("sftp", None, "unprobed", (Faults({number: fault}),))
 
     def doubles(self, seed: int) -> Iterator[Case]:
         """Pairs of faults, without end and the same every time: within a run, or in a run and in the one after it."""
         chance = random.Random(seed)
         while True:
-            kind = chance.choice(("sftp", "sftp", "sftp", "hosted"))
+            kind = chance.choice(("sftp", "sftp", "sftp", "hosted", "link", "open"))
+            if kind not in self.messages:
+                continue
             collects = chance.choice((None, None, 0, 0, chance.randrange(1, GLANCES)))
             first, second = self._sample(chance, kind), self._sample(chance, kind)
             if chance.random() < 0.4 and first.kill is None:
@@ -171,17 +228,17 @@ class Sweeper:
 
     def _sample(self, chance: random.Random, kind: str) -> Faults:
         if kind == "hosted" or chance.random() < 0.35:
-            return Faults(kill=chance.randrange(self.steps[kind, "spooled"]))
-        number = chance.randrange(len(self.messages) + 8)  # a run that tries again sends more
+            return Faults(kill=chance.randrange(self.first_contact, self.steps[kind, "spooled"]))
+        number = chance.randrange(len(self.messages[kind]) + 8)  # a run that tries again sends more
         return Faults({number: chance.choice(FAULTS[:-1])})
 
 
 def _judge(world: World, state: str) -> str:
     seen = world.observer
-    if seen.broken:
-        return "half"
     if seen.twice:
         return "twice"
+    if seen.broken:
+        return "half"
     if state == "delivered":
         return "once" if seen.whole == set(world.expected or {}) and seen.still_there else "false"
     return "held" if state == "held" else "lost"
@@ -226,6 +283,10 @@ def _report(case: Case, verdict: Verdict) -> None:
 def _what(case: Case) -> str:
     if case.double or not case.runs:
         return "double" if case.double else "collected while we look"
+    if case.start == "unprobed":
+        return "faults while probing"
+    if case.start == "planned for all":
+        return "SIGKILL, three clients"
     return "SIGKILL" if case.runs[0].kill is not None else next(iter(case.runs[0].messages.values()))
 
 

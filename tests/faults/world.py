@@ -32,8 +32,8 @@ import pandas as pd  # noqa: E402, F401 - pyarrow imports it late, and so here
 import pyarrow.pandas_compat  # noqa: E402, F401
 import sqlalchemy.dialects.sqlite  # noqa: E402, F401
 import steps  # noqa: E402
-from servers import NAMES, PipeChannel, Shim  # noqa: E402
-from small_project import AT, DAY  # noqa: E402
+from servers import OverwritingServer, PipeChannel, Shim, name_of  # noqa: E402
+from small_project import AT, CANARIES, CLIENTS, DAY, canary  # noqa: E402
 
 from delivery import report, runner  # noqa: E402
 from delivery.destinations.session import PERMISSION_DENIED  # noqa: E402
@@ -50,9 +50,12 @@ if TYPE_CHECKING:
     from delivery.destinations.local import LocalDirectory
 
 CRASHED = 70  # exit status of a runner that met an error it does not know
-# A bit that flips on the wire breaks the SSH packet; one that a server flips in the new name of a RENAME puts the file
-# whole elsewhere and says OK, which cannot be told from a client that took it at once.
-NOT_MADE = ("RENAME", "flip")
+# A bit that flips on the wire breaks the SSH packet; one that a server flips in a new name puts the file whole
+# elsewhere and says OK, which cannot be told from a client that took it at once.
+NOT_MADE = {("RENAME", "flip"), ("hardlink@openssh.com", "flip")}
+# Where it goes, by which integration; what its server may do is how the kinds differ.
+KINDS = {"sftp": "by_sftp", "hosted": "by_share", "link": "by_sftp", "open": "without_rename"}
+DONE = ".done"
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -72,12 +75,14 @@ class Faults:
 class Observer:
     """Sees what a client would: the names that do not begin with a dot. expected: name -> content, of whole files.
 
-    collects: the client takes each file away so many glances after it came; never when None.
+    collects: the client takes each file away so many glances after it came; never when None. waits: it sees nothing
+    until a done file is there.
     """
 
     directory: Path
     expected: Mapping[str, bytes] | None
     collects: int | None = None
+    waits: bool = False
     appeared: dict[str, int] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
@@ -94,6 +99,8 @@ class Observer:
                     with suppress(FileNotFoundError):
                         status = entry.stat(follow_symlinks=False)
                         present[entry.name] = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if self.waits and not any(name.endswith(DONE) for name in present):
+            present = {}
         for name, seen in present.items():
             before = self._last.get(name)
             if seen != before:
@@ -101,7 +108,7 @@ class Observer:
                 if before is None or before[0] != seen[0]:
                     self.appeared[name] = self.appeared.get(name, 0) + 1
         self._last = present
-        for name in list(present) if self.collects is not None else ():
+        for name in sorted(present, key=lambda name: name.endswith(DONE)) if self.collects is not None else ():
             self._seen[name] = self._seen.get(name, 0) + 1
             if self._seen[name] > (self.collects or 0):
                 (self.directory / name).unlink()
@@ -136,6 +143,10 @@ class _Server(PipeChannel):
         return self._sock.fileno()
 
 
+class _Overwriting(_Server, OverwritingServer):
+    """One whose rename overwrites."""
+
+
 class _Wire:
     """The runner's end of a connection to its world."""
 
@@ -163,7 +174,7 @@ class _Wire:
 class World:
     """One case: a state directory, a remote directory, and what happened in them.
 
-    kind: `sftp` or `hosted`; naive: `put` and then record, in place of the protocol.
+    kind: see KINDS; naive: `put` and then record, in place of the protocol; all_clients: deliver to the others, too.
     """
 
     template: Path
@@ -172,17 +183,19 @@ class World:
     expected: Mapping[str, bytes] | None = None
     collects: int | None = None
     naive: bool = False
+    all_clients: bool = False
     request_bytes: int = 1 << 15
     messages: list[str] = field(default_factory=list)  # of the last run
     steps: int = 0  # of the last run
     first_seen: tuple[int, int] = (0, 0)  # the step and the message after which a file first appeared, when watched
+    first_contact: int = 0  # the step before the first message, when watched
     fired: int = 0
     exits: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         remote = self.base / "share" / "acme_outdoor" / "inbox"
         remote.mkdir(parents=True, mode=0o700)
-        self.observer = Observer(remote, self.expected, self.collects)
+        self.observer = Observer(remote, self.expected, self.collects, self.kind == "open")
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.base / "s"))
         self._listener.listen(8)
@@ -235,7 +248,7 @@ class World:
     def _be_the_runner(self, control: socket.socket, kill: int | None, *, watched: bool, counted: bool) -> None:
         code = CRASHED
         try:
-            os.environ["SWEEP_PASSWORD"] = "secret"
+            os.environ |= CANARIES
             log = os.open(self.base / "log", os.O_WRONLY | os.O_APPEND)
             os.dup2(log, 1)
             os.dup2(log, 2)
@@ -250,7 +263,8 @@ class World:
             SftpDirectory.of = of  # type: ignore[method-assign,assignment]
             if self.naive:
                 _replace_protocol()
-            request = Request(at=AT, window=DAY, integrations=("by_sftp" if self.kind == "sftp" else "by_share",))
+            others = [f"share_of_{client}" for client in CLIENTS[1:]] if self.all_clients else []
+            request = Request(at=AT, window=DAY, integrations=(KINDS[self.kind], *others))
             count = steps.install(kill, control if watched else None) if watched or counted or kill is not None else int
             try:
                 code = int(report.exit_code(runner.run(self.project, request, Watch())))
@@ -279,6 +293,7 @@ class World:
             if not ready:
                 raise TimeoutError(f"nothing moves: {faults}")
             if self._listener in ready:
+                self.first_contact = self.first_contact or self._watched
                 sessions.append(_Session(self, self._listener.accept()[0], faults))
             if control in ready:
                 self._answer(control)
@@ -320,11 +335,37 @@ class World:
             return "none", "", {}
         with sqlite3.connect(path) as connection:
             try:
-                row = connection.execute("select state, note from deliveries").fetchone() or ("none", "")
-                files = dict(connection.execute("select name, state from files").fetchall())
+                of = f"integration = '{KINDS[self.kind]}'"
+                row = connection.execute(f"select id, state, note from deliveries where {of}").fetchone()
+                row = row or ("", "none", "")
+                files = dict(
+                    connection.execute("select name, state from files where delivery_id = ?", row[:1]).fetchall()
+                )
             except sqlite3.OperationalError:
                 return "none", "", {}
-        return str(row[0]), str(row[1]), files
+        return str(row[1]), str(row[2]), files
+
+    def strays(self) -> list[str]:
+        """Where something lies that must not be there: another client's row, an address, a secret."""
+        found = []
+        owners = self._owners()
+        for path in [self.base / "log", *(self.base / "state").rglob("*"), *(self.base / "share").rglob("*")]:
+            if path.is_symlink() or not path.is_file():
+                continue
+            content, name = path.read_bytes(), path.relative_to(self.base)
+            owner = owners.get(name.parts[2]) if name.parts[:2] == ("state", "spool") else None
+            owner = name.parts[1] if name.parts[0] == "share" else owner
+            forbidden = [*CANARIES.values(), *(canary(client) for client in CLIENTS if client != owner)]
+            if owner is None:
+                forbidden.append("@example.")
+            found += [f"{text} in {name}" for text in forbidden if text.encode() in content or text in str(name)]
+        return [text for text in found if "state/scratch" not in text]
+
+    def _owners(self) -> dict[str, str]:
+        path = self.base / "state" / "ledger.sqlite"
+        with suppress(sqlite3.OperationalError), sqlite3.connect(path) as connection:
+            return {key[:32]: client for key, client in connection.execute("select id, namespace from deliveries")}
+        return {}
 
     def log(self) -> str:
         return (self.base / "log").read_text()
@@ -341,7 +382,12 @@ class _Session:
     def __init__(self, world: World, wire: socket.socket, faults: Faults) -> None:
         self.wire, self.closed = wire, False
         self._world, self._faults = world, faults
-        self.server = _Server(world.observer.directory.resolve())
+        directory = world.observer.directory.resolve()
+        self.server: PipeChannel = _Server(directory)
+        if world.kind == "link":
+            self.server = _Overwriting(directory)
+        elif world.kind == "open":
+            self.server = _Server(directory, "-P", "rename,posix-rename,hardlink")
         start = len(world.messages)
         self._shim = Shim(
             self.server,
@@ -364,7 +410,7 @@ class _Session:
             while len(self._frames) >= 4 and len(self._frames) >= 4 + (n := struct.unpack(">I", self._frames[:4])[0]):
                 frame, self._frames = self._frames[: 4 + n], self._frames[4 + n :]
                 number = len(self._world.messages)
-                if (NAMES.get(frame[4]), self._faults.messages.get(number)) == NOT_MADE:
+                if (name_of(frame), self._faults.messages.get(number)) in NOT_MADE:
                     del self._shim.faults[number - self._start]
                 elif number in self._faults.messages:
                     self._world.fired += 1

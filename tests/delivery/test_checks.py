@@ -1,0 +1,136 @@
+"""Probes: what they prove is kept, used, shown, and made again when the server is another one."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import integration, job
+from pydantic import ValidationError
+from servers import OverwritingServer, PipeChannel, Shim, missing_for_sftp_server, over_pipe
+from small_project import AT, CANARIES, DAY, make_project
+
+from delivery import history, runner
+from delivery.checks import check, publish_method
+from delivery.errors import DeliveryError, DestinationRefused
+from delivery.handover import hand_over
+from delivery.ledger import Ledger
+from delivery.project import Project
+from delivery.request import Request
+from delivery.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(bool(missing_for_sftp_server()), reason=missing_for_sftp_server())
+PROBED = integration()
+SERVER = {"type": "sftp", "host": "sftp.example.com", "username": "acme", "private_key": "/k"}
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIlOM4VJ6dIqWGYKzvYF8Jj0yD5T2i6yL7O5m0c7b9Xk"
+OPEN = integration(destination=SERVER | {"host_keys": [KEY], "publish": "exclusive"})
+NOTHING = ("-P", "rename,posix-rename,hardlink")
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    with closing(Ledger("sqlite://")) as opened:
+        yield opened
+
+
+def choose(ledger: Ledger, channel: PipeChannel | Shim, of: Any = PROBED) -> str:
+    with over_pipe(channel) as destination:
+        return publish_method(destination, of, ledger, "test")
+
+
+def test_a_destination_is_probed_once(ledger: Ledger, tmp_path: Path) -> None:
+    first, again = Shim(PipeChannel(tmp_path)), Shim(PipeChannel(tmp_path))
+    assert choose(ledger, first) == choose(ledger, again) == ledger.method("pipe") == "rename"
+    assert "RENAME" in first.log
+    assert not {"RENAME", "OPEN", "REMOVE"} & {*again.log}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_server_is_probed_again(ledger: Ledger, tmp_path: Path) -> None:
+    """It says that it is another one; this one's rename overwrites."""
+    ledger.keep_probe("pipe", "rename", {}, "another version")
+    assert choose(ledger, Shim(OverwritingServer(tmp_path))) == ledger.method("pipe") == "link"
+
+
+def test_what_is_configured_is_not_probed(ledger: Ledger, tmp_path: Path) -> None:
+    shim = Shim(PipeChannel(tmp_path, *NOTHING))
+    assert choose(ledger, shim, OPEN) == ledger.method("pipe") == "exclusive"
+    assert "OPEN" not in shim.log
+    assert choose(ledger, PipeChannel(tmp_path)) == "rename", "configured no more: probed"
+
+
+def test_a_server_without_a_safe_way_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(DestinationRefused, match="neither a rename nor a hard link") as refused:
+        choose(ledger, PipeChannel(tmp_path, *NOTHING))
+    assert "publish: exclusive" in refused.value.hint
+    with pytest.raises(DestinationRefused):
+        choose(ledger, PipeChannel(tmp_path, *NOTHING))
+
+
+def test_a_done_file_that_was_made_is_not_taken_back_at_every_step_without_a_rename(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """Whatever is said of the messages that make it: it comes once, and stays."""
+    (spool := tmp_path / "spool").touch()
+    for number in range(8):
+        for which, fault in enumerate(("error", "done, error", "cut after", "reply twice")):
+            place = tmp_path / f"{number}-{fault}"
+            place.mkdir()
+            key = ledger.plan(**job(revision=number * 10 + which).record(str(place), None)).id
+            row = {"part": 0, "role": "done", "name": "daily.csv.done", "spool": str(spool), "rows": None}
+            ledger.spooled(key, [row | {"bytes": 0, "sha256": sha256().hexdigest(), "destination": str(place)}])
+            shim = Shim(PipeChannel(place, *NOTHING), {number: fault})
+            try:
+                with over_pipe(shim, timeout=0.2) as destination:
+                    hand_over(ledger.files(key)[0], destination, ledger, replace=False, method="exclusive")
+            except DeliveryError:
+                pass
+            opened = "OPEN" in shim.log[: number + 1] and (shim.log[number:][:1] != ["OPEN"] or fault != "error")
+            removed_after = "REMOVE" in shim.log[shim.log.index("OPEN") :] if "OPEN" in shim.log else False
+            assert not removed_after, (number, fault, shim.log)
+            if opened and number < len(shim.log):
+                assert (place / "daily.csv.done").exists(), (number, fault, shim.log)
+
+
+def test_the_method_is_kept_used_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a done file, which comes last and is empty."""
+    for name, value in CANARIES.items():
+        monkeypatch.setenv(name, value)
+    make_project(tmp_path / "project")
+    integrations = tmp_path / "project" / "integrations.yml"
+    integrations.write_text(integrations.read_text().replace("{type: hosted}", "{type: hosted}\n    done_file: true"))
+    state = tmp_path / "state"
+    profile = {"type": "duckdb", "path": "warehouse.duckdb"}
+    project = Project(
+        tmp_path / "project", "duckdb", profile, state, tmp_path / "share", f"sqlite:///{state}/ledger.sqlite"
+    )
+    request = Request(at=AT, window=DAY, integrations=("by_share",))
+    assert [forecast.publish for forecast in runner.plan(project, request)] == [""]
+    (outcome,) = runner.run(project, request, Watch())
+    assert outcome.state == "delivered"
+    assert [(file.role, file.state) for file in outcome.files] == [
+        ("data", "published"), ("manifest", "published"), ("done", "published"),
+    ]  # fmt: skip
+    inbox = tmp_path / "share" / "acme_outdoor" / "inbox"
+    assert sorted(path.name for path in inbox.iterdir()) == [
+        f"daily_{DAY}.csv", f"daily_{DAY}.csv.done", f"daily_{DAY}.csv.manifest.json",
+    ]  # fmt: skip
+    assert (inbox / f"daily_{DAY}.csv.done").read_bytes() == b""
+    assert [forecast.publish for forecast in runner.plan(project, request)] == ["rename"]
+    assert history.publish_methods(project) == {str(inbox): "rename"}
+    (checked,) = check(project, ("by_share",))
+    assert checked.as_dict()["publish"] == "rename"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"done_file": True}, {"destination": SERVER | {"host_keys": [KEY], "publish": "exclusive"}}]
+)
+def test_a_name_that_is_used_again_has_no_done_file(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="goes with neither done_file nor publish: exclusive"):
+        integration(existing="replace", file_name="daily.csv", **changes)
