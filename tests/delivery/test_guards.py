@@ -99,7 +99,7 @@ def test_a_file_that_was_spoilt_after_it_was_written_is_not_sent(
 
     def spoil(*arguments: Any, **more: Any) -> list[Part]:
         parts = write(*arguments, **more)
-        parts[0].path.write_bytes(parts[0].path.read_bytes().replace(b"person7@", b"person8@"))
+        parts[0].path.write_bytes(parts[0].path.read_bytes().replace(b"7@example.com", b"8@example.com"))
         return parts
 
     monkeypatch.setattr(spool, "write_parts", spoil)
