@@ -134,8 +134,8 @@ def test_parts_are_handed_over_in_order_and_the_manifest_last(
 ) -> None:
     published, publish = [], LocalDirectory.publish
 
-    def note(self: LocalDirectory, temp: str, final: str) -> None:
-        publish(self, temp, final)
+    def note(self: LocalDirectory, temp: str, final: str, *more: Any) -> None:
+        publish(self, temp, final, *more)
         published.append(final)
 
     monkeypatch.setattr(LocalDirectory, "publish", note)
