@@ -565,7 +565,7 @@ def test_pages_named_in_code_exist() -> None:
 
 def test_decisions_are_numbered_once() -> None:
     numbers = [path.name[:4] for path in (DOCS / "decisions").glob("0*.md")]
-    assert sorted(numbers) == [f"{n + 1:04}" for n in range(len(numbers))]
+    assert len(numbers) == len(set(numbers)) > 0
 
 
 ELSEWHERE = re.compile(r"(?<![\w.])/(?:work|home|root|tmp|Users|mnt|private)/|\bfile://|\blocalhost:\d")
