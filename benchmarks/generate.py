@@ -238,9 +238,7 @@ def generate(
 @click.option("--seed", type=click.IntRange(min=0, max=2**32), default=1, help="The same seed gives the same bytes.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="A new or empty folder.")
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), default="2026-11-01", help="The first day.")
-def main(
-    events: int, days: int, namespaces: int, customers: int | None, seed: int, out: Path, start: datetime
-) -> None:
+def main(events: int, days: int, namespaces: int, customers: int | None, seed: int, out: Path, start: datetime) -> None:
     """Write raw data of any size into a folder that LANDING_DIR can point to; the figures go to stdout as JSON."""
     if out.exists() and any(out.iterdir()):
         raise click.UsageError(f"--out {out} is not empty: name a new folder, or empty this one.")

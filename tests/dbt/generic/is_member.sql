@@ -1,9 +1,14 @@
-{# Each member of an audience is a customer who can be reached, and is marked as there. #}
+{# Each member of an audience is a customer who can be reached, once, and is marked as there. #}
 {% test is_member(model, of) %}
 
     with members as (
 
-        select * from {{ model }}
+        select
+            namespace,
+            customer_id,
+            is_unsubscribed,
+            count(*) over (partition by namespace, customer_id) as times
+        from {{ model }}
 
     ),
 
@@ -22,6 +27,8 @@
         on members.namespace = customers.namespace
         and members.customer_id = customers.customer_id
     where customers.customer_id is null
+        or members.times > 1
+        or members.is_unsubscribed is null
         or members.is_unsubscribed <> customers.is_unsubscribed
         or coalesce(customers.email, customers.phone) is null
 
