@@ -527,6 +527,24 @@
 {%- endmacro %}
 
 
+{# Whole days from one date to another; dbt's own macro is far longer than what each engine needs for dates. #}
+{% macro days_between(first, last) -%}
+    {{ return(adapter.dispatch('days_between', 'delivery')(first, last)) }}
+{%- endmacro %}
+
+{% macro duckdb__days_between(first, last) -%}
+    date_diff('day', {{ first }}, {{ last }})
+{%- endmacro %}
+
+{% macro postgres__days_between(first, last) -%}
+    ({{ last }} - {{ first }})
+{%- endmacro %}
+
+{% macro spark__days_between(first, last) -%}
+    datediff({{ last }}, {{ first }})
+{%- endmacro %}
+
+
 {# A cast of text that a CASE has checked. DuckDB and Spark may cast before they look, and must not stop then. #}
 {% macro checked_cast(text, data_type) -%}
     {{ return(adapter.dispatch('checked_cast', 'delivery')(text, data_type)) }}

@@ -26,8 +26,8 @@ counted as (
         coalesce(purchases.purchase_days, 0) as purchase_days,
         purchases.first_purchased_on,
         purchases.last_purchased_on,
-        {{ dbt.datediff('purchases.first_purchased_on', 'purchases.last_purchased_on', 'day') }} as days_between,
-        {{ dbt.datediff('purchases.last_purchased_on', as_of(), 'day') }} as days_since
+        {{ days_between('purchases.first_purchased_on', 'purchases.last_purchased_on') }} as days_between,
+        {{ days_between('purchases.last_purchased_on', as_of()) }} as days_since
     from customers
     left join purchases
         on customers.namespace = purchases.namespace

@@ -40,16 +40,41 @@ rejected as (
 
 given as (
 
-    select {{ namespace }} as namespace, 'email' as channel, 1 as given, 0 as found from customers
+    select
+        {{ namespace }} as namespace,
+        'email' as channel,
+        1 as given,
+        0 as found
+    from customers
     where email is not null
+
     union all
-    select {{ namespace }}, 'phone', 1, 0 from customers
+
+    select
+        {{ namespace }} as namespace,
+        'phone' as channel,
+        1 as given,
+        0 as found
+    from customers
     where trim(phone) <> ''
+
     union all
-    select {{ namespace }}, 'phone', 1, 0 from listed_phones
+
+    select
+        {{ namespace }} as namespace,
+        'phone' as channel,
+        1 as given,
+        0 as found
+    from listed_phones
     where trim(element) <> ''
+
     union all
-    select customers.namespace, 'any', 1, 0
+
+    select
+        customers.namespace,
+        'any' as channel,
+        1 as given,
+        0 as found
     from customers
     inner join namespaces on customers.namespace = namespaces.namespace
     where customers.customer_id is not null
@@ -58,18 +83,51 @@ given as (
 
 found as (
 
-    select namespace, 'email' as channel, 0 as given, 1 as found from shipped
+    select
+        namespace,
+        'email' as channel,
+        0 as given,
+        1 as found
+    from shipped
     where email is not null
+
     union all
-    select namespace, 'phone', 0, 1 from shipped
+
+    select
+        namespace,
+        'phone' as channel,
+        0 as given,
+        1 as found
+    from shipped
     where phone is not null
+
     union all
-    select namespace, 'any', 0, 1 from shipped
+
+    select
+        namespace,
+        'any' as channel,
+        0 as given,
+        1 as found
+    from shipped
+
     union all
-    select namespace, channel, 0, 1 from judged
+
+    select
+        namespace,
+        channel,
+        0 as given,
+        1 as found
+    from judged
     where disposition = 'spare'
+
     union all
-    select {{ namespace }}, channel, 0, 1 from rejected
+
+    select
+        {{ namespace }} as namespace,
+        channel,
+        0 as given,
+        1 as found
+    from rejected
 
 ),
 
