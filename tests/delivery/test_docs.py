@@ -565,7 +565,7 @@ def test_pages_named_in_code_exist() -> None:
 
 def test_decisions_are_numbered_once() -> None:
     numbers = [path.name[:4] for path in (DOCS / "decisions").glob("0*.md")]
-    assert len(numbers) == len(set(numbers)) > 0
+    assert len(set(numbers)) == len(numbers)
 
 
 ELSEWHERE = re.compile(r"(?<![\w.])/(?:work|home|root|tmp|Users|mnt|private)/|\bfile://|\blocalhost:\d")
