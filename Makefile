@@ -40,8 +40,8 @@ DAYS ?= 1
 NAMESPACES ?= 2
 SEED ?= 1
 OUT ?= generated
-generate: $(VENV)/run.stamp ## raw data of any size: EVENTS DAYS NAMESPACES SEED OUT
-	$(BIN)/python -m benchmarks.generate --events $(EVENTS) --days $(DAYS) --namespaces $(NAMESPACES) --seed $(SEED) --out $(OUT)
+generate: $(VENV)/run.stamp ## raw data of any size: EVENTS DAYS NAMESPACES CUSTOMERS SEED OUT
+	$(BIN)/python -m benchmarks.generate --events $(EVENTS) --days $(DAYS) --namespaces $(NAMESPACES) $(if $(CUSTOMERS),--customers $(CUSTOMERS)) --seed $(SEED) --out $(OUT)
 
 schema: $(VENV)/run.stamp ## the editors' schema of integrations.yml
 	$(BIN)/delivery schema > docs/integrations.schema.json

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 EMAILS = 1000  # in the deck
 PART = 250_000  # events in one file, which is what is sorted at once
+PEOPLE = 125_000  # customers in one file
 POST = 20  # events, at most, in one whole POST body
 EVENTS_PER_HALT, EVENTS_PER_UNSUBSCRIBE, EVENTS_PER_CUSTOMER = 200, 400, 10
 JSON = "format json"
@@ -37,6 +38,16 @@ SOURCES = [
     "Bounce/Bounce",
     "Bounce/Blocked",
     "Email File",
+]
+MODELS = [
+    "pclv",
+    "discount_affinity",
+    "likelihood_to_unsubscribe",
+    "likelihood_to_click",
+    "likelihood_to_open",
+    "likelihood_to_convert",
+    "channel_affinity_email",
+    "channel_affinity_sms",
 ]
 WEBKIT, CHROME = "AppleWebKit/605.1.15 (KHTML, like Gecko)", "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0"
 AGENTS = [
@@ -147,11 +158,15 @@ def cards(seed: int) -> Iterator[dict[str, object]]:
                     card += 1
 
 
-def files(start: date, days: int, events: int) -> Iterator[tuple[str, str, str]]:
+def files(start: date, days: int, events: int, customers: int) -> Iterator[tuple[str, str, str]]:
     """Every file of the folder: its path, the query for what it holds, and the options of DuckDB's COPY."""
     for entity in ("namespaces", "campaigns", "audiences", "journeys", "entitlements"):
         yield f"platform/{entity}/{entity}.ndjson", f"from {entity}()", JSON
-    yield "platform/customers/customers.ndjson", "from customers()", JSON
+    yield "commerce/products/products.ndjson", "from products()", JSON
+    for path in ("platform/customers", "commerce/orders", "commerce/sessions", "data_science/scores"):
+        for first in range(0, customers, PEOPLE):
+            rows = f"{Path(path).name}({first}, {min(first + PEOPLE, customers)})"
+            yield f"{path}/{first // PEOPLE:03}.ndjson", f"from {rows}", JSON
     for day in range(days):
         name = start + timedelta(days=day)
         count = events // days + (day < events % days)
@@ -177,21 +192,26 @@ def files(start: date, days: int, events: int) -> Iterator[tuple[str, str, str]]
             yield path, f"select {body} from events({day}, {first}, {first + post})", how
 
 
-def generate(out: Path, *, events: int, days: int, namespaces: int, seed: int, start: date) -> None:
+def generate(
+    out: Path, *, events: int, days: int, namespaces: int, seed: int, start: date, customers: int | None = None
+) -> None:
     """Fill the folder `out` (layout: landing/README.md) with exactly `events` SendGrid events and what goes with them.
 
     An event that is posted twice counts twice. Every day has the same share, by when the events are received.
+    customers: in all, each client with the same number; None for one to ten events.
     """
+    people = max(40, (events // EVENTS_PER_CUSTOMER if customers is None else customers) // namespaces)
     con = duckdb.connect(config={"threads": 1})  # a file is written by one thread, in order, holding little of it
     settings = {
         "seed": seed,
         "days": days,
         "clients": namespaces,
-        "people": max(40, events // EVENTS_PER_CUSTOMER // namespaces),
+        "people": people,
         "emails": EMAILS,
         "first_day": f"date '{start}'",
         "agents": AGENTS,
         "sources": SOURCES,
+        "models": MODELS,
     }
     for name, value in settings.items():
         con.execute(f"create macro {name}() as {value}")
@@ -206,7 +226,7 @@ def generate(out: Path, *, events: int, days: int, namespaces: int, seed: int, s
         con.cursor().execute(f"copy ({query}) to $path ({how})", {"path": str(target)})
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(write, files(start, days, events)):
+        for _ in pool.map(write, files(start, days, events, people * namespaces)):
             pass
 
 
@@ -214,17 +234,20 @@ def generate(out: Path, *, events: int, days: int, namespaces: int, seed: int, s
 @click.option("--events", type=click.IntRange(min=1), required=True, help="SendGrid events in all, as posted.")
 @click.option("--days", type=click.IntRange(1, 3650), default=1, help="Days that they are received on.")
 @click.option("--namespaces", type=click.IntRange(1, 100_000), default=3, help="Clients.")
+@click.option("--customers", type=click.IntRange(min=1), help="Customers in all; one to ten events unless said.")
 @click.option("--seed", type=click.IntRange(min=0, max=2**32), default=1, help="The same seed gives the same bytes.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="A new or empty folder.")
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), default="2026-11-01", help="The first day.")
-def main(events: int, days: int, namespaces: int, seed: int, out: Path, start: datetime) -> None:
+def main(events: int, days: int, namespaces: int, customers: int | None, seed: int, out: Path, start: datetime) -> None:
     """Write raw data of any size into a folder that LANDING_DIR can point to; the figures go to stdout as JSON."""
     if out.exists() and any(out.iterdir()):
         raise click.UsageError(f"--out {out} is not empty: name a new folder, or empty this one.")
     began = time.perf_counter()
     click.echo(f"writing {events:,} events of {days} days and {namespaces} namespaces to {out}", err=True)
     try:
-        generate(out, events=events, days=days, namespaces=namespaces, seed=seed, start=start.date())
+        generate(
+            out, events=events, days=days, namespaces=namespaces, customers=customers, seed=seed, start=start.date()
+        )
     except (OSError, duckdb.IOException) as error:  # the disk is full, or the folder is not ours
         raise click.ClickException(str(error)) from error
     seconds = time.perf_counter() - began

@@ -1,6 +1,7 @@
 -- The generator's rows, as DuckDB macros. `generate.py` fills the table `deck`, writes the files and sets the rest,
 -- as macros too: seed(), first_day() (date), days(), clients(), people() (customers of one client), emails() (of one
--- deck), agents() and sources() (lists of text).
+-- deck), agents(), sources()
+-- and models() (lists of text).
 -- Days count from 0 (the start). A second counts from the midnight (UTC) of the day that the email was sent on.
 -- Randomness is md5 of names, so the same seed gives the same bytes on every machine and version.
 
@@ -270,6 +271,7 @@ select
     namespace_name(client) as namespace,
     concat('Client ', client, ', "Ltd." ✨') as name,
     [null, 50, 3][client % 3 + 1] as soft_bounce_limit,
+    'US' as default_country,
     moment(-60, 0) as updated_at
 from range(clients()) as clients (client)
 order by client;
@@ -309,20 +311,36 @@ select
     entitlement
 from
     range(clients()) as clients (client),
-    unnest(['esp_events', 'email_unsubscribes', 'audiences', 'analytics']) as rights (entitlement)
+    unnest(
+        ['esp_events', 'email_unsubscribes', 'audiences', 'analytics', 'email_campaigns', 'sms_campaigns', 'pclv']
+    ) as rights (entitlement)
 order by client, entitlement;
 
-create macro customers() as table
+-- Customers, and what they bought, looked at and were scored: macros of a range of people, counted over all clients.
+create macro customer_key(client, person) as concat('cus-', client, '-', person);
+create macro person_bits(client, person, what) as bits_of(concat(what, '/', seed(), '/', client, '/', person));
+create macro product_key(number) as concat('prd-', number);
+
+create macro customers(first, last) as table
 select
     namespace_name(client) as namespace,
-    concat('cus-', client, '-', person) as customer_id,
+    customer_key(client, person) as customer_id,
     case when person % 40 = 39 then upper(address) else address end as email,
-    case when person % 3 = 0 then concat('+1202555', lpad((person % 10000)::varchar, 4, '0')) end as phone,
+    case person % 12
+        when 0 then concat('+1202555', lpad((person % 10000)::varchar, 4, '0'))
+        when 3 then concat('(202) 555-', lpad((person % 10000)::varchar, 4, '0'))
+        when 6 then concat('011 44 7700 ', lpad((900000 + person % 1000)::varchar, 6, '0'))
+        when 9 then case when person % 96 = 9 then 'ask' else concat('1-202-555-', lpad((person % 10000)::varchar, 4, '0')) end
+    end as phone,
+    case when person % 50 = 7 then [concat('0', person), '+493023125001'] else [] end as phones,
     person % 4 != 1 as email_consent,
     moment(-1 - person % 300, person % 86400) as email_consent_at,
+    person % 6 = 0 as sms_consent,
+    moment(-1 - person % 200, person % 86400) as sms_consent_at,
     {
         'first_name': upper(address[1]) || split_part(address, '.', 1)[2:],
-        'birthday_day': 1 + person % 28,
+        'last_name': upper(split_part(split_part(address, '@', 1), '.', 2)),
+        'birthday_day': case when person % 1000 = 500 then to_json('first') else to_json(1 + person % 28) end,
         'birthday_month': 1 + person % 12,
         'favourite': ['boots', 'soap, "hand made"', null, 'crime | fiction'][person % 4 + 1]
     } as attributes,
@@ -332,5 +350,95 @@ from (
         number // people() as client,
         number % people() as person,
         email_address(client, person) as address
-    from range(clients() * people()) as numbers (number)
+    from range(first, last) as numbers (number)
 ) as everyone;
+
+-- Of each client: products.
+create macro products() as table
+select
+    namespace_name(client) as namespace,
+    product_key(number) as product_id,
+    {
+        'name': concat(['Boot "North"', 'Tent, two persons', 'Soap | mint', 'Lamp 💡'][number % 4 + 1], ' ', number),
+        'category': ['boots', 'tents', 'soap', 'lamps'][number % 4 + 1],
+        'price': 5 + number % 200 + 0.5
+    } as attributes,
+    moment(-30, number) as updated_at
+from range(clients()) as clients (client), range(200) as products (number)
+order by client, number;
+
+-- Nobody bought half of the time; the others once, or every 20 to 100 days until now or until some time ago.
+create macro orders(first, last) as table
+select
+    namespace_name(client) as namespace,
+    concat('ord-', client, '-', person, '-', nth) as order_id,
+    case when person % 100 != 33 then customer_key(client, person) end as customer_id,
+    case when person % 100 = 33 then email_address(client, person) end as email,
+    case when (person + nth) % 50 = 0 then 'cancelled' else 'placed' end as status,
+    moment(-since - cycle * nth, bits % 86400) as ordered_at,
+    'EUR' as currency,
+    round(lines[1].unit_price * lines[1].quantity, 2) as total,
+    lines,
+    moment(-since - cycle * nth, bits % 86400 + 60) as updated_at
+from (
+    select
+        *,
+        [{
+            'product_id': product_key((bits >> nth) % 203),  -- three of them not in the catalogue
+            'quantity': 1 + bits % 3,
+            'unit_price': 5 + (bits >> nth) % 203 % 200 + 0.5
+        }] as lines
+    from (
+        select
+            number // people() as client,
+            number % people() as person,
+            person_bits(client, person, 'orders') as bits,
+            20 + (bits >> 20) % 80 as cycle,
+            case when bits % 4 = 0 then (bits >> 8) % 700 else (bits >> 8) % 40 end as since,
+            unnest(range([0, 0, 0, 0, 1, 1, 3, 6][(bits >> 40) % 8 + 1])) as nth
+        from range(first, last) as numbers (number)
+    ) as bought
+) as filled;
+
+-- One visit of every third customer, and one of nobody known for each ten of them.
+create macro sessions(first, last) as table
+select
+    namespace_name(client) as namespace,
+    concat('ses-', client, '-', person) as session_id,
+    case when person % 30 != 9 then customer_key(client, person) end as customer_id,
+    ['desktop', 'mobile', 'tablet'][bits % 3 + 1] as device_type,
+    moment(-(bits >> 8) % 60, bits % 80000) as started_at,
+    [
+        {'product_id': product_key(bits % 203), 'viewed_at': moment(-(bits >> 8) % 60, bits % 80000 + 30)},
+        {'product_id': product_key((bits >> 16) % 203), 'viewed_at': moment(-(bits >> 8) % 60, bits % 80000 + 90)}
+    ] as views,
+    moment(-(bits >> 8) % 60, bits % 80000 + 600) as updated_at
+from (
+    select
+        number // people() as client,
+        number % people() as person,
+        person_bits(client, person, 'sessions') as bits
+    from range(first, last) as numbers (number)
+    where number % 3 = 0
+) as visits;
+
+-- All scores of nine customers in ten. Two in a hundred share one value, so that there are ties.
+create macro scores(first, last) as table
+select
+    namespace_name(client) as namespace,
+    customer_key(client, person) as customer_id,
+    model,
+    case
+        when person % 50 = 11 then 0.5
+        when position = 1 then (bits & 16777215) / 100
+        else ((bits >> 5 * position) & 1048575) / 1048576
+    end as score,
+    moment(-1, 7200) as computed_at
+from (
+    select
+        number // people() as client,
+        number % people() as person,
+        person_bits(client, person, 'scores') as bits
+    from range(first, last) as numbers (number)
+    where number % 10 != 4
+) as scored, unnest(models()) with ordinality as models (model, position);

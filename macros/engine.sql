@@ -20,7 +20,11 @@
         substr(filename, {{ landing_dir() | length + 2 }}) as file_name,
         cast(size as bigint) as file_size,
         cast(last_modified as timestamp) as modified_at
-    from read_blob([{{ quoted([no_glob(landing_dir()) ~ '/sendgrid/**', no_glob(landing_dir()) ~ '/platform/**']) }}])
+    from read_blob([
+        {%- for system in ['sendgrid'] + entities().keys() | list %}
+        {{ quoted([no_glob(landing_dir()) ~ '/' ~ system ~ '/**']) }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    ])
     where not regexp_matches(filename, '(^|/)\.[^/]*$|\.(tmp|part)$')
 {%- endmacro %}
 
@@ -363,6 +367,103 @@
 {%- endmacro %}
 
 
+{#
+    A JSON list taken apart: the columns named, element (text: a string as it is, anything else as JSON) and position
+    (from 1), one row an element. Text that is no list has no rows.
+#}
+{% macro json_list_rows(relation, columns, list) -%}
+    {{ return(adapter.dispatch('json_list_rows', 'delivery')(relation, columns, list)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_list_rows(relation, columns, list) -%}
+    select
+        {{ columns | join(', ') }},
+        unnest(elements) as element,
+        unnest(range(1, len(elements) + 1)) as position
+    from (
+        select
+            {{ columns | join(', ') }},
+            from_json(case when {{ list }} like '[%' and json_valid({{ list }}) then {{ list }} end, '["VARCHAR"]')
+                as elements
+        from {{ relation }}
+    )
+{%- endmacro %}
+
+{% macro postgres__json_list_rows(relation, columns, list) -%}
+    select
+        {{ columns | join(', ') }},
+        listed.element,
+        listed.position
+    from {{ relation }}
+    cross join lateral json_array_elements_text(
+        case when {{ list }} is json array then cast({{ list }} as json) else '[]' end
+    ) with ordinality as listed (element, position)
+{%- endmacro %}
+
+{% macro spark__json_list_rows(relation, columns, list) -%}
+    select
+        {{ columns | join(', ') }},
+        listed.element,
+        cast(listed.position + 1 as bigint) as position
+    from {{ relation }}
+    lateral view posexplode(
+        from_json(case when {{ list }} like '[%' then {{ list }} end, 'array<string>')
+    ) listed as position, element
+{%- endmacro %}
+
+
+{# ---- Text ---- #}
+
+{# Whether a text matches a regular expression, somewhere. Only what all engines read alike: classes, counts, anchors. #}
+{% macro matches(text, pattern) -%}
+    {{ return(adapter.dispatch('matches', 'delivery')(text, pattern)) }}
+{%- endmacro %}
+
+{% macro duckdb__matches(text, pattern) -%}
+    regexp_matches({{ text }}, '{{ pattern }}')
+{%- endmacro %}
+
+{% macro postgres__matches(text, pattern) -%}
+    ({{ text }} ~ '{{ pattern }}')
+{%- endmacro %}
+
+{% macro spark__matches(text, pattern) -%}
+    ({{ text }} rlike '{{ pattern }}')
+{%- endmacro %}
+
+
+{# A text without what matches a regular expression, everywhere. #}
+{% macro without(text, pattern) -%}
+    {{ return(adapter.dispatch('without', 'delivery')(text, pattern)) }}
+{%- endmacro %}
+
+{% macro default__without(text, pattern) -%}
+    regexp_replace({{ text }}, '{{ pattern }}', '', 'g')
+{%- endmacro %}
+
+{% macro spark__without(text, pattern) -%}
+    regexp_replace({{ text }}, '{{ pattern }}', '')
+{%- endmacro %}
+
+
+{# The whole quotient of two whole numbers that are not negative. #}
+{% macro whole_quotient(dividend, divisor) -%}
+    {{ return(adapter.dispatch('whole_quotient', 'delivery')(dividend, divisor)) }}
+{%- endmacro %}
+
+{% macro duckdb__whole_quotient(dividend, divisor) -%}
+    (({{ dividend }}) // ({{ divisor }}))
+{%- endmacro %}
+
+{% macro postgres__whole_quotient(dividend, divisor) -%}
+    (({{ dividend }}) / ({{ divisor }}))
+{%- endmacro %}
+
+{% macro spark__whole_quotient(dividend, divisor) -%}
+    (({{ dividend }}) div ({{ divisor }}))
+{%- endmacro %}
+
+
 {# ---- Casts of untidy text: NULL instead of an error. PostgreSQL has no try_cast, Spark needs its own for times. ---- #}
 
 {% macro try_timestamp(text) -%}
@@ -422,6 +523,59 @@
     case
         when try_cast({{ text }} as double) between 0 and 253402300799
             then cast(timestamp_micros(cast(round(cast({{ text }} as double) * 1000000) as bigint)) as timestamp_ntz)
+    end
+{%- endmacro %}
+
+
+{# Whole days from one date to another; dbt's own macro is far longer than what each engine needs for dates. #}
+{% macro days_between(first, last) -%}
+    {{ return(adapter.dispatch('days_between', 'delivery')(first, last)) }}
+{%- endmacro %}
+
+{% macro duckdb__days_between(first, last) -%}
+    date_diff('day', {{ first }}, {{ last }})
+{%- endmacro %}
+
+{% macro postgres__days_between(first, last) -%}
+    ({{ last }} - {{ first }})
+{%- endmacro %}
+
+{% macro spark__days_between(first, last) -%}
+    datediff({{ last }}, {{ first }})
+{%- endmacro %}
+
+
+{# A cast of text that a CASE has checked. DuckDB and Spark may cast before they look, and must not stop then. #}
+{% macro checked_cast(text, data_type) -%}
+    {{ return(adapter.dispatch('checked_cast', 'delivery')(text, data_type)) }}
+{%- endmacro %}
+
+{% macro default__checked_cast(text, data_type) -%}
+    try_cast({{ text }} as {{ data_type }})
+{%- endmacro %}
+
+{% macro postgres__checked_cast(text, data_type) -%}
+    cast({{ text }} as {{ data_type }})
+{%- endmacro %}
+
+{% macro spark__checked_cast(text, data_type) -%}
+    try_cast({{ text }} as {{ data_type | replace('double precision', 'double') }})
+{%- endmacro %}
+
+
+{# A day as YYYY-MM-DD. #}
+{% macro try_date(text) -%}
+    {{ return(adapter.dispatch('try_date', 'delivery')(text)) }}
+{%- endmacro %}
+
+{% macro default__try_date(text) -%}
+    case when {{ matches(text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') }} then try_cast({{ text }} as date) end
+{%- endmacro %}
+
+{% macro postgres__try_date(text) -%}
+    case
+        when {{ matches(text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') }} and pg_input_is_valid({{ text }}, 'date')
+            then cast({{ text }} as date)
     end
 {%- endmacro %}
 

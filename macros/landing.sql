@@ -10,8 +10,10 @@
     {%- set found = [] -%}
     {%- for suffix in ['', '.gz'] -%}
         {%- do found.extend(['sendgrid/%.ndjson' ~ suffix, 'sendgrid/posts/%.json' ~ suffix]) -%}
-        {%- for entity in platform_entities() -%}
-            {%- do found.append('platform/' ~ entity ~ '/%.ndjson' ~ suffix) -%}
+        {%- for system, names in entities().items() -%}
+            {%- for entity in names -%}
+                {%- do found.append(system ~ '/' ~ entity ~ '/%.ndjson' ~ suffix) -%}
+            {%- endfor -%}
         {%- endfor -%}
     {%- endfor -%}
     {{ return(found) }}

@@ -7,7 +7,7 @@ with signals as (
 customers as (
 
     select * from {{ ref('stg_platform__customers') }}
-    where email is not null
+    where email is not null and {{ is_possible_address('email') }}
 
 ),
 

@@ -58,9 +58,9 @@ def events_of(folder: Path) -> list[Event]:
     return events
 
 
-def platform_of(folder: Path) -> dict[str, list[Row]]:
-    """The rows of every platform entity."""
+def platform_of(folder: Path, system: str = "platform") -> dict[str, list[Row]]:
+    """The rows of every entity of the platform, or of another system."""
     rows = defaultdict(list)
-    for path in sorted((folder / "platform").glob("*/*")):
+    for path in sorted((folder / system).glob("*/*")):
         rows[path.parent.name] += lines_of(path)
     return dict(rows)

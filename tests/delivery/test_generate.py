@@ -104,6 +104,33 @@ def test_entities_have_the_fields_of_the_sample(platform: dict[str, list[Row]]) 
         assert fields == {max((tuple(sorted(row)) for row in sample[entity]), key=len)}, entity
 
 
+def test_records_of_the_shop_have_the_fields_of_the_sample(folder: Path) -> None:
+    for system in ("commerce", "data_science"):
+        sample, made = platform_of(SAMPLE, system), platform_of(folder, system)
+        assert made.keys() == sample.keys()
+        for entity, rows in made.items():
+            assert {tuple(sorted(row)) for row in rows} == {tuple(sorted(sample[entity][0]))}, entity
+
+
+def test_what_the_shop_names_is_known(tmp_path: Path) -> None:
+    generate.generate(tmp_path, events=10, days=1, namespaces=3, seed=1, start=date(2026, 11, 1), customers=900)
+    people = {(row["namespace"], row["customer_id"]) for row in platform_of(tmp_path)["customers"]}
+    assert len(people) == 900
+    shop, scores = platform_of(tmp_path, "commerce"), platform_of(tmp_path, "data_science")["scores"]
+    for rows in (shop["orders"], shop["sessions"], scores):
+        named = {(row["namespace"], row["customer_id"]) for row in rows}
+        assert {who for who in named if who[1]} <= people
+    assert len(scores) == 900 * 9 // 10 * len(generate.MODELS)
+    assert len({(row["namespace"], row["order_id"]) for row in shop["orders"]}) == len(shop["orders"]) > 500
+    bought = Counter((row["namespace"], row["customer_id"]) for row in shop["orders"])
+    assert max(bought.values()) > 3
+    assert 0.3 < len(bought) / len(people) < 0.7
+    catalogue = {(row["namespace"], row["product_id"]) for row in shop["products"]}
+    lines = [(row["namespace"], row["lines"][0]["product_id"]) for row in shop["orders"]]
+    assert 0 < sum(line not in catalogue for line in lines) < len(lines) / 10
+    assert {row["customer_id"] is None for row in shop["orders"]} == {True, False}
+
+
 def test_what_events_name_is_known(events: list[Event], platform: dict[str, list[Row]]) -> None:
     runs = {(row["namespace"], row["campaign_run_id"]): row for row in platform["campaign_runs"]}
     people = {(row["namespace"], row["email"].lower()) for row in platform["customers"]}

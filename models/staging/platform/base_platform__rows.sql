@@ -1,50 +1,8 @@
 {{ config(materialized='incremental', incremental_strategy=file_strategy()) }}
 
-{%- set entities = platform_entities() %}
+with landed as (
 
-with files as (
-
-    select * from {{ ref('base_landing__files') }}
-
-),
-{% for entity in entities %}
-{{ entity }} as (
-
-    {{ landed_rows(source('platform', entity), new_files('platform/' ~ entity), landing_dir()) | indent(4) }}
-
-),
-{% endfor %}
-landed as (
-    {% for entity in entities %}
-    select
-        '{{ entity }}' as entity,
-        *
-    from {{ entity }}
-    {% if not loop.last %}union all{% endif %}
-    {% endfor %}
-),
-
-parsed as (
-
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', ['received_at']) }} end as document
-    from landed
-
-),
-
-dated as (
-
-    select
-        parsed.entity,
-        parsed.payload,
-        parsed.fault,
-        parsed.file_name,
-        parsed.line_number,
-        coalesce(parsed.landed_at, files.modified_at) as landed_at,
-        {{ try_timestamp(json_field('parsed.document', 'received_at')) }} as received_at
-    from parsed
-    left join files on parsed.file_name = files.file_name
+    {{ entity_rows('platform') | indent(4) }}
 
 )
 
@@ -61,4 +19,4 @@ select
     line_number,
     landed_at,
     {{ started_at() }} as loaded_at
-from dated
+from landed

@@ -1,5 +1,6 @@
 {%- set fields = [
-    'namespace', 'customer_id', 'email', 'phone', 'email_consent', 'email_consent_at', 'attributes', 'updated_at'
+    'namespace', 'customer_id', 'email', 'phone', 'phones', 'email_consent', 'email_consent_at', 'sms_consent',
+    'sms_consent_at', 'attributes', 'updated_at'
 ] -%}
 
 with customers as (
@@ -21,12 +22,15 @@ parsed as (
 typed as (
 
     select
-        {{ json_field('document', 'namespace') }} as namespace,
-        {{ json_field('document', 'customer_id') }} as customer_id,
+        nullif({{ json_field('document', 'namespace') }}, '') as namespace,
+        nullif({{ json_field('document', 'customer_id') }}, '') as customer_id,
         nullif(lower(trim({{ json_field('document', 'email') }})), '') as email,
         {{ json_field('document', 'phone') }} as phone,
+        {{ json_field('document', 'phones') }} as phones,
         coalesce({{ json_field('document', 'email_consent') }} = 'true', false) as email_consent,
         {{ try_timestamp(json_field('document', 'email_consent_at')) }} as email_consent_at,
+        coalesce({{ json_field('document', 'sms_consent') }} = 'true', false) as sms_consent,
+        {{ try_timestamp(json_field('document', 'sms_consent_at')) }} as sms_consent_at,
         {{ json_field('document', 'attributes') }} as attributes,
         {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
         loaded_at,
@@ -42,7 +46,10 @@ ranked as (
     select
         *,
         row_number() over (
-            partition by namespace, customer_id
+            partition by
+                namespace, customer_id,
+                case when namespace is null or customer_id is null then file_name end,
+                case when namespace is null or customer_id is null then line_number end
             order by updated_at desc, loaded_at desc, file_name desc, line_number desc
         ) as version
     from typed
@@ -54,10 +61,15 @@ select
     customer_id,
     email,
     phone,
+    phones,
     email_consent,
     email_consent_at,
+    sms_consent,
+    sms_consent_at,
     attributes,
     updated_at,
-    loaded_at
+    loaded_at,
+    file_name,
+    line_number
 from ranked
 where version = 1

@@ -1,4 +1,4 @@
-{%- set fields = ['namespace', 'name', 'soft_bounce_limit', 'updated_at'] -%}
+{%- set fields = ['namespace', 'name', 'soft_bounce_limit', 'default_country', 'updated_at'] -%}
 
 with namespaces as (
 
@@ -25,6 +25,7 @@ typed as (
             {{ try_bigint(json_field('document', 'soft_bounce_limit')) }},
             {{ var('soft_bounce_limit') }}
         ) as soft_bounce_limit,
+        upper({{ json_field('document', 'default_country') }}) as default_country,
         {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
         loaded_at,
         file_name,
@@ -50,6 +51,7 @@ select
     namespace,
     name,
     soft_bounce_limit,
+    default_country,
     updated_at,
     loaded_at
 from ranked

@@ -1,0 +1,128 @@
+{%- set of_customers = declared_definitions(['customer_attribute']) -%}
+
+with products as (
+
+    select * from {{ ref('int_products_judged') }}
+    where disposition = 'rejected'
+
+),
+
+orders as (
+
+    select * from {{ ref('int_orders_judged') }}
+    where disposition = 'rejected'
+
+),
+
+sessions as (
+
+    select * from {{ ref('int_sessions_judged') }}
+    where disposition = 'rejected'
+
+),
+
+scores as (
+
+    select * from {{ ref('int_scores_judged') }}
+    where disposition = 'rejected'
+
+),
+
+customers as (
+
+    select
+        *,
+        {{ parse_json('attributes', of_customers | map(attribute='attribute') | unique | list) }} as document
+    from {{ ref('customers') }}
+
+),
+
+misfits as (
+
+    select
+        namespace,
+        customer_id,
+        trim(
+            {%- for definition in of_customers %}
+            {{ '|| ' if not loop.first -}}
+            case when {{ is_misfit('document', definition, 'namespace') }} then '{{ definition.name }} ' else '' end
+            {%- endfor %}
+        ) as detail
+    from customers
+
+),
+
+rejected as (
+
+    select
+        'commerce.products' as source,
+        namespace,
+        product_id as record_id,
+        rejection_reason as reason,
+        cast(null as {{ dbt.type_string() }}) as detail,
+        file_name,
+        line_number
+    from products
+
+    union all
+
+    select
+        'commerce.orders' as source,
+        namespace,
+        order_id as record_id,
+        rejection_reason as reason,
+        cast(null as {{ dbt.type_string() }}) as detail,
+        file_name,
+        line_number
+    from orders
+
+    union all
+
+    select
+        'commerce.sessions' as source,
+        namespace,
+        session_id as record_id,
+        rejection_reason as reason,
+        cast(null as {{ dbt.type_string() }}) as detail,
+        file_name,
+        line_number
+    from sessions
+
+    union all
+
+    select
+        'data_science.scores' as source,
+        namespace,
+        customer_id as record_id,
+        rejection_reason as reason,
+        score as detail,
+        file_name,
+        line_number
+    from scores
+
+    union all
+
+    select
+        'platform.customers' as source,
+        namespace,
+        customer_id as record_id,
+        'another_type' as reason,
+        detail,
+        cast(null as {{ dbt.type_string() }}) as file_name,
+        cast(null as bigint) as line_number
+    from misfits
+    where detail <> ''
+
+)
+
+select
+    source,
+    namespace,
+    record_id,
+    reason,
+    detail,
+    {{ surrogate_key(['source', 'namespace', 'record_id', 'detail', 'file_name', 'line_number']) }} as unique_key,
+    file_name,
+    line_number
+from rejected
+order by source, namespace, record_id, unique_key

@@ -1,0 +1,36 @@
+{%- set fields = [
+    'namespace', 'order_id', 'customer_id', 'email', 'status', 'ordered_at', 'currency', 'total', 'lines', 'updated_at'
+] -%}
+
+with orders as (
+
+    select * from {{ ref('base_commerce__rows') }}
+    where entity = 'orders'
+
+),
+
+parsed as (
+
+    select
+        *,
+        case when fault is null then {{ parse_json('payload', fields) }} end as document
+    from orders
+
+)
+
+select
+    nullif({{ json_field('document', 'namespace') }}, '') as namespace,
+    nullif({{ json_field('document', 'order_id') }}, '') as order_id,
+    nullif({{ json_field('document', 'customer_id') }}, '') as customer_id,
+    nullif(lower(trim({{ json_field('document', 'email') }})), '') as email,
+    lower({{ json_field('document', 'status') }}) as status,
+    {{ try_timestamp(json_field('document', 'ordered_at')) }} as ordered_at,
+    upper({{ json_field('document', 'currency') }}) as currency,
+    {{ typed(json_field('document', 'total'), 'decimal(18,2)') }} as total,
+    {{ json_field('document', 'lines') }} as lines,
+    {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
+    loaded_at,
+    file_name,
+    line_number
+from parsed
+where fault is null

@@ -1,0 +1,30 @@
+{%- set fields = [
+    'namespace', 'product_id', 'attributes', 'updated_at'
+] -%}
+
+with products as (
+
+    select * from {{ ref('base_commerce__rows') }}
+    where entity = 'products'
+
+),
+
+parsed as (
+
+    select
+        *,
+        case when fault is null then {{ parse_json('payload', fields) }} end as document
+    from products
+
+)
+
+select
+    nullif({{ json_field('document', 'namespace') }}, '') as namespace,
+    nullif({{ json_field('document', 'product_id') }}, '') as product_id,
+    {{ json_field('document', 'attributes') }} as attributes,
+    {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
+    loaded_at,
+    file_name,
+    line_number
+from parsed
+where fault is null

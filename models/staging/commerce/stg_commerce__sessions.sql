@@ -1,0 +1,33 @@
+{%- set fields = [
+    'namespace', 'session_id', 'customer_id', 'device_type', 'started_at', 'views', 'updated_at'
+] -%}
+
+with sessions as (
+
+    select * from {{ ref('base_commerce__rows') }}
+    where entity = 'sessions'
+
+),
+
+parsed as (
+
+    select
+        *,
+        case when fault is null then {{ parse_json('payload', fields) }} end as document
+    from sessions
+
+)
+
+select
+    nullif({{ json_field('document', 'namespace') }}, '') as namespace,
+    nullif({{ json_field('document', 'session_id') }}, '') as session_id,
+    nullif({{ json_field('document', 'customer_id') }}, '') as customer_id,
+    lower({{ json_field('document', 'device_type') }}) as device_type,
+    {{ try_timestamp(json_field('document', 'started_at')) }} as started_at,
+    {{ json_field('document', 'views') }} as views,
+    {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
+    loaded_at,
+    file_name,
+    line_number
+from parsed
+where fault is null

@@ -1,0 +1,15 @@
+{# The columns tell the rows apart: none is NULL, and no two rows agree in all. filled: columns that are never NULL too. #}
+{% test is_key(model, columns, filled=[]) %}
+
+    {%- set all_columns = columns + filled %}
+    select
+        {{ columns | join(', ') }},
+        count(*) as offending_value
+    from {{ model }}
+    group by {{ columns | join(', ') }}
+    having count(*) > 1
+        {%- for column in all_columns %}
+        or count({{ column }}) < count(*)
+        {%- endfor %}
+
+{% endtest %}
