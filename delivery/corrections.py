@@ -94,11 +94,11 @@ def changes(job: Job, selection: Selection, engine: Engine, folder: Path) -> Cha
         "memory_limit": "192MB", "threads": 1, "temp_directory": str(folder / "scratch"),
     }  # fmt: skip
     with duckdb.connect(config=settings) as connection:
-        found: pa.Table = connection.execute(
+        found: pa.Table = connection.sql(
             f"""select coalesce(now.{KEY}, sent.{KEY}) as {KEY}, now.{KEY} is null as is_withdrawn
             from now full join read_parquet(?) as sent on now.{KEY} = sent.{KEY}
             where now.{CHANGED} is distinct from sent.{CHANGED} order by 1""",
-            [str(path)],
+            params=[str(path)],
         ).to_arrow_table()
     keys, gone = found.column(KEY).combine_chunks(), found.column("is_withdrawn").combine_chunks()
     return Changes(keys.filter(pc.invert(gone)), keys.filter(gone))

@@ -41,7 +41,7 @@ def hand_over(
     Raises Held when only a person can decide, DestinationFailed when trying again may help.
     """
     if file.state == "published":  # by a run that may have died before it looked
-        return _confirm(file, destination, ledger)
+        return _confirm(file, destination, ledger, linked=method == "link")
     if file.state in {"publishing", "linking"}:  # all that counts now lies there
         return _resume_publishing(file, destination, ledger, replace=replace, method=method)
     check_spool(file)
@@ -122,7 +122,7 @@ def _publish(file: File, destination: Destination, ledger: Ledger, *, replace: b
     except NameTaken:
         if file.state != "linking" or not _final_is_ours(file, destination):  # linked, though the answer says not
             raise _appeared(file, destination) from None
-    return _confirm(ledger.advance_file(file, "published"), destination, ledger)
+    return _confirm(ledger.advance_file(file, "published"), destination, ledger, linked=file.state == "linking")
 
 
 def _appeared(file: File, destination: Destination) -> Held:
@@ -132,7 +132,7 @@ def _appeared(file: File, destination: Destination) -> Held:
     )
 
 
-def _confirm(file: File, destination: Destination, ledger: Ledger) -> File:
+def _confirm(file: File, destination: Destination, ledger: Ledger, *, linked: bool) -> File:
     """Looks at what the destination said it renamed or linked; a client may have collected it already.
 
     The temporary name of a link goes only now. If the client was quicker than this look, it cannot be told from a link
@@ -143,7 +143,7 @@ def _confirm(file: File, destination: Destination, ledger: Ledger) -> File:
             destination.remove(temp_name(file))
         return file
     if destination.look(file.name) is not None or destination.look(temp_name(file)) is not None:
-        ledger.advance_file(file, "unconfirmed")
+        ledger.advance_file(file, "linking" if linked else "unconfirmed")  # a link is never made again by itself
         raise Held(
             f"{destination.describe()} said that {file.name} was renamed, and it was not.",
             hint="Have the server looked at, then release the delivery.",
@@ -216,8 +216,6 @@ def _hand_over_open(
 
 def _begins_as_ours(file: File, destination: Destination, size: int) -> bool:
     """Whether what lies there is what a run that died may have left: the first part of our file."""
-    if size >= file.bytes:
-        return False
     with Path(file.spool).open("rb") as spool:
         start = sha256()
         while size > 0 and (chunk := spool.read(min(size, CHUNK_BYTES))):

@@ -189,6 +189,7 @@ def test_building_again_rebuilds_no_day_and_changes_nothing(warehouse: Warehouse
     assert warehouse.exports() == before
 
 
+@pytest.mark.slow
 def test_late_rows_rebuild_their_day_and_those_that_may_hold_their_retries(warehouse: Warehouse) -> None:
     untouched = warehouse.rows("select * from esp_events where event_day = '2026-11-01' order by all")
     warehouse.land(

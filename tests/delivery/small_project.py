@@ -42,8 +42,8 @@ INTEGRATIONS = "integrations:" + "".join(
     [
         SFTP.format(name="by_sftp", publish="probed"),
         SFTP.format(name="without_rename", publish="exclusive"),
-        SHARE.format(name="by_share", namespace=CLIENTS[0]),
         *(SHARE.format(name=f"share_of_{client}", namespace=client) for client in CLIENTS[1:]),
+        SHARE.format(name="by_share", namespace=CLIENTS[0]),
     ]
 )
 

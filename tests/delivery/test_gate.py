@@ -196,7 +196,7 @@ def test_breaking_one_dataset_stops_it_and_no_other(project: Copy, name: str) ->
         (["run", "--select", "namespaces"], True),  # not upstream
         (["run", "--select", "stg_platform__campaign_runs"], False),
         (["run", "--select", "esp_events", "--full-refresh"], False),
-        (["build", "--empty"], False),
+        pytest.param(["build", "--empty"], False, marks=pytest.mark.slow),
         pytest.param(["build"], True, marks=pytest.mark.slow),
         pytest.param(["test"], True, marks=pytest.mark.slow),
     ],
@@ -206,6 +206,7 @@ def test_traps_of_run_results(project: Copy, command: list[str], *, passes: bool
     assert judge(project).passed == passes
 
 
+@pytest.mark.slow
 def test_a_malformed_line_stops_and_names_file_and_line(project: Copy) -> None:
     landing = project.own("landing")
     (landing / "sendgrid" / "2026-11-05.ndjson").write_text('{"received_at": "2026-11-05T00:00:00Z", "pay\n')

@@ -327,7 +327,7 @@ class Deliveries(RuleBasedStateMachine):
 
 
 SETTINGS = settings(
-    max_examples=int(os.environ.get("SEQUENCES", "100")),
+    max_examples=int(os.environ.get("SEQUENCES", "60")),
     stateful_step_count=15,
     deadline=None,
     derandomize=True,
