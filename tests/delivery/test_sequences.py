@@ -96,13 +96,14 @@ class Trap:
 DESTINATION = ("look", "hash", "upload", "publish", "remove")
 LEDGER = ("plan", "take", "spooled", "advance", "advance_file", "note")
 
-# Hypothesis prefers small numbers and draws the same thing again; what goes wrong, and where, must be spread evenly.
+# Hypothesis draws the same thing again and again; what goes wrong, and where, must be spread evenly.
 CHANCE = st.binary(min_size=8, max_size=8)
 
 
 def trap(machine: Deliveries, chance: bytes) -> Trap:
     """What goes wrong in a run."""
-    dice = random.Random(chance)
+    machine.traps += 1
+    dice = random.Random(chance + machine.traps.to_bytes())
     name = dice.choice(("publish", "publish", "publish", "upload", "advance_file", *DESTINATION, *LEDGER))
     faults = ["kill", "kill after", "collect", "second runner"]
     if name in DESTINATION:
@@ -145,6 +146,7 @@ class Deliveries(RuleBasedStateMachine):
         job_integration = integration(destination={"type": "local"}, directory="inbox")
         self.setup_ = runner.Setup(self.project, {"nodes": {}}, {"daily": job_campaign}, {"acme": job_integration})
         self.at = utc("2026-11-07 06:00")
+        self.traps = 0
         self.data = 0  # the warehouse's rows, as a version
         self.spooled: dict[str, set[bytes]] = {}  # by final name: every content that was ever spooled for it
         self.seen: dict[str, list[bytes]] = {}  # by final name: what appeared there, in order
@@ -174,7 +176,9 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(chance=CHANCE, again=st.booleans())
     def run(self, chance: bytes, again: bool) -> None:
-        self._run(self._request(window=random.Random(chance).choice(DAYS), again=again))
+        dice = random.Random(chance)
+        request = self._request(window=dice.choice(DAYS), again=again)
+        self._run(request, trap(self, chance) if dice.random() < 0.6 else None)
 
     @rule(what=st.sampled_from(("take_away", "_tidy", "_free_names", "_change_rows", "_change_spool", "_lose_spool")))
     def meanwhile(self, what: str) -> None:
