@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver test slow faults dropbear nasty mutations lint generate schema lock clean
+.PHONY: deliver test slow faults far dropbear nasty mutations lint generate schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -14,10 +14,10 @@ test: $(VENV)/dev.stamp ## all tests that need no root, in minutes
 	$(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)
 
 slow: $(VENV)/dev.stamp ## the tests that `make test` leaves out
-	$(BIN)/python -m pytest -n 2 -m slow tests/delivery tests/dbt $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 -m slow tests/delivery tests/dbt tests/faults/test_processes.py $(PYTEST_ARGS)
 
 faults: $(VENV)/dev.stamp ## every fault at every step and message of a delivery; ends with one line of figures
-	$(BIN)/python -m pytest -n 2 -q tests/faults $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q tests/faults/test_control.py $(PYTEST_ARGS)
 	@$(BIN)/python tests/faults/sweep.py
 
 dropbear: $(VENV)/dev.stamp ## the same delivery on Dropbear, which CI does not have; says what is missing
@@ -28,6 +28,9 @@ mutations: $(VENV)/dev.stamp ## each guard is removed in turn, and a test must n
 
 nasty: $(VENV)/dev.stamp ## nasty values in every dialect, read by readers that no one here wrote; ends with one line of figures
 	@$(BIN)/python -m tests.nasty
+
+far: $(VENV)/dev.stamp ## 1 GiB to a server 40 ms away, beside paramiko's put and OpenSSH; minutes
+	@$(BIN)/python -m benchmarks.far
 
 lint: $(VENV)/dev.stamp ## ruff, strict types, sqlfluff
 	$(BIN)/ruff check .

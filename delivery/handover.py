@@ -122,7 +122,11 @@ def _publish(file: File, destination: Destination, ledger: Ledger, *, replace: b
     except NameTaken:
         if file.state != "linking" or not _final_is_ours(file, destination):  # linked, though the answer says not
             raise _appeared(file, destination) from None
-    return _confirm(ledger.advance_file(file, "published"), destination, ledger, linked=file.state == "linking")
+    linked = file.state == "linking"
+    file = ledger.advance_file(file, "published")
+    if not linked and _was_renamed(file, destination):
+        return file
+    return _confirm(file, destination, ledger, linked=linked)
 
 
 def _appeared(file: File, destination: Destination) -> Held:
@@ -149,6 +153,20 @@ def _confirm(file: File, destination: Destination, ledger: Ledger, *, linked: bo
             hint="Have the server looked at, then release the delivery.",
         )
     return file
+
+
+def _was_renamed(file: File, destination: Destination) -> bool:
+    """Whether what was hashed under its temporary name, on this connection, is gone there and lies under the final one.
+
+    A rename moves no bytes: reading them once more would make a large file to a far server take half as long again.
+    """
+    found = destination.look(file.name)
+    return (
+        found is not None
+        and found.kind == "file"
+        and found.size == file.bytes
+        and destination.look(temp_name(file)) is None
+    )
 
 
 def _final_is_ours(file: File, destination: Destination) -> bool:

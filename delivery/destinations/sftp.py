@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from delivery.integrations import SftpDestination
 
+READ_WINDOW = 1 << 24  # bytes under way when a file is read back: as many as are asked for at once
 SLOWEST_DISK = 10_000_000  # bytes a second that a server is granted for work inside one reply: fsync, hash, close
 
 
@@ -59,7 +60,7 @@ class SftpDirectory:
 
         def open_channel(watchdog: Watchdog) -> Opened:
             transport = connect(target, f"delivery trust {name}", watchdog)
-            channel = transport.open_session(window_size=1 << 22, timeout=target.timeout)
+            channel = transport.open_session(window_size=READ_WINDOW, timeout=target.timeout)
             channel.settimeout(target.deadline)  # the watchdog is quicker
             channel.invoke_subsystem("sftp")
             return Opened(channel, transport.close, channel.out_max_packet_size - 64, transport.remote_version)

@@ -388,3 +388,27 @@ def test_missing_landing_folder_is_one_clear_message(project: Copy) -> None:
     assert "LANDING_DIR" in err
     assert not project.files()
     assert "Traceback" not in out + err
+
+
+@pytest.mark.slow
+def test_late_events_of_a_delivered_day_leave_as_a_correction(project: Copy) -> None:
+    """With dbt itself: an event lands late, its day is built and tested again, and only it leaves."""
+    assert project.deliver()[0] == 0
+    known = project.root / "landing" / "sendgrid"
+    line = next(
+        line
+        for path in sorted(known.glob("*.ndjson"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if '"event": "delivered"' in line and line.startswith('{"received_at": "2026-11-03T')
+    )
+    event = json.loads(line)
+    event["payload"] |= {"sg_event_id": "came-late", "event": "open"}
+    (project.own("landing") / "sendgrid" / "late.ndjson").write_text(json.dumps(event) + "\n", encoding="utf-8")
+    project.dbt("build")
+    code, report = project.deliver()
+    assert code == 0
+    revised = {d["integration"]: d for d in report["deliveries"] if d["revision"] == 1}
+    assert {d["campaign"] for d in revised.values()} == {"daily_esp_events"}
+    (delivery,) = revised.values()
+    assert (delivery["outcome"], delivery["rows"]) == ("delivered", 1)
+    assert {d["outcome"] for d in project.deliver()[1]["deliveries"]} == {"already delivered"}
