@@ -399,7 +399,9 @@ def test_late_events_of_a_delivered_day_leave_as_a_correction(project: Copy) -> 
         line
         for path in sorted(known.glob("*.ndjson"))
         for line in path.read_text(encoding="utf-8").splitlines()
-        if '"event": "delivered"' in line and line.startswith('{"received_at": "2026-11-03T')
+        if '"event": "delivered"' in line
+        and '"acme_outdoor"' in line
+        and line.startswith('{"received_at": "2026-11-03T')
     )
     event = json.loads(line)
     event["payload"] |= {"sg_event_id": "came-late", "event": "open"}
