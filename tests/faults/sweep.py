@@ -159,7 +159,9 @@ class Sweeper:
                     break
                 world.run(faults, watched=case.kind == "hosted" and case.collects is not None)
                 for at, fault in faults.messages.items():
-                    lied |= at < len(world.messages) and (world.messages[at], fault) in LIES
+                    said = (world.messages[at], fault) if at < len(world.messages) else ("", fault)
+                    # Under a final name, what was opened though the answer says not cannot be told from another's file.
+                    lied |= said in LIES or (case.kind == "open" and said == ("OPEN", "done, error"))
                 if world.exits[-1] == CRASHED:
                     problems.append(f"the runner met an error that it does not know:\n{world.log()}")
             state, note, _files = world.state()
