@@ -1,33 +1,13 @@
--- Every attributed order is a conversion of one day and one campaign, with its revenue.
-with attributed as (
-
-    select * from {{ ref('int_orders_attributed') }}
-
-),
-
-campaigns as (
-
-    select * from {{ ref('analytics_campaigns') }}
-
-),
-
-performance as (
-
-    select * from {{ ref('analytics_performance') }}
-
-),
-
-sides as (
+-- Every attributed order is a conversion of one day, with its revenue.
+with sides as (
 
     select
         namespace,
         count(*) as orders,
         coalesce(sum(total), 0) as paid,
         0 as conversions,
-        0 as revenue,
-        0 as performance_conversions,
-        0 as performance_revenue
-    from attributed
+        0 as revenue
+    from {{ ref('int_orders_attributed') }}
     group by namespace
 
     union all
@@ -37,23 +17,8 @@ sides as (
         0 as orders,
         0 as paid,
         sum(conversions) as conversions,
-        sum(revenue) as revenue,
-        0 as performance_conversions,
-        0 as performance_revenue
-    from campaigns
-    group by namespace
-
-    union all
-
-    select
-        namespace,
-        0 as orders,
-        0 as paid,
-        0 as conversions,
-        0 as revenue,
-        sum(conversions) as performance_conversions,
-        sum(revenue) as performance_revenue
-    from performance
+        sum(revenue) as revenue
+    from {{ ref('analytics_performance') }}
     group by namespace
 
 )
@@ -66,7 +31,4 @@ select
     sum(revenue) as revenue
 from sides
 group by namespace
-having sum(orders) <> sum(conversions)
-    or sum(orders) <> sum(performance_conversions)
-    or sum(paid) <> sum(revenue)
-    or sum(paid) <> sum(performance_revenue)
+having sum(orders) <> sum(conversions) or sum(paid) <> sum(revenue)

@@ -1,4 +1,4 @@
--- Unique opens and clicks, summed over days and campaigns, are the distinct emails opened and clicked.
+-- Unique opens and clicks, summed over days, are the distinct emails opened and clicked, counted directly.
 with email_events as (
 
     select * from {{ ref('email_events') }}
@@ -10,22 +10,10 @@ added as (
 
     select
         namespace,
-        'performance' as dataset,
         sum(unique_opens) as unique_opens,
         sum(unique_clicks) as unique_clicks,
         sum(bot_clicks) as bot_clicks
     from {{ ref('analytics_performance') }}
-    group by namespace
-
-    union all
-
-    select
-        namespace,
-        'campaigns' as dataset,
-        sum(unique_opens) as unique_opens,
-        sum(unique_clicks) as unique_clicks,
-        sum(bot_clicks) as bot_clicks
-    from {{ ref('analytics_campaigns') }}
     group by namespace
 
 ),
@@ -43,7 +31,6 @@ counted as (
 )
 
 select
-    added.dataset,
     coalesce(added.namespace, counted.namespace) as namespace,
     added.unique_opens as added_opens,
     counted.unique_opens as counted_opens,
