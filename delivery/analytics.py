@@ -135,12 +135,12 @@ def answer(engine: Engine, asked: Question, metrics: list[Metric]) -> pl.DataFra
     """The rows: first and last day, what else tells them apart, sums, rates."""
     frame = _daily_rows(engine, asked, metrics)
     summed = _summed(frame, asked, [m.metric for m in metrics if m.kind != "rate"])
-    rates = [
-        pl.Series(m.metric, _rates(summed[str(m.numerator)], summed[str(m.denominator)]), dtype=RATE)
+    made = [
+        pl.Series(m.metric, rates(summed[str(m.numerator)], summed[str(m.denominator)]), dtype=RATE)
         for m in metrics
         if m.kind == "rate"
     ]
-    return summed.with_columns(rates)
+    return summed.with_columns(made)
 
 
 def _daily_rows(engine: Engine, asked: Question, metrics: list[Metric]) -> pl.DataFrame:
@@ -189,7 +189,7 @@ def _week(day: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     return sunday, sunday + timedelta(days=DAYS_OF_WEEK - 1)
 
 
-def _rates(numerators: pl.Series, denominators: pl.Series) -> list[Decimal | None]:
+def rates(numerators: pl.Series, denominators: pl.Series) -> list[Decimal | None]:
     """Quotients to six places, half up; None for a zero denominator."""
     return [
         _EXACT.divide(Decimal(above), Decimal(below)).quantize(_PLACES, ROUND_HALF_UP, _EXACT) if below else None
