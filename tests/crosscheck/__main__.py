@@ -163,8 +163,8 @@ def first_days(cells: Cells, grain: str) -> Cells:
     return {(key[0], max(key[1], str(START)), *key[2:]): value for key, value in cells.items()}
 
 
-def compare(name: str, landing: Path, work: Path) -> tuple[set[str], int, int]:
-    """Builds and exports one folder of raw data: the measures seen, cells compared, cells different."""
+def compare(name: str, landing: Path, work: Path) -> tuple[dict[str, bool], int, int]:
+    """Builds and exports one folder of raw data: measures and whether one is above zero, cells, cells different."""
     environment = os.environ | {
         "LANDING_DIR": str(landing),
         "WAREHOUSE": str(work / f"{name}.duckdb"),
@@ -187,7 +187,7 @@ def compare(name: str, landing: Path, work: Path) -> tuple[set[str], int, int]:
         for dataset in frames
         for grain in (("week", "total") if dataset == "customers" else ("day", "week", "month", "total"))
     ]
-    measures: set[str] = set()
+    measures: dict[str, bool] = {}
     cells = wrong = 0
     with ThreadPoolExecutor(2) as pool:
         for dataset, grain in tasks:
@@ -199,7 +199,8 @@ def compare(name: str, landing: Path, work: Path) -> tuple[set[str], int, int]:
             faults = list(different(wanted, found))
             for fault in faults[:5]:
                 print(f"{name} {dataset} by {grain}: {fault}")
-            measures |= {measure for row in wanted.values() for measure in row}
+            for measure, value in (cell for row in wanted.values() for cell in row.items()):
+                measures[measure] = measures.get(measure, False) or bool(value)
             cells += sum(len(row) for row in wanted.values())
             wrong += len(faults)
     print(f"{name}: {len(world.events)} events, {cells} cells, {wrong} different")
@@ -214,10 +215,13 @@ def main() -> int:
         generate(landing, events=EVENTS, days=5, namespaces=3, seed=1, start=datetime(2026, 11, 1).date())
         print(f"generated: {EVENTS} events, {add_orders(landing)} orders after clicks")
         results = [compare("sample", ROOT / "landing", work), compare("generated", landing, work)]
-    measures = len(set.union(*(result[0] for result in results)))
     cells, wrong = (sum(result[number] for result in results) for number in (1, 2))
-    print(f"crosscheck: {measures} measures {cells} cells {wrong} different")
-    return 1 if wrong else 0
+    names = {name for result in results for name in result[0]}
+    idle = sorted(name for name in names if not any(result[0].get(name) for result in results))
+    if idle:
+        print(f"never above zero, so not compared: {', '.join(idle)}")
+    print(f"crosscheck: {len(names)} measures {cells} cells {wrong} different")
+    return 1 if wrong or idle else 0
 
 
 if __name__ == "__main__":
