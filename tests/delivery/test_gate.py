@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from delivery.campaigns import datasets
+from delivery.datasets import datasets
 from delivery.engines.duckdb import open_duckdb
 from delivery.gate import Gate, Verdict
 from delivery.project import open_project
