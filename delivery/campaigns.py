@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from delivery.datasets import ENTITLEMENTS, datasets
+from delivery.engines import literal
 from delivery.errors import ConfigError
 from delivery.value_types import RowCount
 from delivery.windows import Window, check_cron
@@ -99,6 +100,11 @@ class Members:
 
     relation: str
     without_unsubscribed: bool = False
+
+    def where(self, namespace: str) -> str:
+        """The relation and the condition that a client's members meet, as they stand in a query after `from`."""
+        subscribed = " and not is_unsubscribed" if self.without_unsubscribed else ""
+        return f"{self.relation} where namespace = {literal(namespace)}{subscribed}"
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from delivery.plan import Job
     from delivery.rows import Selection
 
-LAYOUT = b"layout"  # the record's own key: the columns that the hash is of
-
 
 class Changes(NamedTuple):
     """Since the delivery `since`. entered, changed: keys of members; left: contacts of those who are none any more."""
@@ -49,8 +47,8 @@ class Changes(NamedTuple):
 def changes(job: Job, selection: Selection, engine: Engine, state: Path, ledger: Ledger) -> Changes | None:
     """What changed since the last delivery, and a record for the next; None when the whole audience is to be sent.
 
-    That is so for the first delivery, for each `full_every`-th, for one that is sent again, after a change of the
-    layout, and where no record is at hand. Raises WriteFailed.
+    That is so for the first delivery, for each `full_every`-th, for one that is sent again, and where no record is at
+    hand. Raises WriteFailed.
     """
     if job.campaign.export.mode != "changes":
         return None
@@ -62,7 +60,7 @@ def changes(job: Job, selection: Selection, engine: Engine, state: Path, ledger:
         if job.revision or not before or _is_full_due(job, before):
             return None
         sent = _path(state, before[-1].id)
-        if not sent.is_file() or pq.read_schema(sent).metadata[LAYOUT] != pq.read_schema(now).metadata[LAYOUT]:
+        if not sent.is_file():
             return None
         return Changes(before[-1].id, *_compare(sent, now, selection, state))
 
@@ -94,7 +92,6 @@ def _record(job: Job, selection: Selection, engine: Engine, state: Path) -> Path
     unfinished = path.with_suffix(".part")
     unfinished.unlink(missing_ok=True)
     os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    layout = repr([(name, selection.kinds.get(name)) for name in selection.columns]).encode()
     batches = _batches(wide, engine)
     schema = next(batches).schema
     members = pa.RecordBatchReader.from_batches(schema, batches)  # noqa: F841 - DuckDB finds it by its name
@@ -104,9 +101,9 @@ def _record(job: Job, selection: Selection, engine: Engine, state: Path) -> Path
     query = f"select {names}, md5(cast(to_json(struct_pack({of})) as varchar)) as hash from members"
     with _duckdb(state) as connection:
         rows = connection.sql(query).to_arrow_reader(8192)
-        with pq.ParquetWriter(unfinished, rows.schema.with_metadata({LAYOUT: layout}), compression="zstd") as writer:
+        with pq.ParquetWriter(unfinished, rows.schema, compression="zstd") as writer:
             for batch in rows:
-                writer.write_batch(batch.replace_schema_metadata({LAYOUT: layout}))
+                writer.write_batch(batch)
     unfinished.replace(path)
     return path
 

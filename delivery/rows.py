@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from delivery.datasets import Dataset
 
 
+PIECE = 16_384  # members that are joined at once: DuckDB may hold their rows, a few MB
+
+
 class OutOfOrder(Exception):
     """The table is not stored in the order in which it leaves; read it again, sorted."""
 
@@ -40,6 +43,8 @@ class Selection:
     key_column: str = "unique_key"
     kinds: Mapping[str, str] = field(default_factory=dict)
     members: Members | None = None
+    from_key: str | None = None
+    before_key: str | None = None
 
     def queries(self, *, ordered: bool) -> Iterator[str]:
         """One query a day, so that a table stored by day is read in order without sorting it again."""
@@ -60,12 +65,26 @@ class Selection:
             return [self]
         return [replace(self, window=Window(day, day + DAY)) for day in self.window.days()]
 
+    def pieces(self, engine: Engine) -> Iterator[Selection]:
+        """The rows piece by piece, so that no join with an audience outgrows its memory and loses its order."""
+        if self.members is None:
+            yield self
+            return
+        key, seen, bounds = identifier(self.dataset.key or ""), 0, list[str]()
+        for batch in engine.stream(f"select {key} from {self.members.where(self.namespace)}"):
+            bounds += [str(batch[0][n]) for n in range(-seen % PIECE, batch.num_rows, PIECE) if seen + n]
+            seen += batch.num_rows
+        if bounds != sorted(set(bounds)):  # the audience is not stored by key
+            bounds = []
+        for start, end in zip([None, *bounds], [*bounds, None], strict=True):
+            yield replace(self, from_key=start, before_key=end)
+
     def count(self, engine: Engine) -> int:
         """How many rows are meant, counted by the engine apart from reading them; of chosen rows, their keys."""
         if self.keys is not None:
             return len(self.keys)
-        query = f"select count(*) as n from {self.dataset.relation} where {self.where()}"
-        rows: int = engine.table(query)["n"][0].as_py()
+        query = f"select count(*) as n from {self.dataset.relation} where "
+        rows: int = sum(engine.table(query + piece.where())["n"][0].as_py() for piece in self.pieces(engine))
         return rows
 
     def where(self) -> str:
@@ -75,9 +94,10 @@ class Selection:
             day = identifier(self.dataset.window or "")
             where += f" and {day} >= date '{self.window.start}' and {day} < date '{self.window.end}'"
         if self.members is not None:
-            key, subscribed = identifier(self.dataset.key or ""), self.members.without_unsubscribed
-            named = f"select {key} from {self.members.relation} where namespace = {literal(self.namespace)}"
-            where += f" and {key} in ({named}{' and not is_unsubscribed' if subscribed else ''})"
+            key = identifier(self.dataset.key or "")
+            between = f" and {key} >= {literal(self.from_key)}" if self.from_key is not None else ""
+            between += f" and {key} < {literal(self.before_key)}" if self.before_key is not None else ""
+            where += f"{between} and {key} in (select {key} from {self.members.where(self.namespace)}{between})"
         return where
 
 
@@ -89,7 +109,7 @@ def read(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.
     """
     schema = _check_columns(engine, selection)
     yield cast_back(pa.RecordBatch.from_pylist([], schema=schema), selection.kinds)
-    for query in selection.queries(ordered=ordered):
+    for query in (query for piece in selection.pieces(engine) for query in piece.queries(ordered=ordered)):
         last: list[pa.Array] | None = None
         for batch in engine.stream(query, sorts=ordered):
             if batch.num_rows == 0:

@@ -220,7 +220,7 @@ def _write(
             return write(ordered=False), False
         except OutOfOrder:  # rebuilt by hand, or by more than one build: sort after all
             for path in written:
-                path.unlink()
+                path.unlink(missing_ok=True)
     return write(ordered=True), True
 
 

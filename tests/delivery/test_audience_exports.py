@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import audience_project
 import pytest
-from audience_project import Audiences
+from audience_project import COLUMNS, Audiences
 from builders import NOW
 from click.testing import CliRunner
 
-from delivery import runner
+from delivery import rows, runner
 from delivery.cli import cli
 from delivery.errors import ConfigError, ExitCode
 from delivery.holds import release
@@ -393,3 +396,72 @@ def test_a_row_count_is_judged_by_the_audience(changing: Audiences) -> None:
     changing.sql("delete from aud_many where customer_id > 'a-005'")
     (done,) = changing.run(NOW + 2 * DAY)
     assert "fewer than row_count.min" in done.message
+
+
+# Size
+
+
+def test_members_are_joined_piece_by_piece(audiences: Audiences, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same bytes whatever a piece is, and whether or not the audience is stored by key."""
+    audiences.run()
+    for number, statement in enumerate(
+        ("", "create or replace table aud_many as from aud_many order by is_unsubscribed")
+    ):
+        audiences.sql(statement or "select 1")
+        for place, size in enumerate((1, 3, 20, 21)):
+            monkeypatch.setattr(rows, "PIECE", size)
+            audiences.run(NOW + (1 + 4 * number + place) * DAY)
+    contents = {content for name, content in audiences.files().items() if name.endswith(".csv")}
+    assert len(audiences.files()) == 2 * 9
+    assert contents == {audiences.files()[FIRST]}
+
+
+WIDE = [f"attribute_{n:02}" for n in range(40)]
+MEMBERS = 1_000_000
+
+
+@pytest.mark.slow
+def test_a_million_members_by_forty_definitions_leave_in_flat_memory(
+    audiences: Audiences, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, and then those who changed; peak memory of the whole process."""
+    kinds = (
+        "n % 97",
+        "'value ' || n % 1000",
+        "(n % 9999) / 100::decimal(9,2)",
+        "n % 3 = 0",
+        "date '2026-01-01' + (n % 300)::int",
+    )
+    columns = ", ".join(f"{kinds[number % 5]} as {name}" for number, name in enumerate(WIDE))
+    audiences.sql("drop table people; drop table aud_many; delete from definition_entitlements")
+    audiences.sql(f"""
+        create table people as
+        select 'acme_outdoor' as namespace, 'a-' || lpad(n::text, 8, '0') as customer_id,
+            'a' || n || '@example.com' as email, null::text as phone, false as is_unsubscribed, {columns}
+        from range({MEMBERS}) as numbers(n) order by customer_id;
+        create table aud_many as select namespace, customer_id, is_unsubscribed from people order by customer_id;
+        insert into definition_entitlements
+        select 'acme_outdoor', unnest(['customer_id', {", ".join(f"'{name}'" for name in WIDE)}]), true, null;
+    """)
+    monkeypatch.setattr(audience_project, "COLUMNS", COLUMNS | dict.fromkeys(WIDE, ("optional", True)))
+    audiences.definitions, audiences.export = WIDE, {"mode": "changes"}
+    audiences.write()
+    assert len(audiences.files()) == 0
+    whole = peak_of_run(audiences, NOW)
+    assert len(audiences.files()) == 2
+    audiences.sql("update people set attribute_00 = -1 where attribute_00 = 5")
+    audiences.sql(f"delete from aud_many where customer_id > 'a-{MEMBERS * 9 // 10:08}'")
+    changes = peak_of_run(audiences, NOW + DAY)
+    assert len(audiences.rows("many_2026-11-05_left.csv")) == MEMBERS // 10 - 1
+    print(f"peak MB: whole {whole}, changes {changes}")
+    assert max(whole, changes) < 400
+
+
+def peak_of_run(audiences: Audiences, at: datetime) -> int:
+    """MB that a run of its own process had at most."""
+    code = "import sys; from delivery.cli import cli; cli(standalone_mode=False, args=sys.argv[1:]);"
+    code += "print([int(line.split()[1]) // 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')][0])"
+    command = [sys.executable, "-c", code, "--project-dir", str(audiences.root), "run", "--at", at.isoformat()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
+    assert "1 delivered now" in done.stderr, done.stderr
+    return int(done.stdout.split()[-1])
