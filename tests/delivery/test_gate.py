@@ -190,8 +190,8 @@ def test_breaking_one_dataset_stops_it_and_no_other(project: Copy, name: str) ->
 @pytest.mark.parametrize(
     ("command", "passes"),
     [
-        (["build", "--select", "nosuch"], True),
-        (["run", "--select", "namespaces"], True),  # not upstream
+        pytest.param(["build", "--select", "nosuch"], True, marks=pytest.mark.slow),
+        pytest.param(["run", "--select", "namespaces"], True, marks=pytest.mark.slow),  # not upstream
         (["run", "--select", "stg_platform__campaign_runs"], False),
         (["run", "--select", "esp_events", "--full-refresh"], False),
         pytest.param(["build", "--empty"], False, marks=pytest.mark.slow),
