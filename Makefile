@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver test slow faults far dropbear nasty crosscheck mutations lint generate schema lock clean
+.PHONY: deliver test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -48,6 +48,9 @@ SEED ?= 1
 OUT ?= generated
 generate: $(VENV)/run.stamp ## raw data of any size: EVENTS DAYS NAMESPACES CUSTOMERS SEED OUT
 	$(BIN)/python -m benchmarks.generate --events $(EVENTS) --days $(DAYS) --namespaces $(NAMESPACES) $(if $(CUSTOMERS),--customers $(CUSTOMERS)) --seed $(SEED) --out $(OUT)
+
+dictionary: $(VENV)/run.stamp ## docs/data-dictionary.md from the models
+	$(BIN)/delivery dictionary -o docs/data-dictionary.md
 
 schema: $(VENV)/run.stamp ## the editors' schema of integrations.yml
 	$(BIN)/delivery schema > docs/integrations.schema.json

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import polars as pl
 
-from delivery.campaigns import Dataset, datasets
+from delivery.datasets import Dataset, datasets
 from delivery.engines import Engine, identifier, literal
 from delivery.errors import ConfigError
 from delivery.windows import DAY, Window, parse_day
@@ -20,7 +20,7 @@ from delivery.windows import DAY, Window, parse_day
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from delivery.campaigns import Manifest
+    from delivery.datasets import Manifest
 
 Grain = Literal["total", "day", "week", "month"]
 PREFIX = "analytics_"

@@ -1,7 +1,6 @@
-"""Campaigns and datasets as the dbt manifest declares them.
+"""Campaigns as the dbt manifest declares them: exposures with `config.meta.export`.
 
-A campaign is an exposure with `config.meta.export`; a dataset is a model with `config.meta.dataset`. Which columns a
-file has comes from the dataset's contract: those marked `layout: optional` on request, `layout: internal` never.
+An audience is a model that names members of a dataset.
 """
 
 from __future__ import annotations
@@ -13,15 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from delivery.datasets import ENTITLEMENTS, datasets
+from delivery.engines import literal
 from delivery.errors import ConfigError
 from delivery.value_types import RowCount
 from delivery.windows import Window, check_cron
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-Manifest = dict[str, Any]
-LAYOUTS = ("file", "optional", "internal")
+    from delivery.datasets import Dataset, Manifest
 
 
 def _all_or_names(value: object) -> object:
@@ -40,52 +40,6 @@ Integrations = Annotated[Literal["all"] | tuple[str, ...], BeforeValidator(_all_
 Day = Annotated[date, BeforeValidator(_iso_day)]
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of a dataset. layout: `file`, `optional` or `internal`."""
-
-    name: str
-    data_type: str
-    layout: str
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A final model that can be exported.
-
-    relation: as the engine names it. window: the day column, None for a current-state dataset.
-    order_by: columns that order the rows of one namespace and day totally.
-    """
-
-    name: str
-    unique_id: str
-    relation: str
-    window: str | None
-    order_by: tuple[str, ...]
-    columns: tuple[Column, ...]
-
-    @property
-    def tells_changes(self) -> bool:
-        """Whether the rows of a window have an identity and a time of their last change."""
-        return self.window is not None and {"unique_key", "updated_at"} <= {column.name for column in self.columns}
-
-    def layout(self, optional: Iterable[str] = ()) -> tuple[str, ...]:
-        """The columns of a file, in contract order, with the optional ones that were asked for."""
-        wanted = set(optional)
-        return tuple(
-            c.name for c in self.columns if c.layout == "file" or (c.layout == "optional" and c.name in wanted)
-        )
-
-
-class DatasetMeta(BaseModel):
-    """`config.meta.dataset` of a model."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    window: str | None = None
-    order_by: tuple[str, ...] = Field(min_length=1)
-
-
 class Layout(BaseModel):
     """What a campaign changes in its files' columns. event_names: a spelling of the seed `event_spellings`."""
 
@@ -101,6 +55,10 @@ class Export(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     dataset: str
+    audience: str | None = Field(default=None, description="a model of members; without it, every row of the dataset")
+    unsubscribed: Literal["include", "exclude"] = Field(
+        default="include", description="whether members go out who may get no email now"
+    )
     integrations: Integrations
     schedule: str = Field(description="cron in UTC, or `once`")
     start: Day | None = None
@@ -109,6 +67,10 @@ class Export(BaseModel):
     catch_up: Literal["all", "last"] = "all"
     empty: Literal["header", "skip", "fail"] | None = None
     row_count: RowCount | None = None
+    mode: Literal["full", "changes"] = Field(
+        default="full", description="`changes`: who entered, changed and left since the last delivery"
+    )
+    full_every: int = Field(default=7, ge=1, description="of `mode: changes`, each so many-th delivery is whole")
     late_rows: Literal["correct", "ignore"] | None = Field(
         default=None, description="`correct` by default where the dataset has unique_key and updated_at"
     )
@@ -125,7 +87,24 @@ class Export(BaseModel):
     def _in_order(self) -> Export:
         if self.start and self.end and self.start >= self.end:
             raise ValueError("start must be before end")
+        if self.unsubscribed == "exclude" and self.audience is None:
+            raise ValueError("unsubscribed: exclude needs an audience, which marks them")
+        if self.mode == "changes" and self.schedule == "once":
+            raise ValueError("mode: changes needs a schedule that recurs")
         return self
+
+
+@dataclass(frozen=True)
+class Members:
+    """Of whom the rows are: the audience's relation, which names them by the dataset's key."""
+
+    relation: str
+    without_unsubscribed: bool = False
+
+    def where(self, namespace: str) -> str:
+        """The relation and the condition that a client's members meet, as they stand in a query after `from`."""
+        subscribed = " and not is_unsubscribed" if self.without_unsubscribed else ""
+        return f"{self.relation} where namespace = {literal(namespace)}{subscribed}"
 
 
 @dataclass(frozen=True)
@@ -136,6 +115,8 @@ class Campaign:
     dataset: Dataset
     integrations: tuple[str, ...]
     export: Export
+    members: Members | None = None
+    proven_with: tuple[str, ...] = ()  # unique ids of what else must be proven: the audience, the entitlements
 
     def is_live(self, slot: datetime) -> bool:
         """Whether the campaign's start and end include the slot."""
@@ -147,10 +128,11 @@ class Campaign:
         """Whether rows that change after a window's delivery are sent as a correction."""
         return self.export.late_rows != "ignore" and self.dataset.tells_changes
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of the campaign's files."""
-        return self.dataset.layout(self.export.layout.columns)
+    def columns(self, definitions: Iterable[str] = ()) -> tuple[str, ...]:
+        """The columns of the campaign's files for an integration that asks for these definitions, which come last."""
+        own = self.dataset.layout(self.export.layout.columns)
+        known = set(self.dataset.definitions) - set(own)
+        return own + tuple(name for name in dict.fromkeys(definitions) if name in known)
 
     def once_slot(self) -> tuple[datetime, Window | None]:
         """The only slot of a `once` campaign, and its window when the dataset has one."""
@@ -161,62 +143,9 @@ class Campaign:
         return slot, Window(start, end) if self.dataset.window else None
 
 
-def datasets(manifest: Manifest) -> dict[str, Dataset]:
-    """Every dataset of the manifest by name. Raises ConfigError with all faults of all datasets."""
-    found, faults = {}, []
-    for unique_id, node in manifest["nodes"].items():
-        meta = node["config"].get("meta", {}).get("dataset") if node["resource_type"] == "model" else None
-        if meta is None:
-            continue
-        try:
-            rules = DatasetMeta.model_validate(meta)
-        except ValidationError as error:
-            faults += [
-                _describe(fault, f"{node['name']}: config.meta.dataset", DatasetMeta) for fault in error.errors()
-            ]
-            continue
-        columns = tuple(
-            Column(c["name"], c.get("data_type") or "", _column_meta(c).get("layout", "file"))
-            for c in node["columns"].values()
-        )
-        more = list(_column_faults(rules, columns))
-        faults += [f"{node['name']}: {fault}" for fault in more]
-        if not more:
-            found[node["name"]] = Dataset(
-                node["name"], unique_id, node["relation_name"], rules.window, rules.order_by, columns
-            )
-    if faults:
-        raise ConfigError(
-            "The datasets have faults:\n" + "\n".join(f"  {fault}" for fault in faults),
-            hint="Mend the yml files of the models, then `dbt parse`.",
-        )
-    return found
-
-
-def _column_faults(rules: DatasetMeta, columns: tuple[Column, ...]) -> Iterable[str]:
-    names = [column.name for column in columns]
-    if "namespace" not in names:
-        yield "has no column namespace, by which rows are kept apart"
-    if rules.window is not None and rules.window not in names:
-        yield f"config.meta.dataset.window: no column {rules.window!r}; known: {', '.join(names)}"
-    for name in rules.order_by:
-        if name not in names:
-            yield f"config.meta.dataset.order_by: no column {name!r}; known: {', '.join(names)}"
-    for column in columns:
-        if column.layout not in LAYOUTS:
-            yield f"columns.{column.name}.config.meta.layout: unknown {column.layout!r}; known: {', '.join(LAYOUTS)}"
-    if not any(column.layout == "file" for column in columns):
-        yield "has no column for its files"
-
-
-def _column_meta(column: dict[str, Any]) -> dict[str, Any]:
-    meta: dict[str, Any] = (column.get("config") or {}).get("meta") or column.get("meta") or {}
-    return meta
-
-
 def campaigns(manifest: Manifest, integration_names: Iterable[str]) -> dict[str, Campaign]:
     """Every campaign by name. Raises ConfigError with all faults of all campaigns."""
-    known, names = datasets(manifest), list(integration_names)
+    known, names, models = datasets(manifest), list(integration_names), _models(manifest)
     found, faults = {}, []
     for exposure in manifest["exposures"].values():
         meta = exposure["config"].get("meta", {}).get("export")
@@ -226,13 +155,22 @@ def campaigns(manifest: Manifest, integration_names: Iterable[str]) -> dict[str,
             export = Export.model_validate(meta)
         except ValidationError as error:
             where = f"{exposure['name']}: config.meta.export"
-            faults += [_describe(fault, where, Export) for fault in error.errors()]
+            faults += [_describe(fault, where) for fault in error.errors()]
             continue
         more = list(_mismatches(export, exposure, known, names))
+        more += _faulty_audience(export, exposure, known, models)
         faults += [f"{exposure['name']}: {fault}" for fault in more]
         if not more:
             chosen = tuple(names) if export.integrations == "all" else export.integrations
-            found[exposure["name"]] = Campaign(exposure["name"], known[export.dataset], chosen, export)
+            members = models[export.audience] if export.audience else None
+            found[exposure["name"]] = Campaign(
+                exposure["name"],
+                known[export.dataset],
+                chosen,
+                export,
+                Members(members["relation_name"], export.unsubscribed == "exclude") if members else None,
+                tuple(models[name]["unique_id"] for name in _proven_with(export, known)),
+            )
     if faults:
         raise ConfigError(
             "The campaigns have faults:\n" + "\n".join(f"  {fault}" for fault in faults),
@@ -241,11 +179,60 @@ def campaigns(manifest: Manifest, integration_names: Iterable[str]) -> dict[str,
     return found
 
 
-def _describe(fault: Any, where: str, model: type[BaseModel]) -> str:
+def definition_faults(chosen: Mapping[str, Campaign], definitions: Mapping[str, Iterable[str]]) -> list[str]:
+    """What integrations ask for that no dataset of their campaigns has. definitions: of each integration."""
+    faults = []
+    for name, asked in definitions.items():
+        of = [one.dataset for one in chosen.values() if name in one.integrations and one.dataset.definitions]
+        known = sorted({definition for dataset in of for definition in dataset.definitions})
+        if not of:
+            continue
+        faults += [
+            f"integrations.{name}.definitions: unknown {definition!r}; known: {', '.join(known)}"
+            for definition in asked
+            if definition not in known
+        ]
+    return faults
+
+
+def _models(manifest: Manifest) -> dict[str, Any]:
+    return {
+        node["name"]: {"unique_id": unique_id, **node}
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "model"
+    }
+
+
+def _proven_with(export: Export, known: dict[str, Dataset]) -> list[str]:
+    entitlements = [ENTITLEMENTS] if known[export.dataset].definitions else []
+    return [*([export.audience] if export.audience else []), *entitlements]
+
+
+def _faulty_audience(
+    export: Export, exposure: dict[str, Any], known: dict[str, Dataset], models: dict[str, Any]
+) -> Iterable[str]:
+    where, dataset = "config.meta.export.audience", known.get(export.dataset)
+    if export.audience is None or dataset is None:
+        return
+    if dataset.key is None:
+        yield f"{where}: {dataset.name} has no members: its config.meta.dataset has no key"
+        return
+    needed = {"namespace", dataset.key, "is_unsubscribed"}
+    fitting = {n: m for n, m in models.items() if needed <= set(m["columns"]) and n not in known}
+    if export.audience not in fitting:
+        yield (
+            f"{where}: {export.audience!r} is no audience of {dataset.name}, with {', '.join(sorted(needed))}; "
+            f"known: {', '.join(sorted(fitting)) or 'none'}"
+        )
+    elif fitting[export.audience]["unique_id"] not in exposure["depends_on"]["nodes"]:
+        yield f"depends_on: must name ref('{export.audience}')"
+
+
+def _describe(fault: Any, where: str) -> str:
     path = ".".join([where, *map(str, fault["loc"])])
     if fault["type"] == "extra_forbidden":
         inner: dict[str, type[BaseModel]] = {"layout": Layout, "row_count": RowCount}
-        known = next((inner[part] for part in fault["loc"][:-1] if part in inner), model)
+        known = next((inner[part] for part in fault["loc"][:-1] if part in inner), Export)
         return f"{path}: unknown key; known: {', '.join(known.model_fields)}"
     if fault["type"] == "missing":
         return f"{path}: is required"
@@ -262,9 +249,17 @@ def _mismatches(export: Export, exposure: dict[str, Any], known: dict[str, Datas
     if dataset is None:
         yield f"{where}.dataset: unknown dataset {export.dataset!r}; known: {', '.join(sorted(known))}"
         return
-    if dataset.unique_id not in exposure["depends_on"]["nodes"]:
+    parents = exposure["depends_on"]["nodes"]
+    if dataset.unique_id not in parents:
         yield f"depends_on: must name ref('{export.dataset}')"
-    optional = [column.name for column in dataset.columns if column.layout == "optional"]
+    if dataset.definitions and not any(node.endswith(f".{ENTITLEMENTS}") for node in parents):
+        yield f"depends_on: must name ref('{ENTITLEMENTS}'), which says who may have which definition"
+    yield from _beyond(export, dataset)
+
+
+def _beyond(export: Export, dataset: Dataset) -> Iterable[str]:
+    """What is asked of the dataset that it does not have."""
+    where, optional = "config.meta.export", [column.name for column in dataset.columns if column.layout == "optional"]
     for column in export.layout.columns:
         if column not in optional:
             yield (
@@ -273,5 +268,7 @@ def _mismatches(export: Export, exposure: dict[str, Any], known: dict[str, Datas
             )
     if export.late_rows == "correct" and not dataset.tells_changes:
         yield f"{where}.late_rows: {dataset.name} cannot be corrected: it needs a window, unique_key and updated_at"
+    if export.mode == "changes" and dataset.key is None:
+        yield f"{where}.mode: {dataset.name} cannot tell changes: its config.meta.dataset has no key and contacts"
     if export.schedule == "once" and dataset.window and not (export.start and export.end):
         yield f"{where}: a `once` campaign of {dataset.name} needs start and end, its days"

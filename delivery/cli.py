@@ -160,7 +160,8 @@ def _show_plan(*, as_json: bool, **options: Any) -> ExitCode:
         report.document(report.forecasts_document(found))
     else:
         report.forecasts(found)
-    return ExitCode.GATE if any(f.verdict and not f.verdict.passed for f in found) else ExitCode.DONE
+    refuses = any(f.refusal or (f.verdict and not f.verdict.passed) for f in found)
+    return ExitCode.GATE if refuses else ExitCode.DONE
 
 
 @_command
@@ -451,6 +452,46 @@ def export(
         report.document(vars(done))
     else:
         report.say(f"{done.rows} rows of {done.dataset}, {done.first_day} to {done.last_day}: {done.file}")
+    return ExitCode.DONE
+
+
+@_command
+def layouts(*, as_json: bool) -> ExitCode:
+    """List the frozen layouts: which columns each campaign's files for an integration have, and what changed since."""
+    from delivery import report
+    from delivery.layouts import frozen_layouts
+
+    found = frozen_layouts(_project())
+    if as_json:
+        report.document({"layouts": [one._asdict() for one in found]})
+        return ExitCode.DONE
+    report.table(
+        ["campaign", "integration", "since", "columns"],
+        [[one.campaign, one.integration, one.frozen_at, ", ".join(one.columns)] for one in found],
+    )
+    for one in found:
+        for change in one.changes:
+            report.say(f"{one.campaign} to {one.integration}: {change}")
+    return ExitCode.DONE
+
+
+@_command
+@click.option("--namespace", metavar="NAME", help="Without the definitions that only other clients have.")
+@click.option("--html", is_flag=True, help="One HTML page that needs nothing else, instead of Markdown.")
+@click.option(
+    "-o", "--output", type=click.File("w", "utf-8", atomic=True), default="-", help="A file. [default: stdout]"
+)
+def dictionary(*, namespace: str | None, html: bool, output: Any, as_json: bool) -> ExitCode:
+    """Write the data dictionary: every dataset and column that a file may have, for a client's IT."""
+    from delivery import dictionary as pages
+    from delivery import report
+
+    found = pages.dictionary(_project().manifest(), namespace)
+    if as_json:
+        datasets = [page._asdict() | {"columns": [column._asdict() for column in page.columns]} for page in found]
+        report.document({"datasets": datasets})
+    else:
+        output.write(pages.render(found, "html" if html else "markdown"))
     return ExitCode.DONE
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from delivery.analytics import Question
-    from delivery.campaigns import Manifest
+    from delivery.datasets import Manifest
     from delivery.engines import Engine
     from delivery.project import Project
 

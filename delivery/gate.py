@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime
 
-    from delivery.campaigns import Dataset, Manifest
+    from delivery.datasets import Dataset, Manifest
     from delivery.windows import Window
 
 
@@ -82,17 +82,20 @@ class Gate:
         self._lineage = Lineage(manifest)
         self._nodes = self._lineage.nodes
         self._engine = engine
-        self._verdicts: dict[tuple[str, Window | None], Verdict] = {}
+        self._verdicts: dict[tuple[str, Window | None, tuple[str, ...]], Verdict] = {}
 
-    def judge(self, dataset: Dataset, window: Window | None) -> Verdict:
-        """The verdict on a dataset, for the days of a window or for all of its days."""
-        key = (dataset.name, window)
+    def judge(self, dataset: Dataset, window: Window | None, proven_with: tuple[str, ...] = ()) -> Verdict:
+        """The verdict on a dataset, for the days of a window or for all of its days.
+
+        proven_with: unique ids of what it leaves with: an audience, entitlements.
+        """
+        key = (dataset.name, window, proven_with)
         if key not in self._verdicts:
-            self._verdicts[key] = self._judge(dataset, window)
+            self._verdicts[key] = self._judge(dataset, window, proven_with)
         return self._verdicts[key]
 
-    def _judge(self, dataset: Dataset, window: Window | None) -> Verdict:
-        built = sorted(self._lineage.upstream([dataset.unique_id]))
+    def _judge(self, dataset: Dataset, window: Window | None, proven_with: tuple[str, ...]) -> Verdict:
+        built = sorted(self._lineage.upstream([dataset.unique_id, *proven_with]))
         tests = self._lineage.tests_on(set(built))
         try:
             log = self._read_log(dataset, [*built, *tests], window)

@@ -42,6 +42,7 @@ def release(project: Project, start: str, decision: str, reason: str) -> Deliver
         if decision == "resend":
             ledger.resend(row.id, anew=_needs_writing(ledger, row), note=note)
         elif decision == "accept":
+            ledger.freeze_layout(row.id)
             ledger.advance(row.id, "held", "delivered", note=note)
         else:
             ledger.advance(row.id, "held", "cancelled", note=note)

@@ -229,6 +229,12 @@ def declared_namespaces(path: Path) -> dict[str, str]:
     return {name: str(render(entry.get("namespace"), name, {}, {})) for name, entry in entries.items()}
 
 
+def declared_definitions(path: Path) -> dict[str, list[str]]:
+    """The definitions of every integration of the file, whether or not its secrets are set."""
+    entries, _ = _entries(_read(path))
+    return {name: list(render(entry.get("definitions") or [], name, {}, {})) for name, entry in entries.items()}
+
+
 def _read(path: Path) -> Any:
     return read_yaml(path, hint="Create it: docs/configure-a-client.md.")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from delivery.campaigns import Manifest
+    from delivery.datasets import Manifest
 
 BUILT = ("model", "seed", "snapshot")
 TESTS = ("test", "unit_test")

@@ -41,6 +41,17 @@ class Correction(BaseModel):
     withdrawn: str | None = Field(description="the file that lists the unique_keys of rows that are no more")
 
 
+class Changes(BaseModel):
+    """Which files tell what changed since the delivery `since`: to be applied as left, changed, entered."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: str
+    entered: list[str]
+    changed: list[str]
+    left: list[str]
+
+
 class DeliveryManifest(BaseModel):
     """What a client needs to check a delivery and to load it."""
 
@@ -56,6 +67,7 @@ class DeliveryManifest(BaseModel):
     slot: str
     revision: int
     correction: Correction | None = None
+    changes: Changes | None = None
     columns: list[str]
     file_format: dict[str, Any] = Field(description="the integration's keys that say how to read the files")
     files: list[ManifestFile]
@@ -68,8 +80,12 @@ def render(
     files: list[tuple[str, Written]],
     invocation_id: str | None,
     correction: Correction | None = None,
+    changes: Changes | None = None,
 ) -> bytes:
-    """The manifest's bytes. files: names and contents, in order. Only a correction has the key `correction`."""
+    """The manifest's bytes. files: names and contents, in order.
+
+    Only a correction has the key `correction`, only a delivery of changes the key `changes`.
+    """
     keys = {
         "character_encoding",
         "row_delimiter",
@@ -92,6 +108,7 @@ def render(
         slot=job.slot.strftime("%Y-%m-%dT%H:%M:%SZ"),
         revision=job.revision,
         correction=correction,
+        changes=changes,
         columns=list(columns),
         file_format=job.integration.model_dump(mode="json", include=keys),
         files=[
@@ -106,7 +123,8 @@ def render(
         ],
         dbt_invocation_id=invocation_id,
     )
-    content = manifest.model_dump(mode="json", exclude=None if correction else {"correction"})
+    absent = {name for name in ("correction", "changes") if getattr(manifest, name) is None}
+    content = manifest.model_dump(mode="json", exclude=absent)
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 

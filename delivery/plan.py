@@ -51,9 +51,16 @@ class Job:
             self.campaign.name, self.integration_name, self.integration.namespace, self.when, self.revision
         )
 
-    def selection(self, columns: tuple[str, ...]) -> Selection:
-        """What the delivery reads."""
-        return Selection(self.campaign.dataset, columns, self.integration.namespace, self.window)
+    def selection(self, columns: tuple[str, ...], kinds: tuple[str, ...] | None = None) -> Selection:
+        """What the delivery reads. kinds: what the columns held when the layout was frozen."""
+        return Selection(
+            self.campaign.dataset,
+            columns,
+            self.integration.namespace,
+            self.window,
+            kinds=dict(zip(columns, kinds or (), strict=False)),
+            members=self.campaign.members,
+        )
 
     @property
     def empty(self) -> str:
@@ -138,6 +145,11 @@ def jobs(
                 raise ConfigError(
                     f"integrations.{name}.split: {campaign.dataset.name} ({campaign.name}) has no days to split by.",
                     hint="Split by rows or bytes.",
+                )
+            if integration.existing == "replace" and campaign.export.mode == "changes":
+                raise ConfigError(
+                    f"integrations.{name}.existing: replace would overwrite changes ({campaign.name}) not loaded yet.",
+                    hint="Put {window:%Y-%m-%d} into file_name, or set filename_timestamped, with existing: hold.",
                 )
             for slot, window in slots(request, campaign, name, integration.namespace, ledger):
                 job = _revised(Job(campaign, name, integration, slot, window), request, ledger)

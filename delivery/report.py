@@ -89,6 +89,9 @@ def outcomes(found: list[Outcome]) -> None:
     )
     for message, titles in _grouped(found).items():
         say(f"\n{', '.join(titles)}:\n{message}")
+    for outcome in found:
+        for change in outcome.layout_changes:
+            say(f"{outcome.delivery.title}: {change}")
     done = sum(o.state == "delivered" for o in found)
     before = sum(o.state.startswith("already") for o in found)
     rest = len(found) - done - before
@@ -138,6 +141,7 @@ def outcomes_document(found: list[Outcome]) -> dict[str, Any]:
                 "outcome": o.state,
                 "message": o.message,
                 "hint": o.hint,
+                "layout_changes": o.layout_changes,
                 "files": [
                     {
                         "name": f.name,
@@ -163,7 +167,7 @@ def forecasts(found: list[Forecast]) -> None:
             [
                 f.title,
                 f.state,
-                "" if f.verdict is None else "passes" if f.verdict.passed else "refuses",
+                "" if f.verdict is None else "passes" if f.verdict.passed and not f.refusal else "refuses",
                 f.rows,
                 f.file,
                 f.destination,
@@ -181,6 +185,8 @@ def forecasts(found: list[Forecast]) -> None:
     for forecast in found:
         for change in forecast.layout_changes:
             say(f"{forecast.title}: {change}")
+        if forecast.refusal:
+            say(f"{forecast.title}: {forecast.refusal}")
 
 
 def forecasts_document(found: list[Forecast]) -> dict[str, Any]:
@@ -196,6 +202,7 @@ def forecasts_document(found: list[Forecast]) -> dict[str, Any]:
                 "rows": f.rows,
                 "columns": f.columns,
                 "layout_changes": f.layout_changes,
+                "refusal": f.refusal or None,
                 "gate": None
                 if f.verdict is None
                 else {"passed": f.verdict.passed, "reasons": f.verdict.reasons, "warnings": f.verdict.warnings},

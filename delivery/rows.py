@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,12 +10,17 @@ import pyarrow.compute as pc
 
 from delivery.engines import Engine, identifier, literal
 from delivery.errors import GateRefused, WriteFailed
+from delivery.layouts import cast_back
 from delivery.windows import DAY, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
 
-    from delivery.campaigns import Dataset
+    from delivery.campaigns import Members
+    from delivery.datasets import Dataset
+
+
+PIECE = 16_384  # members that are joined at once: DuckDB may hold their rows, a few MB
 
 
 class OutOfOrder(Exception):
@@ -24,28 +29,35 @@ class OutOfOrder(Exception):
 
 @dataclass(frozen=True)
 class Selection:
-    """What one delivery reads. columns: the file's, in order; window: None for a current-state dataset."""
+    """What one delivery reads.
+
+    columns: the file's, in order; window: None for a current-state dataset; kinds: of columns, what they held when the
+    layout was frozen; members: None for every row; keys: of `key_column`, when only these rows are meant.
+    """
 
     dataset: Dataset
     columns: tuple[str, ...]
     namespace: str
     window: Window | None
-    keys: pa.Array | None = None  # of a correction: only the rows with these unique_keys
+    keys: pa.Array | None = None
+    key_column: str = "unique_key"
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    members: Members | None = None
+    from_key: str | None = None
+    before_key: str | None = None
 
     def queries(self, *, ordered: bool) -> Iterator[str]:
         """One query a day, so that a table stored by day is read in order without sorting it again."""
-        own = ("unique_key",) if self.keys is not None else ()
+        own = (self.key_column,) if self.keys is not None else ()
         keys = [name for name in dict.fromkeys(("namespace", *self.dataset.order_by, *own)) if name not in self.columns]
         select = ", ".join(identifier(name) for name in (*self.columns, *keys))
         order = ", ".join(identifier(name) for name in self.dataset.order_by)
-        where = f"namespace = {literal(self.namespace)}"
         tail = f" order by {order}" if ordered else ""
         if self.window is None:
-            yield f"select {select} from {self.dataset.relation} where {where}{tail}"
+            yield f"select {select} from {self.dataset.relation} where {self.where()}{tail}"
             return
-        day_column = identifier(self.dataset.window or "")
-        for day in self.window.days():
-            yield f"select {select} from {self.dataset.relation} where {where} and {day_column} = date '{day}'{tail}"
+        for day in self.by_day():
+            yield f"select {select} from {self.dataset.relation} where {day.where()}{tail}"
 
     def by_day(self) -> list[Selection]:
         """The same rows, day by day; one for a current-state dataset."""
@@ -53,20 +65,39 @@ class Selection:
             return [self]
         return [replace(self, window=Window(day, day + DAY)) for day in self.window.days()]
 
+    def pieces(self, engine: Engine) -> Iterator[Selection]:
+        """The rows piece by piece, so that no join with an audience outgrows its memory and loses its order."""
+        if self.members is None:
+            yield self
+            return
+        key, seen, bounds = identifier(self.dataset.key or ""), 0, list[str]()
+        for batch in engine.stream(f"select {key} from {self.members.where(self.namespace)}"):
+            bounds += [str(batch[0][n]) for n in range(-seen % PIECE, batch.num_rows, PIECE) if seen + n]
+            seen += batch.num_rows
+        if bounds != sorted(set(bounds)):  # the audience is not stored by key
+            bounds = []
+        for start, end in zip([None, *bounds], [*bounds, None], strict=True):
+            yield replace(self, from_key=start, before_key=end)
+
     def count(self, engine: Engine) -> int:
-        """How many rows the window has, counted by the engine apart from reading them; of a correction, its keys."""
+        """How many rows are meant, counted by the engine apart from reading them; of chosen rows, their keys."""
         if self.keys is not None:
             return len(self.keys)
-        query = f"select count(*) as n from {self.dataset.relation} where {self.where()}"
-        rows: int = engine.table(query)["n"][0].as_py()
+        query = f"select count(*) as n from {self.dataset.relation} where "
+        rows: int = sum(engine.table(query + piece.where())["n"][0].as_py() for piece in self.pieces(engine))
         return rows
 
     def where(self) -> str:
-        """The condition that the rows of the namespace and window meet."""
+        """The condition that the rows of the namespace, window and audience meet."""
         where = f"namespace = {literal(self.namespace)}"
         if self.window is not None:
             day = identifier(self.dataset.window or "")
             where += f" and {day} >= date '{self.window.start}' and {day} < date '{self.window.end}'"
+        if self.members is not None:
+            key = identifier(self.dataset.key or "")
+            between = f" and {key} >= {literal(self.from_key)}" if self.from_key is not None else ""
+            between += f" and {key} < {literal(self.before_key)}" if self.before_key is not None else ""
+            where += f"{between} and {key} in (select {key} from {self.members.where(self.namespace)}{between})"
         return where
 
 
@@ -77,8 +108,8 @@ def read(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.
     GateRefused when the table lacks a column of the layout or its rows have no total order.
     """
     schema = _check_columns(engine, selection)
-    yield pa.RecordBatch.from_pylist([], schema=schema)
-    for query in selection.queries(ordered=ordered):
+    yield cast_back(pa.RecordBatch.from_pylist([], schema=schema), selection.kinds)
+    for query in (query for piece in selection.pieces(engine) for query in piece.queries(ordered=ordered)):
         last: list[pa.Array] | None = None
         for batch in engine.stream(query, sorts=ordered):
             if batch.num_rows == 0:
@@ -86,8 +117,8 @@ def read(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.
             _check_namespace(batch, selection)
             last = _check_order(batch, selection.dataset, last, ordered=ordered)
             if selection.keys is not None:
-                batch = batch.filter(pc.is_in(batch["unique_key"], value_set=selection.keys))
-            yield batch.select(list(selection.columns))
+                batch = batch.filter(pc.is_in(batch[selection.key_column], value_set=selection.keys))
+            yield cast_back(batch.select(list(selection.columns)), selection.kinds)
 
 
 def read_again(engine: Engine, selection: Selection, *, ordered: bool) -> Generator[pa.RecordBatch]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from delivery import corrections
+from delivery import corrections, entitlements, layouts
 from delivery.build import build
 from delivery.campaigns import campaigns as campaigns_of
+from delivery.campaigns import definition_faults
 from delivery.checks import publish_method
 from delivery.destinations import open_destination
 from delivery.encryption import check_certificate
@@ -18,7 +19,7 @@ from delivery.engines import Engine, open_engine
 from delivery.errors import Busy, ConfigError, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held, NothingDue
 from delivery.gate import Gate, Verdict
 from delivery.handover import hand_over, temp_name
-from delivery.integrations import declared_names, load_integrations
+from delivery.integrations import declared_definitions, declared_names, load_integrations
 from delivery.ledger import OPEN_STATES, Ledger
 from delivery.ledger.opened import open_ledger
 from delivery.lock import only_runner
@@ -28,7 +29,8 @@ from delivery.spool import clear, spool
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from delivery.campaigns import Campaign, Manifest
+    from delivery.campaigns import Campaign
+    from delivery.datasets import Manifest
     from delivery.destinations import Destination
     from delivery.integrations import Integration
     from delivery.ledger import Delivery, File
@@ -49,6 +51,7 @@ class Outcome:
     files: tuple[File, ...] = ()
     message: str = ""
     hint: str = ""
+    layout_changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Forecast:
     rows: int | None
     columns: tuple[str, ...]
     layout_changes: tuple[str, ...]
+    refusal: str  # what the contract does not allow
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,13 @@ def load(project: Project, integrations: tuple[str, ...] = ()) -> Setup:
     known = load_integrations(project.integrations_file, integrations or None)
     manifest = project.manifest()
     names = declared_names(project.integrations_file)  # those whose secrets are not set, too
-    return Setup(project, manifest, campaigns_of(manifest, names), known)
+    found = campaigns_of(manifest, names)
+    if faults := definition_faults(found, declared_definitions(project.integrations_file)):
+        raise ConfigError(
+            f"{project.integrations_file.name} has faults:\n" + "\n".join(f"  {fault}" for fault in faults),
+            hint="docs/data-dictionary.md has every definition.",
+        )
+    return Setup(project, manifest, found, known)
 
 
 def run(project: Project, request: Request, watch: Watch, *, build_first: bool = False) -> list[Outcome]:
@@ -106,8 +116,10 @@ def run(project: Project, request: Request, watch: Watch, *, build_first: bool =
             if busy:
                 refused[job.key] = _failed(job, ledger, busy)
         planned = [job for job in wanted if rows[job.key].state == "planned" and job.key not in refused]
-        refused |= _spool_all(setup, request, ledger, planned)
-        return [refused.get(job.key) or _deliver(setup, job, ledger, watch, was=rows[job.key].state) for job in wanted]
+        changed: dict[str, tuple[str, ...]] = {}
+        refused |= _spool_all(setup, request, ledger, planned, changed)
+        found = [refused.get(job.key) or _deliver(setup, job, ledger, watch, was=rows[job.key].state) for job in wanted]
+        return [replace(one, layout_changes=changed.get(one.delivery.id, ())) for one in found]
 
 
 def _take(setup: Setup, job: Job, request: Request, ledger: Ledger) -> tuple[Delivery, Busy | None]:
@@ -189,8 +201,13 @@ def _check_namespaces(setup: Setup, wanted: Iterable[Job], engine: Engine) -> No
         )
 
 
-def _spool_all(setup: Setup, request: Request, ledger: Ledger, planned: list[Job]) -> dict[str, Outcome]:
-    """Judges and writes what is only planned, all of it from one snapshot; returns what was refused."""
+def _spool_all(
+    setup: Setup, request: Request, ledger: Ledger, planned: list[Job], changed: dict[str, tuple[str, ...]]
+) -> dict[str, Outcome]:
+    """Judges and writes what is only planned, all of it from one snapshot; returns what was refused.
+
+    changed: is told how each layout differs from what a new campaign's would be.
+    """
     refused: dict[str, Outcome] = {}
     if not planned:
         return refused
@@ -198,15 +215,20 @@ def _spool_all(setup: Setup, request: Request, ledger: Ledger, planned: list[Job
         _check_namespaces(setup, planned, engine)
         gate = Gate(setup.manifest, engine)
         for job in planned:
-            verdict = gate.judge(job.campaign.dataset, job.window)
+            verdict = gate.judge(job.campaign.dataset, job.window, job.campaign.proven_with)
             try:
                 if not verdict.passed and not request.ungated:
                     raise verdict.error()
                 if not verdict.passed:
                     ledger.note(job.key, f"gate overridden: {request.reason}; {len(verdict.reasons)} refusals")
+                kinds = layouts.kinds_of(job.campaign.dataset, engine)
+                layout = layouts.layout_of(job, ledger, kinds)
+                changed[job.key] = layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds)
+                if refusal := entitlements.refusal(job, layout.columns, setup.manifest, engine):
+                    raise refusal
                 spool(
                     job,
-                    _columns(job, ledger),
+                    layout,
                     verdict,
                     engine,
                     setup.manifest,
@@ -219,10 +241,6 @@ def _spool_all(setup: Setup, request: Request, ledger: Ledger, planned: list[Job
                 ledger.note(job.key, error.message)
                 refused[job.key] = _failed(job, ledger, error)
     return refused
-
-
-def _columns(job: Job, ledger: Ledger) -> tuple[str, ...]:
-    return ledger.layout(job.campaign.name, job.integration_name) or job.campaign.columns
 
 
 def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) -> Outcome:
@@ -243,7 +261,7 @@ def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) 
     except DeliveryError as error:
         ledger.note(job.key, error.message)
         return _failed(job, ledger, error)
-    ledger.freeze_layout(job.campaign.name, job.integration_name, _columns(job, ledger))  # before a run can die
+    ledger.freeze_layout(job.key)  # before a run can die
     ledger.advance(job.key, "spooled", "delivered")
     clear(setup.project.spool / job.key[:32])
     return Outcome(ledger.delivery(job.key), "delivered", ExitCode.DONE, tuple(ledger.files(job.key)))
@@ -276,9 +294,14 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, gate: Gate, engine: Engine
         state = ledger.delivery(job.key).state
     except KeyError:
         state = "planned"
-    columns = _columns(job, ledger)
-    verdict = gate.judge(job.campaign.dataset, job.window) if state == "planned" else None
-    rows = job.selection(columns).count(engine) if verdict and verdict.passed else None
+    verdict, refusal, kinds, rows = None, None, None, None
+    if state == "planned":
+        verdict = gate.judge(job.campaign.dataset, job.window, job.campaign.proven_with)
+        kinds = layouts.kinds_of(job.campaign.dataset, engine) if verdict.passed else None
+    layout = layouts.layout_of(job, ledger, kinds or {})
+    if kinds:
+        refusal = entitlements.refusal(job, layout.columns, setup.manifest, engine)
+        rows = job.selection(layout.columns).count(engine)
     row = job.record("", None)
     title = f"{row['campaign']} to {row['integration']} {job.window or row['slot']}"
     return Forecast(
@@ -289,15 +312,7 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, gate: Gate, engine: Engine
         job.file_name(job.slot),
         verdict,
         rows,
-        columns,
-        _layout_changes(columns, job.campaign.columns),
+        layout.columns,
+        layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds),
+        refusal.message if refusal else "",
     )
-
-
-def _layout_changes(frozen: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
-    changes = [f"{name} was added since; the file goes on without it" for name in now if name not in frozen]
-    changes += [f"{name} was removed since" for name in frozen if name not in now]
-    common = [name for name in now if name in frozen]
-    if common != [name for name in frozen if name in now]:
-        changes.append("the order of the columns changed since; the file keeps its own")
-    return tuple(changes)

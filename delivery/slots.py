@@ -36,6 +36,12 @@ def slots(
     """
     if request.due:
         yield from _due(request, campaign, integration, namespace, ledger)
+    elif campaign.dataset.window is None and (request.window or request.start):
+        if campaign.name in request.select:
+            raise ConfigError(
+                f"{campaign.name} has no days: {campaign.dataset.name} is the current state.",
+                hint="Leave out --window, --from and --to.",
+            )
     elif campaign.export.schedule == "once":
         slot, window = campaign.once_slot()
         if slot <= request.at and (window is None or _asked_for(request, window)):

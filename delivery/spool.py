@@ -2,71 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-from delivery import corrections, files, manifest_file, policies
+from delivery import files, manifest_file, policies
+from delivery.contents import content_of
 from delivery.encryption import check_certificate, encrypt
 from delivery.engines import Engine, literal
 from delivery.errors import GateRefused, WriteFailed
 from delivery.parts import Part, write_parts
 from delivery.reread import Dialect, Rows, compare, read_back
-from delivery.rows import OutOfOrder, Selection, read, read_again
+from delivery.rows import OutOfOrder, read, read_again
 from delivery.sealed import Seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from delivery.campaigns import Campaign, Manifest
+    import pyarrow as pa
+
+    from delivery.campaigns import Campaign
+    from delivery.contents import Content
+    from delivery.datasets import Manifest
     from delivery.files import Renames
     from delivery.gate import Verdict
     from delivery.integrations import Integration
-    from delivery.ledger import Ledger
+    from delivery.ledger import Layout, Ledger
     from delivery.plan import Job
     from delivery.project import Project
+    from delivery.rows import Selection
 
 DONE_SUFFIX = ".done"
 
 
-@dataclass(frozen=True)
-class _Content:
-    """What a delivery's files hold. withdrawn: unique_keys that are no more; differs: None if nothing is corrected."""
-
-    selection: Selection
-    withdrawn: pa.Array | None = None
-    differs: bool | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        return self.selection.keys is None
-
-    @property
-    def lists(self) -> bool:
-        return self.withdrawn is not None and len(self.withdrawn) > 0
-
-    @property
-    def is_nothing(self) -> bool:
-        return self.differs is False
-
-    def correction(self, job: Job, withdrawn: list[Part]) -> manifest_file.Correction | None:
-        if job.corrects is None:
-            return None
-        listed = withdrawn[0].path.name if withdrawn else None
-        return manifest_file.Correction(
-            corrects=job.corrects, scope="whole" if self.is_whole else "changes", withdrawn=listed
-        )
-
-
 def spool(
     job: Job,
-    columns: tuple[str, ...],
+    layout: Layout,
     verdict: Verdict,
     engine: Engine,
     manifest: Manifest,
@@ -81,62 +57,66 @@ def spool(
     bounds may leave. Raises WriteFailed, GateRefused or ConfigError; then the delivery stays `planned` and nothing of
     it remains.
     """
-    content = _content(job, columns, engine, project, ledger)
-    rows = content.selection.count(engine)
-    if content.is_whole and (refusal := policies.refusal(job, rows, ledger)):
-        if accepted is None:
-            raise refusal
-        ledger.note(job.key, f"row count accepted: {accepted}; {refusal.message}")
-    if rows == 0 and content.is_whole and job.empty == "fail":
-        raise GateRefused(
-            f"{job.campaign.dataset.name} has no rows for {job.integration.namespace} in {job.when}.",
-            hint="Find out why; or set `empty: header` or `empty: skip` for the campaign or the integration.",
-        )
-    if content.is_nothing or (rows == 0 and content.is_whole and job.empty == "skip"):
-        ledger.advance(job.key, "planned", "skipped", note="no rows", rows=0)
+    content = content_of(job, job.selection(layout.columns, layout.kinds), engine, project.state, ledger)
+    _judge(job, content, ledger, accepted)
+    about = {"layout": json.dumps({"columns": layout.columns, "kinds": layout.kinds}), "since": content.since}
+    if content.is_skipped(job.empty):
+        ledger.advance(job.key, "planned", "skipped", note="no rows", rows=content.rows, **about)
         return
     folder = project.spool / job.key[:32]
     clear(folder)
     folder.mkdir(parents=True, mode=0o700)
     try:
-        parts = _write_and_prove(job, content.selection, engine, folder, spellings(job.campaign, manifest, engine))
-        withdrawn = _write_withdrawn(job, content.withdrawn, folder) if content.lists else []
-        listed = [(part.path.name, part.written) for part in [*parts, *withdrawn]]
+        parts = _write_all(job, content, engine, folder, spellings(job.campaign, manifest, engine))
+        listed = [part for kind in parts for part in parts[kind]]
         recorded = [
             _row(number, "data", part.path, part.written.rows, part.written.bytes, part.written.sha256, destination)
-            for number, part in enumerate([*parts, *withdrawn])
+            for number, part in enumerate(listed)
         ]
+        first = listed[0].path.name
         if job.integration.manifest:
-            correction = content.correction(job, withdrawn)
-            text = manifest_file.render(job, columns, listed, verdict.invocation_id, correction)
-            beside = folder / (listed[0][0] + files.MANIFEST_SUFFIX)
+            names = {kind: [part.path.name for part in found] for kind, found in parts.items()}
+            text = manifest_file.render(
+                job,
+                layout.columns,
+                [(part.path.name, part.written) for part in listed],
+                verdict.invocation_id,
+                content.correction(job, names),
+                content.changes(names),
+            )
+            beside = folder / (first + files.MANIFEST_SUFFIX)
             with files.exclusive(beside) as disk:
                 disk.write(text)
             recorded.append(
                 _row(len(recorded), "manifest", beside, None, len(text), files.hash_file(beside), destination)
             )
         if job.integration.has_done_file:
-            last = folder / (listed[0][0] + DONE_SUFFIX)
+            last = folder / (first + DONE_SUFFIX)
             with files.exclusive(last):
                 pass
             recorded.append(_row(len(recorded), "done", last, None, 0, files.hash_file(last), destination))
     except BaseException:
         clear(folder)
         raise
-    ledger.spooled(job.key, recorded, rows=rows, invocation_id=verdict.invocation_id)
+    ledger.spooled(job.key, recorded, rows=content.rows, invocation_id=verdict.invocation_id, **about)
+    if content.since:
+        counts = ", ".join(f"{sum(part.written.rows for part in found)} {kind}" for kind, found in parts.items())
+        ledger.note(job.key, f"since delivery {content.since[:12]}: {counts}")
 
 
-def _content(job: Job, columns: tuple[str, ...], engine: Engine, project: Project, ledger: Ledger) -> _Content:
-    """The window's rows, or what changed of them; keeps a record of the rows, for later corrections."""
-    selection = job.selection(columns)
-    content = _Content(selection)
-    if job.corrects:
-        found = corrections.changes(job, selection, engine, project.state)
-        content = _Content(selection, differs=bool(found))
-        if not corrections.is_whole(job, columns, ledger):
-            content = _Content(replace(selection, keys=found.changed), found.withdrawn, bool(found))
-    corrections.record(job, selection, engine, project.state)
-    return content
+def _judge(job: Job, content: Content, ledger: Ledger, accepted: str | None) -> None:
+    """The policies on the number of rows. Raises GateRefused."""
+    if not content.is_judged:
+        return
+    if refusal := policies.refusal(job, content.rows, ledger):
+        if accepted is None:
+            raise refusal
+        ledger.note(job.key, f"row count accepted: {accepted}; {refusal.message}")
+    if content.rows == 0 and job.empty == "fail":
+        raise GateRefused(
+            f"{job.campaign.dataset.name} has no rows for {job.integration.namespace} in {job.when}.",
+            hint="Find out why; or set `empty: header` or `empty: skip` for the campaign or the integration.",
+        )
 
 
 def clear(folder: Path) -> None:
@@ -173,21 +153,26 @@ def spellings(campaign: Campaign, manifest: Manifest, engine: Engine) -> dict[st
     return {"event": {row["event"]: row["name"] for row in rows}}
 
 
-def _write_and_prove(job: Job, selection: Selection, engine: Engine, folder: Path, renames: Renames) -> list[Part]:
-    """The files as they will leave. Where they are to be encrypted, what is proven lies sealed until then."""
+def _write_all(job: Job, content: Content, engine: Engine, folder: Path, renames: Renames) -> dict[str, list[Part]]:
+    """The files as they will leave, by kind. Where they are to be encrypted, what is proven lies sealed until then."""
     certificate = job.integration.public_key
     if certificate:
         check_certificate(certificate)
-    parts, ordered = _write(_places(job, folder), engine, selection, job.integration, renames)
-    _prove(parts, selection, job.integration, engine, renames, ordered=ordered)
-    return [_encrypted(part, certificate) for part in parts] if certificate else parts
+    parts: dict[str, list[Part]] = {}
+    for kind, selection in content.selections.items():
+        found, ordered = _write(_places(job, folder, kind), engine, selection, job.integration, renames)
+        _prove(found, selection, job.integration, engine, renames, ordered=ordered)
+        parts[kind] = [_encrypted(part, certificate) for part in found] if certificate else found
+    for kind, batch in content.listed.items():
+        part = _write_listed(job, batch, kind, folder)
+        parts[kind] = [_encrypted(part, certificate) if certificate else part]
+    return parts
 
 
-def _write_withdrawn(job: Job, keys: pa.Array, folder: Path) -> list[Part]:
-    """The file that lists rows which are no more: one column, in the client's dialect, proven as the others are."""
-    certificate, batch = job.integration.public_key, pa.RecordBatch.from_arrays([keys], names=[corrections.KEY])
+def _write_listed(job: Job, batch: pa.RecordBatch, kind: str, folder: Path) -> Part:
+    """The file that lists what is in no table any more, in the client's dialect, proven as the others are."""
     integration = job.integration.model_copy(update={"split": None})
-    (part,) = write_parts(_places(job, folder, "withdrawn"), [batch], integration, {})
+    (part,) = write_parts(_places(job, folder, kind), [batch], integration, {})
     dialect = Dialect(part.path.name, integration, {})
     seen = compare(read_back(partial(_opened, part), batch.schema, dialect), Rows([batch]), "", dialect)
     if not seen == part.written.rows == batch.num_rows:
@@ -195,7 +180,7 @@ def _write_withdrawn(job: Job, keys: pa.Array, folder: Path) -> list[Part]:
             f"{part.path.name}: {seen} of {batch.num_rows} rows were read back.",
             hint="Nothing was sent. This is a defect: report it.",
         )
-    return [_encrypted(part, certificate)] if certificate else [part]
+    return part
 
 
 def _places(job: Job, folder: Path, kind: str = "") -> Callable[[int], tuple[Path, Seal | None]]:
@@ -216,20 +201,26 @@ def _write(
     renames: Renames,
 ) -> tuple[list[Part], bool]:
     """The parts, and whether their rows had to be sorted."""
+    written: list[Path] = []
+
+    def placed(number: int) -> tuple[Path, Seal | None]:
+        found = place(number)
+        written.append(found[0])
+        return found
 
     def write(*, ordered: bool) -> list[Part]:
         done: list[Part] = []
         for piece in selection.by_day() if integration.split and integration.split.by == "day" else [selection]:
             rows = read(engine, piece, ordered=ordered)
-            done += write_parts(place, rows, integration, renames, first=len(done) + 1)
+            done += write_parts(placed, rows, integration, renames, first=len(done) + 1)
         return done
 
     if engine.keeps_order:
         try:
             return write(ordered=False), False
         except OutOfOrder:  # rebuilt by hand, or by more than one build: sort after all
-            for path in place(1)[0].parent.iterdir():
-                path.unlink()
+            for path in written:
+                path.unlink(missing_ok=True)
     return write(ordered=True), True
 
 

@@ -86,7 +86,7 @@ class LocalDirectory:
 
     def upload(self, spool: Path, temp: str, progress: Callable[[int], None] | None = None) -> None:
         """Create exclusively, copy, fsync, compare the size."""
-        with self._step("upload"), spool.open("rb") as source:
+        with spool.open("rb") as source, self._step("upload"):
             fd = self._open_new(temp)
             try:
                 with os.fdopen(fd, "wb", buffering=0) as file:

@@ -6,6 +6,6 @@ looking for what must not be. opened: all of it, as a run needs it.
 """
 
 from delivery.ledger.book import Ledger
-from delivery.ledger.tables import OPEN_STATES, Delivery, File, deliveries, delivery_id
+from delivery.ledger.tables import OPEN_STATES, Delivery, File, Layout, deliveries, delivery_id
 
-__all__ = ["OPEN_STATES", "Delivery", "File", "Ledger", "deliveries", "delivery_id"]
+__all__ = ["OPEN_STATES", "Delivery", "File", "Layout", "Ledger", "deliveries", "delivery_id"]

@@ -19,7 +19,7 @@ from delivery.errors import Busy
 from delivery.ledger import leases
 from delivery.ledger.schema import prepare
 from delivery.ledger.storage import TIME, Storage, now
-from delivery.ledger.tables import Delivery, File, Probe, deliveries, files, layouts, meta, probes, steps
+from delivery.ledger.tables import Delivery, File, Layout, Probe, deliveries, files, layouts, meta, probes, steps
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -250,20 +250,34 @@ class Ledger:
             connection.execute(meta.delete().where(meta.c.key.in_(values)))
             connection.execute(meta.insert(), [{"key": key, "value": value} for key, value in values.items()])
 
-    def layout(self, campaign: str, integration: str) -> tuple[str, ...] | None:
-        """The columns that the campaign's first delivery to the integration had."""
-        query = sa.select(layouts.c.columns).where(layouts.c.campaign == campaign, layouts.c.integration == integration)
-        with self._begin() as connection:
-            columns = connection.execute(query).scalar()
-        return tuple(json.loads(columns)) if columns else None
+    def layout(self, campaign: str, integration: str) -> Layout | None:
+        """The layout that the campaign's first delivery to the integration had."""
+        return self.layouts().get((campaign, integration))
 
-    def freeze_layout(self, campaign: str, integration: str, columns: tuple[str, ...]) -> None:
-        """Keeps the columns of the first delivery; a later call changes nothing."""
+    def layouts(self) -> dict[tuple[str, str], Layout]:
+        """Every frozen layout, by campaign and integration."""
+        query = sa.select(layouts).order_by(layouts.c.campaign, layouts.c.integration)
         with self._begin() as connection:
-            row = {"campaign": campaign, "integration": integration}
+            found = connection.execute(query).all()
+        return {
+            (row.campaign, row.integration): Layout(
+                tuple(json.loads(row.columns)), tuple(json.loads(row.kinds)) if row.kinds else None, row.created_at
+            )
+            for row in found
+        }
+
+    def freeze_layout(self, key: str) -> None:
+        """Keeps the layout that the delivery was spooled with, if it is the first; a later call changes nothing."""
+        delivery = self.delivery(key)
+        if delivery.layout is None:  # spooled by a version that did not say
+            return
+        spooled = json.loads(delivery.layout)
+        row = {"campaign": delivery.campaign, "integration": delivery.integration}
+        values = {"columns": json.dumps(spooled["columns"]), "kinds": json.dumps(spooled["kinds"]), "created_at": now()}
+        with self._begin() as connection:
             if connection.execute(sa.select(layouts).filter_by(**row)).first() is None:
                 with suppress(IntegrityError), connection.begin_nested():  # another runner may have been quicker
-                    connection.execute(layouts.insert().values(**row, columns=json.dumps(columns), created_at=now()))
+                    connection.execute(layouts.insert().values(**row, **values))
 
 
 def _doubt_until(connection: sa.Connection) -> str:

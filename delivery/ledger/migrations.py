@@ -19,4 +19,11 @@ def to_2(op: Operations) -> None:
         op.add_column(table, sa.Column("fence", sa.Integer, nullable=False, server_default="0"))
 
 
-STEPS = {2: to_2}
+def to_3(op: Operations) -> None:
+    """Kinds of values in layouts, and deliveries that tell changes."""
+    op.add_column("deliveries", sa.Column("layout", sa.Text))
+    op.add_column("deliveries", sa.Column("since", sa.String(64)))
+    op.add_column("layouts", sa.Column("kinds", sa.Text))
+
+
+STEPS = {2: to_2, 3: to_3}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from delivery.ledger.storage import Storage
 
-VERSION = 2
+VERSION = 3
 
 
 def prepare(storage: Storage) -> None:

@@ -36,6 +36,8 @@ deliveries = sa.Table(
     sa.Column("lease_until", sa.Text),
     sa.Column("fence", sa.Integer, nullable=False, server_default="0"),  # counts who had it in hand
     sa.Column("spooled_by", sa.Text),  # the runner whose disk has the spool
+    sa.Column("layout", sa.Text),  # JSON: the columns of its files, and what kind of value each holds
+    sa.Column("since", sa.String(64)),  # the delivery since which it tells the changes; NULL: it is whole
     sa.UniqueConstraint("campaign", "integration", "namespace", "slot", "window_start", "window_end", "revision"),
 )
 files = sa.Table(
@@ -60,6 +62,7 @@ layouts = sa.Table(
     sa.Column("campaign", sa.Text, primary_key=True),
     sa.Column("integration", sa.Text, primary_key=True),
     sa.Column("columns", sa.Text, nullable=False),
+    sa.Column("kinds", sa.Text),
     sa.Column("created_at", sa.Text, nullable=False),
 )
 steps = sa.Table(
@@ -112,6 +115,8 @@ class Delivery(NamedTuple):
     lease_until: str | None
     fence: int
     spooled_by: str | None
+    layout: str | None
+    since: str | None
 
     @property
     def title(self) -> str:
@@ -137,6 +142,17 @@ class File(NamedTuple):
     destination: str
     updated_at: str
     fence: int
+
+
+class Layout(NamedTuple):
+    """The columns of a campaign's files for an integration, in order.
+
+    kinds: what each holds (delivery/layouts.py), None where it is not known; frozen_at: None before the first delivery.
+    """
+
+    columns: tuple[str, ...]
+    kinds: tuple[str, ...] | None = None
+    frozen_at: str | None = None
 
 
 class Probe(NamedTuple):

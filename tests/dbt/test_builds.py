@@ -391,6 +391,7 @@ def test_a_misspelled_folder_is_noticed(warehouse: Warehouse) -> None:
     assert warehouse.rows("select failures from build_log where status = 'fail'") == [(2,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["landing", "landing/sendgrid", "landing/platform"])
 def test_nothing_to_read_is_said_before_anything_is_built(warehouse: Warehouse, folder: str) -> None:
     before = warehouse.rows("select count(*) from build_log")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from delivery.campaigns import Campaign, Column, Dataset, Export
+from delivery.campaigns import Campaign, Export
+from delivery.datasets import Column, Dataset
 from delivery.integrations import Integration
 from delivery.plan import Job
 from delivery.windows import Window, parse_day

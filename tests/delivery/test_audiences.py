@@ -88,6 +88,36 @@ def test_one_entry_adds_an_attribute(project: Copy) -> None:
     manifest = json.loads((project.root / "target/manifest.json").read_text(encoding="utf-8"))
     columns = manifest["nodes"]["model.delivery.audience_attributes"]["columns"]
     assert columns["complexion"]["config"]["meta"]["layout"] == "optional"
+    project.edit("integrations.yml", "      - favourite_activity\n", "      - shoe_size_rounded\n      - complexion\n")
+    code, document = project.deliver(
+        *("--build", "--select", "sms_launch", "--integration", "acme_share", "--at", "2026-11-10T06:00:00Z")
+    )
+    assert code == 0, document
+    (file,) = (path for name, path in project.files().items() if name.endswith(".csv"))
+    assert "pclv_band,shoe_size_rounded,complexion,last_viewed_product_name" in file.read_text().splitlines()[0]
+
+
+def test_the_samples_audiences_leave_by_their_campaigns(project: Copy) -> None:
+    """Members and columns are the tables'; who is entitled to nothing gets nothing."""
+    at = ("--at", "2026-11-10T06:00:00Z")
+    code, document = project.deliver("--select", "weekly_openers_without_purchase", "--select", "sms_launch", *at)
+    assert code == 0, document
+    for outcome in document["deliveries"]:
+        audience = {"sms_launch": "aud_opted_in_with_phone"}.get(
+            outcome["campaign"], "aud_recent_openers_without_purchase"
+        )
+        wanted = "" if outcome["campaign"] == "sms_launch" else " and not is_unsubscribed"
+        ((count,),) = rows(
+            project, f"select count(*) from {audience} where namespace = '{outcome['namespace']}'{wanted}"
+        )
+        assert outcome["rows"] == count > 0
+    header = (project.root / "share/acme_outdoor/daily/sms_launch_2026-11-10.csv").read_text("utf-8").splitlines()[0]
+    assert header.startswith("email,phone,is_unsubscribed,first_name,last_name,lifecycle_stage,pclv,pclv_band,")
+    project.edit("integrations.yml", "namespace: brightside_beauty", "namespace: nordlicht_books")
+    code, document = project.deliver("--select", "sms_launch", "--integration", "brightside_drop", *at)
+    assert code == 3
+    assert "customer_id: no contract for audience exports" in document["deliveries"][0]["message"]
+    assert "skin_type: not an attribute of this client" in document["deliveries"][0]["message"]
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from builders import campaign, dataset, utc, window
 
-from delivery.campaigns import Manifest, campaigns, datasets
+from delivery.campaigns import campaigns
+from delivery.datasets import Manifest, datasets
 from delivery.errors import ConfigError
 
 COLUMNS = {
@@ -78,7 +79,7 @@ def test_a_campaign_and_its_dataset() -> None:
     assert daily.integrations == ("acme",)
     assert (daily.dataset.name, daily.dataset.window) == ("esp_events", "event_day")
     assert daily.dataset.order_by == ("event_time", "unique_key")
-    assert daily.columns == ("namespace", "email", "event_time", "unique_key")
+    assert daily.columns() == ("namespace", "email", "event_time", "unique_key")
     assert (daily.export.catch_up, daily.export.layout.event_names) == ("all", "default")
     assert set(datasets(manifest())) == {"esp_events", "eligibility"}
 
@@ -90,7 +91,7 @@ def test_all_means_every_integration() -> None:
 
 @pytest.mark.parametrize("asked", [["reason"], ["is_bot_click", "reason"], ["reason", "reason"]])
 def test_optional_columns_come_in_contract_order(asked: list[str]) -> None:
-    columns = campaigns(manifest(daily={**DAILY, "layout": {"columns": asked}}), ["acme"])["daily"].columns
+    columns = campaigns(manifest(daily={**DAILY, "layout": {"columns": asked}}), ["acme"])["daily"].columns()
     expected = [name for name in COLUMNS if COLUMNS[name] is None or name in asked]
     assert list(columns) == expected
 
@@ -126,7 +127,10 @@ def test_layouts_are_read_from_older_manifests_too() -> None:
         ({"end": "1793836800"}, ".end: must be a day as YYYY-MM-DD (seen: '1793836800')"),
         ({"end": "2026-02-30"}, ".end: Input should be a valid date"),
         ({"catch_up": "none"}, ".catch_up: Input should be 'all' or 'last'"),
-        ({"scedule": "0 5 * * *"}, ".scedule: unknown key; known: dataset, integrations, schedule, start, end, layout"),
+        (
+            {"scedule": "0 5 * * *"},
+            ".scedule: unknown key; known: dataset, audience, unsubscribed, integrations, schedule",
+        ),
         ({"layout": {"colums": []}}, ".layout.colums: unknown key; known: columns, event_names"),
         ({"layout": {"columns": "reason"}}, ".layout.columns: Input should be a valid tuple"),
         (

@@ -345,6 +345,8 @@ def test_every_column_of_a_dataset_is_named_in_order(path: Path) -> None:
 def test_the_number_of_columns_in_the_readme_is_right() -> None:
     for campaign, export in exposures().items():
         dataset = export["config"]["meta"]["export"]["dataset"]
+        if dataset == "audience_attributes":  # as many as the integration asks for
+            continue
         document = yaml.safe_load(page(f"models/exports/{dataset}.yml"))
         plain = [c for c in document["models"][0]["columns"] if "layout" not in c.get("config", {}).get("meta", {})]
         assert re.search(rf"^\| `{campaign}` \|.*\b{len(plain)} columns \|$", page("README.md"), re.MULTILINE), campaign
@@ -524,7 +526,10 @@ def test_the_schedulers_come_after_the_campaigns() -> None:
     """The hours that run-daily.md gives for the campaigns are theirs, and the examples call later."""
     text = page("docs/run-daily.md")
     for exposure in exposures().values():
-        minute, hour, *_ = exposure["config"]["meta"]["export"]["schedule"].split()
+        schedule = exposure["config"]["meta"]["export"]["schedule"]
+        if schedule == "once":
+            continue
+        minute, hour, *_ = schedule.split()
         assert f"{int(hour):02}:{int(minute):02}" in text
         assert (int(hour), int(minute)) < (5, 35)
 

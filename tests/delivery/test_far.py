@@ -40,14 +40,13 @@ def test_memory_does_not_grow_with_the_file() -> None:
 def test_keys_that_are_exchanged_again_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if missing := missing_for_sshd():
         pytest.skip(missing)
-    exchanges, inner = [], paramiko.Transport._parse_newkeys  # type: ignore[attr-defined]
+    exchanges, inner = [], paramiko.Transport._activate_inbound  # type: ignore[attr-defined]
 
-    def count(self: Any, message: Any) -> Any:
-        exchanges.append(message)
-        return inner(self, message)
+    def count(self: Any) -> Any:
+        exchanges.append(self)
+        return inner(self)
 
-    monkeypatch.setattr(paramiko.Transport, "_parse_newkeys", count)
-    monkeypatch.setitem(paramiko.Transport._handler_table, paramiko.common.MSG_NEWKEYS, count)  # type: ignore[attr-defined]
+    monkeypatch.setattr(paramiko.Transport, "_activate_inbound", count)
     content = bytes(range(256)) * (64 * MIB // 256)
     (tmp_path / "large").write_bytes(content)
     with running_sshd(extra="RekeyLimit 8M") as sshd:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from builders import job
 
 from delivery.errors import Busy, ConfigError, WriteFailed
 from delivery.ledger import Ledger, deliveries, delivery_id
+from delivery.ledger.schema import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,10 +139,15 @@ def test_only_our_published_file_of_that_name_place_and_hash_is_ours(ledger: Led
 
 def test_a_layout_is_frozen_once(ledger: Ledger) -> None:
     assert ledger.layout("daily", "acme") is None
-    ledger.freeze_layout("daily", "acme", ("a", "b"))
-    ledger.freeze_layout("daily", "acme", ("c",))
-    ledger.freeze_layout("daily", "other", ("d",))
-    assert ledger.layout("daily", "acme") == ("a", "b")
+    for revision, columns in enumerate((["a", "b"], ["c"])):
+        key = planned(ledger, revision=revision)
+        layout = json.dumps({"columns": columns, "kinds": ["text"] * len(columns)})
+        ledger.spooled(key, [file_row(0)], rows=3, layout=layout)
+        ledger.freeze_layout(key)
+    frozen = ledger.layout("daily", "acme")
+    assert frozen is not None
+    assert frozen[:2] == (("a", "b"), ("text", "text"))
+    assert list(ledger.layouts()) == [("daily", "acme")]
 
 
 def test_deliveries_are_found_oldest_slot_first(ledger: Ledger) -> None:
@@ -274,13 +281,13 @@ def test_a_ledger_in_memory_leaves_no_file(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("version", ["0", "3", "x"])
+@pytest.mark.parametrize("version", ["0", str(VERSION + 1), "x"])
 def test_another_schema_version_is_refused(path: Path, version: str) -> None:
     Ledger(f"sqlite:///{path}").close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("update meta set value = ? where key = 'schema_version'", [version])
         connection.commit()
-    with pytest.raises(WriteFailed, match=f"schema version {version}; this program knows 2"):
+    with pytest.raises(WriteFailed, match=f"schema version {version}; this program knows {VERSION}"):
         Ledger(f"sqlite:///{path}")
 
 

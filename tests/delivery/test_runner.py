@@ -379,6 +379,7 @@ def test_build_and_run_in_one_command(project: Copy, configure: Callable[[str], 
     assert len(json.loads(out)["deliveries"]) == 4
 
 
+@pytest.mark.slow
 def test_missing_landing_folder_is_one_clear_message(project: Copy) -> None:
     project.env["LANDING_DIR"] = str(project.root / "nowhere")
     process = project.process("run", "--build", "--window", DAY)

@@ -72,10 +72,12 @@ class Trap:
         fault = self._fault
         if fault == "kill":
             raise Killed
-        if fault == "half" and name == "upload":
+        if fault in {"half", "short"}:
             content = arguments[0].read_bytes()
             (self._machine.inbox / arguments[1]).write_bytes(content[: len(content) // 2])
-            raise Killed
+            if fault == "half":
+                raise Killed
+            return None  # and says that all went well
         if name in DESTINATION and fault in {"fail", "refuse"}:
             raise DestinationFailed("cut before", step=name) if fault == "fail" else DestinationRefused("no permission")
         if fault == "lie" and name in {"publish", "remove"}:
@@ -108,7 +110,7 @@ def trap(machine: Deliveries, chance: bytes) -> Trap:
     faults = ["kill", "kill after", "collect", "second runner"]
     if name in DESTINATION:
         faults += ["fail", "fail after", "refuse"]
-    faults += {"publish": ["lie", "lie"], "remove": ["lie"], "upload": ["half", "half"]}.get(name, [])
+    faults += {"publish": ["lie", "lie"], "remove": ["lie"], "upload": ["half", "short", "short"]}.get(name, [])
     return Trap(machine, (name, dice.choice((1, 1, 2, 3, 4, 6, 8))), dice.choice(faults))
 
 

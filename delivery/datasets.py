@@ -1,0 +1,168 @@
+"""Datasets: the models that can be exported, as the dbt manifest declares them.
+
+A dataset is a model with `config.meta.dataset`. Which columns a file has comes from its contract: those marked
+`layout: optional` on request, `layout: internal` never. A column marked
+`definition` is one that an integration asks for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from delivery.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Manifest = dict[str, Any]
+LAYOUTS = ("file", "optional", "internal")
+ENTITLEMENTS = "definition_entitlements"  # the model that says who may have which definition
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a dataset. layout: `file`, `optional` or `internal`. is_definition: integrations may ask for it."""
+
+    name: str
+    data_type: str
+    layout: str
+    is_definition: bool = False
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A final model that can be exported.
+
+    relation: as the engine names it. window: the day column, None for a current-state dataset.
+    order_by: columns that order the rows of one namespace and day totally. key: the column that identifies a row of a
+    current-state dataset within its namespace. contacts: the columns by which the reader of its files knows a row.
+    """
+
+    name: str
+    unique_id: str
+    relation: str
+    window: str | None
+    order_by: tuple[str, ...]
+    columns: tuple[Column, ...]
+    key: str | None = None
+    contacts: tuple[str, ...] = ()
+
+    @property
+    def definitions(self) -> tuple[str, ...]:
+        """The columns that an integration may ask for."""
+        return tuple(column.name for column in self.columns if column.is_definition)
+
+    @property
+    def tells_changes(self) -> bool:
+        """Whether the rows of a window have an identity and a time of their last change."""
+        return self.window is not None and {"unique_key", "updated_at"} <= {column.name for column in self.columns}
+
+    def layout(self, optional: Iterable[str] = ()) -> tuple[str, ...]:
+        """The columns of a file, in contract order, with the optional ones that were asked for."""
+        wanted = set(optional)
+        return tuple(
+            c.name for c in self.columns if c.layout == "file" or (c.layout == "optional" and c.name in wanted)
+        )
+
+
+class DatasetMeta(BaseModel):
+    """`config.meta.dataset` of a model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window: str | None = None
+    order_by: tuple[str, ...] = Field(min_length=1)
+    key: str | None = None
+    contacts: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _of_current_state(self) -> DatasetMeta:
+        if self.window is not None and (self.key or self.contacts):
+            raise ValueError("key and contacts are for a current-state dataset, which has no window")
+        if bool(self.key) != bool(self.contacts):
+            raise ValueError("key needs contacts, and contacts need key")
+        return self
+
+
+def datasets(manifest: Manifest) -> dict[str, Dataset]:
+    """Every dataset of the manifest by name. Raises ConfigError with all faults of all datasets."""
+    found, faults = {}, []
+    for unique_id, node in manifest["nodes"].items():
+        meta = node["config"].get("meta", {}).get("dataset") if node["resource_type"] == "model" else None
+        if meta is None:
+            continue
+        try:
+            rules = DatasetMeta.model_validate(meta)
+        except ValidationError as error:
+            faults += [f"{node['name']}: {_describe(fault)}" for fault in error.errors()]
+            continue
+        columns = tuple(
+            Column(
+                c["name"],
+                c.get("data_type") or "",
+                column_meta(c).get("layout", "file"),
+                "definition" in column_meta(c),
+            )
+            for c in node["columns"].values()
+        )
+        more = list(_column_faults(rules, columns))
+        faults += [f"{node['name']}: {fault}" for fault in more]
+        if not more:
+            found[node["name"]] = Dataset(
+                node["name"],
+                unique_id,
+                node["relation_name"],
+                rules.window,
+                rules.order_by,
+                columns,
+                rules.key,
+                rules.contacts,
+            )
+    if faults:
+        raise ConfigError(
+            "The datasets have faults:\n" + "\n".join(f"  {fault}" for fault in faults),
+            hint="Mend the yml files of the models, then `dbt parse`.",
+        )
+    return found
+
+
+def _column_faults(rules: DatasetMeta, columns: tuple[Column, ...]) -> Iterable[str]:
+    names = [column.name for column in columns]
+    if "namespace" not in names:
+        yield "has no column namespace, by which rows are kept apart"
+    if rules.window is not None and rules.window not in names:
+        yield f"config.meta.dataset.window: no column {rules.window!r}; known: {', '.join(names)}"
+    lists = {"order_by": rules.order_by, "key": (rules.key,) if rules.key else (), "contacts": rules.contacts}
+    for key, asked in lists.items():
+        for name in asked:
+            if name not in names:
+                yield f"config.meta.dataset.{key}: no column {name!r}; known: {', '.join(names)}"
+    for column in columns:
+        if column.layout not in LAYOUTS:
+            yield f"columns.{column.name}.config.meta.layout: unknown {column.layout!r}; known: {', '.join(LAYOUTS)}"
+    if not any(column.layout == "file" for column in columns):
+        yield "has no column for its files"
+
+
+def column_meta(column: dict[str, Any]) -> dict[str, Any]:
+    """A column's meta, where this or an older dbt puts it."""
+    meta: dict[str, Any] = (column.get("config") or {}).get("meta") or column.get("meta") or {}
+    return meta
+
+
+def relation_of(manifest: Manifest, name: str) -> str | None:
+    """The relation of the model or seed with that name; None when the project has none."""
+    nodes = (node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed"))
+    return next((str(node["relation_name"]) for node in nodes if node["name"] == name), None)
+
+
+def _describe(fault: Any) -> str:
+    path = ".".join(["config.meta.dataset", *map(str, fault["loc"])])
+    if fault["type"] == "extra_forbidden":
+        return f"{path}: unknown key; known: {', '.join(DatasetMeta.model_fields)}"
+    if fault["type"] == "missing":
+        return f"{path}: is required"
+    return f"{path}: {fault['msg'].removeprefix('Value error, ')}"
