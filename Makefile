@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver test slow faults far dropbear nasty mutations lint generate dictionary schema lock clean
+.PHONY: deliver test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -28,6 +28,9 @@ mutations: $(VENV)/dev.stamp ## each guard is removed in turn, and a test must n
 
 nasty: $(VENV)/dev.stamp ## nasty values in every dialect, read by readers that no one here wrote; ends with one line of figures
 	@$(BIN)/python -m tests.nasty
+
+crosscheck: $(VENV)/dev.stamp ## analytics computed a second time from the raw files; ends with one line of figures
+	@$(BIN)/python -m tests.crosscheck
 
 far: $(VENV)/dev.stamp ## 1 GiB to a server 40 ms away, beside paramiko's put and OpenSSH; minutes
 	@$(BIN)/python -m benchmarks.far

@@ -405,6 +405,57 @@ def prune(*, days: int | None, dry_run: bool, as_json: bool) -> ExitCode:
 
 
 @_command
+@click.argument("dataset")
+@click.option("--namespace", required=True, metavar="NAME", help="The client.")
+@click.option("--from", "start", required=True, metavar="DAY", help="The first day: YYYY-MM-DD.")
+@click.option("--to", "end", required=True, metavar="DAY", help="The day after the last one; `today` leaves today out.")
+@click.option("--campaign-id", type=click.IntRange(min=0), help="Only this campaign, of analytics_campaigns.")
+@click.option(
+    "--grain",
+    type=click.Choice(["total", "day", "week", "month"]),
+    default="total",
+    show_default=True,
+    help="One row for the range, or for each day, week (Sunday to Saturday) or month.",
+)
+@click.option(
+    "--format", "kind", type=click.Choice(["csv", "parquet", "xlsx", "json"]), help="[default: as FILE ends, else csv]"
+)
+@click.option("--output", "-o", required=True, metavar="FILE", help="The file, replaced whole; `-` for stdout.")
+@click.option("--at", metavar="TIME", help="Act as at this time (UTC). [default: now]")
+@click.option("--ungated", is_flag=True, help="Write although the gate refuses; needs --reason, which is recorded.")
+@click.option("--reason", metavar="TEXT", help="Why; no addresses.")
+def export(
+    *,
+    output: str,
+    kind: str | None,
+    at: str | None,
+    ungated: bool,
+    reason: str | None,
+    as_json: bool,
+    **asked: Any,
+) -> ExitCode:
+    """Write analytics of one client: DATASET, summed over any range of the last two years."""
+    if ungated != bool(reason):
+        raise ConfigError("--ungated needs --reason, and --reason needs --ungated.")
+    if as_json and output == "-":
+        raise ConfigError("With -o - the rows are on stdout: --json needs a file.")
+    from delivery import analytics, report
+    from delivery import export as exports
+    from delivery.windows import parse_instant
+
+    project, now = _project(), datetime.now(UTC) if at is None else parse_instant(at)
+    question = analytics.question(project.manifest(), now, **asked)
+    done = exports.export(project, question, output, exports.format_of(output, kind), now, reason and redact(reason))
+    if done.unproven:
+        report.say("The gate refuses, and was overridden:\n" + "\n".join(f"  {line}" for line in done.unproven))
+    if as_json:
+        report.document(vars(done))
+    else:
+        report.say(f"{done.rows} rows of {done.dataset}, {done.first_day} to {done.last_day}: {done.file}")
+    return ExitCode.DONE
+
+
+@_command
 def layouts(*, as_json: bool) -> ExitCode:
     """List the frozen layouts: which columns each campaign's files for an integration have, and what changed since."""
     from delivery import report

@@ -177,6 +177,11 @@ CASES |= {
     "order with no lines; without a list of lines": lambda x: values(x, "lines") == [[], None],
     "order without a time": lambda x: "ordered_at" not in x[0],
     "order of an unknown customer": lambda x: values(x, "customer_id") == ["cus-9999"],
+    "order at the last second of the attribution window after a click; one second later": lambda x: (
+        values(x, "ordered_at")
+        == ["2026-11-08T12:30:09Z", "2026-11-05T09:32:23Z", "2026-11-08T15:30:10Z", "2026-11-05T19:50:27Z"]
+    ),
+    "order after a click, cancelled": lambda x: values(x, "status") == ["cancelled"],
     "session of nobody known": lambda x: values(x, "customer_id") == [None],
     "session without views": lambda x: values(x, "views") == [[]],
     "view of a product that is not in the catalogue": lambda x: x[0]["views"][0]["product_id"] == "gone-7",

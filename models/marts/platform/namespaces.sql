@@ -8,5 +8,6 @@ select
     namespace,
     name,
     soft_bounce_limit,
+    attribution_hours,
     updated_at
 from namespaces

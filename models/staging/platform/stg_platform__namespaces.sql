@@ -1,4 +1,4 @@
-{%- set fields = ['namespace', 'name', 'soft_bounce_limit', 'default_country', 'updated_at'] -%}
+{%- set fields = ['namespace', 'name', 'soft_bounce_limit', 'attribution_hours', 'default_country', 'updated_at'] -%}
 
 with namespaces as (
 
@@ -25,6 +25,10 @@ typed as (
             {{ try_bigint(json_field('document', 'soft_bounce_limit')) }},
             {{ var('soft_bounce_limit') }}
         ) as soft_bounce_limit,
+        coalesce(
+            {{ try_bigint(json_field('document', 'attribution_hours')) }},
+            {{ var('attribution_hours') }}
+        ) as attribution_hours,
         upper({{ json_field('document', 'default_country') }}) as default_country,
         {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
         loaded_at,
@@ -51,6 +55,7 @@ select
     namespace,
     name,
     soft_bounce_limit,
+    attribution_hours,
     default_country,
     updated_at,
     loaded_at

@@ -1,0 +1,16 @@
+with campaign_days as (
+
+    select * from {{ ref('campaign_days') }}
+
+)
+
+select
+    namespace,
+    day,
+    {% for count in email_counts() %}
+    cast(sum({{ count }}) as bigint) as {{ count }},
+    {% endfor %}
+    cast(sum(revenue) as decimal(18, 2)) as revenue
+from campaign_days
+group by namespace, day
+order by day, namespace
