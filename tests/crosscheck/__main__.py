@@ -51,6 +51,12 @@ KEYS = {
     "identification": ["day", "device_type"],
     "customers": ["week"],
 }
+# Customers who came back after more than a year, and one who did within it, by a day.
+RETURNED = [
+    *(("back-1", day) for day in ("2023-10-02", "2025-11-03", "2026-11-02")),
+    *(("back-2", day) for day in ("2025-11-01", "2026-11-01")),
+    *(("back-3", day) for day in ("2025-11-02", "2026-11-07")),
+]
 SIX = Decimal("0.000001")
 EXACT = Context(prec=60)
 Cells = dict[tuple[Any, ...], dict[str, Decimal | None]]
@@ -79,6 +85,11 @@ def add_orders(folder: Path) -> int:
             }
             out.write(json.dumps(order) + "\n")
             written += 1
+        for customer, day in RETURNED:
+            at = f"{day}T10:00:00Z"
+            order = {"namespace": "client_0000", "order_id": f"{customer}-{day}", "customer_id": customer}
+            money = {"status": "placed", "currency": "EUR", "total": 9.99, "lines": []}
+            out.write(json.dumps(order | money | {"ordered_at": at, "updated_at": at}) + "\n")
     with (folder / "platform/namespaces/windows.ndjson").open("w", encoding="utf-8") as out:
         name = {"namespace": "client_0001", "name": "Client 1", "attribution_hours": 48}
         out.write(json.dumps({**name, "updated_at": "2026-10-01T00:00:00Z"}) + "\n")
