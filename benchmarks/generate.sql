@@ -271,6 +271,7 @@ select
     namespace_name(client) as namespace,
     concat('Client ', client, ', "Ltd." ✨') as name,
     [null, 50, 3][client % 3 + 1] as soft_bounce_limit,
+    [null, 48, 120][client % 3 + 1] as attribution_hours,
     'US' as default_country,
     moment(-60, 0) as updated_at
 from range(clients()) as clients (client)

@@ -182,6 +182,7 @@ def warehouse(first: Path) -> Warehouse:
     return Warehouse(folder)
 
 
+@pytest.mark.slow
 def test_building_again_rebuilds_no_day_and_changes_nothing(warehouse: Warehouse) -> None:
     before = warehouse.exports()
     warehouse.build()

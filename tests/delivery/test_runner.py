@@ -370,6 +370,7 @@ def test_no_warehouse_no_manifest_no_project(project: Copy, tmp_path: Path) -> N
     assert project.delivery("--project-dir", str(tmp_path), "status").exit_code == 2
 
 
+@pytest.mark.slow
 def test_build_and_run_in_one_command(project: Copy, configure: Callable[[str], None]) -> None:
     (project.root / "warehouse.duckdb").unlink()
     result = project.process("run", "--build", "--json", "--window", DAY)
