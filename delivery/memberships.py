@@ -140,7 +140,7 @@ def _compare(sent: Path, now: Path, selection: Selection, state: Path) -> tuple[
 @contextmanager
 def _duckdb(state: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": "192MB", "threads": 1, "temp_directory": str(state / "scratch"),
+        "memory_limit": "96MB", "threads": 1, "temp_directory": str(state / "scratch"),
     }  # fmt: skip
     with duckdb.connect(config=settings) as connection:
         yield connection
