@@ -456,6 +456,31 @@ def export(
 
 
 @_command
+@click.option("--html", "path", type=click.Path(dir_okay=False, path_type=Path), help="The page, replaced whole.")
+@click.option("--day", metavar="DAY", default="today", show_default=True, help="On which the deliveries were due.")
+@click.option("--namespace", metavar="NAME", help="Only this client, so that the page may be sent to it.")
+@click.option("--at", metavar="TIME", help="Act as at this time (UTC). [default: now]")
+def report(*, path: Path | None, day: str, namespace: str | None, at: str | None, as_json: bool) -> ExitCode:
+    """Write one day as one page that needs no network: deliveries, what was missed, and how campaigns did."""
+    if path is None and not as_json:
+        raise ConfigError("Name a file with --html, or ask for --json.")
+    from delivery import daily_report as pages
+    from delivery import report as shown
+    from delivery.files import replace_file
+    from delivery.windows import parse_day, parse_instant
+
+    now = datetime.now(UTC) if at is None else parse_instant(at)
+    found = pages.daily_report(_project(), parse_day(day, now), now, namespace)
+    if path is not None:
+        replace_file(path, pages.render(found).encode())
+    if as_json:
+        shown.document(found.as_dict())
+    else:
+        shown.say(f"{len(found.sent)} deliveries of {found.day}, {len(found.missed)} missed or unfinished: {path}")
+    return ExitCode.DONE
+
+
+@_command
 def layouts(*, as_json: bool) -> ExitCode:
     """List the frozen layouts: which columns each campaign's files for an integration have, and what changed since."""
     from delivery import report

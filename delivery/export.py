@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from delivery import analytics
 from delivery.engines import open_engine
 from delivery.errors import ConfigError, WriteFailed, redact
-from delivery.files import exclusive
+from delivery.files import replace_file
 from delivery.gate import Gate
 
 if TYPE_CHECKING:
@@ -155,17 +155,7 @@ def _write(content: bytes, output: str) -> None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
-    final = Path(output)
-    if final.is_dir():
-        raise ConfigError(f"{final} is a folder.", hint="Name a file with -o, or - for stdout.")
-    part = final.with_name(f".{final.name}.{os.getpid()}.part")
-    with exclusive(part) as disk:
-        disk.write(content)
-    try:
-        part.replace(final)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise WriteFailed(f"{final} could not be written: {error.strerror}.", hint="Name another file.") from None
+    replace_file(Path(output), content)
 
 
 def _record(project: Project, done: Exported) -> None:

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import zstandard
 from isal import igzip
 
-from delivery.errors import WriteFailed
+from delivery.errors import ConfigError, WriteFailed
 from delivery.render import check_types, render
 
 if TYPE_CHECKING:
@@ -174,6 +174,20 @@ def exclusive(path: Path) -> Iterator[IO[bytes]]:
             f"{path} could not be written: {error.strerror or type(error).__name__}.",
             hint="Free space or permission there, then run again.",
         ) from None
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """A private file in place of what has the name: whole or not at all. Raises ConfigError, WriteFailed."""
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder.", hint="Name a file.")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with exclusive(unfinished) as disk:
+        disk.write(content)
+    try:
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise WriteFailed(f"{path} could not be written: {error.strerror}.", hint="Name another file.") from None
 
 
 def _compressor(target: _Hashing, kind: str, stack: ExitStack) -> IO[bytes]:

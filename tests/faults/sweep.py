@@ -28,7 +28,7 @@ from world import CRASHED, KINDS, Faults, World, new_base
 from small_project import make_project  # isort: skip - on the path that world opens
 
 WORKERS = 2
-DOUBLES = 320
+DOUBLES = 220
 RECOVERIES = 3
 GLANCES = 24  # a delivery is over before a client that waits longer takes it
 FAULTS = (

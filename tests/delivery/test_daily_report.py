@@ -1,0 +1,138 @@
+"""The page of one day: what the ledger and the tables say, of the right client, and nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from test_gate import sql
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from projects import Copy
+
+AT = ("--at", "2026-11-04T06:00:00Z")
+DAY = ("--day", "2026-11-04")
+
+
+class Page(HTMLParser):
+    """Cells of the tables, row by row, and every tag with its attributes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.tags: list[tuple[str, dict[str, Any]]] = []
+        self.text = path.read_text("utf-8")
+        self.feed(self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.rows and self.rows[-1] and data.strip():
+            self.rows[-1][-1] += data.strip()
+
+
+def page(project: Copy, *more: str) -> Page:
+    path = project.root / "day.html"
+    done = project.delivery("report", "--html", str(path), *DAY, *AT, *more)
+    assert done.exit_code == 0, done.stderr
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    return Page(path)
+
+
+@pytest.fixture
+def delivered(project: Copy) -> Copy:
+    code, _ = project.deliver("--due", *AT)
+    assert code == 0
+    return project
+
+
+def test_the_page_says_what_was_delivered(delivered: Copy) -> None:
+    shown = page(delivered)
+    status = json.loads(delivered.delivery("status", "--json").stdout)["deliveries"]
+    assert len(status) == 4
+    for row in status:
+        (line,) = (cells for cells in shown.rows if cells[1:3] == [row["campaign"], row["integration"]])
+        assert (line[0], line[4], line[5]) == (row["namespace"], "delivered", f"{row['rows']:,}")
+        assert f"{row['campaign']}_2026-11-03" in line[6] or "20261103" in line[6]
+    bars = [attributes for tag, attributes in shown.tags if tag == "rect"]
+    assert len(bars) == 4
+
+
+def test_the_page_says_how_the_campaigns_did(delivered: Copy) -> None:
+    shown = page(delivered)
+    done = delivered.delivery(
+        *("export", "campaigns", "--namespace", "acme_outdoor", "--from", "2026-11-03", "--to", "2026-11-04"),
+        *("--format", "json", "-o", str(delivered.root / "out.json"), *AT),
+    )
+    assert done.exit_code == 0, done.stderr
+    campaigns = json.loads((delivered.root / "out.json").read_text("utf-8"))
+    assert campaigns
+    for row in campaigns:
+        (line,) = (cells for cells in shown.rows if cells[0] == f"{row['campaign_name']} ({row['campaign_id']})")
+        assert line[1:3] == [f"{row['sent']:,}", f"{row['delivered']:,}"]
+        rate = row["unique_open_rate"]
+        assert line[3] == ("no base" if rate is None else f"{rate * 100:.1f} %")
+
+
+def test_the_page_of_a_client_has_nothing_of_another(delivered: Copy) -> None:
+    shown = page(delivered, "--namespace", "brightside_beauty")
+    assert "brightside_drop" in shown.text
+    for other in ("acme", "nordlicht"):
+        assert other not in shown.text
+    document = json.loads(delivered.delivery("report", "--json", *DAY, *AT, "--namespace", "brightside_beauty").stdout)
+    assert {one["namespace"] for one in document["deliveries"]} == {"brightside_beauty"}
+    assert [one["namespace"] for one in document["results"]] == ["brightside_beauty"]
+
+
+def test_the_page_needs_nothing_else_and_names_nobody(delivered: Copy) -> None:
+    shown = page(delivered)
+    assert not {"script", "link", "img", "iframe"} & {tag for tag, _ in shown.tags}
+    assert not any(key in ("src", "href") for _, attributes in shown.tags for key in attributes)
+    assert "http" not in shown.text
+    assert not re.search(r"[\w.]+@[\w.]+", shown.text)
+
+
+def test_what_is_held_or_missed_is_said(project: Copy) -> None:
+    taken = project.root / "share" / "acme_outdoor" / "daily" / "daily_esp_events_2026-11-03.csv"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("somebody's")
+    project.deliver("--due", *AT, "--select", "daily_esp_events")
+    shown = page(project)
+    assert re.search(r'<li class="bad"><b>1</b>held', shown.text)
+    (held,) = (cells for cells in shown.rows if cells[4:5] == ["held"])
+    assert held[1] == "daily_esp_events"
+    document = json.loads(project.delivery("report", "--json", *DAY, *AT).stdout)
+    assert {(one["integration"], one["state"]) for one in document["missed"]} == {("acme_share", "held")}
+
+
+def test_numbers_that_are_not_proven_are_not_shown(delivered: Copy) -> None:
+    sql(delivered, "update build_log set status = 'fail' where unique_id like 'test.%analytics_campaigns%'")
+    shown = page(delivered)
+    assert "Not shown: the tests of these numbers have not all passed" in shown.text
+    assert not any("(1101)" in cell for cells in shown.rows for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("options", "seen"),
+    [
+        ((*DAY, *AT), "Name a file with --html, or ask for --json."),
+        (("--html", "x.html", "--day", "2026-11-05", *AT), "2026-11-05 is yet to come"),
+        (("--html", "x.html", *DAY, *AT, "--namespace", "acme"), "Known: acme_outdoor, brightside_beauty"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(delivered: Copy, options: tuple[str, ...], seen: str) -> None:
+    done = delivered.delivery("report", *options)
+    assert done.exit_code == 2
+    assert seen in done.stderr
+    assert not (delivered.root / "x.html").exists()
