@@ -5,10 +5,13 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
+.PHONY: deliver analytics test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
+
+analytics: $(VENV)/dev.stamp ## the page of the sample: build and deliver it first
+	@$(BIN)/delivery analytics
 
 test: $(VENV)/dev.stamp ## all tests that need no root, in minutes
 	$(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)

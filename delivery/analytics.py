@@ -134,7 +134,18 @@ def read_metrics(engine: Engine, manifest: Manifest, dataset: Dataset) -> list[M
 def answer(engine: Engine, asked: Question, metrics: list[Metric]) -> pl.DataFrame:
     """The rows: first and last day, what else tells them apart, sums, rates."""
     frame = _daily_rows(engine, asked, metrics)
-    summed = _summed(frame, asked, [m.metric for m in metrics if m.kind != "rate"])
+    return _with_rates(_summed(frame, asked, [m.metric for m in metrics if m.kind != "rate"]), metrics)
+
+
+def summed_over(frame: pl.DataFrame, metrics: list[Metric], keys: list[str]) -> pl.DataFrame:
+    """Rows of an answer added up by fewer keys, with the rates of the new sums. No keys: one row."""
+    sums = [m.metric for m in metrics if m.kind != "rate"]
+    grouped = frame.group_by(keys).agg(pl.col(sums).sum()).sort(keys) if keys else frame.select(pl.col(sums).sum())
+    money = [m.metric for m in metrics if m.kind == "money"]
+    return _with_rates(grouped.cast(dict.fromkeys(money, MONEY)), metrics)
+
+
+def _with_rates(summed: pl.DataFrame, metrics: list[Metric]) -> pl.DataFrame:
     made = [
         pl.Series(m.metric, rates(summed[str(m.numerator)], summed[str(m.denominator)]), dtype=RATE)
         for m in metrics

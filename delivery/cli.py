@@ -481,6 +481,35 @@ def report(*, path: Path | None, day: str, namespace: str | None, at: str | None
 
 
 @_command
+@click.option("--namespace", multiple=True, metavar="NAME", help="Only this client; may be repeated. [default: all]")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to answer on; there is no login.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="0 takes any that is free."
+)
+@click.option("--at", metavar="TIME", help="Act as at this time (UTC). [default: now]")
+def analytics(*, namespace: tuple[str, ...], host: str, port: int, at: str | None, as_json: bool) -> ExitCode:
+    """Look at analytics and deliveries in a browser, and download what is shown; nothing is changed. Ctrl-C ends it."""
+    from delivery import report
+    from delivery.dashboard import server
+    from delivery.dashboard.served import serve_these
+    from delivery.windows import parse_instant
+
+    served = serve_these(_project(), namespace, None if at is None else parse_instant(at))
+    served.project.manifest()
+    if not server.is_loopback(host):
+        report.say(f"Whoever reaches {host} sees the data of {', '.join(served.namespaces)}: there is no login.")
+
+    def announce(url: str) -> None:
+        if as_json:
+            report.document({"url": url, "namespaces": served.namespaces})
+        else:
+            report.say(f"Open {url} in a browser; Ctrl-C ends it.")
+
+    server.serve(host, port, announce)
+    return ExitCode.DONE
+
+
+@_command
 def layouts(*, as_json: bool) -> ExitCode:
     """List the frozen layouts: which columns each campaign's files for an integration have, and what changed since."""
     from delivery import report
