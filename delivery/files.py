@@ -180,6 +180,8 @@ def replace_file(path: Path, content: bytes) -> None:
     """A private file in place of what has the name: whole or not at all. Raises ConfigError, WriteFailed."""
     if path.is_dir():
         raise ConfigError(f"{path} is a folder.", hint="Name a file.")
+    if not path.parent.is_dir():
+        raise ConfigError(f"There is no folder {path.parent}.", hint="Make it, or name another file.")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     with exclusive(unfinished) as disk:
         disk.write(content)

@@ -305,3 +305,13 @@ def test_the_page_says_what_the_seed_says() -> None:
         )
         for row in METRICS
     ]
+
+
+def test_a_folder_that_is_not_there_is_named(project: Copy) -> None:
+    wanted = project.root / "nowhere" / "out.csv"
+    done = project.delivery(
+        *("export", "performance", "--namespace", "acme_outdoor", "--from", "2026-11-01", "--to", "2026-11-04"),
+        *("-o", str(wanted), "--at", "2026-11-05T06:00:00Z"),
+    )
+    assert done.exit_code == 2
+    assert f"There is no folder {wanted.parent}." in done.stderr
