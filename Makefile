@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver spark load test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
+.PHONY: deliver spark load same test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -19,6 +19,9 @@ load: $(VENV)/run.stamp ## the landing folder into the raw tables that Spark rea
 
 spark: $(VENV)/spark.stamp load ## the sample built, tested and delivered on Spark
 	@DBT_TARGET_PATH=target/spark $(BIN)/delivery --target spark run --build --window $(or $(WINDOW),2026-11-03)
+
+same: $(VENV)/spark.stamp load ## the sample on DuckDB and on Spark, compared file by file; ends with one line of figures
+	@$(BIN)/python -m tests.spark
 
 test: $(VENV)/dev.stamp ## all tests that need no root, in minutes
 	$(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)

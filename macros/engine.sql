@@ -793,3 +793,9 @@
     {%- do adapter.add_query(statement, abridge_sql_log=True) if lines -%}
     {{ return(statement) }}
 {%- endmacro %}
+
+
+{# dbt-spark adds days by way of seconds since 1970, which times without a zone do not have: NULL came out. #}
+{% macro spark__dateadd(datepart, interval, from_date_or_timestamp) -%}
+    ({{ from_date_or_timestamp }} + cast({{ interval }} as int) * interval '1' {{ datepart }})
+{%- endmacro %}
