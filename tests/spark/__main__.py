@@ -82,9 +82,10 @@ def _datasets(target: str) -> Iterator[tuple[str, str]]:
 
 
 def _whole(manifest: Manifest) -> Iterator[tuple[str, str, list[str]]]:
+    """Name, relation and order of each export; those that are no dataset (what was rejected) by their key."""
     for node in manifest["nodes"].values():
-        asked = (node["config"].get("meta") or {}).get("dataset")
-        if node["resource_type"] == "model" and asked:
+        if node["resource_type"] == "model" and node["fqn"][1] == "exports":
+            asked = (node["config"].get("meta") or {}).get("dataset") or {"order_by": ["unique_key"]}
             window = [asked["window"]] if asked.get("window") else []
             yield node["name"], node["relation_name"], [*window, "namespace", *asked["order_by"]]
 
