@@ -5,13 +5,26 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver analytics test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
+.PHONY: deliver analytics spark load engines test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
 
 analytics: $(VENV)/dev.stamp ## the page of the sample: build and deliver it first
 	@$(BIN)/delivery analytics
+
+export RAW_DIR ?= $(CURDIR)/raw
+SOURCES := sendgrid/events data_science/scores $(addprefix commerce/,products orders sessions) \
+	$(addprefix platform/,namespaces campaigns campaign_runs audiences journeys halts unsubscribes customers entitlements)
+load: $(VENV)/run.stamp ## the landing folder into the raw tables that Spark reads: RAW_DIR
+	@mkdir -p $(addprefix $(RAW_DIR)/,$(SOURCES))
+	@WAREHOUSE=:memory: DBT_TARGET_PATH=target/load $(BIN)/dbt run-operation --target duckdb load_raw
+
+spark: $(VENV)/spark.stamp load ## the sample built, tested and delivered on Spark
+	@DBT_TARGET_PATH=target/spark $(BIN)/delivery --target spark run --build --window $(or $(WINDOW),2026-11-03)
+
+engines: $(VENV)/spark.stamp load ## the sample on DuckDB and on Spark, compared file by file; ends with one line of figures
+	@$(BIN)/python -m tests.engines
 
 test: $(VENV)/dev.stamp ## all tests that need no root, in minutes
 	$(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)
@@ -61,6 +74,7 @@ schema: $(VENV)/run.stamp ## the editors' schema of integrations.yml
 lock: ## new versions within the bounds of requirements/*.in; needs uv
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/run.in -o requirements/run.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/dev.in -c requirements/run.lock -o requirements/dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/spark.in -c requirements/dev.lock -c requirements/run.lock -o requirements/spark.lock
 
 $(VENV)/run.stamp: requirements/run.lock pyproject.toml
 	@test -x $(BIN)/python || { echo "Creating $(VENV) …"; $(PYTHON) -m venv $(VENV); }
@@ -74,6 +88,11 @@ $(VENV)/dev.stamp: requirements/dev.lock pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/spark.stamp: requirements/spark.lock $(VENV)/run.stamp
+	@echo "Installing what Spark needs …"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/spark.lock
+	@touch $@
 
 clean: ## everything that the commands made, except what was delivered
 	rm -rf target logs warehouse.duckdb warehouse.duckdb.wal .pytest_cache .mypy_cache .ruff_cache

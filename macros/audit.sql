@@ -8,7 +8,7 @@
 #}
 
 {% macro audit_table(name) -%}
-    {{ return(api.Relation.create(database=target.database, schema=target.schema, identifier=name)) }}
+    {{ return(api.Relation.create(database=target.database or none, schema=target.schema, identifier=name)) }}
 {%- endmacro %}
 
 
@@ -55,7 +55,7 @@
             started_at timestamp,
             unique_id {{ dbt.type_string() }},
             event_day date
-        )
+        ) {{ parts_of_days() }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -84,7 +84,7 @@
             {%- do dropped.append(unique_id) if not relation or relation.is_view -%}
         {%- endfor -%}
         {%- if dropped -%}
-            delete from {{ audit_table('build_days') }} where unique_id in ({{ quoted(dropped) }})
+            {{ forget_days(dropped) }}
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
@@ -153,7 +153,8 @@
         {%- endfor -%}
     {%- endif -%}
     {%- if rows -%}
-        insert into {{ audit_table('build_days') }} values {{ rows | join(', ') }}
+        insert into {{ audit_table('build_days') }} (invocation_id, started_at, unique_id, event_day)
+        values {{ rows | join(', ') }}
     {%- endif -%}
 {%- endmacro %}
 

@@ -37,7 +37,13 @@ def open_engine(project: Project) -> AbstractContextManager[Engine]:
         from delivery.engines.duckdb import open_duckdb
 
         return open_duckdb(project)
-    raise ConfigError(f"Target {project.target!r} is of type {kind!r}, which cannot be read.", hint="Known: duckdb.")
+    if kind == "spark":
+        from delivery.engines.spark import open_spark
+
+        return open_spark(project)
+    raise ConfigError(
+        f"Target {project.target!r} is of type {kind!r}, which cannot be read.", hint="Known: duckdb, spark."
+    )
 
 
 def literal(text: str) -> str:

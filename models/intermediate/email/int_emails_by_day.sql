@@ -1,4 +1,9 @@
-{{ config(materialized='incremental', incremental_strategy=day_strategy(), on_schema_change='fail') }}
+{{
+    config(
+        materialized='incremental', incremental_strategy=day_strategy(), partition_by=day_parts(),
+        on_schema_change='fail'
+    )
+}}
 
 with events as (
 

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='file_name') }}
+{{ config(materialized='incremental', incremental_strategy=list_strategy(), unique_key='file_name') }}
 
 with listed as (
 
