@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver analytics spark load engines test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
+.PHONY: deliver analytics postgres spark load engines test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -14,6 +14,7 @@ analytics: $(VENV)/dev.stamp ## the page of the sample: build and deliver it fir
 	@$(BIN)/delivery analytics
 
 export RAW_DIR ?= $(CURDIR)/raw
+ENGINES ?= duckdb postgres spark
 SOURCES := sendgrid/events data_science/scores $(addprefix commerce/,products orders sessions) \
 	$(addprefix platform/,namespaces campaigns campaign_runs audiences journeys halts unsubscribes customers entitlements)
 load: $(VENV)/run.stamp ## the landing folder into the raw tables that Spark reads: RAW_DIR
@@ -23,8 +24,12 @@ load: $(VENV)/run.stamp ## the landing folder into the raw tables that Spark rea
 spark: $(VENV)/spark.stamp load ## the sample built, tested and delivered on Spark
 	@DBT_TARGET_PATH=target/spark $(BIN)/delivery --target spark run --build --window $(or $(WINDOW),2026-11-03)
 
-engines: $(VENV)/spark.stamp load ## the sample on DuckDB and on Spark, compared file by file; ends with one line of figures
-	@$(BIN)/python -m tests.engines
+engines: $(VENV)/dev.stamp $(if $(findstring spark,$(ENGINES)),$(VENV)/spark.stamp) ## the sample on each of ENGINES, compared file by file; ends with one line of figures
+	@$(BIN)/python -m tests.engines $(ENGINES)
+
+postgres: $(VENV)/dev.stamp load ## the sample loaded into PostgreSQL (PGHOST, PGDATABASE, …), built, tested and delivered
+	@$(BIN)/python -m benchmarks.load_postgres
+	@DBT_TARGET_PATH=target/postgres $(BIN)/delivery --target postgres run --build --window $(or $(WINDOW),2026-11-03)
 
 test: $(VENV)/dev.stamp ## all tests that need no root, in minutes
 	$(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)

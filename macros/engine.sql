@@ -76,6 +76,28 @@
 
 
 {#
+    Before version 16, PostgreSQL cannot ask whether text is JSON without stopping when it is not: a function that catches
+    the error, made anew by every command.
+#}
+{% macro postgres__check_landing() -%}
+    {%- if execute -%}
+        create or replace function {{ target.schema }}.is_json(candidate text) returns boolean
+        language plpgsql immutable parallel safe as $$
+        begin
+            perform cast(candidate as json);
+            return candidate is not null;
+        exception when others then
+            return false;
+        end $$
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro postgres__is_json(text) -%}
+    {{ target.schema }}.is_json({{ text }})
+{%- endmacro %}
+
+
+{#
     Spark's raw tables are folders of parquet files, which the loader (macros/load_raw.sql) adds to; every command names
     them anew, as a folder that was moved or emptied is then read as it is.
 #}
@@ -220,48 +242,16 @@
     from events
 {%- endmacro %}
 
-{% macro postgres__landed_events(source, files, root) -%}
-    select
-        posted.received_at,
-        coalesce(event.payload, posted.payload) as payload,
-        case
-            when event.payload is null then 'the payload is no object or array'
-            when json_typeof(event.payload::json) <> 'object' then 'the event is no object'
-            when posted.received_at is null then 'received_at is no time'
-        end as fault,
-        cast(null as text) as file_name,
-        cast(null as bigint) as line_number,
-        posted.landed_at
-    from (
-        select
-            received_at,
-            payload,
-            loaded_at as landed_at,
-            case when payload is json object then 'object' when payload is json array then 'array' end as kind
-        from {{ source }}
-        {{ postgres__new_rows() }}
-    ) as posted
-    left join lateral (
-        select posted.payload where posted.kind = 'object'
-        union all
-        select element::text from json_array_elements(
-            case when posted.kind = 'array' then posted.payload::json else '[]'::json end
-        ) as element
-    ) as event on true
-    where event.payload is not null or posted.kind is distinct from 'array'
-{%- endmacro %}
-
-
-{% macro spark__landed_events(source, files, root) -%}
+{% macro default__landed_events(source, files, root) -%}
     select
         landed.received_at,
         landed.payload,
-        landed.fault,
+        {{ fault_here() }} as fault,
         landed.file_name,
         landed.line_number,
         landed.landed_at
     from {{ source }} as landed
-    {{ spark__new_rows() }}
+    {{ new_rows() }}
 {%- endmacro %}
 
 
@@ -281,27 +271,30 @@
     where not {{ duckdb__is_blank('line') }}
 {%- endmacro %}
 
-{% macro postgres__landed_rows(source, files, root) -%}
-    select
-        payload,
-        case when not coalesce(payload is json object, false) then 'not one JSON object' end as fault,
-        cast(null as text) as file_name,
-        cast(null as bigint) as line_number,
-        loaded_at as landed_at
-    from {{ source }}
-    {{ postgres__new_rows() }}
-{%- endmacro %}
-
-
-{% macro spark__landed_rows(source, files, root) -%}
+{% macro default__landed_rows(source, files, root) -%}
     select
         landed.payload,
-        landed.fault,
+        {{ fault_here() }} as fault,
         landed.file_name,
         landed.line_number,
         landed.landed_at
     from {{ source }} as landed
-    {{ spark__new_rows() }}
+    {{ new_rows() }}
+{%- endmacro %}
+
+
+{# Why a loaded row is no event or record; an engine may have reasons of its own. #}
+{% macro fault_here() -%}
+    {{ return(adapter.dispatch('fault_here', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro default__fault_here() -%}
+    landed.fault
+{%- endmacro %}
+
+{# PostgreSQL's text has no NUL, and taking a field with one from JSON is an error. #}
+{% macro postgres__fault_here() -%}
+    coalesce(landed.fault, case when position('\u0000' in landed.payload) > 0 then 'a text holds the character NUL' end)
 {%- endmacro %}
 
 
@@ -309,20 +302,13 @@
     The rows of files, and versions of files, that the model has not read: by name, as a file may be loaded while a build
     is running.
 #}
-{% macro spark__new_rows() -%}
+{% macro new_rows() -%}
     {%- if is_incremental() -%}
-        left anti join (select distinct file_name, landed_at from {{ this }}) as known
+        left join (select distinct file_name, landed_at, true as is_known from {{ this }}) as known
             on landed.file_name = known.file_name and landed.landed_at = known.landed_at
+        where known.is_known is null
     {%- elif flags.EMPTY -%}
         where false
-    {%- endif -%}
-{%- endmacro %}
-
-
-{# The rows that a loader added since the model was built last. #}
-{% macro postgres__new_rows() -%}
-    {%- if is_incremental() -%}
-        where loaded_at > (select coalesce(max(landed_at), timestamp '-infinity') from {{ this }})
     {%- endif -%}
 {%- endmacro %}
 
@@ -397,8 +383,13 @@
     {{ document }}."{{ field }}"
 {%- endmacro %}
 
+{# Lists and objects without the blanks between their parts, as the other engines write them; text keeps its own. #}
 {% macro postgres__json_field(document, field) -%}
-    ({{ document }} ->> '{{ field }}')
+    case
+        when json_typeof({{ document }} -> '{{ field }}') in ('object', 'array')
+            then regexp_replace({{ document }} ->> '{{ field }}', '("(?:[^"\\]|\\.)*")|\s+', '\1', 'g')
+        else {{ document }} ->> '{{ field }}'
+    end
 {%- endmacro %}
 
 {% macro spark__json_field(document, field) -%}
@@ -421,7 +412,7 @@
 
 {% macro postgres__piped(text) -%}
     case
-        when {{ text }} is json array then (
+        when {{ text }} like '[%' and {{ postgres__is_json(text) }} then (
             select string_agg(element, '|' order by position)
             from json_array_elements_text(cast({{ text }} as json)) with ordinality as list (element, position)
         )
@@ -466,7 +457,7 @@
         listed.position
     from {{ relation }}
     cross join lateral json_array_elements_text(
-        case when {{ list }} is json array then cast({{ list }} as json) else '[]' end
+        case when {{ list }} like '[%' and {{ postgres__is_json(list) }} then cast({{ list }} as json) else '[]' end
     ) with ordinality as listed (element, position)
 {%- endmacro %}
 
@@ -546,10 +537,32 @@
     cast(try_cast({{ text }} as timestamptz) as timestamp)
 {%- endmacro %}
 
+{# Every part is checked before the cast: before version 16, PostgreSQL cannot ask whether a cast would succeed. #}
 {% macro postgres__try_timestamp(text) -%}
     case
-        when {{ text }} ~ '^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$'
-            then cast({{ text }} as timestamptz) at time zone 'UTC'
+        when
+            {{ text }} ~ '^\d{4}-\d\d-\d\d([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)?)?$'
+            then case
+                when {{ postgres__is_date('left(' ~ text ~ ', 10)') }}
+                    then cast({{ text }} || case
+                        when length({{ text }}) = 10 then ' 00:00:00Z'
+                        when {{ text }} ~ '(Z|[+-]\d\d(:?\d\d)?)$' then ''
+                        else 'Z'
+                    end as timestamptz) at time zone 'UTC'
+            end
+    end
+{%- endmacro %}
+
+{# Whether text of the form YYYY-MM-DD is a day of the calendar; never stops. #}
+{% macro postgres__is_date(text) -%}
+    case
+        when substr({{ text }}, 1, 4) >= '0001' and substr({{ text }}, 6, 2) between '01' and '12'
+            then substr({{ text }}, 9, 2) between '01' and to_char(
+                make_date(cast(substr({{ text }}, 1, 4) as int), cast(substr({{ text }}, 6, 2) as int), 1)
+                + interval '1 month - 1 day',
+                'DD'
+            )
+        else false
     end
 {%- endmacro %}
 
@@ -648,8 +661,8 @@
 
 {% macro postgres__try_date(text) -%}
     case
-        when {{ matches(text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') }} and pg_input_is_valid({{ text }}, 'date')
-            then cast({{ text }} as date)
+        when {{ matches(text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') }}
+            then case when {{ postgres__is_date(text) }} then cast({{ text }} as date) end
     end
 {%- endmacro %}
 
@@ -768,6 +781,10 @@
 {%- endmacro %}
 
 {# Spark reads parts in any order; the tests that ask are off (reads_files), and are still rendered. #}
+{% macro postgres__stored_position() -%}
+    ctid
+{%- endmacro %}
+
 {% macro spark__stored_position() -%}
     null
 {%- endmacro %}

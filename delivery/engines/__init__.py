@@ -37,12 +37,16 @@ def open_engine(project: Project) -> AbstractContextManager[Engine]:
         from delivery.engines.duckdb import open_duckdb
 
         return open_duckdb(project)
+    if kind == "postgres":
+        from delivery.engines.postgres import open_postgres
+
+        return open_postgres(project)
     if kind == "spark":
         from delivery.engines.spark import open_spark
 
         return open_spark(project)
     raise ConfigError(
-        f"Target {project.target!r} is of type {kind!r}, which cannot be read.", hint="Known: duckdb, spark."
+        f"Target {project.target!r} is of type {kind!r}, which cannot be read.", hint="Known: duckdb, postgres, spark."
     )
 
 

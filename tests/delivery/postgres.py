@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -25,10 +26,18 @@ def _programs() -> Path | None:
 
 @pytest.fixture(scope="session")
 def postgres_socket() -> Iterator[str]:
-    """The directory of the server's socket. Durability is off: what is tested is not a power cut."""
-    programs = _programs()
-    if programs is None:
+    """The directory of the server's socket."""
+    if _programs() is None:
         pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
+    with running_server() as socket:
+        yield socket
+
+
+@contextmanager
+def running_server() -> Iterator[str]:
+    """A server; gives the directory of its socket. Durability is off: what is tested is not a power cut."""
+    programs = _programs()
+    assert programs, "PostgreSQL's server is not installed (Debian: postgresql)"
     user = "nobody" if os.getuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="delivery-pg-"))  # short: a socket's path has at most 107 bytes
     data = folder / "data"

@@ -51,7 +51,7 @@ bots as (
 
 select
     new_user_agents.user_agent,
-    coalesce(devices.device_type, 'unknown') as device_type,
+    cast(coalesce(devices.device_type, 'unknown') as {{ dbt.type_string() }}) as device_type,
     bots.user_agent is not null as is_bot
 from new_user_agents
 left join devices
