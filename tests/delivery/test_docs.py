@@ -203,7 +203,9 @@ def test_shell_examples_call_what_is_there(call: Call) -> None:
     elif call.program == "make":
         assert set(call.arguments) <= make_targets()
     else:
-        assert call.program in {"python3", "sha256sum", "jq", "createdb"}, "an example calls something that is not checked"
+        assert call.program in {"python3", "sha256sum", "jq", "createdb"}, (
+            "an example calls something that is not checked"
+        )
 
 
 def test_there_are_shell_examples_to_check() -> None:
