@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 from contextlib import asynccontextmanager, suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 NEEDS = ("streamlit", "uvicorn")
+PAGES = ("delivery.dashboard.results", "delivery.dashboard.deliveries")
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 SETTINGS: dict[str, Any] = {
     "browser.gatherUsageStats": False,
@@ -63,6 +66,8 @@ def serve(host: str, port: int, announce: Callable[[str], None]) -> None:
         lifespan=lifespan,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
     )
+    # What the first visitor would wait for is loaded while his browser loads the page.
+    threading.Thread(target=lambda: [import_module(name) for name in PAGES], daemon=True).start()
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1))
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
