@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +17,17 @@ if TYPE_CHECKING:
     from delivery.project import Project
 
 FINISHED = (0, 1)  # dbt's exit codes for a build that ran to its end, tests failed or not
+# Type of target: what dbt needs beside itself. The extra of this package that brings it is named as the type is.
+ADAPTERS = {"postgres": ("dbt-postgres",), "spark": ("dbt-spark", "pyspark")}
 
 
 def build(project: Project, campaigns: tuple[str, ...]) -> None:
     """Runs dbt on what the campaigns need (all of them when none is named); its output goes to stderr.
 
-    What failed inside the build is for the gate to judge. Raises GateRefused when dbt could not build at all.
+    What failed inside the build is for the gate to judge. Raises GateRefused when dbt could not build at all, and
+    ConfigError when something that it needs is not installed.
     """
+    _check_installed(str(project.profile.get("type")))
     dbt = Path(sys.executable).with_name("dbt")
     if not dbt.exists():
         raise ConfigError(f"No dbt beside {sys.executable}.", hint="Install requirements/run.lock.")
@@ -36,6 +43,31 @@ def build(project: Project, campaigns: tuple[str, ...]) -> None:
             f"dbt could not build: it ended with exit code {running.returncode}.",
             hint="Read its messages above; nothing was delivered.",
         )
+
+
+def _check_installed(kind: str) -> None:
+    """What dbt would say about a missing adapter, or Java, is a traceback, seconds later."""
+    missing = [name for name in ADAPTERS.get(kind, ()) if not _is_installed(name)]
+    if missing:
+        raise ConfigError(
+            f"To build on {kind}, dbt needs {' and '.join(missing)}, which {sys.prefix} does not hold.",
+            hint=f"pip install 'delivery[{kind}]'.",
+        )
+    home = os.environ.get("JAVA_HOME")
+    if kind == "spark" and not shutil.which("java", path=f"{home}/bin" if home else None):
+        where = f"none in JAVA_HOME ({home})" if home else "no java on PATH, and JAVA_HOME is not set"
+        raise ConfigError(
+            f"Spark runs on Java, and there is {where}.",
+            hint="Install Java 17 or later (Debian: default-jdk-headless).",
+        )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _selection(project: Project, campaigns: tuple[str, ...]) -> list[str]:

@@ -1,0 +1,41 @@
+"""What a build needs is looked for before dbt starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from delivery import build
+from delivery.errors import ConfigError
+from delivery.project import Project
+
+
+def project(folder: Path, kind: str) -> Project:
+    return Project(folder, kind, {"type": kind}, folder / "state", folder / "share", "")
+
+
+def test_a_missing_adapter_is_named_with_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(build.ADAPTERS, "spark", ("click", "dbt-nowhere", "not-there"))
+
+    with pytest.raises(ConfigError, match="dbt needs dbt-nowhere and not-there, which") as caught:
+        build.build(project(tmp_path, "spark"), ())
+
+    assert caught.value.hint == "pip install 'delivery[spark]'."
+
+
+@pytest.mark.parametrize(
+    ("home", "message"),
+    [(None, "no java on PATH, and JAVA_HOME is not set"), ("/nowhere", r"none in JAVA_HOME \(/nowhere\)")],
+)
+def test_spark_without_java_says_so(
+    home: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(build.ADAPTERS, "spark", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    if home:
+        monkeypatch.setenv("JAVA_HOME", home)
+
+    with pytest.raises(ConfigError, match=message):
+        build.build(project(tmp_path, "spark"), ())
