@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver analytics postgres spark load engines test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
+.PHONY: deliver analytics postgres spark cluster load engines test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -23,6 +23,9 @@ load: $(VENV)/run.stamp ## the landing folder into the raw tables that Spark rea
 
 spark: $(VENV)/spark.stamp load ## the sample built, tested and delivered on Spark
 	@DBT_TARGET_PATH=target/spark $(BIN)/delivery --target spark run --build --window $(or $(WINDOW),2026-11-03)
+
+cluster: $(VENV)/spark.stamp load ## the same on a standalone master with two workers
+	@DBT_TARGET_PATH=target/spark $(BIN)/python -m benchmarks.cluster $(BIN)/delivery --target spark run --build --window $(or $(WINDOW),2026-11-03)
 
 engines: $(VENV)/dev.stamp $(if $(findstring spark,$(ENGINES)),$(VENV)/spark.stamp) ## the sample on each of ENGINES, compared file by file; ends with one line of figures
 	@$(BIN)/python -m tests.engines $(ENGINES)

@@ -15,11 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 
 import click
 import duckdb
 import pyarrow as pa
+
+from benchmarks.processes import own_peak
 
 EMAILS = 1000  # in the deck
 PART = 250_000  # events in one file, which is what is sorted at once
@@ -258,18 +259,9 @@ def main(events: int, days: int, namespaces: int, customers: int | None, seed: i
         "bytes": sum(path.stat().st_size for path in files),
         "seconds": round(seconds, 2),
         "events_per_second": round(events / seconds),
-        "peak_memory_mb": _peak_memory(),
+        "peak_memory_mb": own_peak(),
     }
     click.echo(json.dumps(figures))
-
-
-def _peak_memory() -> int:
-    """In MB. Linux's ru_maxrss begins with what the process that started this one had; VmHWM is this one's own."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) // 1024
-    return getrusage(RUSAGE_SELF).ru_maxrss // 1024
 
 
 if __name__ == "__main__":

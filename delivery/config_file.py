@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -65,9 +66,10 @@ def _env_var(name: str, default: str | None = None) -> str:
 
 
 _TEMPLATES = SandboxedEnvironment(undefined=StrictUndefined)
-_TEMPLATES.globals = {"env_var": _env_var}
-# dbt's, for profiles.yml: they say which type a text is to become, which whoever reads it knows.
+_TEMPLATES.globals = {"env_var": _env_var, "dict": dict}
+# dbt's, for profiles.yml: they say which type a text is to become, which whoever reads it knows; but see AS_NATIVE.
 _TEMPLATES.filters |= dict.fromkeys(("as_bool", "as_native", "as_number", "as_text"), str)
+AS_NATIVE = re.compile(r"\|\s*as_native\s*\}\}\s*$")  # what the template renders is the literal of a mapping, say
 
 
 def render(node: Any, path: str, faults: dict[str, str], missing: dict[str, str]) -> Any:
@@ -79,12 +81,13 @@ def render(node: Any, path: str, faults: dict[str, str], missing: dict[str, str]
     if not isinstance(node, str) or "{{" not in node:
         return node
     try:
-        return _TEMPLATES.from_string(node).render()
+        text = _TEMPLATES.from_string(node).render()
+        return ast.literal_eval(text.strip()) if AS_NATIVE.search(node) else text
     except _Missing as error:
         missing[path] = f"the environment variable {error} is not set"
     except TemplateError as error:
         faults[path] = f"the template cannot be read: {error.message}"
-    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+    except (TypeError, ValueError, SyntaxError, ArithmeticError, LookupError) as error:
         faults[path] = f"the template cannot be read: {type(error).__name__}"
     return node
 

@@ -1,8 +1,10 @@
 """Builds the sample on each engine, delivers from each, and compares the SHA-256 of every file.
 
-Beside the files of the campaigns, each export is compared whole, row by row in its own order: so every dataset is
-compared, delivered or not. Then late rows come, among them texts that are hard to carry, a day is built anew by hand,
-and all is compared again. Ends with one line of figures; exit code 1 when anything differs.
+Three stages: the first build; then late rows, among them texts that are hard to carry, and a day built anew by hand;
+then a schema that changes. After each, the files of the campaigns are compared, and each export whole, row by row in
+its own order: so every dataset is compared, delivered or not. Spark has the first stage in a session of its own, the
+second on a standalone master with two workers, the third on a Spark Connect server. Ends with one line of figures; exit
+code 1 when anything differs.
 
     python -m tests.engines [duckdb] [postgres] [spark]
 """
@@ -10,22 +12,22 @@ and all is compared again. Ends with one line of figures; exit code 1 when anyth
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 
+from benchmarks.cluster import connect, standalone
 from delivery.engines import identifier, open_engine
 from delivery.project import open_project
 from tests.delivery.postgres import running_server
-from tests.delivery.raw_data import events_of
+from tests.delivery.projects import SOURCES, Copy
+from tests.engines.stages import STAGES, Target, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,14 +36,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 KNOWN = ("duckdb", "postgres", "spark")
-DAYS = ("2026-11-01", "2026-11-05")
-# Texts that readers, formatters and engines stumble over; NUL is left out, as PostgreSQL has none.
-HARD = (
-    'quote " and \' and ""', "a,b;c|d\te", "line\nbreak\r\nand return\r", "\\.", "back\\slash\\n", "  spaces  ", "NULL",
-    "\\N", "=1+1", "-0", "00123", "1e5", "NaN", "true", "2026-11-01", "\xe9 \xf1 \xfc \xdf \u017f \u0130 \u0131",
-    "\u4e2d\u6587 \u65e5\u672c", "\U0001f600\u200d\u200b", "e\u0301", "\ufeffmark", "\u2028\u2029\u0085", "\u00a0",
-    "\x01\x1f\x7f", "\u202eabc", "%s {x} ${y} `z` $1", "<a>&amp;</a>", "x" * 5000,
-)  # fmt: skip
 
 
 def main(engines: list[str]) -> int:
@@ -49,18 +43,20 @@ def main(engines: list[str]) -> int:
     hashes: dict[str, dict[str, str]] = {target: {} for target in engines}
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="engines")))
-        os.environ.update({"LANDING_DIR": str(work / "landing"), "RAW_DIR": str(work / "raw")})
-        shutil.copytree(ROOT / "landing", work / "landing")
+        project = _project(work)
         if "postgres" in engines:
             _new_database(stack.enter_context(running_server()))
-        for stage in ("first", "late"):
-            if stage == "late":
-                _late_rows(work / "landing")
+        for name, stage in STAGES.items():
+            stage.change(project)
             _load(engines)
             for target in engines:
-                hashes[target] |= {f"{stage}: {name}": found for name, found in files(target, work, stage)}
+                with _environment(target, name, work):
+                    stage.build(Target(target, project.root))
+                    hashes[target] |= {f"{name}: {file}": sha256 for file, sha256 in files(target, project.root)}
     first = hashes[engines[0]]
-    assert first["first: esp_events (whole table)"] != first["late: esp_events (whole table)"], "nothing came late"
+    for before, after in (("first", "late"), ("late", "schema")):
+        same = first[f"{before}: esp_events (whole table)"] == first[f"{after}: esp_events (whole table)"]
+        assert not same, f"{after}: nothing changed"
     different = sorted(
         {
             name
@@ -75,6 +71,17 @@ def main(engines: list[str]) -> int:
     return 1 if different or not first else 0
 
 
+def _project(work: Path) -> Copy:
+    """The project in a folder of its own, whose raw data and models a stage may change."""
+    root = work / "project"
+    root.mkdir()
+    for name in SOURCES:
+        (root / name).symlink_to(ROOT / name)
+    project = Copy(root)
+    os.environ.update({"LANDING_DIR": str(project.own("landing")), "RAW_DIR": str(work / "raw")})
+    return project
+
+
 def _new_database(socket: str) -> None:
     """A database that orders text by bytes."""
     with psycopg.connect(host=socket, user="delivery", dbname="postgres", autocommit=True) as connection:
@@ -84,48 +91,45 @@ def _new_database(socket: str) -> None:
 
 def _load(engines: list[str]) -> None:
     if engines != ["duckdb"]:
-        _run("make", "-s", "load")
+        run("make", "-s", "load", where=ROOT)
     if "postgres" in engines:
-        _run(sys.executable, "-m", "benchmarks.load_postgres")
+        run(sys.executable, "-m", "benchmarks.load_postgres", where=ROOT)
 
 
-def _late_rows(landing: Path) -> None:
-    """What is received late: opens and clicks once more, with texts that are hard to carry, and one of them twice."""
-    lines = []
-    for number, event in enumerate(events_of(landing)):
-        if event.payload.get("event") in ("open", "click") and event.payload.get("namespace"):
-            payload = event.payload | {"sg_event_id": f"late-{number}", "useragent": HARD[number % len(HARD)]}
-            lines.append(json.dumps({"received_at": "2026-11-04T23:30:00Z", "payload": payload}))
-    assert len(lines) > len(HARD)
-    (landing / "sendgrid" / "late.ndjson").write_text("\n".join([*lines, lines[0]]) + "\n", encoding="utf-8")
-
-
-def files(target: str, work: Path, stage: str) -> Iterator[tuple[str, str]]:
-    """Name and SHA-256 of every file of a target, and of each export whole. Late: a day is built anew by hand, too."""
-    share = work / target / "share"
+@contextmanager
+def _environment(target: str, stage: str, work: Path) -> Iterator[None]:
+    """Where a target has its things, and the servers that it runs on in this stage."""
+    warehouse = str(work / "warehouse.spark")
     os.environ.update(
         {
             "WAREHOUSE": str(work / "engines.duckdb"),
-            "SPARK_WAREHOUSE": str(work / "warehouse.spark"),
+            "SPARK_WAREHOUSE": warehouse,
+            "SPARK_PARTITIONS": "1",
+            "SPARK_CONF_DIR": str(Path(__file__).with_name("conf")),
             "DBT_TARGET_PATH": str(work / target / "target"),
             "DELIVERY_STATE": str(work / target / "state"),
-            "DELIVERY_SHARE": str(share),
+            "DELIVERY_SHARE": str(work / target / "share"),
         }
     )
-    dbt = [str(Path(sys.executable).with_name("dbt")), "build", "--target", target, "--no-use-colors"]
-    again = ["--vars", "{rebuild_from: 2026-11-02, rebuild_to: 2026-11-02}"] if stage == "late" else []
-    _run(*dbt, *again)
-    delivery = (sys.executable, "-m", "delivery", "--target", target, "run")
-    _run(*delivery, "--from", DAYS[0], "--to", DAYS[1])
-    _run(*delivery)
+    with ExitStack() as stack:
+        began = time.monotonic()
+        if target == "spark" and stage == "late":
+            os.environ["SPARK_MASTER_URL"] = stack.enter_context(standalone())
+            stack.callback(os.environ.pop, "SPARK_MASTER_URL")
+        if target == "spark" and stage == "schema":
+            os.environ["SPARK_REMOTE"] = stack.enter_context(connect(warehouse))
+            stack.callback(os.environ.pop, "SPARK_REMOTE")
+        yield
+        print(f"{stage}: {target}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+
+
+def files(target: str, root: Path) -> Iterator[tuple[str, str]]:
+    """Name and SHA-256 of every file of a target, and of each export whole."""
+    share = Path(os.environ["DELIVERY_SHARE"])
     for path in sorted(share.rglob("*")):
         if path.is_file() and not path.name.endswith(".manifest.json"):
             yield str(path.relative_to(share)), hashlib.sha256(path.read_bytes()).hexdigest()
-    yield from _exports(target)
-
-
-def _exports(target: str) -> Iterator[tuple[str, str]]:
-    project = open_project(ROOT, target, None)
+    project = open_project(root, target, None)
     with open_engine(project) as engine:
         for name, relation, keys in _whole(project.manifest()):
             columns = sorted(engine.table(f"select * from {relation} limit 0").schema.names)
@@ -145,13 +149,6 @@ def _whole(manifest: Manifest) -> Iterator[tuple[str, str, list[str]]]:
             asked = (node["config"].get("meta") or {}).get("dataset") or {"order_by": ["unique_key"]}
             window = [asked["window"]] if asked.get("window") else []
             yield node["name"], node["relation_name"], [*window, "namespace", *asked["order_by"]]
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, cwd=ROOT, check=False, text=True, capture_output=True)
-    if done.returncode:
-        print(f"{' '.join(command[1:])} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}")
-        sys.exit(1)
 
 
 if __name__ == "__main__":
