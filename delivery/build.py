@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from delivery.errors import ConfigError, GateRefused, redact
+from delivery.errors import ConfigError, EngineDown, GateRefused, redact
 from delivery.lineage import Lineage
 
 if TYPE_CHECKING:
     from delivery.project import Project
 
+ANSWER_SECONDS = 5
 FINISHED = (0, 1)  # dbt's exit codes for a build that ran to its end, tests failed or not
 # Type of target: what dbt needs beside itself. The extra of this package that brings it is named as the type is.
 ADAPTERS = {"postgres": ("dbt-postgres",), "spark": ("dbt-spark", "pyspark")}
@@ -25,9 +28,10 @@ def build(project: Project, campaigns: tuple[str, ...]) -> None:
     """Runs dbt on what the campaigns need (all of them when none is named); its output goes to stderr.
 
     What failed inside the build is for the gate to judge. Raises GateRefused when dbt could not build at all, and
-    ConfigError when something that it needs is not installed.
+    ConfigError when something that it needs is not installed, EngineDown when Spark's server does not answer.
     """
     _check_installed(str(project.profile.get("type")))
+    _check_answers(project)
     dbt = Path(sys.executable).with_name("dbt")
     if not dbt.exists():
         raise ConfigError(f"No dbt beside {sys.executable}.", hint="Install requirements/run.lock.")
@@ -59,6 +63,24 @@ def _check_installed(kind: str) -> None:
         raise ConfigError(
             f"Spark runs on Java, and there is {where}.",
             hint="Install Java 17 or later (Debian: default-jdk-headless).",
+        )
+
+
+def _check_answers(project: Project) -> None:
+    """Spark's own clients go on trying for minutes, and then end with a traceback. Masters may be several: a,b."""
+    remote = os.environ.get("SPARK_REMOTE")
+    url = str(remote or (project.profile.get("server_side_parameters") or {}).get("spark.master", ""))
+    where = re.findall(r"([^:/,;]+):(\d+)", url) if url.startswith(("spark://", "sc://")) else []
+    failures = []
+    for host, port in where:
+        try:
+            socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            failures.append(f"{host}:{port}: {getattr(error, 'strerror', None) or error}")
+    if where and len(failures) == len(where):
+        raise EngineDown(
+            f"Spark does not answer at {'; '.join(failures)}.",
+            hint=f"Start it, or set {'SPARK_REMOTE' if remote else 'SPARK_MASTER_URL'}; then run again.",
         )
 
 

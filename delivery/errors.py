@@ -11,6 +11,7 @@ DeliveryError                 exit 1
 ├── Held                      exit 1  look at the delivery: a person decides
 ├── Busy                      exit 1  wait: somebody else holds the lock
 ├── WriteFailed               exit 1  local disk, spool or ledger: free it and run again
+├── EngineDown                exit 1  the warehouse's server does not answer: start it, or wait, and run again
 └── NothingDue                exit 5  nothing
 """
 
@@ -95,6 +96,10 @@ class Busy(DeliveryError):
 
 class WriteFailed(DeliveryError):
     """The local disk, spool or ledger could not be written or read."""
+
+
+class EngineDown(DeliveryError):
+    """The server that holds the warehouse, or builds it, does not answer."""
 
 
 class NothingDue(DeliveryError):

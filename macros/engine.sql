@@ -667,6 +667,25 @@
 {%- endmacro %}
 
 
+{# ---- Plans ---- #}
+
+{#
+    A condition that is always true, for a costly CTE with several readers: Spark would work it out for each of them anew,
+    unless it holds something that is not deterministic. Last in its WHERE: Spark pushes down what stands before it.
+#}
+{% macro worked_out_once() -%}
+    {{ return(adapter.dispatch('worked_out_once', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro default__worked_out_once() -%}
+    true
+{%- endmacro %}
+
+{% macro spark__worked_out_once() -%}
+    rand() >= 0
+{%- endmacro %}
+
+
 {# ---- Incremental tables: how whole days, and whole files, are replaced. ---- #}
 
 {# The strategy of models that grow by day. Spark's parquet tables know no delete: they overwrite partitions. #}

@@ -20,6 +20,7 @@ CODES = {
     "Held": 1,
     "Busy": 1,
     "WriteFailed": 1,
+    "EngineDown": 1,
     "NothingDue": 5,
 }
 

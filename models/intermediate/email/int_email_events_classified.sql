@@ -11,7 +11,7 @@ with events as (
         *,
         rejection_reason is not null as is_rejected
     from {{ ref('int_email_events_recognised') }}
-    where {{ is_due() }}
+    where {{ is_due() }} and {{ worked_out_once() }}
 
 ),
 
