@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,26 +25,39 @@ import click
 from benchmarks.processes import Usage, marked, of_process
 
 DEPLOY = "org.apache.spark.deploy"
-START_SECONDS = 60
+START_SECONDS = 120
 CONNECT_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 KINDS = {"driver": "org.apache.spark.deploy.SparkSubmit", "executor": "CoarseGrainedExecutorBackend"}
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A master's URL, and its workers."""
+
+    url: str
+    workers: list[subprocess.Popen[bytes]]
+
+    def lose_worker(self) -> None:
+        """Kills one, and with it its executors, as when a machine is lost."""
+        self.workers.pop().kill()
+
+
 @contextmanager
-def standalone(workers: int = 2, cores: int = 1, memory: str = "2g") -> Iterator[str]:
-    """The URL of a master on loopback; cores and memory are each worker's. All of it ends with the context."""
+def standalone(workers: int = 2, cores: int = 1, memory: str = "2g") -> Iterator[Cluster]:
+    """A master and workers on loopback; cores and memory are each worker's. All of it ends with the context."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="cluster")))
         master = [f"{DEPLOY}.master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
-        url = stack.enter_context(_running(master, folder / "master.log", r"Starting Spark master at (spark://\S+)"))
+        ready = r"Starting Spark master at (spark://\S+)"
+        url, _ = stack.enter_context(_running(master, folder / "master.log", ready))
+        cluster = Cluster(url, [])
         for number in range(workers):
             work = folder / f"worker{number}"
             size = ["--cores", str(cores), "--memory", memory, "--work-dir", str(work), "--webui-port", "0"]
             worker = [f"{DEPLOY}.worker.Worker", "--host", "127.0.0.1", *size, url]
-            stack.enter_context(
-                _running(worker, folder / f"{work.name}.log", r"Successfully registered with master (.*)")
-            )
-        yield url
+            ready = "Successfully registered with master (.*)"
+            cluster.workers.append(stack.enter_context(_running(worker, folder / f"{work.name}.log", ready))[1])
+        yield cluster
 
 
 @contextmanager
@@ -63,15 +76,15 @@ def connect(warehouse: str, master: str = "local[2]") -> Iterator[str]:
         server = [f"{DEPLOY}.SparkSubmit", "--master", master, "--class", CONNECT_SERVER]
         server += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
         log = folder / "server.log"
-        port = stack.enter_context(
+        port, _ = stack.enter_context(
             _running([*server, "spark-internal"], log, r"Spark Connect server started at: \S*:(\d+)")
         )
         yield f"sc://127.0.0.1:{port}"
 
 
 @contextmanager
-def _running(command: list[str], log: Path, ready: str) -> Iterator[str]:
-    """A daemon that has said so; gives what it said."""
+def _running(command: list[str], log: Path, ready: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A daemon that has said that it is ready, and where."""
     home = find_spec("pyspark")
     if home is None or home.origin is None:
         raise click.ClickException("pyspark is not installed: `make spark` installs it.")
@@ -89,7 +102,7 @@ def _running(command: list[str], log: Path, ready: str) -> Iterator[str]:
             if process.poll() is not None or time.monotonic() > until:
                 raise click.ClickException(f"{command[0]} did not start:\n{log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.2)
-        yield said[1]
+        yield said[1], process
     finally:
         process.terminate()
         process.wait()
@@ -107,7 +120,7 @@ def main(workers: int, cores: int, memory: str, command: tuple[str, ...]) -> Non
     with ExitStack() as stack:
         environment = dict(os.environ)
         if workers:
-            environment["SPARK_MASTER_URL"] = stack.enter_context(standalone(workers, cores, memory))
+            environment["SPARK_MASTER_URL"] = stack.enter_context(standalone(workers, cores, memory)).url
         began = time.perf_counter()
         process = subprocess.Popen(command, env=environment)
         found = stack.enter_context(_watched(process.pid))

@@ -3,8 +3,8 @@
 Three stages: the first build; then late rows, among them texts that are hard to carry, and a day built anew by hand;
 then a schema that changes. After each, the files of the campaigns are compared, and each export whole, row by row in
 its own order: so every dataset is compared, delivered or not. Spark has the first stage in a session of its own, the
-second on a standalone master with two workers, the third on a Spark Connect server. Ends with one line of figures; exit
-code 1 when anything differs.
+second on a standalone master with two workers, of which one is killed, the third on a Spark Connect server. Ends with
+one line of figures; exit code 1 when anything differs.
 
     python -m tests.engines [duckdb] [postgres] [spark]
 """
@@ -18,6 +18,7 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 KNOWN = ("duckdb", "postgres", "spark")
+LOST_AFTER = 60  # seconds; the build takes minutes
 
 
 def main(engines: list[str]) -> int:
@@ -114,8 +116,12 @@ def _environment(target: str, stage: str, work: Path) -> Iterator[None]:
     with ExitStack() as stack:
         began = time.monotonic()
         if target == "spark" and stage == "late":
-            os.environ["SPARK_MASTER_URL"] = stack.enter_context(standalone())
+            cluster = stack.enter_context(standalone())
+            os.environ["SPARK_MASTER_URL"] = cluster.url
             stack.callback(os.environ.pop, "SPARK_MASTER_URL")
+            lost = Timer(LOST_AFTER, cluster.lose_worker)
+            lost.start()
+            stack.callback(lost.join)
         if target == "spark" and stage == "schema":
             os.environ["SPARK_REMOTE"] = stack.enter_context(connect(warehouse))
             stack.callback(os.environ.pop, "SPARK_REMOTE")
