@@ -251,7 +251,7 @@
         landed.line_number,
         landed.landed_at
     from {{ source }} as landed
-    {{ new_rows() }}
+    {{ new_rows(source) }}
 {%- endmacro %}
 
 
@@ -279,7 +279,7 @@
         landed.line_number,
         landed.landed_at
     from {{ source }} as landed
-    {{ new_rows() }}
+    {{ new_rows(source) }}
 {%- endmacro %}
 
 
@@ -300,16 +300,27 @@
 
 {#
     The rows of files, and versions of files, that the model has not read: by name, as a file may be loaded while a build
-    is running.
+    is running. What was loaded before the oldest of them comes as a literal, so that Spark leaves out whole parts, unread.
 #}
-{% macro new_rows() -%}
+{% macro new_rows(source) -%}
     {%- if is_incremental() -%}
-        left join (select distinct file_name, landed_at, true as is_known from {{ this }}) as known
+        {%- set files = 'select distinct file_name, landed_at, true as is_known from ' ~ this -%}
+        left join ({{ files }}) as known
             on landed.file_name = known.file_name and landed.landed_at = known.landed_at
-        where known.is_known is null
+        where known.is_known is null and {{ loaded_since_unread(source, files) }}
     {%- elif flags.EMPTY -%}
         where false
     {%- endif -%}
+{%- endmacro %}
+
+{% macro loaded_since_unread(source, files) -%}
+    {%- if not execute -%}{{ return('true') }}{%- endif -%}
+    {%- set oldest = run_query(
+        'select cast(min(landed.loaded_at) as ' ~ dbt.type_string() ~ ') from ' ~ source ~ ' as landed left join (' ~ files
+        ~ ') as known on landed.file_name = known.file_name and landed.landed_at = known.landed_at'
+        ~ ' where known.is_known is null'
+    ).columns[0].values()[0] -%}
+    {{ return("landed.loaded_at >= timestamp '" ~ oldest ~ "'" if oldest else 'false') }}
 {%- endmacro %}
 
 

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy=file_strategy()) }}
+{{ config(materialized='incremental', incremental_strategy=file_strategy(), partition_by=day_parts()) }}
 
 with files as (
 
