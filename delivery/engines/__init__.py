@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 # Types of target. Each is a module here, with a function `open_<type>`.
-KINDS = ("duckdb", "postgres", "spark")
+KINDS = ("duckdb", "postgres", "spark", "snowflake", "bigquery", "flightsql")
 
 
 class Engine(Protocol):

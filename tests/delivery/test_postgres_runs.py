@@ -12,8 +12,13 @@ from projects import Copy
 from small_project import CLIENTS, DAY, make_postgres_project, make_project
 
 from delivery import spool
+from delivery.datasets import datasets
+from delivery.engines import open_engine
 from delivery.engines.postgres import Postgres
+from delivery.errors import EngineDown
+from delivery.gate import Gate
 from delivery.manifest_file import verify
+from delivery.project import open_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,6 +102,17 @@ def test_a_server_that_stops_in_the_middle_and_the_run_that_finishes(tmp_path: P
         assert [(result.problem, result.rows) for result in results] == [("", 60_000)] * 3
         assert left(copy) == []
         assert "3 already delivered before" in copy.delivery(*RUN).stderr
+
+
+def test_a_server_that_is_gone_is_no_refusal_of_the_gate(server: psycopg.Connection[Any], tmp_path: Path) -> None:
+    make_postgres_project(tmp_path / "project", server)
+    project = open_project(tmp_path / "project", "postgres", None)
+    manifest = project.manifest()
+    with open_engine(project) as engine:
+        server.execute("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()"
+                       " and datname = current_database()")  # fmt: skip
+        with pytest.raises(EngineDown):
+            Gate(manifest, engine).judge(datasets(manifest)["events"], None)
 
 
 @pytest.mark.parametrize("kind", ["with a snapshot", "without"])
