@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 5
 FINISHED = (0, 1)  # dbt's exit codes for a build that ran to its end, tests failed or not
 # Type of target: what dbt needs beside itself. The extra of this package that brings it is named as the type is.
-ADAPTERS = {"postgres": ("dbt-postgres",), "spark": ("dbt-spark", "pyspark")}
+ADAPTERS = {
+    "postgres": ("dbt-postgres",),
+    "spark": ("dbt-spark", "pyspark"),
+    "snowflake": ("dbt-snowflake",),
+    "bigquery": ("dbt-bigquery",),
+}
 
 
 def build(project: Project, campaigns: tuple[str, ...]) -> None:
@@ -51,6 +56,11 @@ def build(project: Project, campaigns: tuple[str, ...]) -> None:
 
 def _check_installed(kind: str) -> None:
     """What dbt would say about a missing adapter, or Java, is a traceback, seconds later."""
+    if kind == "flightsql":
+        raise ConfigError(
+            "dbt has no adapter for Flight SQL: such a target can be read, not built.",
+            hint="Build with the target of the server's own adapter; run here without --build.",
+        )
     missing = [name for name in ADAPTERS.get(kind, ()) if not _is_installed(name)]
     if missing:
         raise ConfigError(

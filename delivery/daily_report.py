@@ -145,6 +145,7 @@ def _results(project: Project, day: date, at: datetime, clients: list[str]) -> t
             if verdict.passed:
                 metrics = analytics.read_metrics(engine, manifest, asked.dataset)
                 rows = analytics.answer(engine, asked, metrics).to_dicts()
+                gate.check_unchanged(asked.dataset)
             found.append(Results(client, tuple(rows), verdict.reasons))
     return tuple(found)
 

@@ -61,11 +61,14 @@ def export(project: Project, asked: Question, output: str, kind: Format, at: dat
     """Writes the answer. Raises GateRefused unless a reason is given, ConfigError for an unknown client."""
     manifest = project.manifest()
     with open_engine(project) as engine:
-        verdict = Gate(manifest, engine).judge(asked.dataset, None)
+        gate = Gate(manifest, engine)
+        verdict = gate.judge(asked.dataset, None)
         if not verdict.passed and not reason:
             raise verdict.error()
         _check_client(engine, manifest, asked)
         frame = analytics.answer(engine, asked, analytics.read_metrics(engine, manifest, asked.dataset))
+        if verdict.passed:
+            gate.check_unchanged(asked.dataset)
     content = render(frame, kind, asked.dataset.name)
     _write(content, output)
     done = Exported(

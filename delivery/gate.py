@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from delivery.engines import Engine, literal
-from delivery.errors import GateRefused, redact
+from delivery.errors import EngineDown, GateRefused, WriteFailed, redact
 from delivery.lineage import Lineage
 
 if TYPE_CHECKING:
@@ -83,9 +83,10 @@ class Gate:
         self._nodes = self._lineage.nodes
         self._engine = engine
         self._verdicts: dict[tuple[str, Window | None, tuple[str, ...]], Verdict] = {}
+        self._seen: dict[str, int] = {}  # lines of the build log, by schema, before it was first read
 
     def judge(self, dataset: Dataset, window: Window | None, proven_with: tuple[str, ...] = ()) -> Verdict:
-        """The verdict on a dataset, for the days of a window or for all of its days.
+        """The verdict on a dataset, for the days of a window or for all of its days. Raises EngineDown.
 
         proven_with: unique ids of what it leaves with: an audience, entitlements.
         """
@@ -94,11 +95,31 @@ class Gate:
             self._verdicts[key] = self._judge(dataset, window, proven_with)
         return self._verdicts[key]
 
+    def check_unchanged(self, dataset: Dataset) -> None:
+        """Raises WriteFailed when something was built since the gate looked, on an engine that keeps no snapshot.
+
+        A build says that it begins before it replaces anything (macros/audit.sql), so a log that has not grown vouches
+        for every row that was read in between.
+        """
+        if not self._engine.is_snapshot and self._lines(dataset) != self._seen[_schema(dataset)]:
+            raise WriteFailed(
+                f"Something was built or tested while {dataset.name} was read.",
+                hint="Let the build end, then run again; what was not finished is resumed.",
+            )
+
+    def _lines(self, dataset: Dataset) -> int:
+        lines: int = self._engine.table(f"select count(*) as n from {_schema(dataset)}.build_log")["n"][0].as_py()
+        return lines
+
     def _judge(self, dataset: Dataset, window: Window | None, proven_with: tuple[str, ...]) -> Verdict:
         built = sorted(self._lineage.upstream([dataset.unique_id, *proven_with]))
         tests = self._lineage.tests_on(set(built))
         try:
+            if _schema(dataset) not in self._seen:
+                self._seen[_schema(dataset)] = self._lines(dataset)
             log = self._read_log(dataset, [*built, *tests], window)
+        except EngineDown:
+            raise
         except Exception as error:  # noqa: BLE001 - without a readable log nothing is proven, whatever the cause
             return Verdict(dataset.name, (f"the build log cannot be read: {redact(str(error))}",))
         reasons = list(self._unbuilt(built, log))
@@ -112,7 +133,7 @@ class Gate:
         return Verdict(dataset.name, tuple(reasons), tuple(warnings), last.invocation_id if last else None)
 
     def _read_log(self, dataset: Dataset, nodes: Iterable[str], window: Window | None) -> Log:
-        schema = dataset.relation.rsplit(".", 1)[0]
+        schema = _schema(dataset)
         names = ", ".join(literal(node) for node in nodes)
         bounds = (
             "" if window is None else f" and event_day >= date '{window.start}' and event_day < date '{window.end}'"
@@ -220,6 +241,10 @@ class Gate:
             for day, builds in log.days[node].items():
                 needed[day] = max(needed.get(day, builds[-1][0]), builds[-1][0])
         return sorted(needed.items())
+
+
+def _schema(dataset: Dataset) -> str:
+    return dataset.relation.rsplit(".", 1)[0]
 
 
 def _detail(entry: Entry) -> str:

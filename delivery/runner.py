@@ -215,8 +215,8 @@ def _spool_all(
         _check_namespaces(setup, planned, engine)
         gate = Gate(setup.manifest, engine)
         for job in planned:
-            verdict = gate.judge(job.campaign.dataset, job.window, job.campaign.proven_with)
             try:
+                verdict = gate.judge(job.campaign.dataset, job.window, job.campaign.proven_with)
                 if not verdict.passed and not request.ungated:
                     raise verdict.error()
                 if not verdict.passed:
@@ -230,6 +230,7 @@ def _spool_all(
                     job,
                     layout,
                     verdict,
+                    gate,
                     engine,
                     setup.manifest,
                     setup.project,

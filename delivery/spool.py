@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from delivery.contents import Content
     from delivery.datasets import Manifest
     from delivery.files import Renames
-    from delivery.gate import Verdict
+    from delivery.gate import Gate, Verdict
     from delivery.integrations import Integration
     from delivery.ledger import Layout, Ledger
     from delivery.plan import Job
@@ -44,6 +44,7 @@ def spool(
     job: Job,
     layout: Layout,
     verdict: Verdict,
+    gate: Gate,
     engine: Engine,
     manifest: Manifest,
     project: Project,
@@ -61,6 +62,8 @@ def spool(
     _judge(job, content, ledger, accepted)
     about = {"layout": json.dumps({"columns": layout.columns, "kinds": layout.kinds}), "since": content.since}
     if content.is_skipped(job.empty):
+        if verdict.passed:
+            gate.check_unchanged(job.campaign.dataset)
         ledger.advance(job.key, "planned", "skipped", note="no rows", rows=content.rows, **about)
         return
     folder = project.spool / job.key[:32]
@@ -95,6 +98,8 @@ def spool(
             with files.exclusive(last):
                 pass
             recorded.append(_row(len(recorded), "done", last, None, 0, files.hash_file(last), destination))
+        if verdict.passed:
+            gate.check_unchanged(job.campaign.dataset)
     except BaseException:
         clear(folder)
         raise

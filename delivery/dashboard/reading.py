@@ -42,11 +42,14 @@ def answer(namespace: str, dataset: str, window: Window, grain: Grain, campaign_
     asked = _question(namespace, dataset, window, grain, campaign_id)
     manifest = _manifest()
     with open_engine(current().project) as engine:
-        verdict = Gate(manifest, engine).judge(asked.dataset, None)
+        gate = Gate(manifest, engine)
+        verdict = gate.judge(asked.dataset, None)
         if not verdict.passed:
             return Answer(pl.DataFrame(), [], verdict.reasons)
         metrics = analytics.read_metrics(engine, manifest, asked.dataset)
-        return Answer(analytics.answer(engine, asked, metrics), metrics, ())
+        frame = analytics.answer(engine, asked, metrics)
+        gate.check_unchanged(asked.dataset)
+        return Answer(frame, metrics, ())
 
 
 @st.cache_data(ttl=SECONDS, max_entries=ANSWERS, show_spinner=False)

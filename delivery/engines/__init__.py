@@ -5,7 +5,8 @@ No engine renders a file: formats differ between them, bytes must not.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, cast
 
 from delivery.errors import ConfigError
 
@@ -18,10 +19,19 @@ if TYPE_CHECKING:
     from delivery.project import Project
 
 
+# Types of target. Each is a module here, with a function `open_<type>`.
+KINDS = ("duckdb", "postgres", "spark", "snowflake", "bigquery", "flightsql")
+
+
 class Engine(Protocol):
-    """One open snapshot. keeps_order: whether rows come back in the order in which they were stored."""
+    """One open snapshot.
+
+    keeps_order: whether rows come back in the order in which they were stored. is_snapshot: whether all statements are
+    of one state; where they are not, the gate looks again after the rows were read.
+    """
 
     keeps_order: bool
+    is_snapshot: bool
 
     def table(self, sql: str) -> pa.Table:
         """A small result, whole."""
@@ -33,21 +43,12 @@ class Engine(Protocol):
 def open_engine(project: Project) -> AbstractContextManager[Engine]:
     """The engine of the project's target. Raises ConfigError for one that is not supported."""
     kind = project.profile.get("type")
-    if kind == "duckdb":
-        from delivery.engines.duckdb import open_duckdb
-
-        return open_duckdb(project)
-    if kind == "postgres":
-        from delivery.engines.postgres import open_postgres
-
-        return open_postgres(project)
-    if kind == "spark":
-        from delivery.engines.spark import open_spark
-
-        return open_spark(project)
-    raise ConfigError(
-        f"Target {project.target!r} is of type {kind!r}, which cannot be read.", hint="Known: duckdb, postgres, spark."
-    )
+    if kind not in KINDS:
+        raise ConfigError(
+            f"Target {project.target!r} is of type {kind!r}, which cannot be read.", hint=f"Known: {', '.join(KINDS)}."
+        )
+    opened = getattr(import_module(f"delivery.engines.{kind}"), f"open_{kind}")  # a driver costs its import only in use
+    return cast("AbstractContextManager[Engine]", opened(project))
 
 
 def literal(text: str) -> str:

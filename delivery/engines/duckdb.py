@@ -31,6 +31,7 @@ class DuckDB:
     """One read-only transaction on the warehouse file."""
 
     keeps_order = True
+    is_snapshot = True
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection

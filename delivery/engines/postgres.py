@@ -1,4 +1,4 @@
-"""PostgreSQL: one repeatable-read transaction, read by ADBC in Arrow batches.
+"""PostgreSQL: one repeatable-read transaction.
 
 Needs a database whose text is ordered by bytes (locale C), as on the other engines: rows leave in that order, and
 models choose among rows by it.
@@ -6,14 +6,15 @@ models choose among rows by it.
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
-from importlib.util import find_spec
+import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import pyarrow as pa
 
-from delivery.errors import ConfigError, WriteFailed, redact
+from delivery.engines.adbc import Adbc, Source, open_adbc
+from delivery.engines.keys import read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +23,14 @@ if TYPE_CHECKING:
 
 DRIVER = "adbc_driver_postgresql"
 BATCH_BYTES = 4 << 20
-CONNECT_SECONDS = 10
-SNAPSHOT = "set transaction isolation level repeatable read read only"
+CONNECT_SECONDS = "10"
+NEEDS = ("host", "user", "dbname", "schema")
+# To libpq, which calls them the same.
+PASSED_ON = (
+    "port", "connect_timeout", "sslmode", "sslcert", "sslkey", "sslrootcert", "application_name", "keepalives_idle"
+)  # fmt: skip
+FOR_DBT = ("threads", "retries", "search_path", "autocommit")
+ALIASES = {"database": "dbname", "pass": "password"}
 NUMERICS = """
     select column_name, max(numeric_precision) as precision, max(numeric_scale) as scale,
         count(distinct (numeric_precision, numeric_scale)) as kinds
@@ -33,105 +40,60 @@ NUMERICS = """
 """
 
 
-class Postgres:
+class Postgres(Adbc):
     """One snapshot. decimals: of numeric columns, by name, as the tables declare them; the driver gives text."""
 
-    keeps_order = False  # a heap has no order
+    is_snapshot = True
+    opening = ("set transaction isolation level repeatable read read only",)
+    refusals = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "denied")
+    by_bytes = "Make the database with `createdb --template=template0 --locale=C`, load and build again."
 
-    def __init__(self, connection: Any, decimals: dict[str, pa.DataType]) -> None:
-        self._connection = connection
-        self._decimals = decimals
+    def __init__(self, connection: Any, source: Source) -> None:
+        super().__init__(connection, source)
+        self.decimals: dict[str, pa.DataType] = {}
 
-    def table(self, sql: str) -> pa.Table:
-        """A small result, whole."""
-        batches = list(self.stream(sql))
-        return pa.Table.from_batches(batches)
-
-    def stream(self, sql: str, *, sorts: bool = False) -> Iterator[pa.RecordBatch]:  # noqa: ARG002 - the server sorts
-        """A result of any size, in batches of about BATCH_BYTES; at least one, so that the columns are known."""
-        from adbc_driver_manager import Error
-
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
-                cursor.execute(sql)
-                reader = cursor.fetch_record_batch()
-                schema = pa.schema([self._field(field) for field in reader.schema])
-                yield pa.RecordBatch.from_pylist([], schema=schema)
-                for batch in reader:
-                    yield batch.cast(schema)
-        except Error as error:
-            raise _failed(error) from None
-
-    def _field(self, field: pa.Field) -> pa.Field:
-        kind = self._decimals.get(field.name)
-        if kind is not None and _is_numeric(field):
-            return pa.field(field.name, kind)
-        return pa.field(field.name, field.type)
-
-
-def _is_numeric(field: pa.Field) -> bool:
-    return (field.metadata or {}).get(b"ADBC:postgresql:typname") == b"numeric"
-
-
-def _failed(error: Exception) -> WriteFailed:
-    return WriteFailed(
-        f"PostgreSQL could not be read: {redact(str(error).splitlines()[0])}",
-        hint="Run `dbt build --target postgres`, see that the server is up, then run again.",
-    )
+    def as_elsewhere(self, field: pa.Field) -> pa.Field:
+        """A column as other engines give it."""
+        kind = self.decimals.get(field.name)
+        is_numeric = (field.metadata or {}).get(b"ADBC:postgresql:typname") == b"numeric"
+        return pa.field(field.name, kind) if kind is not None and is_numeric else super().as_elsewhere(field)
 
 
 @contextmanager
 def open_postgres(project: Project) -> Iterator[Postgres]:
     """The target's schema, as it is now. Raises ConfigError when the server, the driver or the locale will not do."""
-    if find_spec(DRIVER) is None:
-        raise ConfigError(
-            "The target needs the extra `postgres`, which is not installed.", hint="pip install 'delivery[postgres]'."
-        )
-    import adbc_driver_postgresql.dbapi as driver
-    from adbc_driver_manager import Error
-
-    pa.set_memory_pool(pa.system_memory_pool())
-    profile = project.profile
-    where = f"{profile['host']}:{profile['port']}/{profile['dbname']}"
-    try:
-        connection = driver.connect(_uri(profile))
-    except Error as error:
-        seen = redact(str(error).strip().splitlines()[-1])
-        raise ConfigError(
-            f"PostgreSQL at {where} does not let us in: {seen}",
-            hint="See that the server is up, and PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE are right.",
-        ) from None
-    with closing(connection):
-        engine = Postgres(connection, {})
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(SNAPSHOT)
-        except Error as error:
-            raise _failed(error) from None
-        if engine.table("select 'a' < 'B' as by_language")["by_language"][0].as_py():
-            raise ConfigError(
-                f"The database {profile['dbname']} orders text by a language, not by bytes.",
-                hint="Make it with `createdb --template=template0 --locale=C`, load and build again.",
-            )
-        yield Postgres(connection, _decimals(engine, profile["schema"]))
+    said = read_keys(project, needs=NEEDS, may=(*PASSED_ON, "password", "role"), for_dbt=FOR_DBT, aliases=ALIASES)
+    with open_adbc(source(said), Postgres) as engine:
+        engine.decimals = _decimals(engine, said["schema"])
+        yield engine
 
 
-def _uri(profile: dict[str, Any]) -> str:
-    """For libpq; a host that is a folder of sockets goes where a URI takes it."""
-    login = quote(str(profile["user"]), safe="")
-    if profile.get("password"):
-        login += ":" + quote(str(profile["password"]), safe="")
-    options = urlencode(
-        {
-            "host": profile["host"],
-            "port": profile["port"],
-            "connect_timeout": CONNECT_SECONDS,
-            "options": "-c timezone=UTC",
-        },
-        quote_via=quote,
+def source(said: dict[str, str]) -> Source:
+    """The server that a target's keys speak of."""
+    password = said.get("password", "")
+    return Source(
+        name="PostgreSQL",
+        place=f"{said['host']}:{said.get('port', '5432')}/{said['dbname']}",
+        driver=DRIVER,
+        extra="postgres",
+        settings="PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
+        options={},
+        secrets=(password, quote(password, safe="")),
+        uri=_uri(said),
+        statement={"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)},
     )
-    return f"postgresql://{login}@/{quote(str(profile['dbname']), safe='')}?{options}"
+
+
+def _uri(said: dict[str, str]) -> str:
+    """For libpq; a host that is a folder of sockets goes where a URI takes it."""
+    login = quote(said["user"], safe="")
+    if said.get("password"):
+        login += ":" + quote(said["password"], safe="")
+    given = {key: said[key] for key in ("host", *PASSED_ON) if key in said}
+    role = re.sub(r"([\\\s])", r"\\\1", said.get("role", ""))
+    session = "-c timezone=UTC" + (f" -c role={role}" if role else "")
+    options = {"connect_timeout": CONNECT_SECONDS, **given, "options": session}
+    return f"postgresql://{login}@/{quote(said['dbname'], safe='')}?{urlencode(options, quote_via=quote)}"
 
 
 def _decimals(engine: Postgres, schema: str) -> dict[str, pa.DataType]:

@@ -48,14 +48,32 @@ def running_server() -> Iterator[str]:
         subprocess.run(command, check=True, capture_output=True, user=user, cwd=folder)
 
     call(str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "delivery", "-E", "UTF8", "-N")
-    control = [str(programs / "pg_ctl"), "-D", str(data), "-w", "-s"]
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=100"
-    call(*control, "-l", str(folder / "log"), "-o", options, "start")
+    start(str(folder))
     try:
         yield str(folder)
     finally:
-        call(*control, "-m", "immediate", "stop")
+        stop(str(folder))
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def start(socket: str) -> None:
+    """Starts the server of that socket."""
+    options = f"-k {socket} -c listen_addresses='' -c fsync=off -c max_connections=100"
+    _control(socket, "-l", f"{socket}/log", "-o", options, "start")
+
+
+def stop(socket: str) -> None:
+    """Stops it at once, as a power cut would."""
+    _control(socket, "-m", "immediate", "stop")
+
+
+def _control(socket: str, *command: str) -> None:
+    programs = _programs()
+    assert programs
+    subprocess.run(
+        [str(programs / "pg_ctl"), "-D", f"{socket}/data", "-w", "-s", *command],
+        check=True, capture_output=True, user="nobody" if os.getuid() == 0 else None, cwd=socket,
+    )  # fmt: skip
 
 
 @pytest.fixture

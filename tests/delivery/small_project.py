@@ -11,6 +11,8 @@ import duckdb
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import psycopg
+
 ROWS = 600
 DAY = "2026-11-03"
 AT = datetime(2026, 11, 4, 6, tzinfo=UTC)
@@ -53,6 +55,53 @@ def canary(client: str) -> str:
     return f"canary-of-{client.replace('_', '-')}"
 
 
+AUDIT = """
+create table {schema}.build_log (invocation_id text, started_at timestamp, phase text, command text,
+    partial boolean, unique_id text, resource_type text, status text, failures bigint,
+    whole_table boolean, message text);
+create table {schema}.build_days (invocation_id text, started_at timestamp, unique_id text, event_day date);
+insert into {schema}.build_days values ('i1', '2026-11-04 05:00:00', 'model.sweep.events', '2026-11-03');
+insert into {schema}.build_log values
+    ('i1', '2026-11-04 05:00:00', 'start', 'build', false, 'model.sweep.events', 'model', 'selected', null,
+        null, null),
+    ('i1', '2026-11-04 05:00:00', 'end', 'build', false, 'model.sweep.events', 'model', 'success', null,
+        true, null),
+    ('i1', '2026-11-04 05:00:00', 'end', 'build', false, 'test.sweep.unique', 'test', 'pass', 0,
+        false, null)
+"""
+POSTGRES = """
+sweep:
+  target: duckdb
+  outputs:
+    duckdb: {{type: duckdb, path: warehouse.duckdb}}
+    postgres:
+      {{type: postgres, host: {host}, user: delivery, password: "{password}", dbname: {database}, schema: delivery}}
+"""
+
+
+def make_postgres_project(root: Path, server: psycopg.Connection[Any], *, rows: int = ROWS, password: str = "") -> None:
+    """The same project with its tables in a database, too; hosted shares only."""
+    make_project(root)
+    info = server.info
+    text = POSTGRES.format(host=info.host, database=info.dbname, password=password)
+    (root / "profiles.yml").write_text(text)
+    shares = [SHARE.format(name=f"share_of_{client}", namespace=client) for client in CLIENTS]
+    (root / "integrations.yml").write_text("integrations:" + "".join(shares))
+    relation = f'"{info.dbname}"."delivery"."events"'
+    (root / "target" / "manifest.json").write_text(json.dumps(_manifest(relation)))
+    server.execute("create schema delivery")
+    server.execute(f"""
+        create table delivery.events as
+        select client as namespace, 'canary-of-' || replace(client, '_', '-') || n || '@example.com' as email,
+            timestamp '{DAY} 00:00:00' + mod(n, 1440) * interval '1 minute' as event_time,
+            md5(client || n) as unique_key,
+            timestamp '{DAY} 00:00:00' as updated_at, date '{DAY}' as event_day
+        from generate_series(0, {rows - 1}) as numbers(n), unnest(array{list(CLIENTS)}) as client
+    """)
+    for statement in AUDIT.format(schema="delivery").split(";"):
+        server.execute(statement)
+
+
 def make_project(root: Path) -> None:
     """Makes the project in a new folder: 600 rows of each of three clients on one day, one campaign to each of them."""
     root.mkdir(parents=True)
@@ -73,22 +122,11 @@ def make_project(root: Path) -> None:
                 date '{DAY}' as event_day
             from range({ROWS}) as numbers(n), (select unnest({list(CLIENTS)}) as client)
             order by client, event_time;
-            create table build_log (invocation_id text, started_at timestamp, phase text, command text,
-                partial boolean, unique_id text, resource_type text, status text, failures bigint,
-                whole_table boolean, message text);
-            create table build_days (invocation_id text, started_at timestamp, unique_id text, event_day date);
-            insert into build_days values ('i1', '2026-11-04 05:00:00', 'model.sweep.events', '{DAY}');
-            insert into build_log values
-                ('i1', '2026-11-04 05:00:00', 'start', 'build', false, 'model.sweep.events', 'model', 'selected', null,
-                    null, null),
-                ('i1', '2026-11-04 05:00:00', 'end', 'build', false, 'model.sweep.events', 'model', 'success', null,
-                    true, null),
-                ('i1', '2026-11-04 05:00:00', 'end', 'build', false, 'test.sweep.unique', 'test', 'pass', 0,
-                    false, null);
         """)
+        connection.execute(AUDIT.format(schema="main"))
 
 
-def _manifest() -> dict[str, Any]:
+def _manifest(relation: str = '"warehouse"."main"."events"') -> dict[str, Any]:
     names = {"namespace": "text", "email": "text", "event_time": "timestamp", "unique_key": "text", "event_day": "date",
              "updated_at": "timestamp"}  # fmt: skip
     columns = {
@@ -100,7 +138,7 @@ def _manifest() -> dict[str, Any]:
         for name, kind in names.items()
     }
     model = {
-        "resource_type": "model", "name": "events", "relation_name": '"warehouse"."main"."events"', "columns": columns,
+        "resource_type": "model", "name": "events", "relation_name": relation, "columns": columns,
         "fqn": ["sweep", "events"], "depends_on": {"nodes": []},
         "config": {
             "materialized": "incremental",

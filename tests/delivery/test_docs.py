@@ -26,10 +26,12 @@ from cronsim import CronSim
 
 from delivery.campaigns import Export, Layout
 from delivery.cli import cli
-from delivery.errors import ExitCode
+from delivery.engines import open_engine
+from delivery.errors import ConfigError, ExitCode
 from delivery.integrations import Integration, SftpDestination, json_schema, load_integrations
 from delivery.ledger import OPEN_STATES
 from delivery.manifest_file import DeliveryManifest, ManifestFile
+from delivery.project import Project, _filled_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -294,6 +296,13 @@ def test_yaml_examples_are_valid(block: Block, tmp_path: Path, monkeypatch: pyte
         jsonschema.validate(document, json_schema())
         (tmp_path / "integrations.yml").write_text(block.text, encoding="utf-8")
         assert set(load_integrations(tmp_path / "integrations.yml", ())) == set(document["integrations"])
+        return
+    if "outputs" in document:
+        for name, profile in document["outputs"].items():
+            profile = _filled_in(profile, name)
+            shown = Project(tmp_path, name, profile, tmp_path, tmp_path, "")
+            with pytest.raises(ConfigError, match=r"needs the extra|cannot be read: No such file"), open_engine(shown):
+                pass
         return
     for exposure in document["exposures"]:
         export = Export.model_validate(exposure["config"]["meta"]["export"])

@@ -59,6 +59,7 @@ class InBatches:
         self._engine, self._size, self._change = engine, size, change or (lambda batch: batch)
 
     keeps_order = True
+    is_snapshot = True
 
     def table(self, sql: str) -> pa.Table:
         return self._engine.table(sql)
