@@ -10,7 +10,7 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from delivery.errors import ConfigError, EngineDown, GateRefused, redact
 from delivery.lineage import Lineage
@@ -33,7 +33,7 @@ def build(project: Project, campaigns: tuple[str, ...]) -> None:
     """Runs dbt on what the campaigns need (all of them when none is named); its output goes to stderr.
 
     What failed inside the build is for the gate to judge. Raises GateRefused when dbt could not build at all, and
-    ConfigError when something that it needs is not installed, EngineDown when Spark's server does not answer.
+    ConfigError when something that it needs is not installed, EngineDown when its server does not answer.
     """
     _check_installed(str(project.profile.get("type")))
     _check_answers(project)
@@ -77,21 +77,37 @@ def _check_installed(kind: str) -> None:
 
 
 def _check_answers(project: Project) -> None:
-    """Spark's own clients go on trying for minutes, and then end with a traceback. Masters may be several: a,b."""
-    remote = os.environ.get("SPARK_REMOTE")
-    url = str(remote or (project.profile.get("server_side_parameters") or {}).get("spark.master", ""))
-    where = re.findall(r"([^:/,;]+):(\d+)", url) if url.startswith(("spark://", "sc://")) else []
-    failures = []
-    for host, port in where:
-        try:
-            socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
-        except (OSError, OverflowError) as error:
-            failures.append(f"{host}:{port}: {getattr(error, 'strerror', None) or error}")
-    if where and len(failures) == len(where):
+    """dbt's clients go on trying, for minutes, or end with what a scheduler takes for a failed build."""
+    name, addresses, variable = _server(project.profile)
+    failures = [seen for host, port in addresses if (seen := _no_answer(host, port))]
+    if addresses and len(failures) == len(addresses):
         raise EngineDown(
-            f"Spark does not answer at {'; '.join(failures)}.",
-            hint=f"Start it, or set {'SPARK_REMOTE' if remote else 'SPARK_MASTER_URL'}; then run again.",
+            f"{name} does not answer at {'; '.join(failures)}.",
+            hint=f"Start it, or set {variable}; then run again.",
         )
+
+
+def _server(profile: dict[str, Any]) -> tuple[str, list[tuple[str, str]], str]:
+    """Name, addresses (one that answers is enough) and what sets them; no addresses: there is no server to ask."""
+    if profile.get("type") == "postgres":
+        return "PostgreSQL", [(str(profile["host"]), str(profile["port"]))], "PGHOST and PGPORT"
+    remote = os.environ.get("SPARK_REMOTE")
+    url = str(remote or (profile.get("server_side_parameters") or {}).get("spark.master", ""))
+    addresses = re.findall(r"([^:/,;]+):(\d+)", url) if url.startswith(("spark://", "sc://")) else []
+    return "Spark", addresses, "SPARK_REMOTE" if remote else "SPARK_MASTER_URL"
+
+
+def _no_answer(host: str, port: str) -> str | None:
+    """What was seen there; None when something answered. A host that is a folder holds PostgreSQL's socket."""
+    try:
+        if host.startswith("/"):
+            with socket.socket(socket.AF_UNIX) as local:
+                local.connect(f"{host}/.s.PGSQL.{port}")
+        else:
+            socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        return f"{host}:{port}: {getattr(error, 'strerror', None) or error}"
+    return None
 
 
 def _is_installed(name: str) -> bool:

@@ -90,3 +90,18 @@ def test_one_master_of_two_is_enough(silent: str, tmp_path: Path, monkeypatch: p
 
         with pytest.raises(ConfigError, match="No dbt beside"):
             build.build(spark, ())
+
+
+@pytest.mark.parametrize(("host", "seen"), [("127.0.0.1", "Connection refused"), ("/nowhere", "No such file")])
+def test_a_postgres_that_does_not_answer_is_no_failed_build(
+    host: str, seen: str, silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(build.ADAPTERS, "postgres", ())
+    port = int(silent.split(":")[1])
+    postgres = project(tmp_path, "postgres")
+    postgres.profile.update(host=host, port=port)
+
+    with pytest.raises(EngineDown, match=f"PostgreSQL does not answer at {host}:{port}: {seen}") as caught:
+        build.build(postgres, ())
+
+    assert "PGHOST" in caught.value.hint

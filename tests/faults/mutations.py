@@ -35,6 +35,8 @@ class Guard:
 GUARDS = [
     # Engines
     Guard("what a build needs", "build.py", '    _check_installed(str(project.profile.get("type")))\n', "", "test_build.py"),
+    Guard("a server that does not answer is no failed build", "build.py", "    _check_answers(project)\n", "", "test_build.py"),
+    Guard("one server of several is enough", "build.py", "len(failures) == len(addresses)", "failures", "test_build.py"),
     Guard("a stream that breaks off", "engines/adbc.py", "except (Error, OSError, pa.ArrowException)", "except (Error, pa.ArrowException)",
           "test_adbc.py in_the_middle"),
     Guard("a server that is gone is told from a query that failed", "engines/adbc.py", "        except Error:\n            return EngineDown(",
