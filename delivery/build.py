@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from delivery.engines import kind_of
 from delivery.errors import ConfigError, GateRefused, redact
 from delivery.lineage import Lineage
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from delivery.project import Project
 
 FINISHED = (0, 1)  # dbt's exit codes for a build that ran to its end, tests failed or not
-# Type of target: what dbt needs beside itself. The extra of this package that brings it is named as the type is.
-ADAPTERS = {"postgres": ("dbt-postgres",), "spark": ("dbt-spark", "pyspark")}
+# Kind of target: what dbt needs beside itself. The extra of this package that brings it is named as the kind is.
+ADAPTERS = {
+    "lake": ("duckdb-extension-ducklake", "duckdb-extension-postgres-scanner"),
+    "postgres": ("dbt-postgres",),
+    "spark": ("dbt-spark", "pyspark"),
+}
 
 
 def build(project: Project, campaigns: tuple[str, ...]) -> None:
@@ -27,7 +32,7 @@ def build(project: Project, campaigns: tuple[str, ...]) -> None:
     What failed inside the build is for the gate to judge. Raises GateRefused when dbt could not build at all, and
     ConfigError when something that it needs is not installed.
     """
-    _check_installed(str(project.profile.get("type")))
+    _check_installed(kind_of(project.profile))
     dbt = Path(sys.executable).with_name("dbt")
     if not dbt.exists():
         raise ConfigError(f"No dbt beside {sys.executable}.", hint="Install requirements/run.lock.")

@@ -5,7 +5,7 @@ No engine renders a file: formats differ between them, bytes must not.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from delivery.errors import ConfigError
 
@@ -32,7 +32,11 @@ class Engine(Protocol):
 
 def open_engine(project: Project) -> AbstractContextManager[Engine]:
     """The engine of the project's target. Raises ConfigError for one that is not supported."""
-    kind = project.profile.get("type")
+    kind = kind_of(project.profile)
+    if kind == "lake":
+        from delivery.engines.lake import open_lake
+
+        return open_lake(project)
     if kind == "duckdb":
         from delivery.engines.duckdb import open_duckdb
 
@@ -46,8 +50,22 @@ def open_engine(project: Project) -> AbstractContextManager[Engine]:
 
         return open_spark(project)
     raise ConfigError(
-        f"Target {project.target!r} is of type {kind!r}, which cannot be read.", hint="Known: duckdb, postgres, spark."
+        f"Target {project.target!r} is of type {kind!r}, which cannot be read.",
+        hint="Known: duckdb, lake, postgres, spark.",
     )
+
+
+def kind_of(profile: dict[str, Any]) -> str:
+    """What holds the tables of a target: its type, or `lake` where dbt-duckdb builds in a DuckLake that it attaches."""
+    return "lake" if attached_lake(profile) else str(profile.get("type"))
+
+
+def attached_lake(profile: dict[str, Any]) -> dict[str, Any] | None:
+    """The entry of `attach` that is the target's database, if that is a DuckLake."""
+    for entry in profile.get("attach") or ():
+        if entry.get("alias") == profile.get("database") and str(entry.get("path")).startswith("ducklake:"):
+            return dict(entry)
+    return None
 
 
 def literal(text: str) -> str:

@@ -34,7 +34,7 @@ class Guard:
 
 GUARDS = [
     # Engines
-    Guard("what a build needs", "build.py", '    _check_installed(str(project.profile.get("type")))\n', "", "test_build.py"),
+    Guard("what a build needs", "build.py", '    _check_installed(kind_of(project.profile))\n', "", "test_build.py"),
     # Audiences
     Guard("definitions by contract", "entitlements.py", 'if name not in known or not known[name]["entitled"]', "if False",
           "test_audience_exports.py contract or may_not_be_had"),
