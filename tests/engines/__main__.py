@@ -4,7 +4,7 @@ Beside the files of the campaigns, each export is compared whole, row by row in 
 compared, delivered or not. Then late rows come, among them texts that are hard to carry, a day is built anew by hand,
 and all is compared again. Ends with one line of figures; exit code 1 when anything differs.
 
-    python -m tests.engines [duckdb] [postgres] [spark]
+    python -m tests.engines [duckdb] [postgres] [spark] [lake]
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from delivery.engines import identifier, open_engine
 from delivery.project import open_project
 from tests.delivery.postgres import running_server
 from tests.delivery.raw_data import events_of
+from tests.engines import lake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from delivery.datasets import Manifest
 
 ROOT = Path(__file__).parents[2]
-KNOWN = ("duckdb", "postgres", "spark")
+DEFAULT = ("duckdb", "postgres", "spark")
+KNOWN = (*DEFAULT, "lake")
 DAYS = ("2026-11-01", "2026-11-05")
 # Texts that readers, formatters and engines stumble over; NUL is left out, as PostgreSQL has none.
 HARD = (
@@ -51,7 +53,7 @@ def main(engines: list[str]) -> int:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="engines")))
         os.environ.update({"LANDING_DIR": str(work / "landing"), "RAW_DIR": str(work / "raw")})
         shutil.copytree(ROOT / "landing", work / "landing")
-        if "postgres" in engines:
+        if {"postgres", "lake"} & set(engines):
             _new_database(stack.enter_context(running_server()))
         for stage in ("first", "late"):
             if stage == "late":
@@ -106,22 +108,24 @@ def files(target: str, work: Path, stage: str) -> Iterator[tuple[str, str]]:
     os.environ.update(
         {
             "WAREHOUSE": str(work / "engines.duckdb"),
+            "LAKE_DATA": str(work / "warehouse.lake"),
             "SPARK_WAREHOUSE": str(work / "warehouse.spark"),
             "DBT_TARGET_PATH": str(work / target / "target"),
             "DELIVERY_STATE": str(work / target / "state"),
             "DELIVERY_SHARE": str(share),
         }
     )
-    dbt = [str(Path(sys.executable).with_name("dbt")), "build", "--target", target, "--no-use-colors"]
+    python = lake.python_of(target)
+    dbt = [str(python.with_name("dbt")), "build", "--target", target, "--no-use-colors"]
     again = ["--vars", "{rebuild_from: 2026-11-02, rebuild_to: 2026-11-02}"] if stage == "late" else []
     _run(*dbt, *again)
-    delivery = (sys.executable, "-m", "delivery", "--target", target, "run")
+    delivery = (str(python), "-m", "delivery", "--target", target, "run")
     _run(*delivery, "--from", DAYS[0], "--to", DAYS[1])
     _run(*delivery)
     for path in sorted(share.rglob("*")):
         if path.is_file() and not path.name.endswith(".manifest.json"):
             yield str(path.relative_to(share)), hashlib.sha256(path.read_bytes()).hexdigest()
-    yield from _exports(target)
+    yield from lake.exports().items() if target == "lake" else _exports(target)
 
 
 def _exports(target: str) -> Iterator[tuple[str, str]]:
@@ -158,4 +162,4 @@ if __name__ == "__main__":
     unknown = [name for name in sys.argv[1:] if name not in KNOWN]
     if unknown:
         sys.exit(f"Unknown engine: {', '.join(unknown)}. Known: {', '.join(KNOWN)}.")
-    sys.exit(main(sys.argv[1:] or list(KNOWN)))
+    sys.exit(main(sys.argv[1:] or list(DEFAULT)))
