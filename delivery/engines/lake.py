@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from delivery.engines import attached_lake, identifier, literal
-from delivery.engines.duckdb import SCAN_MEMORY, THREADS, DuckDB, Settings
+from delivery.engines.duckdb import THREADS, DuckDB, Settings
 from delivery.errors import ConfigError, WriteFailed, redact
 
 if TYPE_CHECKING:
@@ -25,14 +25,18 @@ if TYPE_CHECKING:
 
 EXTENSIONS = ("postgres_scanner", "ducklake")
 PACKAGE = "duckdb_extension_"
+# Of parquet files, a whole group of rows is held; builds write groups of so many.
+GROUP_ROWS = 16_384
+SCAN_MEMORY = "128MB"
 NO_LAKE = "creating a new DuckLake is explicitly disabled"
 
 
 class Lake(DuckDB):
     """One snapshot of a lake. catalog: how it is reached, which is never shown, as it may hold a password."""
 
-    # Files are read in the order in which they were written, and rows in theirs.
+    # Files are read in the order in which they were written, and rows in theirs; dbt's DuckDB writes with one thread.
     keeps_order = True
+    scan_memory = SCAN_MEMORY
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
         super().__init__(connection)

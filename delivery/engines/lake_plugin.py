@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt_common.exceptions import DbtRuntimeError
 
-from delivery.engines.lake import attach, load_extensions
+from delivery.engines import identifier
+from delivery.engines.lake import GROUP_ROWS, attach, load_extensions
 from delivery.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,5 +27,6 @@ class Plugin(BasePlugin):
             load_extensions(conn)
             for entry in (self.creds and self.creds.attach) or ():
                 attach(conn, entry.path, entry.to_sql())
+                conn.execute(f"call {identifier(str(entry.alias))}.set_option('parquet_row_group_size', {GROUP_ROWS})")
         except ConfigError as error:
             raise DbtRuntimeError(f"{error.message}\n{error.hint}") from None
