@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from delivery.engines import kind_of
 from delivery.errors import ConfigError, EngineDown, GateRefused, redact
 from delivery.lineage import Lineage
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 5
 FINISHED = (0, 1)  # dbt's exit codes for a build that ran to its end, tests failed or not
-# Type of target: what dbt needs beside itself. The extra of this package that brings it is named as the type is.
+# Kind of target: what dbt needs beside itself. The extra of this package that brings it is named as the kind is.
 ADAPTERS = {
+    "lake": ("duckdb-extension-ducklake", "duckdb-extension-postgres-scanner"),
     "postgres": ("dbt-postgres",),
     "spark": ("dbt-spark", "pyspark"),
     "snowflake": ("dbt-snowflake",),
@@ -35,7 +37,7 @@ def build(project: Project, campaigns: tuple[str, ...]) -> None:
     What failed inside the build is for the gate to judge. Raises GateRefused when dbt could not build at all, and
     ConfigError when something that it needs is not installed, EngineDown when its server does not answer.
     """
-    _check_installed(str(project.profile.get("type")))
+    _check_installed(kind_of(project.profile))
     _check_answers(project)
     dbt = Path(sys.executable).with_name("dbt")
     if not dbt.exists():

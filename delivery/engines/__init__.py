@@ -6,7 +6,7 @@ No engine renders a file: formats differ between them, bytes must not.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from delivery.errors import ConfigError
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from delivery.project import Project
 
 
-# Types of target. Each is a module here, with a function `open_<type>`.
-KINDS = ("duckdb", "postgres", "spark", "snowflake", "bigquery", "flightsql")
+# Kinds of target. Each is a module here, with a function `open_<type>`.
+KINDS = ("duckdb", "lake", "postgres", "spark", "snowflake", "bigquery", "flightsql")
 
 
 class Engine(Protocol):
@@ -42,13 +42,26 @@ class Engine(Protocol):
 
 def open_engine(project: Project) -> AbstractContextManager[Engine]:
     """The engine of the project's target. Raises ConfigError for one that is not supported."""
-    kind = project.profile.get("type")
+    kind = kind_of(project.profile)
     if kind not in KINDS:
         raise ConfigError(
             f"Target {project.target!r} is of type {kind!r}, which cannot be read.", hint=f"Known: {', '.join(KINDS)}."
         )
     opened = getattr(import_module(f"delivery.engines.{kind}"), f"open_{kind}")  # a driver costs its import only in use
     return cast("AbstractContextManager[Engine]", opened(project))
+
+
+def kind_of(profile: dict[str, Any]) -> str:
+    """What holds the tables of a target: its type, or `lake` where dbt-duckdb builds in a DuckLake that it attaches."""
+    return "lake" if attached_lake(profile) else str(profile.get("type"))
+
+
+def attached_lake(profile: dict[str, Any]) -> dict[str, Any] | None:
+    """The entry of `attach` that is the target's database, if that is a DuckLake."""
+    for entry in profile.get("attach") or ():
+        if entry.get("alias") == profile.get("database") and str(entry.get("path")).startswith("ducklake:"):
+            return dict(entry)
+    return None
 
 
 def literal(text: str) -> str:

@@ -32,6 +32,7 @@ class DuckDB:
 
     keeps_order = True
     is_snapshot = True
+    scan_memory = SCAN_MEMORY
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -46,7 +47,7 @@ class DuckDB:
     def stream(self, sql: str, *, sorts: bool = False) -> Iterator[pa.RecordBatch]:
         """A result of any size, in batches of at most BATCH_ROWS rows."""
         try:
-            self._connection.execute(f"set memory_limit = '{SORT_MEMORY if sorts else SCAN_MEMORY}'")
+            self._connection.execute(f"set memory_limit = '{SORT_MEMORY if sorts else self.scan_memory}'")
             yield from self._connection.sql(sql).to_arrow_reader(BATCH_ROWS)
         except duckdb.Error as error:
             raise _failed(error) from None

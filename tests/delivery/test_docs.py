@@ -324,7 +324,7 @@ def test_the_schema_accepts_the_project_and_refuses_unknown_keys() -> None:
 def test_every_requirement_has_its_reason() -> None:
     asked = {
         re.split(r"[<>=\s\[]", line)[0]
-        for name in ("run.in", "dev.in", "spark.in")
+        for name in ("run.in", "dev.in", "spark.in", "lake.in")
         for line in page(f"requirements/{name}").splitlines()
         if line and line[0] not in "#-"
     }

@@ -6,7 +6,7 @@ its own order: so every dataset is compared, delivered or not. Spark has the fir
 second on a standalone master with two workers, of which one is killed, the third on a Spark Connect server. Ends with
 one line of figures; exit code 1 when anything differs.
 
-    python -m tests.engines [duckdb] [postgres] [spark]
+    python -m tests.engines [duckdb] [postgres] [spark] [lake]
 """
 
 from __future__ import annotations
@@ -24,19 +24,18 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from benchmarks.cluster import connect, standalone
-from delivery.engines import identifier, open_engine
-from delivery.project import open_project
 from tests.delivery.postgres import running_server
 from tests.delivery.projects import SOURCES, Copy
+from tests.engines import lake
+from tests.engines.exports import exports
 from tests.engines.stages import STAGES, Target, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from delivery.datasets import Manifest
-
 ROOT = Path(__file__).parents[2]
-KNOWN = ("duckdb", "postgres", "spark")
+DEFAULT = ("duckdb", "postgres", "spark")
+KNOWN = (*DEFAULT, "lake")
 LOST_AFTER = 60  # seconds; the build takes minutes
 
 
@@ -46,14 +45,14 @@ def main(engines: list[str]) -> int:
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="engines")))
         project = _project(work)
-        if "postgres" in engines:
+        if {"postgres", "lake"} & set(engines):
             _new_database(stack.enter_context(running_server()))
         for name, stage in STAGES.items():
             stage.change(project)
             _load(engines)
             for target in engines:
                 with _environment(target, name, work):
-                    stage.build(Target(target, project.root))
+                    stage.build(Target(target, project.root, lake.python_of(target)))
                     hashes[target] |= {f"{name}: {file}": sha256 for file, sha256 in files(target, project.root)}
     first = hashes[engines[0]]
     for before, after in (("first", "late"), ("late", "schema")):
@@ -105,6 +104,7 @@ def _environment(target: str, stage: str, work: Path) -> Iterator[None]:
     os.environ.update(
         {
             "WAREHOUSE": str(work / "engines.duckdb"),
+            "LAKE_DATA": str(work / "warehouse.lake"),
             "SPARK_WAREHOUSE": warehouse,
             "SPARK_PARTITIONS": "1",
             "SPARK_CONF_DIR": str(Path(__file__).with_name("conf")),
@@ -135,30 +135,11 @@ def files(target: str, root: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(share.rglob("*")):
         if path.is_file() and not path.name.endswith(".manifest.json"):
             yield str(path.relative_to(share)), hashlib.sha256(path.read_bytes()).hexdigest()
-    project = open_project(root, target, None)
-    with open_engine(project) as engine:
-        for name, relation, keys in _whole(project.manifest()):
-            columns = sorted(engine.table(f"select * from {relation} limit 0").schema.names)
-            select = ", ".join(f"cast({identifier(c)} as varchar) as {identifier(c)}" for c in columns)
-            digest = hashlib.sha256()
-            order = ", ".join(f"whole.{identifier(key)}" for key in keys)
-            for batch in engine.stream(f"select {select} from {relation} as whole order by {order}", sorts=True):
-                for row in batch.to_pylist():
-                    digest.update(repr(row).encode())
-            yield f"{name} (whole table)", digest.hexdigest()
-
-
-def _whole(manifest: Manifest) -> Iterator[tuple[str, str, list[str]]]:
-    """Name, relation and order of each export; those that are no dataset (what was rejected) by their key."""
-    for node in manifest["nodes"].values():
-        if node["resource_type"] == "model" and node["fqn"][1] == "exports":
-            asked = (node["config"].get("meta") or {}).get("dataset") or {"order_by": ["unique_key"]}
-            window = [asked["window"]] if asked.get("window") else []
-            yield node["name"], node["relation_name"], [*window, "namespace", *asked["order_by"]]
+    yield from lake.exports(root).items() if target == "lake" else exports(target, root)
 
 
 if __name__ == "__main__":
     unknown = [name for name in sys.argv[1:] if name not in KNOWN]
     if unknown:
         sys.exit(f"Unknown engine: {', '.join(unknown)}. Known: {', '.join(KNOWN)}.")
-    sys.exit(main(sys.argv[1:] or list(KNOWN)))
+    sys.exit(main(sys.argv[1:] or list(DEFAULT)))

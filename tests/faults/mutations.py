@@ -34,7 +34,7 @@ class Guard:
 
 GUARDS = [
     # Engines
-    Guard("what a build needs", "build.py", '    _check_installed(str(project.profile.get("type")))\n', "", "test_build.py"),
+    Guard("what a build needs", "build.py", '    _check_installed(kind_of(project.profile))\n', "", "test_build.py"),
     Guard("a server that does not answer is no failed build", "build.py", "    _check_answers(project)\n", "", "test_build.py"),
     Guard("one server of several is enough", "build.py", "len(failures) == len(addresses)", "failures", "test_build.py"),
     Guard("a stream that breaks off", "engines/adbc.py", "except (Error, OSError, pa.ArrowException)", "except (Error, pa.ArrowException)",

@@ -1,0 +1,45 @@
+"""Each export of a target, whole: called by itself, with a target and a project, prints its SHA-256 as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from delivery.engines import identifier, open_engine
+from delivery.project import open_project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from delivery.datasets import Manifest
+
+
+def exports(target: str, root: Path) -> Iterator[tuple[str, str]]:
+    """Name and SHA-256 of each export, row by row in its own order."""
+    project = open_project(root, target, None)
+    with open_engine(project) as engine:
+        for name, relation, keys in _whole(project.manifest()):
+            columns = sorted(engine.table(f"select * from {relation} limit 0").schema.names)
+            select = ", ".join(f"cast({identifier(c)} as varchar) as {identifier(c)}" for c in columns)
+            digest = hashlib.sha256()
+            order = ", ".join(f"whole.{identifier(key)}" for key in keys)
+            for batch in engine.stream(f"select {select} from {relation} as whole order by {order}", sorts=True):
+                for row in batch.to_pylist():
+                    digest.update(repr(row).encode())
+            yield f"{name} (whole table)", digest.hexdigest()
+
+
+def _whole(manifest: Manifest) -> Iterator[tuple[str, str, list[str]]]:
+    """Name, relation and order of each export; those that are no dataset (what was rejected) by their key."""
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "model" and node["fqn"][1] == "exports":
+            asked = (node["config"].get("meta") or {}).get("dataset") or {"order_by": ["unique_key"]}
+            window = [asked["window"]] if asked.get("window") else []
+            yield node["name"], node["relation_name"], [*window, "namespace", *asked["order_by"]]
+
+
+if __name__ == "__main__":
+    print(json.dumps(dict(exports(sys.argv[1], Path(sys.argv[2])))))
