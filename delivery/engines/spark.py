@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from delivery.engines.duckdb import SCAN_MEMORY, THREADS, DuckDB, Settings
+from delivery.engines.duckdb import THREADS, DuckDB, Settings
 from delivery.errors import ConfigError, WriteFailed, redact
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from delivery.project import Project
 
+# A reader of parquet holds a whole row group of each column; profiles.yml says how large Spark may make them.
+SCAN_MEMORY = "128MB"
 LISTED_LAST = ("build_days", "build_log")
 WAREHOUSE_KEY = "spark.sql.warehouse.dir"
 # dbt-spark writes `name`; text literals are stepped over.
@@ -33,6 +35,7 @@ class Parts(DuckDB):
 
     # Spark writes the parts of a sorted table in its order, and they are read by name, one after another.
     keeps_order = True
+    scan_memory = SCAN_MEMORY
 
     def table(self, sql: str) -> pa.Table:
         """A small result, whole."""

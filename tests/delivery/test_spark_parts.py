@@ -86,3 +86,14 @@ def test_no_warehouse_is_an_error_that_names_the_folder(project: Project) -> Non
 
     with pytest.raises(ConfigError, match=r"There is no Spark warehouse at .*nowhere\.db"), open_engine(project):
         pass
+
+
+def test_a_part_with_a_block_larger_than_spark_is_told_to_make_is_read(project: Project, tmp_path: Path) -> None:
+    rows = 240_000
+    texts = pa.array([f"{n:0400d}" for n in range(rows)])
+    path = tmp_path / "wh" / "delivery.db" / "wide" / "part-00000.parquet"
+    path.parent.mkdir()
+    pq.write_table(pa.table({"a": texts}), path, row_group_size=rows, use_dictionary=False, compression="none")
+
+    with open_engine(project) as engine:
+        assert sum(batch.num_rows for batch in engine.stream("select * from delivery.wide")) == rows
