@@ -70,7 +70,7 @@ lint: $(VENV)/dev.stamp ## ruff, strict types, sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint models tests/dbt --disable-progress-bar
+	$(BIN)/sqlfluff lint models tests/dbt --disable-progress-bar --processes 2
 
 EVENTS ?= 1000000
 DAYS ?= 1
