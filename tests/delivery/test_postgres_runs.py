@@ -66,6 +66,7 @@ def test_the_same_bytes_as_from_duckdb(server: psycopg.Connection[Any], tmp_path
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_in_the_middle_and_the_run_that_finishes(tmp_path: Path) -> None:
     with running_server() as socket:
         copy = Copy(tmp_path / "project")
