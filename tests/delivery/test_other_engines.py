@@ -143,7 +143,7 @@ AUTH = "adbc.bigquery.sql.auth_type."
         ({}, {"auth_type": f"{AUTH}auth_bigquery"}),
         (
             {"method": "service-account", "keyfile": "key.json", "location": "EU", "priority": "batch"},
-            {"auth_type": f"{AUTH}json_credential_file", "auth_credentials": "/root/key.json", "location": "EU"},
+            {"auth_type": f"{AUTH}json_credential_file", "auth_credentials": "/keys/bigquery.json", "location": "EU"},
         ),
         (
             {"method": "oauth-secrets", "client_id": "a", "client_secret": "b", "refresh_token": "c"},
