@@ -143,7 +143,7 @@ AUTH = "adbc.bigquery.sql.auth_type."
         ({}, {"auth_type": f"{AUTH}auth_bigquery"}),
         (
             {"method": "service-account", "keyfile": "key.json", "location": "EU", "priority": "batch"},
-            {"auth_type": f"{AUTH}json_credential_file", "auth_credentials": "/keys/bigquery.json", "location": "EU"},
+            {"auth_type": f"{AUTH}json_credential_file", "auth_credentials": "/project/key.json", "location": "EU"},
         ),
         (
             {"method": "oauth-secrets", "client_id": "a", "client_secret": "b", "refresh_token": "c"},
@@ -157,7 +157,7 @@ AUTH = "adbc.bigquery.sql.auth_type."
     ],
 )
 def test_bigquery(said: dict[str, str], options: dict[str, str]) -> None:
-    source = bigquery.source(project(BIGQUERY | said, Path("/root")))
+    source = bigquery.source(project(BIGQUERY | said, Path("/project")))
     expected = {"project_id": "prod", "dataset_id": "delivery", **options}
     assert source.options == {f"adbc.bigquery.sql.{name}": value for name, value in expected.items()}
 
