@@ -6,7 +6,7 @@ its own order: so every dataset is compared, delivered or not. Spark has the fir
 second on a standalone master with two workers, of which one is killed, the third on a Spark Connect server. Ends with
 one line of figures; exit code 1 when anything differs.
 
-    python -m tests.engines [duckdb] [postgres] [spark] [lake]
+    python -m tests.engines [duckdb] [postgres] [spark]
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ import psycopg
 from benchmarks.cluster import connect, standalone
 from tests.delivery.postgres import running_server
 from tests.delivery.projects import SOURCES, Copy
-from tests.engines import lake
 from tests.engines.exports import exports
 from tests.engines.stages import STAGES, Target, run
 
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-DEFAULT = ("duckdb", "postgres", "spark")
-KNOWN = (*DEFAULT, "lake")
+KNOWN = ("duckdb", "postgres", "spark")
 LOST_AFTER = 60  # seconds; the build takes minutes
 
 
@@ -45,14 +43,14 @@ def main(engines: list[str]) -> int:
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="engines")))
         project = _project(work)
-        if {"postgres", "lake"} & set(engines):
+        if "postgres" in engines:
             _new_database(stack.enter_context(running_server()))
         for name, stage in STAGES.items():
             stage.change(project)
             _load(engines)
             for target in engines:
                 with _environment(target, name, work):
-                    stage.build(Target(target, project.root, lake.python_of(target)))
+                    stage.build(Target(target, project.root))
                     hashes[target] |= {f"{name}: {file}": sha256 for file, sha256 in files(target, project.root)}
     first = hashes[engines[0]]
     for before, after in (("first", "late"), ("late", "schema")):
@@ -104,7 +102,6 @@ def _environment(target: str, stage: str, work: Path) -> Iterator[None]:
     os.environ.update(
         {
             "WAREHOUSE": str(work / "engines.duckdb"),
-            "LAKE_DATA": str(work / "warehouse.lake"),
             "SPARK_WAREHOUSE": warehouse,
             "SPARK_PARTITIONS": "1",
             "SPARK_CONF_DIR": str(Path(__file__).with_name("conf")),
@@ -135,11 +132,11 @@ def files(target: str, root: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(share.rglob("*")):
         if path.is_file() and not path.name.endswith(".manifest.json"):
             yield str(path.relative_to(share)), hashlib.sha256(path.read_bytes()).hexdigest()
-    yield from lake.exports(root).items() if target == "lake" else exports(target, root)
+    yield from exports(target, root)
 
 
 if __name__ == "__main__":
     unknown = [name for name in sys.argv[1:] if name not in KNOWN]
     if unknown:
         sys.exit(f"Unknown engine: {', '.join(unknown)}. Known: {', '.join(KNOWN)}.")
-    sys.exit(main(sys.argv[1:] or list(DEFAULT)))
+    sys.exit(main(sys.argv[1:] or list(KNOWN)))

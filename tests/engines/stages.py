@@ -45,13 +45,12 @@ class Target:
 
     name: str
     root: Path
-    python: Path
 
     def dbt(self, *arguments: str, expected: int = 0) -> str:
         """`dbt build`; "now" is a day that does not pass while engines are compared. Gives what it said."""
         days = json.dumps({"as_of": "2026-11-10", **dict(a.split("=") for a in arguments if "=" in a)})
         rest = [argument for argument in arguments if "=" not in argument]
-        dbt = str(self.python.with_name("dbt"))
+        dbt = str(Path(sys.executable).with_name("dbt"))
         return run(
             *(dbt, "build", "--target", self.name, "--no-use-colors", "--vars", days, *rest),
             where=self.root,
@@ -60,7 +59,7 @@ class Target:
 
     def delivery(self, *arguments: str, expected: int = 0) -> str:
         """`delivery run`. Gives what it said."""
-        command = (str(self.python), "-m", "delivery", "--target", self.name, "run", *arguments)
+        command = (sys.executable, "-m", "delivery", "--target", self.name, "run", *arguments)
         return run(*command, where=self.root, expected=expected)
 
 

@@ -34,7 +34,7 @@ class Guard:
 
 GUARDS = [
     # Engines
-    Guard("what a build needs", "build.py", '    _check_installed(kind_of(project.profile))\n', "", "test_build.py"),
+    Guard("what a build needs", "build.py", '    _check_installed(str(project.profile["type"]))\n', "", "test_build.py"),
     Guard("a server that does not answer is no failed build", "build.py", "    _check_answers(project)\n", "", "test_build.py"),
     Guard("one server of several is enough", "build.py", "len(failures) == len(addresses)", "failures", "test_build.py"),
     Guard("a stream that breaks off", "engines/adbc.py", "except (Error, OSError, pa.ArrowException)", "except (Error, pa.ArrowException)",
@@ -55,14 +55,14 @@ GUARDS = [
           "test_postgres_runs.py reason_to_skip"),
     Guard("a server that is gone is no refusal of the gate", "gate.py", "        except EngineDown:\n            raise\n", "",
           "test_postgres_runs.py no_refusal"),
-    Guard("backslashes in texts", "engines/dialects.py", 'found[0].replace("\\\\", r"\\\\")', "found[0]", "test_adbc.py backslash"),
-    Guard("names in backticks", "engines/bigquery.py", "return in_backticks(sql)", "return sql", "test_other_engines.py otherwise"),
-    Guard("texts of BigQuery", "engines/dialects.py", '.replace("\'\'", "\'").translate(ESCAPED)', "", "test_other_engines.py otherwise"),
-    Guard("unknown keys of a target", "engines/keys.py", "if key not in {*known, *for_dbt}", "if False", "test_other_engines.py wrong"),
-    Guard("missing keys of a target", "engines/keys.py", "for key in needs if key not in said", "for key in ()", "test_other_engines.py wrong"),
-    Guard("rows go encrypted", "engines/flightsql.py", "if where.scheme != ENCRYPTED and where.hostname not in HERE:", "if False:",
-          "test_other_engines.py wrong"),
-    Guard("no login in a uri", "engines/flightsql.py", "if where.username or where.password:", "if False:", "test_other_engines.py wrong"),
+    Guard("unknown keys of a target", "engines/keys.py", "if key not in {*known, *for_dbt}", "if False", "test_postgres_target.py named"),
+    Guard("missing keys of a target", "engines/keys.py", "for key in needs if key not in said", "for key in ()", "test_postgres_target.py named"),
+    Guard("one engine a type", "engines/__init__.py", "if len(by) > 1:", "if False:", "test_engines.py claimed"),
+    Guard("a built-in engine stays", "engines/__init__.py", '["delivery"] if kind in BUILT_IN else []', "[]", "test_engines.py claimed"),
+    Guard("an engine that breaks when imported", "engines/__init__.py", "except Exception as error:", "except ZeroDivisionError as error:",
+          "test_engines.py broken"),
+    Guard("what cannot be read is not built", "build.py", "    find_engine(project)  # what cannot be read afterwards need not be built\n", "",
+          "test_build.py not_built"),
     # Audiences
     Guard("definitions by contract", "entitlements.py", 'if name not in known or not known[name]["entitled"]', "if False",
           "test_audience_exports.py contract or may_not_be_had"),
