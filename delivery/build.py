@@ -86,6 +86,8 @@ def _server(profile: dict[str, Any]) -> tuple[str, list[tuple[str, str]], str]:
     """Name, addresses (one that answers is enough) and what sets them; no addresses: there is no server to ask."""
     if profile.get("type") == "postgres":
         return "PostgreSQL", [(str(profile["host"]), str(profile["port"]))], "PGHOST and PGPORT"
+    if profile.get("type") != "spark":
+        return "", [], ""
     remote = os.environ.get("SPARK_REMOTE")
     url = str(remote or (profile.get("server_side_parameters") or {}).get("spark.master", ""))
     addresses = re.findall(r"([^:/,;]+):(\d+)", url) if url.startswith(("spark://", "sc://")) else []

@@ -99,6 +99,16 @@ def test_one_master_of_two_is_enough(silent: str, tmp_path: Path, monkeypatch: p
             build.build(spark, ())
 
 
+def test_a_spark_that_is_away_stops_no_build_elsewhere(
+    silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build.Path, "exists", lambda _: False)  # the next thing that is looked for
+    monkeypatch.setenv("SPARK_REMOTE", f"sc://{silent}")
+
+    with pytest.raises(ConfigError, match="No dbt beside"):
+        build.build(project(tmp_path, "duckdb"), ())
+
+
 @pytest.mark.parametrize(("host", "seen"), [("127.0.0.1", "Connection refused"), ("/nowhere", "No such file")])
 def test_a_postgres_that_does_not_answer_is_no_failed_build(
     host: str, seen: str, silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
