@@ -57,7 +57,7 @@ def hand_over(
 
 
 def temp_name(file: File) -> str:
-    """The name while uploading: whose bytes lie there, and in which hand they were spooled (0: in none, long ago)."""
+    """The name while uploading: whose bytes lie there, and in which hand they were spooled."""
     hand = f".{file.fence}" if file.fence else ""
     return f".{file.name}.{file.sha256[:8]}{hand}.part"
 
