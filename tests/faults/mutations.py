@@ -255,8 +255,10 @@ GUARDS = [
           "            check_certificate(job.integration.public_key)", "            pass", "test_encryption.py revoked_since"),
     Guard("encrypted is what was proven", "spool.py", "if done.source_sha256 != part.written.sha256:", "if False:",
           "test_encryption.py not_proven"),
-    Guard("sealed until it is proven", "spool.py", '(folder / f"{name}.sealed", Seal())', '(folder / f"{name}.sealed", None)',
-          "test_encryption.py plain_bytes"),
+    Guard("no name until it is proven", "spool.py", "closing(Nameless(folder)) if certificate else nullcontext()", "nullcontext()",
+          "test_encryption.py plain_rows"),
+    Guard("sorted rows begin anew", "spool.py", "                plain.cut(begun)\n", "                pass\n",
+          "test_encryption.py stored_order"),
     Guard("row count is obeyed", "spool.py", "        if accepted is None:\n", "        if False:\n", "test_policies.py breach"),
     # Retention
     Guard("prune takes the lock", "retention.py", "with only_runner(project.state), closing(Ledger(project.ledger_url)) as ledger:",
