@@ -28,7 +28,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
-class SftpDestination(_Strict):
+class _Destination(_Strict):
+    publish: Literal["rename", "look-and-rename", "exclusive"] = Field(
+        default="rename",
+        description="how files get their final names; "
+        "look-and-rename: a rename overwrites there, and nobody else writes; "
+        "exclusive: under their final names at once, and a done file comes last",
+    )
+
+
+class SftpDestination(_Destination):
     """A client's SFTP server. host_keys: OpenSSH public key lines, several while a key is being rotated."""
 
     type: Literal["sftp"]
@@ -41,9 +50,6 @@ class SftpDestination(_Strict):
     host_keys: list[HostKey] = Field(min_length=1)
     timeout: float = Field(default=30.0, gt=0, description="seconds that any one reply may take")
     deadline: float = Field(default=3600.0, gt=0, description="seconds that a whole delivery may take")
-    publish: Literal["probed", "exclusive"] = Field(
-        default="probed", description="exclusive: the server has no rename; files are written under their final names"
-    )
 
     @model_validator(mode="after")
     def _has_login(self) -> SftpDestination:
@@ -52,14 +58,14 @@ class SftpDestination(_Strict):
         return self
 
 
-class HostedDestination(_Strict):
+class HostedDestination(_Destination):
     """The platform's own share, below `/<namespace>/`. keep_days: then `delivery prune` removes what was delivered."""
 
     type: Literal["hosted"]
     keep_days: int = Field(default=7, ge=1)
 
 
-class LocalDestination(_Strict):
+class LocalDestination(_Destination):
     """A directory of this machine, or one mounted here."""
 
     type: Literal["local"]
@@ -137,7 +143,7 @@ class Integration(_Strict):
     @property
     def publishes_open(self) -> bool:
         """Whether files are written under their final names, for want of a rename."""
-        return isinstance(self.destination, SftpDestination) and self.destination.publish == "exclusive"
+        return self.destination.publish == "exclusive"
 
     @property
     def has_done_file(self) -> bool:

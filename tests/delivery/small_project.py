@@ -42,7 +42,7 @@ SHARE = """
 """
 INTEGRATIONS = "integrations:" + "".join(
     [
-        SFTP.format(name="by_sftp", publish="probed"),
+        SFTP.format(name="by_sftp", publish="rename"),
         SFTP.format(name="without_rename", publish="exclusive"),
         *(SHARE.format(name=f"share_of_{client}", namespace=client) for client in CLIENTS[1:]),
         SHARE.format(name="by_share", namespace=CLIENTS[0]),

@@ -18,7 +18,6 @@ from builders import job
 
 from delivery.errors import Busy, ConfigError, WriteFailed
 from delivery.ledger import Ledger, deliveries, delivery_id
-from delivery.ledger.schema import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -279,16 +278,6 @@ def test_a_ledger_in_memory_leaves_no_file(tmp_path: Path, monkeypatch: pytest.M
         with closing(Ledger(url)) as opened:
             assert planned(opened)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("version", ["0", str(VERSION + 1), "x"])
-def test_another_schema_version_is_refused(path: Path, version: str) -> None:
-    Ledger(f"sqlite:///{path}").close()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("update meta set value = ? where key = 'schema_version'", [version])
-        connection.commit()
-    with pytest.raises(WriteFailed, match=f"schema version {version}; this program knows {VERSION}"):
-        Ledger(f"sqlite:///{path}")
 
 
 @pytest.mark.parametrize("content", [b"not a database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])

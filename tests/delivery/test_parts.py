@@ -40,7 +40,7 @@ def rows(count: int) -> pa.RecordBatch:
 def write(folder: Path, batches: list[pa.RecordBatch], **keys: Any) -> list[bytes]:
     """The bytes of each part, unpacked."""
     folder.mkdir()
-    parts = write_parts(lambda n: (folder / str(n), None), batches, integration(**keys), {})
+    parts = write_parts(lambda n: folder / str(n), batches, integration(**keys), {})
     assert [part.path.name for part in parts] == [str(n + 1) for n in range(len(parts))]
     found = [part.path.read_bytes() for part in parts]
     assert [part.written.bytes for part in parts] == list(map(len, found))
