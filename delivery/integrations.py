@@ -28,16 +28,17 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
-class _Destination(_Strict):
-    publish: Literal["rename", "look-and-rename", "exclusive"] = Field(
-        default="rename",
+Publish = Annotated[
+    Literal["rename", "look-and-rename", "exclusive"],
+    Field(
         description="how files get their final names; "
         "look-and-rename: a rename overwrites there, and nobody else writes; "
-        "exclusive: under their final names at once, and a done file comes last",
-    )
+        "exclusive: under their final names at once, and a done file comes last"
+    ),
+]
 
 
-class SftpDestination(_Destination):
+class SftpDestination(_Strict):
     """A client's SFTP server. host_keys: OpenSSH public key lines, several while a key is being rotated."""
 
     type: Literal["sftp"]
@@ -50,6 +51,7 @@ class SftpDestination(_Destination):
     host_keys: list[HostKey] = Field(min_length=1)
     timeout: float = Field(default=30.0, gt=0, description="seconds that any one reply may take")
     deadline: float = Field(default=3600.0, gt=0, description="seconds that a whole delivery may take")
+    publish: Publish = "rename"
 
     @model_validator(mode="after")
     def _has_login(self) -> SftpDestination:
@@ -58,17 +60,19 @@ class SftpDestination(_Destination):
         return self
 
 
-class HostedDestination(_Destination):
+class HostedDestination(_Strict):
     """The platform's own share, below `/<namespace>/`. keep_days: then `delivery prune` removes what was delivered."""
 
     type: Literal["hosted"]
     keep_days: int = Field(default=7, ge=1)
+    publish: Publish = "rename"
 
 
-class LocalDestination(_Destination):
+class LocalDestination(_Strict):
     """A directory of this machine, or one mounted here."""
 
     type: Literal["local"]
+    publish: Publish = "rename"
 
 
 DESTINATIONS: dict[str, type[BaseModel]] = {
