@@ -1,4 +1,4 @@
-"""Lineage: what a dataset is built from and which tests speak of that, on a graph in which every node has a neighbour."""
+"""Lineage: what a dataset is built from and which tests speak of it, on a graph where every node has a neighbour."""
 
 from __future__ import annotations
 
@@ -75,8 +75,11 @@ def test_upstream_is_all_that_dbt_builds(lineage: Lineage, asked: list[str], fou
 @pytest.mark.parametrize(
     ("built", "names"),
     [
-        (BUILT, ["test.p.codes_key", "test.p.events_against_beside", "test.p.events_against_staged", "test.p.events_key",
-                 "test.p.known_code", "unit_test.p.staged_works"]),
+        (
+            BUILT,
+            ["test.p.codes_key", "test.p.events_against_beside", "test.p.events_against_staged",
+             "test.p.events_key", "test.p.known_code", "unit_test.p.staged_works"],
+        ),
         ({"model.p.staged"}, ["unit_test.p.staged_works"]),
         ({"model.p.beside"}, ["test.p.beside_against_staged", "test.p.beside_key", "test.p.events_against_beside"]),
         ({"model.p.alone"}, ["test.p.alone_by_itself"]),

@@ -1,4 +1,4 @@
-"""Slots: which a request means, for one campaign and client among neighbours: days, weeks, other clients and campaigns."""
+"""Slots: which a request means, for one campaign and client among others: days, weeks, other clients and campaigns."""
 
 from __future__ import annotations
 
@@ -142,8 +142,15 @@ def test_what_another_sent_or_left_open_is_nothing_to_this_one(ledger: Ledger, n
 
 @pytest.mark.parametrize(
     ("state", "again"),
-    [("planned", True), ("spooled", True), ("held", False), ("skipped", False), ("cancelled", False), ("delivered", False)],
-)  # fmt: skip
+    [
+        ("planned", True),
+        ("spooled", True),
+        ("held", False),
+        ("skipped", False),
+        ("cancelled", False),
+        ("delivered", False),
+    ],
+)
 def test_only_what_is_unfinished_is_due_again(ledger: Ledger, state: str, again: bool) -> None:
     sent(ledger, "2026-11-04 05:00", day("3"))
     sent(ledger, "2026-11-05 05:00", day("4"), state)
