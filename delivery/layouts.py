@@ -79,15 +79,11 @@ def cast_back(batch: pa.RecordBatch, kinds: Mapping[str, str]) -> pa.RecordBatch
             continue
         try:
             if frozen == "text" and now in WRITTEN_OTHERWISE:
-                raise pa.ArrowInvalid
+                raise pa.ArrowInvalid  # as if Arrow could not
             cast = batch.column(number).cast(_type_of(frozen))
             if frozen == "date" and cast.cast(field.type) != batch.column(number):
-                raise pa.ArrowInvalid
-        except (
-            ValueError,
-            pa.ArrowNotImplementedError,
-            KeyError,
-        ):  # of Arrow's types some have no name to find them by
+                raise pa.ArrowInvalid  # Arrow cuts the time of day off
+        except (ValueError, pa.ArrowNotImplementedError, KeyError):  # ValueError: a kind that Arrow has no name for
             raise GateRefused(
                 f"{field.name} was {frozen} when the layout was frozen; it is {now} now, and not all values fit.",
                 hint="Restore its type in the model, or start a new campaign with the new layout.",
