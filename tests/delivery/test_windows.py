@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date, datetime, timedelta, timezone
 from itertools import pairwise
 
@@ -204,3 +205,13 @@ def test_a_schedule_in_another_zone_is_read_in_utc() -> None:
 
 def test_what_is_no_schedule_says_why() -> None:
     assert check_cron("30 0 5 * * *") == "it does not have the five fields minute, hour, day, month, weekday"
+
+
+def test_a_time_without_an_offset_is_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert parse_instant("2026-11-04T06:00") == NOW
+    finally:
+        monkeypatch.undo()
+        time.tzset()
