@@ -158,9 +158,11 @@ def test_a_series_has_the_days_of_one_campaign_and_integration_without_correctio
         row("daily", "acme", 3, rows=0),
         row("daily", "acme", 4),
         row("weekly", "acme", 4, rows=None),
+        row("new", "acme", 4, rows=None),
     ]
-    assert list(_series(known, [known[6], known[7], known[6]])) == [
+    assert list(_series(known, [known[7], known[8], known[6], known[6]])) == [
         Series("daily", "acme", (("2026-11-01", 1), ("2026-11-03", 0), ("2026-11-04", 4))),
+        Series("weekly", "acme", (("2026-11-01", 97),)),
     ]
     assert list(_series(known, [])) == []
     many = [row("daily", "acme", day) for day in range(1, 21)]
