@@ -115,7 +115,7 @@ def test_what_cannot_be_split_is_refused() -> None:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     root, state = tmp_path / "project", tmp_path / "state"
-    make_project(root)
+    make_project(root, beside=())
     monkeypatch.setenv("SWEEP_PASSWORD", "not needed")
     profile = {"type": "duckdb", "path": "warehouse.duckdb"}
     return Project(root, "duckdb", profile, state, tmp_path / "share", f"sqlite:///{state / 'ledger.sqlite'}")
