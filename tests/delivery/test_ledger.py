@@ -21,7 +21,6 @@ from builders import job, utc, window
 from delivery.errors import Busy, ConfigError, WriteFailed
 from delivery.ledger import Ledger, deliveries, delivery_id
 from delivery.ledger.book import DOUBT
-from delivery.ledger.schema import VERSION
 from delivery.ledger.tables import files, meta
 
 if TYPE_CHECKING:
