@@ -1,8 +1,9 @@
 """`make mutants`: a seeded sample of faults, each against the tests that touch it.
 
-The last line is `mutants: <n> python <n> noticed <n> sql <n> noticed`. Set by the environment: N_PYTHON and N_SQL (`all`:
-a fault of every line), SEED, ROOMS (`gate,plan,models/staging,delivery/ledger/*`, `spine`), SECONDS (of tests for one fault),
-WORKERS, SLOW=1 (the slow tests too), STALE=1 (what tests run which line, as an earlier state of the package had it).
+The last line is `mutants: <n> python <n> noticed <n> sql <n> noticed`. Set by the environment: N_PYTHON and N_SQL
+(`all`: a fault of every line), SEED, ROOMS (`gate,plan,models/staging,delivery/ledger/*`, `spine`), WORKERS,
+SECONDS (of tests for one fault), SLOW=1 (the slow tests too), GUARDS=1 (those of tests/faults/mutations.py),
+STALE=1 (which tests run which line, as an earlier state of the package had it).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import Queue
 from typing import TYPE_CHECKING
 
+from tests.faults import mutations
 from tests.mutants import python_changes, reached, sample, sql_changes, sql_judge
 from tests.mutants.copies import ROOT, sources
 from tests.mutants.python_judge import Verdict, Worker, ordered
@@ -136,6 +138,8 @@ def report(verdicts: list[Verdict]) -> None:
 
 def main() -> int:
     """Draws, judges, reports."""
+    if os.environ.get("GUARDS"):
+        return mutations.main()
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     seed = int(os.environ.get("SEED") or int(head[:8], 16))
     rooms = [name for name in (os.environ.get("ROOMS") or "").replace(",", " ").split() if name]

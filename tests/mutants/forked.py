@@ -1,7 +1,7 @@
 """A process that has imported what the tests need, but not the package; it forks for every fault.
 
-`python -m tests.mutants.forked COPY BUILT` reads a line of JSON for each run, `{"tests": [[...], ...], "seconds": ...}`,
-and answers with one: `{"noticed": "<test>" | null, "how": ..., "ran": <n>}`. Each list of tests runs in a fork of its own,
+`python -m tests.mutants.forked COPY BUILT` reads lines of JSON, `{"tests": [[...], ...], "seconds": ...}`,
+and answers with one: `{"noticed": "<test>" | null, "how": ..., "ran": <n>}`. Each list of tests runs in a fork,
 until one is red. `{"dbt": ["build", ...]}` runs a command of dbt in such a fork.
 """
 
@@ -22,7 +22,8 @@ HANGS = 30.0  # seconds: a test may take so long, or ten times what it took with
 LOADED = (
     "pytest _pytest.assertion.rewrite xdist hypothesis click click.testing pydantic yaml jinja2 duckdb pyarrow "
     "pyarrow.parquet polars sqlalchemy sqlalchemy.dialects.sqlite paramiko asyncssh tenacity rich.console rich.table "
-    "rich.progress cronsim xlsxwriter zstandard isal.igzip openpyxl jsonschema dbt.cli.main dbt.adapters.duckdb pysequoia"
+    "rich.progress cronsim xlsxwriter zstandard isal.igzip openpyxl jsonschema pysequoia "
+    "dbt.cli.main dbt.adapters.duckdb"
 )
 
 

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,14 @@ def finish() -> None:
                 lines[test].setdefault(file[len(str(COPY)) + 1 :], []).append(line)
     noted = {"lines": lines, "models": {t: sorted(m) for t, m in _models.items()}, "seconds": _seconds, "red": _red}
     (OUT / f"{os.getpid()}-{time.time_ns()}.json").write_text(json.dumps(noted))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """The sample is built already; all workers share it."""
+    folder = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    shared = folder.parent if hasattr(session.config, "workerinput") else folder
+    with suppress(FileExistsError):
+        (shared / "built").symlink_to(os.environ["MUTANTS_BUILT"])
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

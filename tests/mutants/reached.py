@@ -13,6 +13,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.mutants import sample
 from tests.mutants.copies import KEPT, ROOT, content_hash, make_copy, sources
 
 TESTS = ("tests/delivery/", "tests/dbt/")
@@ -122,6 +123,7 @@ def _run(files: list[str], slow: bool) -> dict[str, dict]:  # type: ignore[type-
     environment = os.environ | {
         "MUTANTS_COPY": str(copy),
         "MUTANTS_OUT": str(out),
+        "MUTANTS_BUILT": str(sample.built()),
         "PYTHONPATH": os.pathsep.join([str(started), str(copy)]),
         "PYTHONDONTWRITEBYTECODE": "1",
     }

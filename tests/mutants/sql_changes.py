@@ -22,8 +22,19 @@ if TYPE_CHECKING:
 
 TURNED = {"<": ("<=", ">"), "<=": ("<",), ">": (">=", "<"), ">=": (">",), "=": ("!=",), "!=": ("=",), "<>": ("=",)}
 WORDS = {
-    "and": "or", "or": "and", "true": "false", "false": "true", "min": "max", "max": "min", "asc": "desc",
-    "first": "last", "last": "first", "any_value": "max", "min_by": "max_by", "max_by": "min_by", "floor": "ceil",
+    "and": "or",
+    "or": "and",
+    "true": "false",
+    "false": "true",
+    "min": "max",
+    "max": "min",
+    "asc": "desc",
+    "first": "last",
+    "last": "first",
+    "any_value": "max",
+    "min_by": "max_by",
+    "max_by": "min_by",
+    "floor": "ceil",
 }
 WRAPPERS = {"coalesce", "lower", "upper", "trim", "nullif", "greatest", "least", "round", "abs"}
 ENDS = {

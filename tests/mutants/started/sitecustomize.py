@@ -2,8 +2,10 @@
 
 import atexit
 import os
+import sys
+from pathlib import Path
 
-if os.environ.get("MUTANTS_TEST") and "PYTEST_XDIST_WORKER_STARTING" not in os.environ:
+if os.environ.get("MUTANTS_TEST") and not any(Path(part).name == "dbt" for part in sys.orig_argv[:3]):
     try:
         from tests.mutants import noting
 
