@@ -31,7 +31,7 @@ class Graph:
         self.nodes: dict[str, Any] = manifest["nodes"]
         self._macros: dict[str, Any] = manifest["macros"]
         self._children: dict[str, list[str]] = manifest["child_map"]
-        self.hashes: dict[str, str] = json.loads((built / "hashes.json").read_text())
+        self.hashes: dict[str, str] = hashes(built / "warehouse.duckdb")
 
     def touched(self, change: Change, text: str) -> list[str]:
         """The nodes that a change of this file makes anew; none if the whole build does."""
