@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver analytics postgres spark cluster load engines test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
+.PHONY: deliver analytics postgres spark cluster load engines test slow faults far dropbear nasty crosscheck mutants lint generate dictionary schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -47,8 +47,8 @@ faults: $(VENV)/dev.stamp ## every fault at every step and message of a delivery
 dropbear: $(VENV)/dev.stamp ## the same delivery on Dropbear, which CI does not have; says what is missing
 	DROPBEAR=1 NO_SKIPS=1 $(BIN)/python -m pytest -q tests/delivery/test_servers.py -k dropbear $(PYTEST_ARGS)
 
-mutations: $(VENV)/dev.stamp ## each guard is removed in turn, and a test must notice
-	@$(BIN)/python tests/faults/mutations.py
+mutants: $(VENV)/dev.stamp ## a seeded sample of faults, each against the tests that touch it (N_PYTHON N_SQL SEED ROOMS, GUARDS=1); ends with one line of figures
+	@N_PYTHON="$(N_PYTHON)" N_SQL="$(N_SQL)" SEED="$(if $(filter command% environment%,$(origin SEED)),$(SEED))" ROOMS="$(ROOMS)" GUARDS="$(GUARDS)" $(BIN)/python -m tests.mutants
 
 nasty: $(VENV)/dev.stamp ## nasty values in every dialect, read by readers that no one here wrote; ends with one line of figures
 	@$(BIN)/python -m tests.nasty

@@ -1,7 +1,7 @@
 # ruff: noqa: E501 - the texts are the package's own lines
 """Removes each guard of the runner in turn; a test must go red.
 
-`python tests/faults/mutations.py [NAME…]` works on a copy of the package. It ends with one line,
+`make mutants GUARDS=1`, or `python tests/faults/mutations.py [NAME…]`, works on a copy of the package. It ends with one line,
 `mutations: <n> guards <n> caught`, and with exit status 0 only if all were caught.
 """
 
@@ -199,7 +199,7 @@ GUARDS = [
           "test_ledger_care.py restored_ledger"),
     # Late rows and schedules
     Guard("only what changed leaves", "rows.py",
-          'batch = batch.filter(pc.is_in(batch["unique_key"], value_set=selection.keys))', "pass",
+          'batch = batch.filter(pc.is_in(batch[selection.key_column], value_set=selection.keys))', "pass",
           "test_corrections.py only_what_changed"),
     Guard("what was not built again is not compared", "corrections.py", "if known == _built(selection, engine):", "if False:",
           "test_corrections.py built_again"),
@@ -230,7 +230,7 @@ GUARDS = [
     Guard("rows are of one namespace", "rows.py", "            _check_namespace(batch, selection)\n", "",
           "test_rows.py another_namespace"),
     Guard("query is of one namespace", "rows.py",
-          'where = f"namespace = {literal(self.namespace)}"\n        tail', 'where = "true"\n        tail',
+          'where = f"namespace = {literal(self.namespace)}"\n', 'where = "true"\n',
           "test_rows.py only_the_namespace or another_namespace"),
     Guard("rows are in order", "rows.py", "if not pc.all(ascending, min_count=0).as_py():", "if False:", "test_rows.py order"),
     Guard("columns of the layout", "rows.py", "    if missing:\n", "    if False:\n", "test_rows.py missing_column"),
