@@ -876,3 +876,34 @@ def test_progress_is_told_whichever_way_the_file_goes(tmp_path: Path, ledger: Le
             hand_over(case.file, destination, ledger, replace=False, method=method, progress=seen.append)  # type: ignore[arg-type]
         assert seen == [len(OURS)]
         case.assert_delivered()
+
+
+@pytest.mark.parametrize("state", ["publishing", "published"])
+def test_a_link_as_long_as_our_file_is_not_ours(case: Case, state: str) -> None:
+    """To our very bytes, and nothing else lies there."""
+    (case.directory.parent / "t").write_bytes(OURS)
+    case.final.symlink_to(".././././t")
+    assert case.final.lstat().st_size == len(OURS)
+    case.reach(state)
+    with pytest.raises(Held):
+        case.run()
+    assert case.final.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("there", "seen"),
+    [
+        (nothing, "neither it nor its temporary file is to be seen whole"),
+        (temp_partial, "neither it nor its temporary file is to be seen whole"),
+        (final_other, "something else lies under its name"),
+        (final_same_size, "something else lies under its name"),
+        (final_directory, "something else lies under its name"),
+    ],
+)
+def test_what_a_run_that_died_left_is_told(case: Case, there: Callable[[Case], None], seen: str) -> None:
+    case.reach("publishing")
+    there(case)
+    with pytest.raises(Held) as held:
+        case.run()
+    assert held.value.message == (f"daily.csv was being renamed when a run died, and {seen} in {case.directory}.")
+    assert held.value.hint == "Ask the client whether it was collected, then release the delivery."
