@@ -112,11 +112,11 @@ def _read(stream: IO[bytes], schema: pa.Schema, how: Dialect, block_bytes: int) 
     codec = {"none": None, "gzip": "gzip", "zstd": "zstd"}[keys.compression]
     parsed = parsed_schema(schema)
     with pa.input_stream(stream, compression=codec) as plain:
+        text = pa.transcoding_input_stream(plain, "utf-16", "utf8") if keys.character_encoding == "UTF-16" else plain
         reader = pa_csv.open_csv(
-            plain,
+            pa.PythonFile(_Unsplit(text), mode="r"),
             read_options=pa_csv.ReadOptions(
                 column_names=None if keys.include_header_row else parsed.names,
-                encoding="utf-16" if keys.character_encoding == "UTF-16" else "utf8",
                 use_threads=False,
                 block_size=block_bytes,
             ),
@@ -135,6 +135,25 @@ def _read(stream: IO[bytes], schema: pa.Schema, how: Dialect, block_bytes: int) 
         if reader.schema.names != parsed.names:
             raise how.fail("has another header than the columns of its layout.")
         yield from reader
+
+
+class _Unsplit:
+    """A stream in pieces that never end between CR and LF: of those, Arrow's reader drops the LF, in quotes too."""
+
+    closed = False
+
+    def __init__(self, stream: pa.NativeFile) -> None:
+        self._stream = stream
+        self._kept = b""
+
+    def read(self, most: int) -> bytes:
+        """At most so many bytes; none at the end."""
+        data: bytes = self._kept + self._stream.read(most - len(self._kept))
+        self._kept = b"\r" if data.endswith(b"\r") and data != b"\r" else b""
+        return data[:-1] if self._kept else data
+
+    def close(self) -> None:
+        """Left to whoever opened the stream."""
 
 
 def _parsed_type(kind: pa.DataType) -> pa.DataType:

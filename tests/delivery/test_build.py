@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from delivery import build
-from delivery.errors import ConfigError, EngineDown
+from delivery.errors import ConfigError, EngineDown, GateRefused
 from delivery.project import Project
 
 if TYPE_CHECKING:
@@ -122,3 +123,117 @@ def test_a_postgres_that_does_not_answer_is_no_failed_build(
         build.build(postgres, ())
 
     assert "PGHOST" in caught.value.hint
+
+
+# Which server is asked, and what is built
+
+
+@pytest.mark.parametrize(
+    ("profile", "remote", "expected"),
+    [
+        ({"type": "duckdb", "path": "a:1"}, None, ("Spark", [], "SPARK_MASTER_URL")),
+        ({"type": "postgres", "host": "db.example.com", "port": 5433}, None,
+         ("PostgreSQL", [("db.example.com", "5433")], "PGHOST and PGPORT")),
+        ({"type": "spark"}, None, ("Spark", [], "SPARK_MASTER_URL")),
+        ({"type": "spark", "server_side_parameters": None}, None, ("Spark", [], "SPARK_MASTER_URL")),
+        ({"type": "spark", "server_side_parameters": {"spark.master": "local[2]"}}, None,
+         ("Spark", [], "SPARK_MASTER_URL")),
+        ({"type": "spark", "server_side_parameters": {"spark.master": "yarn://a:1"}}, None,
+         ("Spark", [], "SPARK_MASTER_URL")),
+        ({"type": "spark", "server_side_parameters": {"spark.master": "spark://a:7077,b:7078"}}, None,
+         ("Spark", [("a", "7077"), ("b", "7078")], "SPARK_MASTER_URL")),
+        ({"type": "spark", "server_side_parameters": {"spark.master": "spark://a:7077"}}, "sc://c:15002/;token=x",
+         ("Spark", [("c", "15002")], "SPARK_REMOTE")),
+        ({"type": "spark"}, "http://c:1", ("Spark", [], "SPARK_REMOTE")),
+    ],
+)  # fmt: skip
+def test_which_server_has_to_answer(
+    profile: dict[str, Any], remote: str | None, expected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
+    if remote:
+        monkeypatch.setenv("SPARK_REMOTE", remote)
+    assert build._server(profile) == expected
+
+
+def test_a_socket_of_postgres_is_looked_for_in_its_folder(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / ".s.PGSQL.5432"))
+        assert build._no_answer(str(tmp_path), "5432") == f"{tmp_path}:5432: Connection refused"
+        server.listen()
+        assert build._no_answer(str(tmp_path), "5432") is None
+        assert build._no_answer(str(tmp_path), "5433") == f"{tmp_path}:5433: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("campaigns", "expected"),
+    [
+        ((), ["events", "orders"]),
+        (("daily",), ["events"]),
+        (("hourly",), ["orders"]),
+        (("daily", "hourly"), ["events", "orders"]),
+        (("another",), None),
+        (("no_campaign",), None),
+    ],
+)
+def test_what_is_built_for_campaigns(campaigns: tuple[str, ...], expected: list[str] | None, tmp_path: Path) -> None:
+    """Two campaigns, and an exposure that is none."""
+
+    def exposure(name: str, model: str, **meta: Any) -> dict[str, Any]:
+        return {"name": name, "depends_on": {"nodes": [f"model.p.{model}"]}, "config": {"meta": meta}}
+
+    manifest = {
+        "nodes": {
+            f"model.p.{name}": {
+                "resource_type": "model",
+                "name": name,
+                "fqn": ["p", name],
+                "depends_on": {"nodes": []},
+                "config": {"materialized": "table"},
+            }
+            for name in ("events", "orders", "clicks")
+        },
+        "exposures": {
+            "e1": exposure("daily", "events", export={"dataset": "events"}),
+            "e2": exposure("hourly", "orders", export={"dataset": "orders"}),
+            "e3": exposure("no_campaign", "clicks"),
+        },
+        "parent_map": {f"model.p.{name}": [] for name in ("events", "orders", "clicks")},
+        "child_map": {f"model.p.{name}": [] for name in ("events", "orders", "clicks")},
+    }
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "manifest.json").write_text(json.dumps(manifest))
+    selected = build._selection(project(tmp_path, "duckdb"), campaigns)
+    if expected is None:
+        assert selected == []
+    else:
+        assert selected[:3] == ["--indirect-selection", "cautious", "--select"]
+        assert sorted(name.split(".")[-1] for name in selected[3:]) == expected
+
+
+def test_all_is_built_before_dbt_has_parsed_anything(tmp_path: Path) -> None:
+    assert build._selection(project(tmp_path, "duckdb"), ("daily",)) == []
+
+
+@pytest.mark.parametrize(("code", "refused"), [(0, False), (1, False), (2, True), (-9, True)])
+def test_dbts_exit_code(
+    code: int, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A program stands for dbt: it says how it was called, and quotes an address."""
+    program = tmp_path / "bin" / "dbt"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\necho "$@"\necho of jane@example.com >&2\n[ {code} = -9 ] && kill -9 $$\nexit {code}\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(build.sys, "executable", str(program.with_name("python")))
+    chosen = project(tmp_path, "duckdb")
+    if refused:
+        with pytest.raises(GateRefused, match=f"dbt could not build: it ended with exit code {code}"):
+            build.build(chosen, ())
+    else:
+        build.build(chosen, ())
+    assert capsys.readouterr().err.splitlines() == [
+        f"--no-use-colors build --project-dir {tmp_path} --profiles-dir {tmp_path} --target duckdb",
+        "of <address>",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from contextlib import closing
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import integration, job
 from pydantic import ValidationError
-from servers import OverwritingServer, PipeChannel, Shim, missing_for_sftp_server, over_pipe
+from servers import OverwritingServer, PipeChannel, Shim, SshServer, missing_for_sftp_server, over_pipe
 from small_project import AT, CANARIES, DAY, make_project
 
 from delivery import history, runner
-from delivery.checks import check, publish_method
-from delivery.errors import DeliveryError, DestinationRefused, ExitCode
+from delivery.checks import check, host_keys, publish_method
+from delivery.errors import ConfigError, DeliveryError, DestinationRefused, ExitCode
 from delivery.handover import hand_over
 from delivery.ledger import Ledger
 from delivery.project import Project
@@ -159,3 +160,102 @@ def test_the_method_is_kept_used_and_shown(tmp_path: Path, monkeypatch: pytest.M
 def test_a_name_that_is_used_again_has_no_done_file(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="goes with neither done_file nor publish: exclusive"):
         integration(existing="replace", file_name="daily.csv", **changes)
+
+
+# Of a whole project
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Two SFTP servers that cannot be reached here, and three clients' shares."""
+    for name, value in CANARIES.items():
+        monkeypatch.setenv(name, value)
+    make_project(tmp_path / "project")
+    state, profile = tmp_path / "state", {"type": "duckdb", "path": "warehouse.duckdb"}
+    return Project(
+        tmp_path / "project", "duckdb", profile, state, tmp_path / "share", f"sqlite:///{state}/ledger.sqlite"
+    )
+
+
+def test_one_that_fails_stops_no_other(project: Project) -> None:
+    inbox = project.share / "cedar_books" / "inbox"
+    inbox.parent.mkdir(parents=True)
+    inbox.touch()
+    found = check(project, ("share_of_cedar_books", "by_share", "share_of_brightside_beauty"))
+    assert [(one.integration, one.ok, one.publish, one.where) for one in found] == [
+        ("share_of_cedar_books", False, None, str(inbox)),
+        ("by_share", True, "rename", str(project.share / "acme_outdoor" / "inbox")),
+        ("share_of_brightside_beauty", True, "rename", str(project.share / "brightside_beauty" / "inbox")),
+    ]
+    assert found[0].offers() == ""
+    assert found[0].as_dict() == {
+        "integration": "share_of_cedar_books",
+        "where": str(inbox),
+        "ok": False,
+        "publish": None,
+        "capabilities": None,
+        "error": f"{inbox}: open: not a directory",
+    }
+    shown = found[1].as_dict()
+    assert shown["capabilities"].pop("free_bytes") > 0
+    assert shown == {
+        "integration": "by_share",
+        "where": str(project.share / "acme_outdoor" / "inbox"),
+        "ok": True,
+        "publish": "rename",
+        "capabilities": shown["capabilities"],
+        "error": None,
+    }
+    assert {name: shown["capabilities"][name] for name in ("rename_refuses", "remote_hash", "request_bytes")} == {
+        "rename_refuses": True, "remote_hash": False, "request_bytes": 1_048_576,
+    }  # fmt: skip
+    assert found[1].offers() == "rename, rename_refuses, replace, fsync, statvfs"
+    assert history.publish_methods(project) == {one.where: "rename" for one in found[1:]}
+
+
+def test_all_are_checked_where_none_is_named(project: Project) -> None:
+    text = project.integrations_file.read_text()
+    project.integrations_file.write_text("integrations:" + text[text.index("\n  share_of_brightside") :])
+    assert [(one.integration, one.ok) for one in check(project, ())] == [
+        ("share_of_brightside_beauty", True),
+        ("share_of_cedar_books", True),
+        ("by_share", True),
+    ]
+
+
+def test_an_integration_that_is_not_known_is_named(project: Project) -> None:
+    with pytest.raises(ConfigError, match="nobody") as refused:
+        check(project, ("by_share", "nobody"))
+    assert "by_share" in refused.value.hint
+    assert not project.share.exists(), "nothing was probed"
+
+
+def test_only_a_server_has_host_keys(project: Project) -> None:
+    with pytest.raises(ConfigError, match="by_share is not an SFTP integration"):
+        host_keys(project, "by_share")
+
+
+def test_host_keys_are_shown_with_their_fingerprints(project: Project, sshd: SshServer) -> None:
+    """Without any secret of the integration."""
+    text = project.integrations_file.read_text()
+    server = f"host: {sshd.host}\n      port: {sshd.port}\n      timeout: 5"
+    project.integrations_file.write_text(text.replace("host: sftp.example.com", server))
+    lines = list(sshd.host_keys.values())
+    assert [line for line, _ in host_keys(project, "by_sftp")] == lines
+    assert [mark for _, mark in host_keys(project, "by_sftp")] == [
+        "SHA256:" + b64encode(sha256(b64decode(line.split()[1])).digest()).decode().rstrip("=") for line in lines
+    ]
+
+
+def test_a_method_that_was_proven_for_other_settings_is_not_used(ledger: Ledger, tmp_path: Path) -> None:
+    """`publish: exclusive` after a probe, and a probe after `publish: exclusive`."""
+    assert choose(ledger, PipeChannel(tmp_path)) == "rename"
+    assert choose(ledger, PipeChannel(tmp_path), OPEN) == "exclusive"
+    assert choose(ledger, PipeChannel(tmp_path)) == "rename"
+    assert ledger.method("pipe") == "rename"
+
+
+def test_checking_where_the_name_is_opened_keeps_that_method(ledger: Ledger, tmp_path: Path) -> None:
+    assert choose(ledger, Shim(PipeChannel(tmp_path, *NOTHING)), OPEN) == "exclusive"
+    (kept,) = ledger.probes().values()
+    assert (kept.method, list(tmp_path.iterdir())) == ("exclusive", [])

@@ -25,7 +25,7 @@ import zstandard
 from builders import integration
 
 from delivery.errors import ConfigError, GateRefused, WriteFailed
-from delivery.files import exclusive, hash_file, write_file
+from delivery.files import exclusive, hash_file, replace_file, write_file
 from delivery.reread import Dialect, read_back
 
 if TYPE_CHECKING:
@@ -479,3 +479,25 @@ for compression in ("none", "gzip", "zstd"):
 def test_hash_of_a_missing_file_is_an_error_that_people_can_read(tmp_path: Path) -> None:
     with pytest.raises(WriteFailed, match="cannot be read: No such file"):
         hash_file(tmp_path / "none")
+
+
+@pytest.mark.parametrize("before", [None, b"yesterday's, and longer"])
+def test_a_file_is_replaced_whole(before: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    if before:
+        path.write_bytes(before)
+        path.chmod(0o644)
+    replace_file(path, b"today's")
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"today's", 0o600)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_replaced_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigError) as folder:
+        replace_file(tmp_path / "folder", b"")
+    assert (folder.value.message, folder.value.hint) == (f"{tmp_path / 'folder'} is a folder.", "Name a file.")
+    with pytest.raises(ConfigError) as none:
+        replace_file(tmp_path / "none" / "f", b"")
+    assert none.value.message == f"There is no folder {tmp_path / 'none'}."
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

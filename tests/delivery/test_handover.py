@@ -642,3 +642,228 @@ def test_a_change_of_method_does_not_change_what_was_begun(
         (case.temp if left == "temp" else case.final).write_bytes(OURS)
         case.run()
         case.assert_delivered()
+
+
+# What is done no more than once, and what is said
+
+
+def slots_of(case: Case, slot: str) -> None:
+    """An earlier file of ours under the final name, of another slot."""
+    case.final.write_bytes(OLDER)
+    key = case.ledger.plan(**job(slot, revision=7).record(str(case.directory), None)).id
+    case.ledger.spooled(key, [row(case.directory, case.spool, OLDER)])
+    case.ledger.advance_file(case.ledger.files(key)[0], "published")
+
+
+@pytest.mark.parametrize("slot", ["2026-11-03 05:00", "2026-11-04 05:00"])
+def test_a_file_of_the_same_or_an_earlier_slot_is_replaced(tmp_path: Path, ledger: Ledger, slot: str) -> None:
+    case = hold_case(tmp_path, ledger, replace=True)
+    slots_of(case, slot)
+    case.run()
+    case.assert_delivered()
+
+
+@pytest.mark.parametrize("state", ["spooled", "uploaded", "publishing"])
+def test_a_file_of_a_later_slot_is_never_replaced(tmp_path: Path, ledger: Ledger, state: str) -> None:
+    case = hold_case(tmp_path, ledger, replace=True)
+    case.reach(state)
+    slots_of(case, "2026-11-04 05:01")
+    case.temp.write_bytes(OURS)
+    with pytest.raises(Held) as held:
+        case.run()
+    assert held.value.message == f"daily.csv already lies in {case.directory}, and is of a later slot."
+    assert case.final.read_bytes() == OLDER
+
+
+@pytest.mark.parametrize(
+    ("replace", "whose"),
+    [(False, "and `existing` is hold"), (True, "which the ledger does not know as ours")],
+)
+@pytest.mark.parametrize("there", [final_other, final_directory])
+def test_whose_the_file_is_that_has_the_name(
+    tmp_path: Path, ledger: Ledger, replace: bool, whose: str, there: Callable[[Case], None]
+) -> None:
+    case = hold_case(tmp_path, ledger, replace=replace)
+    there(case)
+    with pytest.raises(Held) as held:
+        case.run()
+    assert held.value.message == f"daily.csv already lies in {case.directory}, {whose}."
+
+
+def test_a_whole_upload_is_not_sent_again(case: Case) -> None:
+    case.temp.write_bytes(OURS)
+    case.reach("uploaded")
+    steps = Steps()
+    case.run_with(steps)
+    case.assert_delivered()
+    assert "upload" not in steps.names
+    assert steps.names.count("publish") == 1
+
+
+@pytest.mark.parametrize("state", ["publishing", "published"])
+def test_what_lies_there_whole_is_neither_sent_nor_renamed_again(case: Case, state: str) -> None:
+    case.final.write_bytes(OURS)
+    case.temp.write_bytes(OURS)
+    case.reach(state)
+    steps = Steps()
+    case.run_with(steps)
+    case.assert_delivered()
+    assert not {"upload", "publish", "replace", "create"} & {*steps.names}
+
+
+def test_a_rename_that_was_seen_is_not_read_again(case: Case) -> None:
+    """The file is read back once, under its temporary name."""
+    steps = Steps()
+    case.run_with(steps)
+    case.assert_delivered()
+    assert steps.names.count("hash") == 1
+
+
+def test_a_server_that_copies_in_place_of_renaming_leaves_nothing(case: Case) -> None:
+    def copying(opened: LocalDirectory) -> Any:
+        return Wrapped(
+            opened,
+            publish=lambda temp, final, _: (case.directory / final).write_bytes((case.directory / temp).read_bytes()),
+        )
+
+    case.run(copying)
+    case.assert_delivered()
+
+
+def test_a_server_that_renames_into_other_bytes_is_held(case: Case) -> None:
+    """Of the same size, and the temporary file still there."""
+
+    def scrambling(opened: LocalDirectory) -> Any:
+        return Wrapped(opened, publish=lambda _, final, __: (case.directory / final).write_bytes(STRANGE[: len(OURS)]))
+
+    with pytest.raises(Held, match=r"said that daily\.csv was renamed, and it was not"):
+        case.run(scrambling)
+    assert case.file.state == "unconfirmed"
+
+
+@pytest.mark.parametrize("part", [0, 1, 4, 10, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (2 << 20) + 9])
+def test_a_beginning_of_ours_is_written_anew(tmp_path: Path, ledger: Ledger, part: int) -> None:
+    content = bytes(range(256)) * 8192 + b"last rows"
+    case = hold_case(tmp_path, ledger, content, method="exclusive")
+    ledger.advance_file(case.file, "opening")
+    case.final.write_bytes(content[:part])
+    steps = Steps()
+    case.run_with(steps)
+    assert case.file.state == "published"
+    assert case.final.read_bytes() == content
+    assert ("upload" in steps.names) is (part < len(content))
+
+
+@pytest.mark.parametrize("part", [1, 1 << 20, (1 << 20) + 1, (2 << 20) + 9])
+def test_what_does_not_begin_as_ours_is_left_alone(tmp_path: Path, ledger: Ledger, part: int) -> None:
+    """One byte is another, the last."""
+    content = bytes(range(256)) * 8192 + b"last rows"
+    case = hold_case(tmp_path, ledger, content, method="exclusive")
+    ledger.advance_file(case.file, "opening")
+    theirs = content[: part - 1] + b"\xfe"
+    case.final.write_bytes(theirs)
+    with pytest.raises(Held) as held:
+        case.run()
+    assert held.value.message == (
+        f"daily.csv was being created when a run died, and something else lies under its name in {case.directory}."
+    )
+    assert case.final.read_bytes() == theirs
+
+
+def test_a_done_file_that_is_collected_at_once_was_made(tmp_path: Path, ledger: Ledger) -> None:
+    """It is not looked for, and not made again."""
+    case = hold_case(tmp_path, ledger, b"", method="exclusive", role="done")
+
+    def collecting(opened: LocalDirectory) -> Any:
+        def create(name: str) -> None:
+            opened.create(name)
+            case.final.unlink()
+
+        return Wrapped(opened, create=create)
+
+    case.run(collecting)
+    assert case.file.state == "published"
+    case.run()
+    assert list(case.directory.iterdir()) == []
+
+
+def test_another_methods_temporary_file_goes_before_the_name_is_opened(tmp_path: Path, ledger: Ledger) -> None:
+    case = hold_case(tmp_path, ledger, method="exclusive")
+    case.temp.write_bytes(OURS[:4])
+    case.run()
+    case.assert_delivered()
+
+
+def test_a_name_that_appears_just_before_it_is_opened(tmp_path: Path, ledger: Ledger) -> None:
+    case = hold_case(tmp_path, ledger, method="exclusive")
+
+    def racing(opened: LocalDirectory) -> Any:
+        def upload(spool: Path, name: str, progress: Any = None) -> None:
+            case.final.write_bytes(STRANGE)
+            opened.upload(spool, name, progress)
+
+        return Wrapped(opened, upload=upload)
+
+    with pytest.raises(Held, match=r"daily\.csv appeared in .* while it was being uploaded"):
+        case.run(racing)
+    assert case.final.read_bytes() == STRANGE
+    assert case.file.state == "opening"
+
+
+def test_what_was_begun_under_its_final_name_is_finished_so(tmp_path: Path, ledger: Ledger) -> None:
+    """Whatever method the destination has by now."""
+    case = hold_case(tmp_path, ledger, method="rename")
+    ledger.advance_file(case.file, "opening")
+    case.final.write_bytes(OURS[:4])
+    case.run()
+    case.assert_delivered()
+
+
+@pytest.mark.parametrize(
+    ("fence", "name"), [(0, ".daily.csv.{}.part"), (1, ".daily.csv.{}.1.part"), (12, ".daily.csv.{}.12.part")]
+)
+def test_the_temporary_name_says_whose_bytes_and_which_hand(case: Case, fence: int, name: str) -> None:
+    file = case.file._replace(fence=fence)
+    assert temp_name(file) == name.format(sha256(OURS).hexdigest()[:8])
+
+
+def test_progress_is_told_whichever_way_the_file_goes(tmp_path: Path, ledger: Ledger) -> None:
+    for number, method in enumerate(("rename", "look-and-rename", "exclusive")):
+        (tmp_path / method).mkdir()
+        case = hold_case(tmp_path / method, ledger, revision=number, method=method)
+        seen: list[int] = []
+        with LocalDirectory(case.directory) as destination:
+            hand_over(case.file, destination, ledger, replace=False, method=method, progress=seen.append)  # type: ignore[arg-type]
+        assert seen == [len(OURS)]
+        case.assert_delivered()
+
+
+@pytest.mark.parametrize("state", ["publishing", "published"])
+def test_a_link_as_long_as_our_file_is_not_ours(case: Case, state: str) -> None:
+    """To our very bytes, and nothing else lies there."""
+    (case.directory.parent / "t").write_bytes(OURS)
+    case.final.symlink_to(".././././t")
+    assert case.final.lstat().st_size == len(OURS)
+    case.reach(state)
+    with pytest.raises(Held):
+        case.run()
+    assert case.final.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("there", "seen"),
+    [
+        (nothing, "neither it nor its temporary file is to be seen whole"),
+        (temp_partial, "neither it nor its temporary file is to be seen whole"),
+        (final_other, "something else lies under its name"),
+        (final_same_size, "something else lies under its name"),
+        (final_directory, "something else lies under its name"),
+    ],
+)
+def test_what_a_run_that_died_left_is_told(case: Case, there: Callable[[Case], None], seen: str) -> None:
+    case.reach("publishing")
+    there(case)
+    with pytest.raises(Held) as held:
+        case.run()
+    assert held.value.message == (f"daily.csv was being renamed when a run died, and {seen} in {case.directory}.")
+    assert held.value.hint == "Ask the client whether it was collected, then release the delivery."

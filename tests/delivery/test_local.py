@@ -7,6 +7,8 @@ import errno
 import hashlib
 import os
 import random
+import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -244,3 +246,78 @@ def test_publishing_is_one_step(inbox: Path, spool: Path, monkeypatch: pytest.Mo
         destination.upload(spool, "temp")
         destination.publish("temp", "final", "rename")
         assert destination.list() == ["final"]
+
+
+def test_what_changes_a_directory_is_on_the_disk_when_it_is_done(
+    inbox: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a name that was reported could be gone after a power cut."""
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        synced.append("directory" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with LocalDirectory(inbox) as destination:
+        for step, expected in (
+            (lambda: destination.upload(spool, "temp"), ["file"]),
+            (lambda: destination.publish("temp", "final", "rename"), ["directory"]),
+            (lambda: destination.create("done"), ["directory"]),
+            (lambda: destination.replace("done", "final"), ["directory"]),
+            (lambda: destination.remove("final"), ["directory"]),
+            (lambda: destination.remove("final"), []),
+        ):
+            synced.clear()
+            step()
+            assert synced == expected
+
+
+def test_free_bytes_are_those_of_its_disk(inbox: Path) -> None:
+    with LocalDirectory(inbox) as destination:
+        seen = destination.probe("test")
+    assert seen.free_bytes == pytest.approx(shutil.disk_usage(inbox).free, rel=0.2)
+    assert (seen.statvfs, seen.remote_hash, seen.request_bytes) == (True, False, 1_048_576)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "kind"),
+    [
+        (errno.EACCES, "no permission", DestinationRefused),
+        (errno.EPERM, "not permitted", DestinationRefused),
+        (errno.ENOTDIR, "not a directory", DestinationRefused),
+        (errno.ELOOP, "a symbolic link is in the way", DestinationRefused),
+        (errno.EROFS, "the file system is read-only", DestinationRefused),
+        (errno.ENAMETOOLONG, "the name is too long", DestinationRefused),
+        (errno.ENOENT, "No such file or directory", DestinationFailed),
+        (errno.ENOSPC, "No space left on device", DestinationFailed),
+        (None, "Success", DestinationFailed),
+    ],
+)
+def test_what_a_disk_says(code: int | None, words: str, kind: type[Exception], inbox: Path, spool: Path) -> None:
+    def fail(_: int) -> None:
+        raise OSError(code, "another word") if code else OSError("no number")
+
+    with LocalDirectory(inbox) as destination:
+        with pytest.raises(kind) as said:
+            destination.upload(spool, "temp", fail)
+        assert type(said.value) is kind
+        assert str(said.value) == f"{inbox}: upload: {words}"
+        assert destination.list() == []
+
+
+@pytest.mark.parametrize("room", [0, 7])
+def test_a_name_has_room_for_what_is_added(room: int) -> None:
+    assert check_name("x" * (255 - room), room=room) == "x" * (255 - room)
+    assert check_name("é" * 124, room=room) == "é" * 124
+    with pytest.raises(ConfigError, match=f"file name longer than {255 - room} bytes"):
+        check_name("x" * (256 - room), room=room)
+
+
+def test_the_directory_is_let_go(inbox: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        with LocalDirectory.hosted(inbox, "acme_outdoor", "a/b/c") as destination:
+            assert destination.software == ""
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
 import subprocess
 import sys
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -122,3 +124,20 @@ def test_a_file_system_without_room_or_locks_is_said(tmp_path: Path) -> None:
     (tmp_path / "run.lock").symlink_to("/dev/full")
     with pytest.raises(WriteFailed, match="cannot be locked: "), only_runner(tmp_path):
         raise AssertionError
+
+
+def test_a_longer_word_of_the_one_before_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "run.lock").write_text(
+        '{"pid": 4194304, "since": "2026-11-04T06:00:00Z", "host": "another.example.com"}'
+    )
+    with only_runner(tmp_path):
+        said = json.loads((tmp_path / "run.lock").read_text())
+        assert said.keys() == {"pid", "since"}
+        assert said["pid"] == os.getpid()
+        since = datetime.strptime(said["since"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        assert abs(datetime.now(UTC) - since) < timedelta(minutes=2)
+
+
+def test_two_states_have_two_locks(tmp_path: Path) -> None:
+    with only_runner(tmp_path / "one"), only_runner(tmp_path / "two"):
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]

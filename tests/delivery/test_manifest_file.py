@@ -14,7 +14,7 @@ from builders import campaign, dataset, job
 from delivery.errors import ConfigError
 from delivery.files import MANIFEST_SUFFIX as SUFFIX
 from delivery.files import write_file
-from delivery.manifest_file import Checked, DeliveryManifest, render, verify
+from delivery.manifest_file import Changes, Checked, Correction, DeliveryManifest, render, verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,3 +182,88 @@ def test_nothing_to_check_against_is_said(tmp_path: Path, path: str) -> None:
     with pytest.raises(ConfigError, match="There is no manifest for") as refused:
         verify(tmp_path / path)
     assert SUFFIX in refused.value.hint
+
+
+# To the byte, and of several parts
+
+
+def test_its_bytes(tmp_path: Path) -> None:
+    """Indented by two, in the order of the fields, in UTF-8 as it is, with a line's end."""
+    rows = pa.record_batch({"namespace": ["acme_outdoor"], "email": ["a@example.com"]})
+    chosen = job()
+    written = write_file(tmp_path / "x", [rows], chosen.integration)
+    content = render(chosen, ("größe",), [("tägliche.csv", written)], None).decode()
+    before, _, after = content.partition('  "file_format": {')
+    assert before == (
+        f'{{\n  "version": 1,\n  "delivery": "{chosen.key}",\n  "campaign": "daily",\n  "integration": "acme",\n'
+        '  "namespace": "acme_outdoor",\n  "dataset": "events",\n  "window": {\n'
+        '    "start": "2026-11-03T00:00:00Z",\n    "end": "2026-11-04T00:00:00Z"\n  },\n'
+        '  "slot": "2026-11-04T05:00:00Z",\n  "revision": 0,\n  "columns": [\n    "größe"\n  ],\n'
+    )
+    assert after.partition('  "files": [\n')[2] == (
+        f'    {{\n      "name": "tägliche.csv",\n      "rows": 1,\n      "bytes": {written.bytes},\n'
+        f'      "sha256": "{written.sha256}",\n      "plain_sha256": "{written.plain_sha256}"\n    }}\n  ],\n'
+        '  "dbt_invocation_id": null\n}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("correction", "changes"),
+    [
+        (None, None),
+        (Correction(corrects="d1", scope="changes", withdrawn="w.csv"), None),
+        (Correction(corrects="d1", scope="whole", withdrawn=None), None),
+        (None, Changes(since="d0", entered=["e.csv"], changed=["c.csv"], left=["l.csv"])),
+    ],
+)
+def test_only_a_correction_and_only_changes_say_so(correction: Correction | None, changes: Changes | None) -> None:
+    content = json.loads(render(job(), COLUMNS, [], "build-1", correction, changes))
+    assert content.get("correction", "absent") == (correction.model_dump() if correction else "absent")
+    assert content.get("changes", "absent") == (changes.model_dump() if changes else "absent")
+
+
+def deliver_parts(folder: Path, *names: str) -> list[Path]:
+    """Parts of one row more each, and one manifest that is named for the first."""
+    chosen, parts = job(), []
+    for number, name in enumerate(names, 1):
+        rows = pa.record_batch({"namespace": ["acme_outdoor"] * number, "email": ["a@example.com"] * number})
+        parts.append((name, write_file(folder / name, [rows], chosen.integration)))
+    (folder / (names[0] + SUFFIX)).write_bytes(render(chosen, COLUMNS, parts, "build-1"))
+    return [folder / name for name in names]
+
+
+def test_any_part_leads_to_its_own_manifest(tmp_path: Path) -> None:
+    """Beside another delivery's and one that cannot be read."""
+    deliver_parts(tmp_path, "a_1.csv", "a_2.csv")
+    parts = deliver_parts(tmp_path, "b_1.csv", "b_2.csv", "b_3.csv")
+    (tmp_path / f"aa{SUFFIX}").write_bytes(b"{")
+    (tmp_path / f"zz{SUFFIX}").mkdir()
+    manifest = str(tmp_path / f"b_1.csv{SUFFIX}")
+    for part in parts:
+        assert verify(part) == [
+            Checked(str(path), manifest, rows, path.stat().st_size, "") for rows, path in enumerate(parts, 1)
+        ]
+    parts[2].write_bytes(b"")
+    assert [(found.rows, bool(found.problem)) for found in verify(parts[1])] == [(1, False), (2, False), (3, True)]
+    with pytest.raises(ConfigError, match="There is no manifest for"):
+        verify(tmp_path / "b_4.csv")
+
+
+def test_a_part_that_two_manifests_name_is_held_against_both(tmp_path: Path) -> None:
+    deliver_parts(tmp_path, "a_1.csv", "shared.csv")
+    (tmp_path / "shared.csv").unlink()
+    deliver_parts(tmp_path, "b_1.csv", "b_2.csv", "shared.csv")
+    (result, *others) = verify(tmp_path / "shared.csv")[1:]
+    assert (result.manifest, result.problem) == (
+        str(tmp_path / f"a_1.csv{SUFFIX}"),
+        "has 101 bytes, the manifest says 73",
+    )
+    assert [(other.manifest, other.problem) for other in others] == [(str(tmp_path / f"b_1.csv{SUFFIX}"), "")] * 3
+
+
+def test_a_folder_with_one_that_cannot_be_read(tmp_path: Path) -> None:
+    """The others are checked all the same."""
+    deliver(tmp_path)
+    (tmp_path / f"x{SUFFIX}").write_bytes(b"{")
+    assert verify(tmp_path)[1:] == [Checked("", str(tmp_path / f"x{SUFFIX}"), 0, 0, "the manifest cannot be read")]
+    assert verify(tmp_path)[0].problem == ""

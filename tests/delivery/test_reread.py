@@ -15,7 +15,7 @@ from builders import integration
 from delivery import render
 from delivery.errors import WriteFailed
 from delivery.files import write_file
-from delivery.reread import Dialect, Rows, compare, read_back
+from delivery.reread import Dialect, Rows, _same, compare, read_back
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -246,3 +246,102 @@ def test_spelling_left_out_is_found(tmp_path: Path) -> None:
     write_file(tmp_path / "f", [table], how)
     with pytest.raises(WriteFailed, match="row 1, column event"):
         check(tmp_path / "f", how, [table])
+
+
+# What the reader takes for what
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        (pa.bool_(), "true", True),
+        (pa.bool_(), "false", False),
+        *((pa.bool_(), text, None) for text in ("True", "TRUE", "False", "FALSE", "1", "0", "t", "yes")),
+        (pa.int64(), "1.0", None),
+        (pa.int64(), "NULL", None),
+        (pa.float64(), "NA", None),
+        (pa.string(), "NULL", "NULL"),
+        (pa.string(), "N/A", "N/A"),
+        (pa.timestamp("us"), "2026-11-03", None),
+        (pa.date32(), "03.11.2026", None),
+    ],
+)
+def test_only_our_spelling_is_read(kind: pa.DataType, text: str, expected: object, tmp_path: Path) -> None:
+    how = integration()
+    write_file(tmp_path / "f", [pa.record_batch({"a": [text], "b": ["x"]})], how)
+    table = pa.record_batch({"a": pa.array([expected], kind), "b": pa.array(["x"])})
+    if expected is None:
+        with pytest.raises(WriteFailed, match="f does not read back: "):
+            check(tmp_path / "f", how, [table])
+    else:
+        assert check(tmp_path / "f", how, [table]) == 1
+
+
+@pytest.mark.parametrize("keys", [{}, {"quoting": "all"}, {"character_encoding": "UTF-16"}, {"compression": "gzip"}])
+@pytest.mark.parametrize("mark", ["\r\n", "\r", "\n", "\r\r\n", "\n\r"])
+def test_a_line_within_a_value_that_two_blocks_share(mark: str, keys: dict[str, Any], tmp_path: Path) -> None:
+    """Wherever the first block of 256 KiB ends in it."""
+    how = integration(**keys)
+    for at in range(262_136, 262_146):
+        table = pa.record_batch({"a": ["x" * (at - 6) + mark + "y", mark], "b": ["z", f"{mark}z"]})
+        write_file(tmp_path / str(at), [table], how)
+        assert check(tmp_path / str(at), how, [table]) == 2
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_lines_within_values_across_blocks(compression: str, tmp_path: Path) -> None:
+    """A block of 256 KiB ends within one."""
+    table = pa.record_batch({"a": ['one\r\n"two",\nthree ' * 9] * 9000, "b": [str(n) for n in range(9000)]})
+    how = integration(compression=compression)
+    write_file(tmp_path / "f", [table], how)
+    assert (tmp_path / "f").stat().st_size > (1 << 20 if compression == "none" else 0)
+    assert check(tmp_path / "f", how, [table]) == 9000
+
+
+@pytest.mark.parametrize(
+    ("seen", "wanted", "same"),
+    [
+        ([1.0, float("nan"), None], [1.0, float("nan"), None], True),
+        ([float("nan")], [1.0], False),
+        ([1.0], [float("nan")], False),
+        ([float("nan")], [None], False),
+        ([None], [float("nan")], False),
+        ([None, 1.0], [1.0, None], False),
+        ([float("nan"), 1.0], [float("nan"), 2.0], False),
+        ([float("inf")], [float("-inf")], False),
+        ([], [], True),
+    ],
+)
+def test_numbers_that_are_none(seen: list[float | None], wanted: list[float | None], same: bool) -> None:
+    assert _same(pa.array(seen, pa.float64()), pa.array(wanted, pa.float64())) is same
+
+
+def test_the_first_row_that_differs_is_named(tmp_path: Path) -> None:
+    """Counted from the beginning of the file, over batches of both."""
+    how, table = integration(), rows(100)
+    write_file(tmp_path / "f", [table], how, RENAMES)
+    other = changed(changed(table, "n", 70, "x"), "n", 90, "y")
+    with pytest.raises(WriteFailed, match=r"^f differs from the table in row 71, column n\.$"):
+        check(tmp_path / "f", how, [other.slice(0, 33), other.slice(33, 30), other.slice(63)])
+    with pytest.raises(WriteFailed, match=r"^f holds another namespace's row after row 0\.$"):
+        check(tmp_path / "f", how, [table], "another")
+
+
+@pytest.mark.parametrize(("escape", "first"), list(itertools.product((True, False), ("=", "+", "-", "@", "\t", "\r"))))
+def test_formulas_are_expected_as_they_were_asked_for(escape: bool, first: str, tmp_path: Path) -> None:
+    """In texts only, whatever follows; a file that was written the other way is not taken."""
+    table = pa.record_batch({"a": [first, f"{first}1", f"a{first}", "'", ""], "n": pa.array([-1] * 5)})
+    for asked in (escape, not escape):
+        write_file(tmp_path / str(asked), [table], integration(escape_formulas=asked))
+    assert check(tmp_path / str(escape), integration(escape_formulas=escape), [table]) == 5
+    with pytest.raises(WriteFailed, match="row 1, column a"):
+        check(tmp_path / str(not escape), integration(escape_formulas=escape), [table])
+
+
+def test_rows_are_taken_in_pieces_of_any_size() -> None:
+    batches = [pa.record_batch({"a": list(range(start, end))}) for start, end in ((0, 0), (0, 3), (3, 3), (3, 7))]
+    taken, wanted = Rows(batches), []
+    for most in (2, 2, 3, 9, 1):
+        piece = taken.take(most)
+        wanted.append(piece and piece["a"].to_pylist())
+    assert wanted == [[0, 1], [2], [3, 4, 5], [6], None]

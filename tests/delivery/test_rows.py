@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 from builders import dataset, integration, window
 
+from delivery.campaigns import Members
 from delivery.engines.duckdb import DuckDB
 from delivery.errors import GateRefused, WriteFailed
 from delivery.files import write_file
-from delivery.rows import OutOfOrder, Selection, read
+from delivery.rows import OutOfOrder, Selection, read, read_again
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,3 +194,92 @@ def test_names_and_values_with_quotes_are_only_names_and_values(connection: duck
     assert emails(engine, chosen, ordered=True) == ["a", "b", "c", "d"]
     assert chosen.count(engine) == 4
     assert emails(engine, replace(chosen, namespace="' or ''='"), ordered=True) == []
+
+
+# An audience's members, in pieces
+
+
+MEMBERS = dataset(
+    window=None, order_by=("customer_id",), columns=(), key="customer_id", name="people", relation="people"
+)
+
+
+def people(connection: duckdb.DuckDBPyConnection, count: int, order: str = "customer_id") -> DuckDB:
+    """Two clients with the same ids; every member of ours has one row in `people`, and so has one who is no member."""
+    connection.execute(
+        f"""
+        create table audience as
+        select namespace, lpad(n::varchar, 6, '0') as customer_id, n % 10 = 9 as is_unsubscribed
+        from range({count}) as numbers(n), (values ('acme_outdoor'), ('nordlicht_books')) as clients(namespace)
+        order by {order};
+        create table people as
+        select * exclude (is_unsubscribed), customer_id || '@example.com' as email from audience
+        union all select 'acme_outdoor', '~', 'no.member@example.com' order by customer_id
+        """
+    )
+    return DuckDB(connection)
+
+
+def of_members(**changes: Any) -> Selection:
+    return Selection(MEMBERS, ("namespace", "email"), "acme_outdoor", None, members=Members("audience", **changes))
+
+
+@pytest.mark.parametrize("size", [1000, 16_384, 1 << 20])
+@pytest.mark.parametrize(
+    ("count", "bounds"),
+    [
+        (0, [(None, None)]),
+        (1, [(None, None)]),
+        (16_384, [(None, None)]),
+        (16_385, [(None, "016384"), ("016384", None)]),
+        (40_000, [(None, "016384"), ("016384", "032768"), ("032768", None)]),
+    ],
+)
+def test_members_are_joined_in_pieces_of_16384(
+    connection: duckdb.DuckDBPyConnection, count: int, bounds: list[tuple[str | None, str | None]], size: int
+) -> None:
+    engine: Any = InBatches(people(connection, count), size)
+    assert [(piece.from_key, piece.before_key) for piece in of_members().pieces(engine)] == bounds
+    assert emails(engine, of_members(), ordered=False) == [f"{n:06}" for n in range(count)]
+    assert of_members().count(engine) == count
+    subscribed = of_members(without_unsubscribed=True)
+    assert emails(engine, subscribed, ordered=True) == [f"{n:06}" for n in range(count) if n % 10 != 9]
+
+
+def test_members_that_are_not_stored_by_key_are_joined_at_once(connection: duckdb.DuckDBPyConnection) -> None:
+    engine = people(connection, 40_000, "customer_id desc")
+    assert [(piece.from_key, piece.before_key) for piece in of_members().pieces(engine)] == [(None, None)]
+    assert emails(engine, of_members(), ordered=True) == [f"{n:06}" for n in range(40_000)]
+
+
+def test_chosen_rows_are_those_of_their_keys(connection: duckdb.DuckDBPyConnection) -> None:
+    """Whatever else lies in the window; counted by their keys."""
+    engine = fill(connection, IN_ORDER)
+    chosen = selection(keys=pa.array(["k1", "k3", "k9"]))
+    assert emails(engine, chosen, ordered=False) == ["b", "c"]
+    assert chosen.count(engine) == 3
+    by_email = selection(keys=pa.array(["d@example.com"]), key_column="email")
+    assert emails(engine, by_email, ordered=False) == ["d"]
+    assert emails(engine, selection(keys=pa.array([], pa.string())), ordered=False) == []
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_read_again_names_the_columns_the_other_way_round(connection: duckdb.DuckDBPyConnection, ordered: bool) -> None:
+    """The rows are the same; the query is not."""
+    asked: list[str] = []
+
+    class Noting(InBatches):
+        def stream(self, sql: str, *, sorts: bool = False) -> Iterator[pa.RecordBatch]:
+            asked.append(sql)
+            return super().stream(sql, sorts=sorts)
+
+    engine: Any = Noting(fill(connection, IN_ORDER))
+    chosen = selection(columns=("email", "unique_key", "namespace"))
+    once = pa.Table.from_batches(read(engine, chosen, ordered=ordered))
+    again = pa.Table.from_batches(read_again(engine, chosen, ordered=ordered))
+    assert once.equals(again)
+    assert [sql.split(" from ")[0] for sql in asked] == [
+        *['select "email", "unique_key", "namespace", "event_time"'] * 2,
+        *['select "unique_key", "namespace", "email", "event_time"'] * 2,
+    ]
+    assert [sql.endswith('order by "event_time", "unique_key"') for sql in asked] == [ordered] * 4
