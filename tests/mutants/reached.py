@@ -47,6 +47,9 @@ class Reached:
         found: set[str] = set()
         for line in range(first, last + 1):
             found |= self.lines[file][line]
+        if not found:  # a part of a longer statement, which runs as one line
+            for line in _statement(text, first):
+                found |= self.lines[file][line]
         return found or self._of_import(file, text, first)
 
     def _of_import(self, file: str, text: str, line: int) -> set[str]:
@@ -73,6 +76,16 @@ def _own_tests(file: str) -> set[str]:
         f"tests/delivery/test_{parent}.py",
         f"tests/delivery/test_{parent}_{stem}.py",
     }
+
+
+def _statement(text: str, line: int) -> range:
+    """The lines of the innermost statement around a line, without the statements within it."""
+    found = range(line, line + 1)
+    for node in ast.walk(ast.parse(text)):  # outer ones come first
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0):
+            body = getattr(node, "body", None)
+            found = range(node.lineno, body[0].lineno if body else (node.end_lineno or 0) + 1)
+    return found
 
 
 def _names_bound(text: str, line: int) -> set[str]:
