@@ -2,11 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LAKE := .venv-lake
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver analytics postgres spark cluster lake laketest load engines test slow faults far dropbear nasty crosscheck mutations lint generate dictionary schema lock clean
+.PHONY: deliver analytics postgres spark cluster load engines test slow faults far dropbear nasty crosscheck mutants lint generate dictionary schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -28,18 +27,12 @@ spark: $(VENV)/spark.stamp load ## the sample built, tested and delivered on Spa
 cluster: $(VENV)/spark.stamp load ## the same on a standalone master with two workers
 	@DBT_TARGET_PATH=target/spark $(BIN)/python -m benchmarks.cluster $(BIN)/delivery --target spark run --build --window $(or $(WINDOW),2026-11-03)
 
-engines: $(VENV)/dev.stamp $(if $(findstring spark,$(ENGINES)),$(VENV)/spark.stamp) $(if $(findstring lake,$(ENGINES)),$(LAKE)/stamp) ## the sample on each of ENGINES, compared file by file; ends with one line of figures
+engines: $(VENV)/dev.stamp $(if $(findstring spark,$(ENGINES)),$(VENV)/spark.stamp) ## the sample on each of ENGINES, compared file by file; ends with one line of figures
 	@$(BIN)/python -m tests.engines $(ENGINES)
 
 postgres: $(VENV)/dev.stamp load ## the sample loaded into PostgreSQL (PGHOST, PGDATABASE, …), built, tested and delivered
 	@$(BIN)/python -m benchmarks.load_postgres
 	@DBT_TARGET_PATH=target/postgres $(BIN)/delivery --target postgres run --build --window $(or $(WINDOW),2026-11-03)
-
-lake: $(LAKE)/stamp ## the sample built, tested and delivered on a DuckLake: catalog in PostgreSQL (PGHOST, PGDATABASE, …), files in LAKE_DATA
-	@DBT_TARGET_PATH=target/lake $(LAKE)/bin/delivery --target lake run --build --window $(or $(WINDOW),2026-11-03)
-
-laketest: $(LAKE)/stamp ## the tests of the target `lake`, in its own environment
-	$(LAKE)/bin/python -m pytest -q tests/lake $(PYTEST_ARGS)
 
 test: $(VENV)/dev.stamp ## all tests that need no root, in minutes
 	$(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)
@@ -54,8 +47,8 @@ faults: $(VENV)/dev.stamp ## every fault at every step and message of a delivery
 dropbear: $(VENV)/dev.stamp ## the same delivery on Dropbear, which CI does not have; says what is missing
 	DROPBEAR=1 NO_SKIPS=1 $(BIN)/python -m pytest -q tests/delivery/test_servers.py -k dropbear $(PYTEST_ARGS)
 
-mutations: $(VENV)/dev.stamp ## each guard is removed in turn, and a test must notice
-	@$(BIN)/python tests/faults/mutations.py
+mutants: $(VENV)/dev.stamp ## a seeded sample of faults, each against the tests that touch it (N_PYTHON N_SQL SEED ROOMS, GUARDS=1); ends with one line of figures
+	@N_PYTHON="$(N_PYTHON)" N_SQL="$(N_SQL)" SEED="$(if $(filter command% environment%,$(origin SEED)),$(SEED))" ROOMS="$(ROOMS)" GUARDS="$(GUARDS)" $(BIN)/python -m tests.mutants
 
 nasty: $(VENV)/dev.stamp ## nasty values in every dialect, read by readers that no one here wrote; ends with one line of figures
 	@$(BIN)/python -m tests.nasty
@@ -90,7 +83,6 @@ lock: ## new versions within the bounds of requirements/*.in; needs uv
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/run.in -o requirements/run.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/dev.in -c requirements/run.lock -o requirements/dev.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/spark.in -c requirements/dev.lock -c requirements/run.lock -o requirements/spark.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/lake.in --override requirements/lake.override -o requirements/lake.lock
 
 $(VENV)/run.stamp: requirements/run.lock pyproject.toml
 	@test -x $(BIN)/python || { echo "Creating $(VENV) …"; $(PYTHON) -m venv $(VENV); }
@@ -108,13 +100,6 @@ $(VENV)/dev.stamp: requirements/dev.lock pyproject.toml
 $(VENV)/spark.stamp: requirements/spark.lock $(VENV)/run.stamp
 	@echo "Installing what Spark needs …"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/spark.lock
-	@touch $@
-
-$(LAKE)/stamp: requirements/lake.lock pyproject.toml
-	@test -x $(LAKE)/bin/python || { echo "Creating $(LAKE) …"; $(PYTHON) -m venv $(LAKE); }
-	@echo "Installing what a lake needs …"
-	@$(LAKE)/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/lake.lock
-	@$(LAKE)/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 clean: ## everything that the commands made, except what was delivered

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from delivery.engines import kind_of
+from delivery.engines import find_engine
 from delivery.errors import ConfigError, EngineDown, GateRefused, redact
 from delivery.lineage import Lineage
 
@@ -21,13 +21,10 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 5
 FINISHED = (0, 1)  # dbt's exit codes for a build that ran to its end, tests failed or not
-# Kind of target: what dbt needs beside itself. The extra of this package that brings it is named as the kind is.
+# Type of target: what dbt needs beside itself. The extra of this package that brings it is named as the type is.
 ADAPTERS = {
-    "lake": ("duckdb-extension-ducklake", "duckdb-extension-postgres-scanner"),
     "postgres": ("dbt-postgres",),
     "spark": ("dbt-spark", "pyspark"),
-    "snowflake": ("dbt-snowflake",),
-    "bigquery": ("dbt-bigquery",),
 }
 
 
@@ -37,7 +34,8 @@ def build(project: Project, campaigns: tuple[str, ...]) -> None:
     What failed inside the build is for the gate to judge. Raises GateRefused when dbt could not build at all, and
     ConfigError when something that it needs is not installed, EngineDown when its server does not answer.
     """
-    _check_installed(kind_of(project.profile))
+    find_engine(project)  # what cannot be read afterwards need not be built
+    _check_installed(str(project.profile["type"]))
     _check_answers(project)
     dbt = Path(sys.executable).with_name("dbt")
     if not dbt.exists():
@@ -58,11 +56,6 @@ def build(project: Project, campaigns: tuple[str, ...]) -> None:
 
 def _check_installed(kind: str) -> None:
     """What dbt would say about a missing adapter, or Java, is a traceback, seconds later."""
-    if kind == "flightsql":
-        raise ConfigError(
-            "dbt has no adapter for Flight SQL: such a target can be read, not built.",
-            hint="Build with the target of the server's own adapter; run here without --build.",
-        )
     missing = [name for name in ADAPTERS.get(kind, ()) if not _is_installed(name)]
     if missing:
         raise ConfigError(
@@ -93,6 +86,8 @@ def _server(profile: dict[str, Any]) -> tuple[str, list[tuple[str, str]], str]:
     """Name, addresses (one that answers is enough) and what sets them; no addresses: there is no server to ask."""
     if profile.get("type") == "postgres":
         return "PostgreSQL", [(str(profile["host"]), str(profile["port"]))], "PGHOST and PGPORT"
+    if profile.get("type") != "spark":
+        return "", [], ""
     remote = os.environ.get("SPARK_REMOTE")
     url = str(remote or (profile.get("server_side_parameters") or {}).get("spark.master", ""))
     addresses = re.findall(r"([^:/,;]+):(\d+)", url) if url.startswith(("spark://", "sc://")) else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from delivery.destinations import Capabilities, Destination, Method, open_destination
 from delivery.errors import ConfigError, DeliveryError, DestinationRefused
@@ -59,33 +59,37 @@ def check(project: Project, names: tuple[str, ...]) -> list[Check]:
 
 
 def publish_method(destination: Destination, integration: Integration, ledger: Ledger, token: str) -> Method:
-    """How files get their final names at a connected destination: configured, known from a probe, or probed now.
+    """How files get their final names at a connected destination: as configured, if a probe proved that it can.
 
-    A probe holds until the server says that it is another one. Raises DestinationRefused when no way is safe.
+    A probe holds until the server says that it is another one. Raises DestinationRefused when the way is not safe.
     """
+    method = integration.destination.publish
     kept = ledger.probes().get(destination.describe())
-    if kept and kept.software == destination.software and integration.publishes_open == (kept.method == "exclusive"):
-        for method in get_args(Method):
-            if method == kept.method:
-                return method  # type: ignore[no-any-return]
-    if integration.publishes_open:
-        ledger.keep_probe(destination.describe(), "exclusive", {}, destination.software)
-        return "exclusive"
-    return _probe(destination, integration, ledger, token)[1]
+    if kept and kept.software == destination.software and kept.method == method:
+        return method
+    if method == "exclusive":
+        ledger.keep_probe(destination.describe(), method, {}, destination.software)
+        return method
+    _probe(destination, method, ledger, token)
+    return method
 
 
-def _probe(
-    destination: Destination, integration: Integration, ledger: Ledger, token: str
-) -> tuple[Capabilities, Method]:
+def _probe(destination: Destination, method: Method, ledger: Ledger, token: str) -> Capabilities:
     seen = destination.probe(token)
-    method = "exclusive" if integration.publishes_open else seen.method
-    ledger.keep_probe(destination.describe(), method, asdict(seen), destination.software)
-    if method is None:
+    allowed = seen.allows(method)
+    ledger.keep_probe(destination.describe(), method if allowed else None, asdict(seen), destination.software)
+    if not seen.rename and not allowed:
         raise DestinationRefused(
-            f"{destination.describe()}: neither a rename nor a hard link gives a file its final name.",
+            f"{destination.describe()}: a probe file could not be renamed.",
             hint="Ask for the right to rename; or, if the client waits for a done file, set `publish: exclusive`.",
         )
-    return seen, method
+    if not allowed:
+        raise DestinationRefused(
+            f"{destination.describe()}: a rename onto a name that was taken replaced the file there.",
+            hint="If nobody else writes there, set `publish: look-and-rename`; if the client waits for a done file, "
+            "`publish: exclusive`.",
+        )
+    return seen
 
 
 def _named(known: dict[str, Integration], name: str) -> Integration:
@@ -98,7 +102,8 @@ def _check(project: Project, ledger: Ledger, name: str, integration: Integration
     destination = open_destination(name, integration, share=project.share, root=project.root)
     try:
         with destination:
-            seen, method = _probe(destination, integration, ledger, secrets.token_hex(4))
+            method = integration.destination.publish
+            seen = _probe(destination, method, ledger, secrets.token_hex(4))
             return Check(name, destination.describe(), method, seen, None)
     except DeliveryError as error:
         return Check(name, destination.describe(), None, None, error)

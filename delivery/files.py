@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from delivery.integrations import Integration
-    from delivery.sealed import Seal
+    from delivery.nameless import Nameless
 
     Renames = Mapping[str, Mapping[str, str]]
 
@@ -130,14 +130,14 @@ class NewFile:
 
 
 @contextmanager
-def new_file(path: Path, integration: Integration, renames: Renames, seal: Seal | None = None) -> Iterator[NewFile]:
+def new_file(path: Path, integration: Integration, renames: Renames, plain: Nameless | None) -> Iterator[NewFile]:
     """A new file of mode 0600, synced to disk when the block ends, removed when it fails.
 
-    renames: per column, values that are spelled differently; seal: hides the bytes on the disk from all others.
-    Raises WriteFailed when the disk does not take it.
+    renames: per column, values that are spelled differently; plain: takes the bytes in place of the path. Raises
+    WriteFailed when the disk does not take it.
     """
-    with exclusive(path) as disk, ExitStack() as stack:
-        file = NewFile(seal.writer(disk) if seal else disk, integration, renames, stack)
+    with plain.next(path) if plain else exclusive(path) as disk, ExitStack() as stack:
+        file = NewFile(disk, integration, renames, stack)
         yield file
         file.finish()
 
@@ -150,7 +150,7 @@ def write_file(
     The first batch may be empty and gives the columns. Raises WriteFailed when the disk does not take it, GateRefused
     when a value has no text form; then no file remains.
     """
-    with new_file(path, integration, renames or {}) as file:
+    with new_file(path, integration, renames or {}, None) as file:
         for batch in batches:
             file.add(batch)
     return file.written()
@@ -159,7 +159,7 @@ def write_file(
 @contextmanager
 def exclusive(path: Path) -> Iterator[IO[bytes]]:
     """A new file of mode 0600, synced when the block ends and removed when it fails. Raises WriteFailed."""
-    try:
+    with writing(path):
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
             with open(descriptor, "wb") as disk:  # noqa: PTH123
@@ -169,6 +169,13 @@ def exclusive(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Says what the disk did not take as WriteFailed."""
+    try:
+        yield
     except OSError as error:
         raise WriteFailed(
             f"{path} could not be written: {error.strerror or type(error).__name__}.",

@@ -5,8 +5,8 @@ the destination are hashed under their temporary name, the rename never overwrit
 out by looking what the last one did. A rename that was confirmed and did not happen leaves the file `unconfirmed`. What
 looking cannot decide is held for a person.
 
-Where a rename overwrites, a hard link takes its place, and the state is `linking` in place of `publishing`. Where
-there is no second name at all, the file is written under its final one: spooled → opening → published (decision 0010).
+Where there is no rename that can be trusted, the file is written under its final name, if the integration says so:
+spooled → opening → published (decision 0010).
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def hand_over(
     Raises Held when only a person can decide, DestinationFailed when trying again may help.
     """
     if file.state == "published":  # by a run that may have died before it looked
-        return _confirm(file, destination, ledger, linked=method == "link")
-    if file.state in {"publishing", "linking"}:  # all that counts now lies there
+        return _confirm(file, destination, ledger)
+    if file.state == "publishing":  # all that counts now lies there
         return _resume_publishing(file, destination, ledger, replace=replace, method=method)
     check_spool(file)
     if file.state == "opening" or method == "exclusive":
@@ -52,13 +52,12 @@ def hand_over(
         file = ledger.advance_file(file, "uploaded")
     elif not _temp_is_whole(file, destination):  # somebody tidied up between two runs
         _send(file, destination, ledger, replace=replace, progress=progress)
-    links = method == "link" and not (replace and destination.look(file.name) is not None)
-    file = ledger.advance_file(file, "linking" if links else "publishing")
+    file = ledger.advance_file(file, "publishing")
     return _publish(file, destination, ledger, replace=replace, method=method)
 
 
 def temp_name(file: File) -> str:
-    """The name while uploading: whose bytes lie there, and in which hand they were spooled (0: in none, long ago)."""
+    """The name while uploading: whose bytes lie there, and in which hand they were spooled."""
     hand = f".{file.fence}" if file.fence else ""
     return f".{file.name}.{file.sha256[:8]}{hand}.part"
 
@@ -117,16 +116,11 @@ def _publish(file: File, destination: Destination, ledger: Ledger, *, replace: b
             _check_free(file, destination, ledger, replace=True)
             destination.replace(temp_name(file), file.name)
         else:
-            linked_or_not = method if method != "link" or file.state == "linking" else "look-and-rename"
-            destination.publish(temp_name(file), file.name, linked_or_not)
+            destination.publish(temp_name(file), file.name, method)
     except NameTaken:
-        if file.state != "linking" or not _final_is_ours(file, destination):  # linked, though the answer says not
-            raise _appeared(file, destination) from None
-    linked = file.state == "linking"
+        raise _appeared(file, destination) from None
     file = ledger.advance_file(file, "published")
-    if not linked and _was_renamed(file, destination):
-        return file
-    return _confirm(file, destination, ledger, linked=linked)
+    return file if _was_renamed(file, destination) else _confirm(file, destination, ledger)
 
 
 def _appeared(file: File, destination: Destination) -> Held:
@@ -136,18 +130,14 @@ def _appeared(file: File, destination: Destination) -> Held:
     )
 
 
-def _confirm(file: File, destination: Destination, ledger: Ledger, *, linked: bool) -> File:
-    """Looks at what the destination said it renamed or linked; a client may have collected it already.
-
-    The temporary name of a link goes only now. If the client was quicker than this look, it cannot be told from a link
-    that was never made.
-    """
+def _confirm(file: File, destination: Destination, ledger: Ledger) -> File:
+    """Looks at what the destination said it renamed; a client may have collected it already."""
     if _final_is_ours(file, destination):  # seen or not, it may be collected before the next look
         if destination.look(temp_name(file)) is not None:
             destination.remove(temp_name(file))
         return file
     if destination.look(file.name) is not None or destination.look(temp_name(file)) is not None:
-        ledger.advance_file(file, "linking" if linked else "unconfirmed")  # a link is never made again by itself
+        ledger.advance_file(file, "unconfirmed")
         raise Held(
             f"{destination.describe()} said that {file.name} was renamed, and it was not.",
             hint="Have the server looked at, then release the delivery.",
@@ -183,15 +173,11 @@ def _resume_publishing(file: File, destination: Destination, ledger: Ledger, *, 
     if _final_is_ours(file, destination):
         destination.remove(temp_name(file))
         return ledger.advance_file(file, "published")
-    # A link may have been made and collected: the temporary name would be there all the same.
-    undone = file.state != "linking" and _temp_is_whole(file, destination)
-    if undone and (replace or destination.look(file.name) is None):
+    if _temp_is_whole(file, destination) and (replace or destination.look(file.name) is None):
         return _publish(file, destination, ledger, replace=replace, method=method)
     seen = "neither it nor its temporary file is to be seen whole"
     if destination.look(file.name) is not None:
         seen = "something else lies under its name"
-    elif file.state == "linking":
-        seen = "it is not to be seen"
     raise _undecided(file, destination, seen)
 
 

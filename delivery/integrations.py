@@ -28,6 +28,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
+Publish = Annotated[
+    Literal["rename", "look-and-rename", "exclusive"],
+    Field(
+        description="how files get their final names; "
+        "look-and-rename: a rename overwrites there, and nobody else writes; "
+        "exclusive: under their final names at once, and a done file comes last"
+    ),
+]
+
+
 class SftpDestination(_Strict):
     """A client's SFTP server. host_keys: OpenSSH public key lines, several while a key is being rotated."""
 
@@ -41,9 +51,7 @@ class SftpDestination(_Strict):
     host_keys: list[HostKey] = Field(min_length=1)
     timeout: float = Field(default=30.0, gt=0, description="seconds that any one reply may take")
     deadline: float = Field(default=3600.0, gt=0, description="seconds that a whole delivery may take")
-    publish: Literal["probed", "exclusive"] = Field(
-        default="probed", description="exclusive: the server has no rename; files are written under their final names"
-    )
+    publish: Publish = "rename"
 
     @model_validator(mode="after")
     def _has_login(self) -> SftpDestination:
@@ -57,12 +65,14 @@ class HostedDestination(_Strict):
 
     type: Literal["hosted"]
     keep_days: int = Field(default=7, ge=1)
+    publish: Publish = "rename"
 
 
 class LocalDestination(_Strict):
     """A directory of this machine, or one mounted here."""
 
     type: Literal["local"]
+    publish: Publish = "rename"
 
 
 DESTINATIONS: dict[str, type[BaseModel]] = {
@@ -137,7 +147,7 @@ class Integration(_Strict):
     @property
     def publishes_open(self) -> bool:
         """Whether files are written under their final names, for want of a rename."""
-        return isinstance(self.destination, SftpDestination) and self.destination.publish == "exclusive"
+        return self.destination.publish == "exclusive"
 
     @property
     def has_done_file(self) -> bool:

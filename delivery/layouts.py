@@ -79,9 +79,11 @@ def cast_back(batch: pa.RecordBatch, kinds: Mapping[str, str]) -> pa.RecordBatch
             continue
         try:
             if frozen == "text" and now in WRITTEN_OTHERWISE:
-                raise pa.ArrowInvalid  # noqa: TRY301 - as if Arrow could not
+                raise pa.ArrowInvalid  # as if Arrow could not
             cast = batch.column(number).cast(_type_of(frozen))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError):
+            if frozen == "date" and cast.cast(field.type) != batch.column(number):
+                raise pa.ArrowInvalid  # Arrow cuts the time of day off
+        except (ValueError, pa.ArrowNotImplementedError, KeyError):  # ValueError: a kind that Arrow has no name for
             raise GateRefused(
                 f"{field.name} was {frozen} when the layout was frozen; it is {now} now, and not all values fit.",
                 hint="Restore its type in the model, or start a new campaign with the new layout.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from delivery.files import NewFile, Written, new_file
@@ -15,37 +16,44 @@ from delivery.files import NewFile, Written, new_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+    from typing import IO
 
     import pyarrow as pa
 
     from delivery.files import Renames
     from delivery.integrations import Integration
-    from delivery.sealed import Seal
+    from delivery.nameless import Nameless
 
 
 @dataclass(frozen=True)
 class Part:
-    """One file of a delivery. seal: with which it lies on the disk, or None."""
+    """One file of a delivery. path: where it lies; hidden: gives its bytes while they have no name."""
 
     path: Path
     written: Written
-    seal: Seal | None
+    hidden: Callable[[], IO[bytes]] | None = None
+
+    def opened(self) -> IO[bytes]:
+        """Its bytes, from the beginning."""
+        return self.hidden() if self.hidden else self.path.open("rb")
 
 
 def write_parts(
-    place: Callable[[int], tuple[Path, Seal | None]],
+    place: Callable[[int], Path],
     batches: Iterable[pa.RecordBatch],
     integration: Integration,
     renames: Renames,
     *,
     first: int = 1,
+    plain: Nameless | None = None,
 ) -> list[Part]:
     """Writes the batches to as many files as the integration's `split` asks for, at least one.
 
-    place: the path of the part with that number, from `first` on, and how it is to be sealed. The first batch may be
-    empty and gives the columns. Raises as `files.write_file` does; parts that were whole before stay.
+    place: the path of the part with that number, from `first` on; plain: takes the bytes of all in place of the paths.
+    The first batch may be empty and gives the columns. Raises as `files.write_file` does; parts that were whole before
+    stay.
     """
-    with _Parts(place, integration, renames, first) as parts:
+    with _Parts(place, integration, renames, first, plain) as parts:
         for batch in batches:
             parts.add(batch)
     return parts.done
@@ -53,10 +61,16 @@ def write_parts(
 
 class _Parts:
     def __init__(
-        self, place: Callable[[int], tuple[Path, Seal | None]], integration: Integration, renames: Renames, first: int
+        self,
+        place: Callable[[int], Path],
+        integration: Integration,
+        renames: Renames,
+        first: int,
+        plain: Nameless | None,
     ) -> None:
         self.done: list[Part] = []
         self._place, self._integration, self._renames, self._number = place, integration, renames, first
+        self._plain = plain
         split = integration.split
         self._rows, self._bytes = (split.rows, split.bytes) if split else (None, None)
         self._stack = ExitStack()
@@ -72,14 +86,17 @@ class _Parts:
             self._stack.__exit__(kind, error, None)
 
     def _open(self) -> None:
-        self._path, self._seal = self._place(self._number)
+        self._path = self._place(self._number)
+        self._start = self._plain.size if self._plain else 0
         self._file: NewFile = self._stack.enter_context(
-            new_file(self._path, self._integration, self._renames, self._seal)
+            new_file(self._path, self._integration, self._renames, self._plain)
         )
 
     def _close(self) -> None:
         self._stack.close()
-        self.done.append(Part(self._path, self._file.written(), self._seal))
+        written = self._file.written()
+        hidden = partial(self._plain.read, self._start, written.bytes) if self._plain else None
+        self.done.append(Part(self._path, written, hidden))
 
     def _next(self) -> None:
         self._close()

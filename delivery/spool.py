@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from delivery import files, manifest_file, policies
 from delivery.contents import content_of
 from delivery.encryption import check_certificate, encrypt
 from delivery.engines import Engine, literal
 from delivery.errors import GateRefused, WriteFailed
+from delivery.nameless import Nameless
 from delivery.parts import Part, write_parts
 from delivery.reread import Dialect, Rows, compare, read_back
 from delivery.rows import OutOfOrder, read, read_again
-from delivery.sealed import Seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,27 +158,28 @@ def spellings(campaign: Campaign, manifest: Manifest, engine: Engine) -> dict[st
 
 
 def _write_all(job: Job, content: Content, engine: Engine, folder: Path, renames: Renames) -> dict[str, list[Part]]:
-    """The files as they will leave, by kind. Where they are to be encrypted, what is proven lies sealed until then."""
+    """The files as they will leave, by kind. Where they are to be encrypted, what is proven has no name until then."""
     certificate = job.integration.public_key
     if certificate:
         check_certificate(certificate)
     parts: dict[str, list[Part]] = {}
-    for kind, selection in content.selections.items():
-        found, ordered = _write(_places(job, folder, kind), engine, selection, job.integration, renames)
-        _prove(found, selection, job.integration, engine, renames, ordered=ordered)
-        parts[kind] = [_encrypted(part, certificate) for part in found] if certificate else found
-    for kind, batch in content.listed.items():
-        part = _write_listed(job, batch, kind, folder)
-        parts[kind] = [_encrypted(part, certificate) if certificate else part]
+    with closing(Nameless(folder)) if certificate else nullcontext() as plain:
+        for kind, selection in content.selections.items():
+            found, ordered = _write(_places(job, folder, kind), engine, selection, job.integration, renames, plain)
+            _prove(found, selection, job.integration, engine, renames, ordered=ordered)
+            parts[kind] = [_encrypted(part, certificate) for part in found] if certificate else found
+        for kind, batch in content.listed.items():
+            part = _write_listed(job, batch, kind, folder, plain)
+            parts[kind] = [_encrypted(part, certificate) if certificate else part]
     return parts
 
 
-def _write_listed(job: Job, batch: pa.RecordBatch, kind: str, folder: Path) -> Part:
+def _write_listed(job: Job, batch: pa.RecordBatch, kind: str, folder: Path, plain: Nameless | None) -> Part:
     """The file that lists what is in no table any more, in the client's dialect, proven as the others are."""
     integration = job.integration.model_copy(update={"split": None})
-    (part,) = write_parts(_places(job, folder, kind), [batch], integration, {})
+    (part,) = write_parts(_places(job, folder, kind), [batch], integration, {}, plain=plain)
     dialect = Dialect(part.path.name, integration, {})
-    seen = compare(read_back(partial(_opened, part), batch.schema, dialect), Rows([batch]), "", dialect)
+    seen = compare(read_back(part.opened, batch.schema, dialect), Rows([batch]), "", dialect)
     if not seen == part.written.rows == batch.num_rows:
         raise WriteFailed(
             f"{part.path.name}: {seen} of {batch.num_rows} rows were read back.",
@@ -188,36 +188,32 @@ def _write_listed(job: Job, batch: pa.RecordBatch, kind: str, folder: Path) -> P
     return part
 
 
-def _places(job: Job, folder: Path, kind: str = "") -> Callable[[int], tuple[Path, Seal | None]]:
+def _places(job: Job, folder: Path, kind: str = "") -> Callable[[int], Path]:
     now = datetime.now(UTC)
-
-    def place(number: int) -> tuple[Path, Seal | None]:
-        name = job.file_name(now, number, kind)
-        return (folder / f"{name}.sealed", Seal()) if job.integration.public_key else (folder / name, None)
-
-    return place
+    return lambda number: folder / job.file_name(now, number, kind)
 
 
 def _write(
-    place: Callable[[int], tuple[Path, Seal | None]],
+    place: Callable[[int], Path],
     engine: Engine,
     selection: Selection,
     integration: Integration,
     renames: Renames,
+    plain: Nameless | None,
 ) -> tuple[list[Part], bool]:
     """The parts, and whether their rows had to be sorted."""
     written: list[Path] = []
+    begun = plain.size if plain else 0
 
-    def placed(number: int) -> tuple[Path, Seal | None]:
-        found = place(number)
-        written.append(found[0])
-        return found
+    def placed(number: int) -> Path:
+        written.append(place(number))
+        return written[-1]
 
     def write(*, ordered: bool) -> list[Part]:
         done: list[Part] = []
         for piece in selection.by_day() if integration.split and integration.split.by == "day" else [selection]:
             rows = read(engine, piece, ordered=ordered)
-            done += write_parts(placed, rows, integration, renames, first=len(done) + 1)
+            done += write_parts(placed, rows, integration, renames, first=len(done) + 1, plain=plain)
         return done
 
     if engine.keeps_order:
@@ -226,6 +222,8 @@ def _write(
         except OutOfOrder:  # rebuilt by hand, or by more than one build: sort after all
             for path in written:
                 path.unlink(missing_ok=True)
+            if plain:
+                plain.cut(begun)
     return write(ordered=True), True
 
 
@@ -245,7 +243,7 @@ def _prove(
         rows = Rows(table)
         for part in parts:
             dialect = Dialect(part.path.name, integration, renames)
-            seen = read_back(partial(_opened, part), schema, dialect)
+            seen = read_back(part.opened, schema, dialect)
             again.append(compare(seen, rows, integration.namespace, dialect))
     written = [part.written.rows for part in parts]
     if written != again or sum(again) != expected:
@@ -256,19 +254,13 @@ def _prove(
         )
 
 
-def _opened(part: Part) -> IO[bytes]:
-    return part.seal.reader(part.path) if part.seal else part.path.open("rb")
-
-
 def _encrypted(part: Part, certificate: Path) -> Part:
     """The part encrypted, if what is encrypted has the hash of what was proven."""
-    target = part.path.with_suffix("")  # without .sealed
-    with _opened(part) as source:
-        done = encrypt(source, target, certificate)
+    with part.opened() as source:
+        done = encrypt(source, part.path, certificate)
     if done.source_sha256 != part.written.sha256:
-        raise WriteFailed(f"{target.name} changed before it was encrypted.", hint="Check the local disk, run again.")
-    part.path.unlink()
-    return Part(target, replace(part.written, bytes=done.bytes, sha256=done.sha256), None)
+        raise WriteFailed(f"{part.path.name} changed before it was encrypted.", hint="Check the local disk, run again.")
+    return Part(part.path, replace(part.written, bytes=done.bytes, sha256=done.sha256))
 
 
 def _row(

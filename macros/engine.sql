@@ -57,7 +57,6 @@
 {%- endmacro %}
 
 {% macro duckdb__check_landing() -%}
-    {%- do check_lake() -%}
     {%- if execute and 'model.delivery.base_landing__files' in selected_resources -%}
         {%- set query = 'select file_name from (' ~ landing_files() ~ ') as files where ' ~ is_read('file_name') -%}
         {%- set found = run_query(query).columns[0].values() -%}
@@ -69,19 +68,6 @@
                 ) -%}
             {%- endif -%}
         {%- endfor -%}
-    {%- endif -%}
-{%- endmacro %}
-
-{#
-    DuckLake's extension (1.5.5) reads memory that it has freed when one thread renames a table while another commits: the
-    build ends with nonsense, or the process with it. dbt-duckdb renames every table and view that it builds.
-#}
-{% macro check_lake() -%}
-    {%- if execute and target.threads > 1 and adapter.is_ducklake(audit_table('build_log')) -%}
-        {%- do exceptions.raise_compiler_error(
-            'A lake is built by one thread, and there are ' ~ target.threads
-            ~ '. Leave --threads out, or set threads: 1 for the target; nothing was built.'
-        ) -%}
     {%- endif -%}
 {%- endmacro %}
 
@@ -820,7 +806,6 @@
     {{ return(adapter.dispatch('stored_position', 'delivery')()) }}
 {%- endmacro %}
 
-{# A lake numbers its rows as they are written, too. #}
 {% macro duckdb__stored_position() -%}
     {{ 'unique_key' if flags.EMPTY else 'rowid' }}
 {%- endmacro %}

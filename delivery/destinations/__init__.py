@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from delivery.integrations import Integration
 
 NAME_BYTES = 255  # NAME_MAX of Linux file systems
-Method = Literal["rename", "link", "look-and-rename", "exclusive"]  # decision 0010
+Method = Literal["rename", "look-and-rename", "exclusive"]  # decision 0010
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,6 @@ class Capabilities:
 
     rename: bool  # a file was renamed
     rename_refuses: bool  # a rename onto a name that is taken was refused, and changed neither file
-    link: bool | None  # a hard link was made, and refused a taken name; None: not tried, because a rename refuses
     replace: bool  # a rename that replaces its target
     fsync: bool
     remote_hash: bool  # SHA-256 computed by the server: nothing is read back
@@ -44,14 +43,9 @@ class Capabilities:
     request_bytes: int  # largest write in one request
     free_bytes: int | None  # None when the server does not tell
 
-    @property
-    def method(self) -> Method | None:
-        """The safest way to a final name that was proven here; None when there is none."""
-        if self.rename_refuses:
-            return "rename"
-        if self.link:
-            return "link"
-        return "look-and-rename" if self.rename else None
+    def allows(self, method: Method) -> bool:
+        """Whether enough was proven for files to get their final names in this way."""
+        return {"rename": self.rename_refuses, "look-and-rename": self.rename, "exclusive": True}[method]
 
 
 class Destination(Protocol):
@@ -87,10 +81,7 @@ class Destination(Protocol):
         """What the other side says it is: a probe holds as long as this stays the same."""
 
     def publish(self, temp: str, final: str, method: Method) -> None:
-        """Give the file its final name, by a rename or by a hard link beside the temporary name.
-
-        NameTaken when the final name exists; after any other error: look.
-        """
+        """Rename the file to its final name. NameTaken when that exists; after any other error: look."""
 
     def replace(self, temp: str, final: str) -> None:
         """Rename over what lies there, in one step: readers see the old file or the new one."""
@@ -102,7 +93,7 @@ class Destination(Protocol):
         """Return the names in the directory, sorted."""
 
     def probe(self, token: str) -> Capabilities:
-        """Write, rename, link and remove probe files. token: in their names, so that a later probe finds leftovers."""
+        """Write, rename and remove probe files. token: in their names, so that a later probe finds leftovers."""
 
 
 def check_name(name: str, *, room: int = 0) -> str:

@@ -13,7 +13,7 @@ from delivery.destinations.session import STATUS, Status, string
 if TYPE_CHECKING:
     from delivery.destinations.session import Session
 
-FSYNC, POSIX_RENAME, HARDLINK = "fsync@openssh.com", "posix-rename@openssh.com", "hardlink@openssh.com"
+FSYNC, POSIX_RENAME = "fsync@openssh.com", "posix-rename@openssh.com"
 STATVFS, LIMITS = "statvfs@openssh.com", "limits@openssh.com"
 CHECK_FILE = {"check-file", "versions"}  # ProFTPD has it in version 3, but tells only of its later versions
 SAFE_REQUEST, LARGE_REQUEST = 1 << 15, 1 << 18  # bytes: what every server takes; what is fastest (decision 0009)
@@ -56,14 +56,6 @@ def posix_rename(session: Session, old: bytes, new: bytes) -> bool:
     if POSIX_RENAME not in session.extensions:
         return False
     session.extended(POSIX_RENAME, string(old), string(new), expected=STATUS)
-    return True
-
-
-def hardlink(session: Session, old: bytes, new: bytes) -> bool:
-    """Give a file a second name; Status when that fails, as for a name that is taken."""
-    if HARDLINK not in session.extensions:
-        return False
-    session.extended(HARDLINK, string(old), string(new), expected=STATUS)
     return True
 
 

@@ -108,12 +108,11 @@ class LocalDirectory:
         return ""
 
     def publish(self, temp: str, final: str, method: Method) -> None:
-        """Rename without replacing, in one step; a hard link where the file system cannot; or look, and rename."""
+        """Rename without replacing, in one step; or, where the integration says so, look, and rename."""
         if method == "look-and-rename" and self.look(final):
             raise NameTaken(f"{self.describe()}: {final} exists already")
-        step = {"link": self._link, "look-and-rename": self.replace}.get(method, self._rename)
         try:
-            step(temp, final)
+            (self.replace if method == "look-and-rename" else self._rename)(temp, final)
         except DestinationFailed as error:
             if isinstance(error.__cause__, FileExistsError):
                 raise NameTaken(f"{self.describe()}: {final} exists already") from None
@@ -138,9 +137,9 @@ class LocalDirectory:
 
     def probe(self, token: str) -> Capabilities:
         """Try each step; the rest is known."""
-        proof = prove(self, token, self._rename, self._link)
+        proof = prove(self, token, self._rename)
         if not proof.rename_refuses:  # on this machine a rename that replaces is always to be had
-            proof = prove(self, token, self.replace, self._link)
+            proof = prove(self, token, self.replace)
         space = os.fstatvfs(self._fd)
         return Capabilities(
             **vars(proof),
@@ -161,11 +160,6 @@ class LocalDirectory:
     def _rename(self, old: str, new: str) -> None:
         with self._step("publish"):
             _rename_exclusive(self._fd, check_name(old), check_name(new))
-            os.fsync(self._fd)
-
-    def _link(self, old: str, new: str) -> None:
-        with self._step("publish"):
-            os.link(check_name(old), check_name(new), src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False)
             os.fsync(self._fd)
 
     @contextmanager

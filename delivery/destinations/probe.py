@@ -25,21 +25,18 @@ class Proof:
 
     rename: bool
     rename_refuses: bool
-    link: bool | None
     replace: bool
 
 
-def prove(
-    destination: Destination, token: str, rename: Callable[[str, str], None], link: Callable[[str, str], None]
-) -> Proof:
+def prove(destination: Destination, token: str, rename: Callable[[str, str], None]) -> Proof:
     """Try each step on small files of our own. What a server answers is not believed: the files are looked at.
 
-    rename, link: as the destination does them, without looking first. Raises what an upload raises, and
-    DestinationFailed when the connection breaks. Leaves nothing behind, unless it dies; then the next probe with the
-    same token removes what is left.
+    rename: as the destination does it, without looking first. Raises what an upload raises, and DestinationFailed when
+    the connection breaks. Leaves nothing behind, unless it dies; then the next probe with the same token removes what
+    is left.
     """
-    names = [f".delivery-probe-{token}-{number}" for number in range(1, 4)]
-    one, two, three = names
+    names = [f".delivery-probe-{token}-{number}" for number in (1, 2)]
+    one, two = names
     try:
         for name in names:
             _clear(destination, name)
@@ -51,7 +48,6 @@ def prove(
             _put(destination, two, FIRST)
         _put(destination, one, OTHER)
         refuses = renamed and not _done(destination, rename, one, two, over=True)
-        linked = None if refuses else _links(destination, link, one, two, three)
         if destination.look(one) is None:
             _put(destination, one, OTHER)
         with suppress(DeliveryError):
@@ -61,16 +57,7 @@ def prove(
         for name in names:
             with suppress(DeliveryError):
                 destination.remove(name)
-    return Proof(renamed, refuses, linked, replaces)
-
-
-def _links(destination: Destination, link: Callable[[str, str], None], one: str, two: str, three: str) -> bool:
-    if destination.look(one) is None:  # a rename replaced the other one
-        _put(destination, one, OTHER)
-        _clear(destination, two)
-        _put(destination, two, FIRST)
-    made = _done(destination, link, one, three) and destination.look(one) is not None
-    return made and not _done(destination, link, one, two, over=True)
+    return Proof(renamed, refuses, replaces)
 
 
 def _done(

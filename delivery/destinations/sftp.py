@@ -137,12 +137,12 @@ class SftpDirectory:
         """The server's version, and the names of what it offers."""
         return " ".join([self._version, *sorted(self._session.extensions)])
 
-    def publish(self, temp: str, final: str, method: Method) -> None:
-        """Look; then RENAME, which on OpenSSH links and so refuses a taken name, or make a hard link."""
+    def publish(self, temp: str, final: str, method: Method) -> None:  # noqa: ARG002 - one way for all
+        """Look; then RENAME, which the probe saw refuse a taken name, unless the integration does without that."""
         if self.look(final):
             raise NameTaken(f"{self._where}: {final} exists already")
         try:
-            (self._link if method == "link" else self._rename)(temp, final)
+            self._rename(temp, final)
         except (DestinationFailed, DestinationRefused) as error:
             if isinstance(error.__cause__, Status) and self.look(final) and self.look(temp):
                 raise NameTaken(f"{self._where}: {final} exists already") from None
@@ -172,7 +172,7 @@ class SftpDirectory:
 
     def probe(self, token: str) -> Capabilities:
         """Try each step; then tell what the server offers beyond."""
-        proof = prove(self, token, self._rename, self._link)
+        proof = prove(self, token, self._rename)
         with self._step("look"):
             free = extensions.free_bytes(self._session, self._directory.encode())
         return Capabilities(
@@ -227,11 +227,6 @@ class SftpDirectory:
     def _rename(self, old: str, new: str) -> None:
         with self._step("publish"):
             self._session.request(sftp.RENAME, string(self._path(old)), string(self._path(new)))
-
-    def _link(self, old: str, new: str) -> None:
-        with self._step("publish"):
-            if not extensions.hardlink(self._session, self._path(old), self._path(new)):
-                raise Status(sftp.OP_UNSUPPORTED, f"{extensions.HARDLINK} is not offered")
 
     def _check_directory(self) -> None:
         try:

@@ -1,26 +1,32 @@
 """Engines: each opens one read-only snapshot of the warehouse and streams Arrow batches from it.
 
-No engine renders a file: formats differ between them, bytes must not.
+No engine renders a file: formats differ between them, bytes must not. Other distributions bring their own by an entry
+point: docs/engines.md.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Protocol, cast
 
-from delivery.errors import ConfigError
+from delivery.errors import ConfigError, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from importlib.metadata import EntryPoint
 
     import pyarrow as pa
 
     from delivery.project import Project
 
+    Opener = Callable[[Project], AbstractContextManager["Engine"]]
 
-# Kinds of target. Each is a module here, with a function `open_<type>`.
-KINDS = ("duckdb", "lake", "postgres", "spark", "snowflake", "bigquery", "flightsql")
+
+# Types of target. Each is a module here, with a function `open_<type>`: a driver costs its import only in use.
+BUILT_IN = ("duckdb", "postgres", "spark")
+GROUP = "delivery.engines"  # of entry points: the name is the type of target, the value its function
 
 
 class Engine(Protocol):
@@ -41,27 +47,47 @@ class Engine(Protocol):
 
 
 def open_engine(project: Project) -> AbstractContextManager[Engine]:
-    """The engine of the project's target. Raises ConfigError for one that is not supported."""
-    kind = kind_of(project.profile)
-    if kind not in KINDS:
+    """The engine of the project's target. Raises ConfigError as find_engine does."""
+    return find_engine(project)(project)
+
+
+def find_engine(project: Project) -> Opener:
+    """What opens the target. Raises ConfigError when nothing does, more than one would, or what was brought is broken.
+
+    Of several, the order of sys.path would choose; and nobody would see that a built-in one is no longer ours.
+    """
+    kind = str(project.profile.get("type"))
+    brought = entry_points(group=GROUP)
+    found = list(brought.select(name=kind))
+    by = [*(["delivery"] if kind in BUILT_IN else []), *map(_distribution, found)]
+    if len(by) > 1:
         raise ConfigError(
-            f"Target {project.target!r} is of type {kind!r}, which cannot be read.", hint=f"Known: {', '.join(KINDS)}."
+            f"Several distributions bring the engine of type {kind!r}: {', '.join(by)}.", hint="Uninstall all but one."
         )
-    opened = getattr(import_module(f"delivery.engines.{kind}"), f"open_{kind}")  # a driver costs its import only in use
-    return cast("AbstractContextManager[Engine]", opened(project))
+    if found:
+        return _loaded(found[0])
+    if kind not in BUILT_IN:
+        raise ConfigError(
+            f"Target {project.target!r} is of type {kind!r}, which cannot be read.",
+            hint=f"Known: {', '.join([*BUILT_IN, *sorted(brought.names - {*BUILT_IN})])}.",
+        )
+    return cast("Opener", getattr(import_module(f"delivery.engines.{kind}"), f"open_{kind}"))
 
 
-def kind_of(profile: dict[str, Any]) -> str:
-    """What holds the tables of a target: its type, or `lake` where dbt-duckdb builds in a DuckLake that it attaches."""
-    return "lake" if attached_lake(profile) else str(profile.get("type"))
+def _loaded(entry: EntryPoint) -> Opener:
+    broken = f"The engine {entry.name!r} of {_distribution(entry)} cannot be loaded"
+    try:
+        opener = entry.load()
+    except Exception as error:  # whatever somebody else's module does
+        said = f"{type(error).__name__}: {redact(str(error))}"
+        raise ConfigError(f"{broken}: {said}", hint="Mend or uninstall it; --debug shows where it failed.") from error
+    if not callable(opener):
+        raise ConfigError(f"{broken}: {entry.value} is no function.", hint="Mend or uninstall it.")
+    return cast("Opener", opener)
 
 
-def attached_lake(profile: dict[str, Any]) -> dict[str, Any] | None:
-    """The entry of `attach` that is the target's database, if that is a DuckLake."""
-    for entry in profile.get("attach") or ():
-        if entry.get("alias") == profile.get("database") and str(entry.get("path")).startswith("ducklake:"):
-            return dict(entry)
-    return None
+def _distribution(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "an unknown one"
 
 
 def literal(text: str) -> str:

@@ -1,6 +1,6 @@
 """Servers that an ADBC driver reads: one connection, Arrow batches as the driver streams them, errors without secrets.
 
-What differs from server to server is a Source, and a class below Adbc where a server has its own way with SQL or types.
+What a server needs is a Source, and a class below Adbc where it has its own way with SQL or types.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ REFUSALS = {"INVALID_ARGUMENT", "NOT_FOUND", "NOT_IMPLEMENTED", "UNAUTHENTICATED
 class Source:
     """A server and how it is reached. Its options, and with them the secrets, are never shown.
 
-    name, place: for messages. driver: a module; extra: of this package, which brings it. options: of the driver's
-    database, by the driver's names. statement: options of each statement. settings: where the operator sets all that.
+    name, place: for messages. driver: a module; package: what pip installs it by. options: of the driver's database, by
+    the driver's names. statement: options of each statement. settings: where the operator sets all that.
     """
 
     name: str
     place: str
     driver: str
-    extra: str
+    package: str
     settings: str
-    options: Mapping[str, str] = field(repr=False)
-    secrets: tuple[str, ...] = field(default=(), repr=False)
     uri: str | None = field(default=None, repr=False)
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     statement: Mapping[str, str | int] = field(default_factory=dict)
 
     def without_secrets(self, text: str) -> str:
@@ -65,10 +65,6 @@ class Adbc:
         self._connection = connection
         self._source = source
 
-    def in_its_words(self, sql: str) -> str:
-        """Our statement as the server writes it."""
-        return sql
-
     def as_elsewhere(self, field: pa.Field) -> pa.Field:
         """A column as other engines give it: times are UTC in microseconds, without a zone."""
         return pa.field(field.name, pa.timestamp("us") if pt.is_timestamp(field.type) else field.type)
@@ -93,7 +89,7 @@ class Adbc:
         try:
             with self._connection.cursor() as cursor:
                 cursor.adbc_statement.set_options(**self._source.statement)
-                cursor.execute(self.in_its_words(sql))
+                cursor.execute(sql)
                 reader = cursor.fetch_record_batch()
                 schema = pa.schema([self.as_elsewhere(field) for field in reader.schema])
                 yield pa.RecordBatch.from_pylist([], schema=schema)
@@ -129,8 +125,7 @@ def open_adbc(source: Source, kind: type[Kind]) -> Iterator[Kind]:
     """A connection to the source. Raises EngineDown when nothing answers, ConfigError for all that is refused."""
     if find_spec(source.driver) is None:
         raise ConfigError(
-            f"The target needs the extra `{source.extra}`, which is not installed.",
-            hint=f"pip install 'delivery[{source.extra}]'.",
+            f"The target needs {source.driver}, which is not installed.", hint=f"pip install '{source.package}'."
         )
     driver = import_module(f"{source.driver}.dbapi")
     from adbc_driver_manager import Error

@@ -66,17 +66,21 @@ def open_duckdb(project: Project) -> Iterator[DuckDB]:
     path = project.root / project.profile["path"]
     if not path.exists():
         raise ConfigError(f"There is no warehouse at {path}.", hint="Run `dbt build`, or `delivery run --build`.")
-    pa.set_memory_pool(pa.system_memory_pool())  # gives freed batches back; the default pool keeps them
-    scratch = project.state / "scratch"
-    scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
     wait = float(os.environ.get("DELIVERY_LOCK_WAIT", LOCK_WAIT_SECONDS))
-    settings: Settings = {"memory_limit": SCAN_MEMORY, "threads": THREADS, "temp_directory": str(scratch)}
-    connection = _connect(str(path), settings, wait)
+    connection = _connect(str(path), in_little_memory(project, SCAN_MEMORY), wait)
     try:
         connection.execute("begin transaction")
         yield DuckDB(connection)
     finally:
         connection.close()
+
+
+def in_little_memory(project: Project, memory: str) -> Settings:
+    """Settings of a DuckDB that reads in flat memory, and spills into a folder of the project's state."""
+    pa.set_memory_pool(pa.system_memory_pool())  # gives freed batches back; the default pool keeps them
+    scratch = project.state / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return {"memory_limit": memory, "threads": THREADS, "temp_directory": str(scratch)}
 
 
 def _connect(path: str, settings: Settings, wait: float) -> duckdb.DuckDBPyConnection:

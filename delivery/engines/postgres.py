@@ -62,10 +62,15 @@ class Postgres(Adbc):
 @contextmanager
 def open_postgres(project: Project) -> Iterator[Postgres]:
     """The target's schema, as it is now. Raises ConfigError when the server, the driver or the locale will not do."""
-    said = read_keys(project, needs=NEEDS, may=(*PASSED_ON, "password", "role"), for_dbt=FOR_DBT, aliases=ALIASES)
+    said = keys_of(project)
     with open_adbc(source(said), Postgres) as engine:
         engine.decimals = _decimals(engine, said["schema"])
         yield engine
+
+
+def keys_of(project: Project) -> dict[str, str]:
+    """What the target says. Raises ConfigError for keys that are missing or not read here."""
+    return read_keys(project, needs=NEEDS, may=(*PASSED_ON, "password", "role"), for_dbt=FOR_DBT, aliases=ALIASES)
 
 
 def source(said: dict[str, str]) -> Source:
@@ -75,11 +80,10 @@ def source(said: dict[str, str]) -> Source:
         name="PostgreSQL",
         place=f"{said['host']}:{said.get('port', '5432')}/{said['dbname']}",
         driver=DRIVER,
-        extra="postgres",
+        package="delivery[postgres]",
         settings="PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
-        options={},
-        secrets=(password, quote(password, safe="")),
         uri=_uri(said),
+        secrets=(password, quote(password, safe="")),
         statement={"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)},
     )
 

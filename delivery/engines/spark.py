@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
-from delivery.engines.duckdb import THREADS, DuckDB, Settings
+from delivery.engines.duckdb import DuckDB, in_little_memory
 from delivery.errors import ConfigError, WriteFailed, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pyarrow as pa
 
     from delivery.project import Project
 
@@ -71,11 +72,7 @@ def _in_our_quotes(sql: str) -> str:
 def open_spark(project: Project) -> Iterator[Parts]:
     """The tables of the target's schema, by the parts that they have now."""
     folder = _schema_folder(project.root, project.profile)
-    pa.set_memory_pool(pa.system_memory_pool())
-    scratch = project.state / "scratch"
-    scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-    settings: Settings = {"memory_limit": SCAN_MEMORY, "threads": THREADS, "temp_directory": str(scratch)}
-    connection = duckdb.connect(":memory:", config=settings)
+    connection = duckdb.connect(":memory:", config=in_little_memory(project, SCAN_MEMORY))
     try:
         schema = project.profile["schema"]
         connection.execute(f'create schema "{schema}"')

@@ -1,6 +1,6 @@
 """The ledger: what was promised, how far it got, and what was handed over.
 
-tables: what it holds. storage, schema, migrations: where it lies. book: the steps of deliveries. leases: which of
+tables: what it holds. storage, schema: where it lies. book: the steps of deliveries. leases: which of
 several runners has a delivery in hand. identity: whether this is the ledger that the state directory knows. health:
 looking for what must not be. opened: all of it, as a run needs it.
 """

@@ -70,8 +70,8 @@ class Ledger:
             self._fences[key] = leases.take(connection, key, self._runner, self.storage.now(connection))
 
     def is_ours(self, runner: str | None) -> bool:
-        """Whether what that runner left on its disk is on ours; None: from before runners had names."""
-        return runner in {None, self._runner}
+        """Whether what that runner left on its disk is on ours."""
+        return runner == self._runner
 
     def keep(self) -> None:
         """Keeps what is in hand for longer; to be called more often than a lease is long."""
@@ -269,7 +269,7 @@ class Ledger:
     def freeze_layout(self, key: str) -> None:
         """Keeps the layout that the delivery was spooled with, if it is the first; a later call changes nothing."""
         delivery = self.delivery(key)
-        if delivery.layout is None:  # spooled by a version that did not say
+        if delivery.layout is None:  # accepted by a person before it was spooled
             return
         spooled = json.loads(delivery.layout)
         row = {"campaign": delivery.campaign, "integration": delivery.integration}

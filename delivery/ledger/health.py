@@ -43,7 +43,7 @@ def problems(ledger: Ledger, runner: str) -> Iterator[str]:
                 yield f"{row.title} is delivered, and {', '.join(left)} never was"
             continue
         for file in files:
-            if file.state in ("spooled", "uploaded") and row.spooled_by in (None, runner):
+            if file.state in ("spooled", "uploaded") and row.spooled_by == runner:
                 try:
                     check_spool(file)
                 except DeliveryError as error:

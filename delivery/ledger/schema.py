@@ -1,4 +1,4 @@
-"""The schema's version, and bringing an older ledger to it. Alembic does the work; it is imported only when needed."""
+"""The schema's number: a ledger of another one is refused (decision 0030); and copies of a ledger that is a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from delivery.errors import WriteFailed
+from delivery.errors import ConfigError
 from delivery.ledger.tables import METADATA, meta
 
 if TYPE_CHECKING:
@@ -16,31 +16,27 @@ if TYPE_CHECKING:
 
     from delivery.ledger.storage import Storage
 
-VERSION = 3
+VERSION = 4
 
 
 def prepare(storage: Storage) -> None:
-    """Creates the tables of a new ledger, or migrates those of an older one, after a backup where it is a file.
-
-    Raises WriteFailed when the ledger is newer than this program.
-    """
+    """Creates the tables of a new ledger. Raises ConfigError, and changes nothing, when its schema is another."""
     with storage.begin() as connection:
         storage.alone(connection)
-        version = _version(connection)
-        if version is None:
+        if not sa.inspect(connection).has_table("meta"):
             METADATA.create_all(connection)
-            _set(connection, "schema_version", str(VERSION))
-            _set(connection, "id", secrets.token_hex(8))
-    if version is None or version == str(VERSION):
-        return
-    if not version.isdigit() or not 1 <= int(version) <= VERSION:
-        raise WriteFailed(
-            f"The ledger has schema version {version}; this program knows {VERSION}.",
-            hint="Use the program's version that wrote it, or a newer one.",
+            connection.execute(
+                meta.insert(),
+                [{"key": "schema_version", "value": str(VERSION)}, {"key": "id", "value": secrets.token_hex(8)}],
+            )
+            return
+        found = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
+    if found != str(VERSION):
+        raise ConfigError(
+            f"The ledger {storage.describe()} has schema version {found or 'unknown'}; this program reads {VERSION}.",
+            hint="Nothing was written or sent. Run the version of this program that wrote it, or name another ledger "
+            "with --ledger; `delivery ledger adopt` then holds what that one does not know.",
         )
-    if storage.path:
-        backup(storage, storage.path.with_name(f"{storage.path.name}.version-{version}"))
-    _migrate(storage)
 
 
 def backup(storage: Storage, target: Path) -> None:
@@ -53,32 +49,3 @@ def backup(storage: Storage, target: Path) -> None:
     with unfinished.open("rb") as copied:
         os.fsync(copied.fileno())
     unfinished.replace(target)
-
-
-def _migrate(storage: Storage) -> None:
-    from alembic.migration import MigrationContext
-    from alembic.operations import Operations
-
-    from delivery.ledger.migrations import STEPS
-
-    with storage.begin() as connection:
-        storage.alone(connection)
-        found = int(_version(connection) or VERSION)  # another runner may have been quicker
-        for version in range(found + 1, VERSION + 1):
-            STEPS[version](Operations(MigrationContext.configure(connection)))
-        METADATA.create_all(connection)
-        _set(connection, "schema_version", str(VERSION))
-        if connection.execute(sa.select(meta.c.value).where(meta.c.key == "id")).first() is None:
-            _set(connection, "id", secrets.token_hex(8))
-
-
-def _version(connection: sa.Connection) -> str | None:
-    if not sa.inspect(connection).has_table("meta"):
-        return None
-    found = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
-    return None if found is None else str(found)
-
-
-def _set(connection: sa.Connection, key: str, value: str) -> None:
-    connection.execute(meta.delete().where(meta.c.key == key))
-    connection.execute(meta.insert().values(key=key, value=value))

@@ -1,4 +1,4 @@
-"""The ledger's tables and their rows. A change here needs a migration beside it (migrations/versions)."""
+"""The ledger's tables and their rows. A change here needs a new number in schema.py."""
 
 from __future__ import annotations
 

@@ -398,3 +398,124 @@ def test_a_landing_folder_may_have_wildcards_in_its_name(warehouse: Warehouse) -
     (odd / "sendgrid/[x].ndjson").write_text(json.dumps(click("odd", "2026-11-05")) + "\n")
     warehouse.models()
     assert warehouse.keys("2026-11-05") == ["2026-11-05", "2026-11-05-b", "odd"]
+
+
+def test_three_builds_of_what_waits_bounces_and_is_renamed(warehouse: Warehouse) -> None:
+    """What each of three builds adds stays beside what the others left, and is what one build of all of it makes."""
+    known = {"namespace": "m", "name": "M", "soft_bounce_limit": 2, "updated_at": "2026-09-01T00:00:00Z"}
+    in_journey = {"journey_id": "j", "campaign_run_time": "2026-11-02T08:00:00Z", "updated_at": "2026-11-02T08:01:00Z"}
+    renamed = {"namespace": "n", "journey_id": "j", "journey_name": "Old", "updated_at": "2026-10-01T00:00:00Z"}
+    bounced = {"event": "bounce", "type": "blocked", "email": "soft@example.com"}
+    theirs = {**bounced, "namespace": "m"}
+    warehouse.land("platform/namespaces/m.ndjson", [known])
+    warehouse.land("platform/journeys/old.ndjson", [renamed])
+    warehouse.land(
+        "platform/campaign_runs/more.ndjson",
+        [run(namespace="m", campaign_name="Theirs"), run("in journey", **in_journey)],
+    )
+    warehouse.land("platform/campaign_runs/half.ndjson", [run("half", subject_line=None)])
+    warehouse.land("platform/campaign_runs/bare.ndjson", [run("bare", audience_id=None)])
+    warehouse.land(
+        "platform/unsubscribes/first.ndjson",
+        [
+            {"unsubscribe_id": "1", "namespace": "n", "email": "pixel@example.com", "source": "Pixel", "nqe": "q",
+             "campaign_run_id": "r", "received_at": "2026-11-03T12:00:00Z"},
+            {"unsubscribe_id": "2", "namespace": "n", "email": "manual@example.com", "source": "Manual",
+             "received_at": "2026-11-03T12:00:00Z"},
+        ],
+    )  # fmt: skip
+    warehouse.land(
+        "platform/halts/first.ndjson",
+        [{"halt_id": "1", "namespace": "n", "email": "halt@example.com", "reason": "frequency cap", "nqe": "halted",
+          "campaign_run_id": "r", "received_at": "2026-11-03T13:00:00Z"}],
+    )  # fmt: skip
+    warehouse.land(
+        "sendgrid/first.ndjson",
+        [
+            click("waits for its run", "2026-10-01", campaign_run_id="later"),
+            click("waits for its subject", "2026-10-06", campaign_run_id="half"),
+            click("waits for its audience", "2026-10-11", campaign_run_id="bare"),
+            click("waits for its namespace", "2026-10-16", namespace="k"),
+            click("waits for nothing", "2026-10-21", nqe=None),
+            click("in journey", "2026-11-02", campaign_run_id="in journey"),
+            click("b1", "2026-11-02", **theirs),
+            click("b2", "2026-11-02", **bounced),
+            click("b3", "2026-11-02", event="bounce", type="bounce", email="hard@example.com"),
+            click("b4", "2026-11-02", **{**theirs, "email": "once@example.com"}),
+        ],
+    )
+    warehouse.models()
+    waits = "select cast(event_day as text), reason from rejected_events order by event_day"
+    assert warehouse.rows(waits) == [
+        ("2026-10-01", "unknown_run"),
+        ("2026-10-06", "incomplete_run"),
+        ("2026-10-11", "no_audience"),
+        ("2026-10-16", "unknown_namespace"),
+        ("2026-10-21", "no_nqe"),
+    ]
+
+    warehouse.land("platform/campaign_runs/later.ndjson", [run("later")])
+    warehouse.land("platform/campaign_runs/half.ndjson", [run("half", subject_line="Found")])
+    warehouse.land("platform/campaign_runs/bare.ndjson", [run("bare", audience_id="7")])
+    warehouse.land("platform/campaign_runs/k.ndjson", [run(namespace="k")])
+    warehouse.land("platform/namespaces/k.ndjson", [{**known, "namespace": "k"}])
+    warehouse.land(
+        "platform/journeys/new.ndjson", [{**renamed, "journey_name": "New", "updated_at": "2026-11-02T08:00:00Z"}]
+    )
+    warehouse.land("sendgrid/second.ndjson", [click("b5", "2026-11-02", "11:00:00", **theirs)])
+    warehouse.models()
+    assert warehouse.rows(waits) == [("2026-10-21", "no_nqe")]
+
+    warehouse.land("sendgrid/third.ndjson", [click("b1", "2026-11-05", **theirs), click("last", "2026-11-06")])
+    warehouse.models()
+    left = """
+        select cast(event_day as text), namespace, email, event, coalesce(click_url, reason), audience_id, journey_name
+        from esp_events where click_url not like '2026-%' or click_url is null order by event_time, namespace, email
+    """
+    address = "a@example.com"
+    assert warehouse.rows(left) == [
+        ("2026-10-01", "n", address, "click", "waits for its run", "1", None),
+        ("2026-10-06", "n", address, "click", "waits for its subject", "1", None),
+        ("2026-10-11", "n", address, "click", "waits for its audience", "7", None),
+        ("2026-10-16", "k", address, "click", "waits for its namespace", "1", None),
+        ("2026-11-02", "m", "once@example.com", "soft_bounce", None, "1", None),
+        ("2026-11-02", "m", "soft@example.com", "soft_bounce", None, "1", None),
+        ("2026-11-02", "n", address, "click", "in journey", "1", "New"),
+        ("2026-11-02", "n", "hard@example.com", "hard_bounce", None, "1", None),
+        ("2026-11-02", "n", "soft@example.com", "soft_bounce", None, "1", None),
+        ("2026-11-02", "m", "soft@example.com", "soft_bounce", None, "1", None),
+        ("2026-11-03", "n", "pixel@example.com", "unsubscribe", None, "1", None),
+        ("2026-11-03", "n", "halt@example.com", "halt", "frequency cap", "1", None),
+        ("2026-11-05", "m", "soft@example.com", "soft_bounce", None, "1", None),
+        ("2026-11-06", "n", address, "click", "last", "1", None),
+    ]
+    assert warehouse.rows("select email, cast(event_time as text) from email_unsubscribes") == [
+        ("pixel@example.com", "2026-11-03 12:00:00")
+    ]
+    state = "select namespace, email, status, source, cast(changed_at as text) from email_eligibility order by all"
+    assert warehouse.rows(state) == [
+        ("m", "soft@example.com", "unsubscribed", "Bounce/Blocked", "2026-11-02 11:00:00"),
+        ("n", "hard@example.com", "unsubscribed", "Bounce/Bounce", "2026-11-02 10:00:00"),
+        ("n", "manual@example.com", "unsubscribed", "Manual", "2026-11-03 12:00:00"),
+        ("n", "pixel@example.com", "unsubscribed", "Pixel", "2026-11-03 12:00:00"),
+    ]
+    signals = "select count(*), count(distinct unique_key) from int_email_signals where email = '{}'"
+    assert warehouse.rows(signals.format("once@example.com")) == [(1, 1)]
+    step_by_step = warehouse.exports()
+    warehouse.models("--full-refresh")
+    assert warehouse.exports() == step_by_step
+
+
+def test_builds_that_are_no_proof_are_marked(warehouse: Warehouse) -> None:
+    """From nothing, from a sample, from another schema's tables: marked, and no day counts as built by them."""
+    marked = "select distinct partial from build_log where started_at = (select max(started_at) from build_log)"
+    built = "select count(*) from build_days"
+    days = warehouse.rows(built)
+    warehouse.dbt("run", "--select", "esp_events", "--vars", "{rebuild_from: 2026-11-01, rebuild_to: 2026-11-01}")
+    assert warehouse.rows(marked) == [(False,)]
+    assert warehouse.rows(built) == [(days[0][0] + 1,)]
+    state = str(Path(warehouse.environment.get("DBT_TARGET_PATH", warehouse.folder / "target")))
+    for arguments in (["--empty"], ["--sample", "1 day"], ["--defer", "--state", state]):
+        assert warehouse.dbt("run", "--select", "esp_events", *arguments).code == 0
+        assert warehouse.rows(marked) == [(True,)], arguments
+    assert warehouse.rows(built) == [(days[0][0] + 1,)]

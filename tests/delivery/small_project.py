@@ -1,4 +1,8 @@
-"""A dbt project of one tested model, as dbt would leave it, made in milliseconds and without dbt."""
+"""A dbt project of one tested model, as dbt would leave it, made in milliseconds and without dbt.
+
+Each thing has a neighbour that a key must tell apart: three clients with rows of the same times, the days before and
+after the one that is asked for, a log with builds of those days. A test may ask for more days and campaigns.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import psycopg
 
 ROWS = 600
+NEAR = 20  # rows of a client on each other day
 DAY = "2026-11-03"
+BESIDE = ("2026-11-02", "2026-11-04")
 AT = datetime(2026, 11, 4, 6, tzinfo=UTC)
 CLIENTS = ("acme_outdoor", "brightside_beauty", "cedar_books")
 CANARIES = {"SWEEP_PASSWORD": "canary-of-the-password", "SWEEP_PASSPHRASE": "canary-of-the-passphrase"}
@@ -42,7 +49,7 @@ SHARE = """
 """
 INTEGRATIONS = "integrations:" + "".join(
     [
-        SFTP.format(name="by_sftp", publish="probed"),
+        SFTP.format(name="by_sftp", publish="rename"),
         SFTP.format(name="without_rename", publish="exclusive"),
         *(SHARE.format(name=f"share_of_{client}", namespace=client) for client in CLIENTS[1:]),
         SHARE.format(name="by_share", namespace=CLIENTS[0]),
@@ -102,8 +109,17 @@ def make_postgres_project(root: Path, server: psycopg.Connection[Any], *, rows: 
         server.execute(statement)
 
 
-def make_project(root: Path) -> None:
-    """Makes the project in a new folder: 600 rows of each of three clients on one day, one campaign to each of them."""
+def make_project(
+    root: Path,
+    *,
+    rows: int = ROWS,
+    beside: tuple[str, ...] = BESIDE,
+    campaigns: Mapping[str, dict[str, Any]] | None = None,
+) -> None:
+    """Makes the project in a new folder: 600 rows of each of three clients on one day, one campaign to each of them.
+
+    beside: other days, with fewer rows; campaigns: what others beside `daily` say of their export.
+    """
     root.mkdir(parents=True)
     (root / "dbt_project.yml").write_text("name: sweep\nprofile: sweep\n")
     (root / "profiles.yml").write_text(
@@ -112,21 +128,28 @@ def make_project(root: Path) -> None:
     (root / "integrations.yml").write_text(INTEGRATIONS)
     (root / "key").touch(mode=0o600)
     (root / "target").mkdir()
-    (root / "target" / "manifest.json").write_text(json.dumps(_manifest()))
+    (root / "target" / "manifest.json").write_text(json.dumps(_manifest(campaigns=campaigns)))
+    days = "(values " + ", ".join(f"(date '{day}', {rows if day == DAY else NEAR})" for day in (DAY, *beside)) + ")"
     with duckdb.connect(str(root / "warehouse.duckdb")) as connection:
         connection.execute(f"""
             create table events as
             select client as namespace, 'canary-of-' || replace(client, '_', '-') || n || '@example.com' as email,
-                timestamp '{DAY} 00:00:00' + n * interval 1 minute as event_time, md5(client || n) as unique_key,
-                timestamp '{DAY} 00:00:00' as updated_at,
-                date '{DAY}' as event_day
-            from range({ROWS}) as numbers(n), (select unnest({list(CLIENTS)}) as client)
-            order by client, event_time;
+                day + n * interval 1 minute as event_time,
+                md5(client || n || if(day = '{DAY}', '', day::text)) as unique_key,
+                timestamp '{DAY} 00:00:00' as updated_at, day as event_day
+            from {days} as days(day, most), (select unnest({list(CLIENTS)}) as client), range({rows}) as numbers(n)
+            where n < most order by client, event_time;
         """)
         connection.execute(AUDIT.format(schema="main"))
+        connection.execute(f"""
+            insert into build_days select build_days.* replace (day as event_day)
+            from build_days, {days} as days(day, most) where day <> '{DAY}'
+        """)
 
 
-def _manifest(relation: str = '"warehouse"."main"."events"') -> dict[str, Any]:
+def _manifest(
+    relation: str = '"warehouse"."main"."events"', campaigns: Mapping[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
     names = {"namespace": "text", "email": "text", "event_time": "timestamp", "unique_key": "text", "event_day": "date",
              "updated_at": "timestamp"}  # fmt: skip
     columns = {
@@ -150,13 +173,17 @@ def _manifest(relation: str = '"warehouse"."main"."events"') -> dict[str, Any]:
         "resource_type": "test", "name": "unique", "attached_node": "model.sweep.events", "config": {"meta": {}},
         "depends_on": {"nodes": ["model.sweep.events"]}, "fqn": ["sweep", "unique"],
     }  # fmt: skip
-    exposure = {
-        "name": "daily", "depends_on": {"nodes": ["model.sweep.events"]}, "fqn": ["sweep", "daily"],
-        "config": {"meta": {"export": {"dataset": "events", "integrations": "all", "schedule": "0 5 * * *"}}},
+    export = {"dataset": "events", "integrations": "all", "schedule": "0 5 * * *"}
+    exposures = {
+        f"exposure.sweep.{name}": {
+            "name": name, "depends_on": {"nodes": ["model.sweep.events"]}, "fqn": ["sweep", name],
+            "config": {"meta": {"export": export | more}},
+        }
+        for name, more in ({"daily": {}} | dict(campaigns or {})).items()
     }  # fmt: skip
     return {
         "nodes": {"model.sweep.events": model, "test.sweep.unique": test},
-        "exposures": {"exposure.sweep.daily": exposure},
+        "exposures": exposures,
         "parent_map": {"model.sweep.events": [], "test.sweep.unique": ["model.sweep.events"]},
         "child_map": {"model.sweep.events": ["test.sweep.unique"], "test.sweep.unique": []},
     }

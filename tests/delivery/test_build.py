@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from delivery import build
-from delivery.engines import kind_of
 from delivery.errors import ConfigError, EngineDown
 from delivery.project import Project
 
@@ -31,15 +29,11 @@ def test_a_missing_adapter_is_named_with_its_extra(tmp_path: Path, monkeypatch: 
     assert caught.value.hint == "pip install 'delivery[spark]'."
 
 
-def test_a_lake_needs_its_extensions_though_its_type_is_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(build.ADAPTERS, "lake", ("not-there",))
-    attached = [{"alias": "other", "path": "other.duckdb"}, {"alias": "lake", "path": "ducklake:postgres:host=x"}]
-    profile = {"type": "duckdb", "path": ":memory:", "database": "lake", "attach": attached}
-    lake = replace(project(tmp_path, "lake"), profile=profile)
+def test_what_could_not_be_read_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(build.ADAPTERS, "redshift", ("not-there",))
 
-    with pytest.raises(ConfigError, match="To build on lake, dbt needs not-there, which"):
-        build.build(lake, ())
-    assert kind_of(profile | {"database": "other"}) == "duckdb"
+    with pytest.raises(ConfigError, match="of type 'redshift', which cannot be read"):
+        build.build(project(tmp_path, "redshift"), ())
 
 
 @pytest.mark.parametrize(
@@ -103,6 +97,16 @@ def test_one_master_of_two_is_enough(silent: str, tmp_path: Path, monkeypatch: p
 
         with pytest.raises(ConfigError, match="No dbt beside"):
             build.build(spark, ())
+
+
+def test_a_spark_that_is_away_stops_no_build_elsewhere(
+    silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build.Path, "exists", lambda _: False)  # the next thing that is looked for
+    monkeypatch.setenv("SPARK_REMOTE", f"sc://{silent}")
+
+    with pytest.raises(ConfigError, match="No dbt beside"):
+        build.build(project(tmp_path, "duckdb"), ())
 
 
 @pytest.mark.parametrize(("host", "seen"), [("127.0.0.1", "Connection refused"), ("/nowhere", "No such file")])

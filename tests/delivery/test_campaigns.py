@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from builders import campaign, dataset, utc, window
 
-from delivery.campaigns import campaigns
-from delivery.datasets import Manifest, datasets
+from delivery.campaigns import campaigns, definition_faults
+from delivery.datasets import Manifest, datasets, relation_of
 from delivery.errors import ConfigError
 
 COLUMNS = {
@@ -219,3 +219,167 @@ def test_the_slot_of_a_once_campaign() -> None:
     current = dataset(window=None, order_by=("email",))
     assert campaign("once", of=current, start="2026-10-01").once_slot() == (utc("2026-10-01"), None)
     assert campaign("once", of=current).once_slot() == (utc("1970-01-01"), None)
+
+
+# Audiences, definitions, changes
+
+PEOPLE = {"order_by": ["customer_id"], "key": "customer_id", "contacts": ["email"]}
+OF_PEOPLE = {"namespace": "internal", "customer_id": None, "email": None, "pclv": "optional", "points": "optional"}
+MEMBERS: dict[str, str | None] = dict.fromkeys(("namespace", "customer_id", "is_unsubscribed"))
+TO_PEOPLE = {"dataset": "people", "integrations": ["acme"], "schedule": "0 5 * * *"}
+NEEDED = ["model.p.people", "model.p.aud_many", "model.p.definition_entitlements"]
+
+
+def of_people(**exports: Any) -> Manifest:
+    """Beside `people`, two audiences of it and a model that lacks one of the columns."""
+    document = manifest(**exports)
+    people = model("people", PEOPLE, OF_PEOPLE)
+    for name in ("pclv", "points"):
+        people["columns"][name]["config"]["meta"]["definition"] = {"kind": "score"}
+    models = {"people": people, "definition_entitlements": model("definition_entitlements", None)}
+    models |= {name: model(name, None, MEMBERS) for name in ("aud_many", "aud_few")}
+    models["half"] = model("half", None, {"namespace": None, "customer_id": None})
+    for name, node in models.items():
+        document["nodes"][f"model.p.{name}"] = node
+    for exposure in document["exposures"].values():
+        exposure["depends_on"]["nodes"] = ["model.p.esp_events", "model.p.eligibility", *NEEDED]
+    return document
+
+
+def test_an_audience_is_proven_with_its_campaign() -> None:
+    exports = {
+        "many": TO_PEOPLE | {"audience": "aud_many", "unsubscribed": "exclude"},
+        "marked": TO_PEOPLE | {"audience": "aud_many"},
+        "all": TO_PEOPLE,
+        "daily": DAILY,
+    }
+    found = campaigns(of_people(**exports), ["acme"])
+    many, marked = found["many"].members, found["marked"].members
+    assert many
+    assert marked
+    relation = '"warehouse"."main"."aud_many"'
+    assert many.where("acme_outdoor") == f"{relation} where namespace = 'acme_outdoor' and not is_unsubscribed"
+    assert marked.where("o'neill") == f"{relation} where namespace = 'o''neill'"
+    assert (found["all"].members, found["daily"].members) == (None, None)
+    entitlements = "model.p.definition_entitlements"
+    assert {name: one.proven_with for name, one in found.items()} == {
+        "many": ("model.p.aud_many", entitlements), "marked": ("model.p.aud_many", entitlements),
+        "all": (entitlements,), "daily": (),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"audience": "nosuch"}, ["config.meta.export.audience: 'nosuch' is no audience of people"]),
+        ({"audience": "half"}, ["config.meta.export.audience: 'half' is no audience of people"]),
+        ({"audience": "people"}, ["config.meta.export.audience: 'people' is no audience of people"]),
+        ({"audience": "aud_few"}, ["depends_on: must name ref('aud_few')"]),
+        ({"unsubscribed": "exclude"}, ["config.meta.export: unsubscribed: exclude needs an audience"]),
+        ({"mode": "changes", "schedule": "once"}, ["config.meta.export: mode: changes needs a schedule that recurs"]),
+        ({"mode": "changes"}, []),
+        ({"mode": "changes", "full_every": 0}, ["config.meta.export.full_every: "]),
+        ({"mode": "changes", "full_every": 1}, []),
+        ({"late_rows": "correct"}, ["config.meta.export.late_rows: people cannot be corrected"]),
+        ({"late_rows": "ignore"}, []),
+        ({"schedule": "once"}, []),
+        (
+            {"dataset": "eligibility", "audience": "aud_many"},
+            ["config.meta.export.audience: eligibility has no members"],
+        ),
+        ({"dataset": "eligibility", "mode": "changes"}, ["config.meta.export.mode: eligibility cannot tell changes"]),
+        ({"row_count": {"mni": 3}}, ["config.meta.export.row_count.mni: unknown key; known: min, max, change"]),
+        ({"start": "2026-11-01", "end": "2026-11-02"}, []),
+        ({"start": "2026-11-02", "end": "2026-11-01"}, ["config.meta.export: start must be before end"]),
+    ],
+)
+def test_what_a_campaign_of_people_may_ask_for(changes: dict[str, Any], expected: list[str]) -> None:
+    document = of_people(many=TO_PEOPLE | changes)
+    found = faults(campaigns, document, ["acme"]) if expected else list(campaigns(document, ["acme"]))
+    assert len(found) == 1
+    assert all(line.startswith(f"many: {start}") for line, start in zip(found, expected, strict=False))
+
+
+def test_known_audiences_are_named() -> None:
+    (found,) = faults(campaigns, of_people(many=TO_PEOPLE | {"audience": "x"}), ["acme"])
+    assert found.endswith("with customer_id, is_unsubscribed, namespace; known: aud_few, aud_many")
+
+
+def test_definitions_need_the_model_that_says_who_may_have_them() -> None:
+    document = of_people(many=TO_PEOPLE, daily=DAILY)
+    for exposure in document["exposures"].values():
+        exposure["depends_on"]["nodes"].remove("model.p.definition_entitlements")
+    (found,) = faults(campaigns, document, ["acme"])
+    assert found.startswith("many: depends_on: must name ref('definition_entitlements')")
+
+
+def test_definitions_come_last_in_the_integrations_order_and_once() -> None:
+    one = campaigns(of_people(many=TO_PEOPLE | {"layout": {"columns": ["pclv"]}}), ["acme"])["many"]
+    assert one.columns(["points", "pclv", "x", "points"]) == ("customer_id", "email", "pclv", "points")
+    assert one.columns() == ("customer_id", "email", "pclv")
+    other = campaigns(of_people(many=TO_PEOPLE), ["acme"])["many"]
+    assert other.columns(["points", "pclv"]) == ("customer_id", "email", "points", "pclv")
+
+
+@pytest.mark.parametrize(
+    ("definitions", "expected"),
+    [
+        ({"acme": ["points", "pclv"], "bright": []}, []),
+        ({"acme": ["points", "plcv"]}, ["integrations.acme.definitions: unknown 'plcv'; known: pclv, points"]),
+        ({"bright": ["plcv"]}, []),  # to which only events go
+        ({"other": ["plcv"]}, []),
+    ],
+)
+def test_definitions_are_those_of_the_integrations_campaigns(
+    definitions: dict[str, list[str]], expected: list[str]
+) -> None:
+    exports = {"many": TO_PEOPLE, "daily": DAILY | {"integrations": ["acme", "bright"]}}
+    found = campaigns(of_people(**exports), ["acme", "bright"])
+    assert definition_faults(found, definitions) == expected
+
+
+@pytest.mark.parametrize(
+    ("columns", "late_rows", "is_corrected"),
+    [
+        ({"unique_key": None, "updated_at": "internal"}, None, True),
+        ({"unique_key": None, "updated_at": "internal"}, "correct", True),
+        ({"unique_key": None, "updated_at": "internal"}, "ignore", False),
+        ({"unique_key": None}, None, False),
+        ({"updated_at": None}, None, False),
+    ],
+)
+def test_late_rows_are_corrected_where_they_can_be_told(
+    columns: dict[str, str | None], late_rows: str | None, is_corrected: bool
+) -> None:
+    chosen = {"namespace": None, "email": None, "event_day": "internal"} | columns
+    found = datasets({"nodes": {"model.p.x": model("x", {"window": "event_day", "order_by": ["email"]}, chosen)}})["x"]
+    assert campaign(of=found, late_rows=late_rows).is_corrected == is_corrected
+    assert not campaign(of=dataset(window=None, columns=found.columns)).is_corrected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"key": "customer_id"}, "config.meta.dataset: key needs contacts, and contacts need key"),
+        ({"contacts": ["email"]}, "config.meta.dataset: key needs contacts, and contacts need key"),
+        (
+            {"window": "email", "key": "customer_id", "contacts": ["email"]},
+            "config.meta.dataset: key and contacts are for",
+        ),
+        ({"key": "x", "contacts": ["email"]}, "config.meta.dataset.key: no column 'x'"),
+        ({"key": "customer_id", "contacts": ["email", "fax"]}, "config.meta.dataset.contacts: no column 'fax'"),
+    ],
+)
+def test_faults_of_a_dataset_of_people(changes: dict[str, Any], expected: str) -> None:
+    document = {"nodes": {"model.p.people": model("people", {"order_by": ["customer_id"]} | changes, OF_PEOPLE)}}
+    (found,) = faults(datasets, document)
+    assert found.startswith(f"people: {expected}")
+
+
+def test_a_relation_is_that_of_the_model_or_seed_of_the_name() -> None:
+    document = of_people()
+    document["nodes"]["seed.p.codes"] = {"resource_type": "seed", "name": "codes", "relation_name": "c"}
+    document["nodes"]["test.p.aud_few"] = {"resource_type": "test", "name": "nosuch", "relation_name": "t"}
+    assert relation_of(document, "aud_few") == '"warehouse"."main"."aud_few"'
+    assert relation_of(document, "codes") == "c"
+    assert relation_of(document, "nosuch") is None

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import paramiko
 import pytest
-from servers import FAULTS, OverwritingServer, PipeChannel, Shim, missing_for_sftp_server, name_of, over_pipe
+from servers import FAULTS, OverwritingServer, PipeChannel, Shim, missing_for_sftp_server, over_pipe
 
 from delivery.destinations.checked_writer import read_hashed, write_checked
-from delivery.destinations.extensions import HARDLINK
 from delivery.destinations.session import EOF, OPEN, RENAME, BadReply, Reader, Status, string
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
 
@@ -182,30 +181,15 @@ def test_a_name_taken_between_look_and_rename_is_not_overwritten(spool: Path, re
 
 
 def test_servers_whose_rename_overwrites_are_looked_at_first(spool: Path, remote: Path) -> None:
-    with over_pipe(Shim(OverwritingServer(remote, "-P", "hardlink"))) as destination:
-        assert destination.probe("test").method == "look-and-rename"
+    with over_pipe(Shim(OverwritingServer(remote))) as destination:
+        seen = destination.probe("test")
+        assert (seen.rename, seen.rename_refuses, seen.replace) == (True, False, True)
+        assert (seen.allows("rename"), seen.allows("look-and-rename")) == (False, True)
+        assert list(remote.iterdir()) == []
         destination.upload(spool, "temp")
         (remote / "final").write_bytes(b"theirs")
         with pytest.raises(NameTaken):
-            destination.publish("temp", "final", "rename")
-    assert (remote / "final").read_bytes() == b"theirs"
-
-
-def test_a_link_never_overwrites_where_a_rename_would(spool: Path, remote: Path) -> None:
-    class Racing(Shim):
-        def _forward(self, frame: bytes) -> None:
-            if name_of(frame) == HARDLINK:
-                (remote / "final").write_bytes(b"theirs")
-            super()._forward(frame)
-
-    with over_pipe(Shim(OverwritingServer(remote))) as destination:
-        seen = destination.probe("test")
-        assert (seen.rename, seen.rename_refuses, seen.link, seen.method) == (True, False, True, "link")
-    assert list(remote.iterdir()) == []
-    with over_pipe(Racing(OverwritingServer(remote))) as destination:
-        destination.upload(spool, "temp")
-        with pytest.raises(NameTaken):
-            destination.publish("temp", "final", "link")
+            destination.publish("temp", "final", "look-and-rename")
     assert (remote / "final").read_bytes() == b"theirs"
     assert sha256(remote / "temp") == sha256(spool)
 
@@ -213,23 +197,16 @@ def test_a_link_never_overwrites_where_a_rename_would(spool: Path, remote: Path)
 def test_a_server_that_can_do_nothing_safe_is_seen(remote: Path) -> None:
     with over_pipe(PipeChannel(remote, "-P", "rename,posix-rename,hardlink")) as destination:
         seen = destination.probe("test")
-    assert (seen.rename, seen.link, seen.replace, seen.method) == (False, False, False, None)
+    assert (seen.rename, seen.rename_refuses, seen.replace) == (False, False, False)
+    assert not seen.allows("look-and-rename")
     assert list(remote.iterdir()) == []
 
 
-def test_a_server_that_only_links_is_used(spool: Path, remote: Path) -> None:
-    with over_pipe(PipeChannel(remote, "-P", "rename,posix-rename")) as destination:
-        assert destination.probe("test").method == "link"
-        destination.upload(spool, "temp")
-        destination.publish("temp", "final", "link")
-    assert sha256(remote / "final") == sha256(spool)
-
-
 def test_what_a_probe_that_died_left_is_removed_by_the_next(remote: Path) -> None:
-    for number in (1, 2, 3):
+    for number in (1, 2):
         (remote / f".delivery-probe-test-{number}").write_bytes(b"left")
     with over_pipe(PipeChannel(remote)) as destination:
-        assert destination.probe("test").method == "rename"
+        assert destination.probe("test").allows("rename")
     assert list(remote.iterdir()) == []
 
 
@@ -238,16 +215,16 @@ def test_a_probe_believes_its_eyes(remote: Path) -> None:
     shim = Shim(OverwritingServer(remote))
     with over_pipe(shim) as destination:
         destination.probe("test")
-    renames = [number for number, name in enumerate(shim.log) if name in {"RENAME", HARDLINK}]
-    assert len(renames) == 4
+    renames = [number for number, name in enumerate(shim.log) if name == "RENAME"]
+    assert len(renames) == 2
     for number in renames:
         for fault in ("done, error", "reply late", "cut after", "cut before"):
             with over_pipe(Shim(OverwritingServer(remote), {number: fault}), timeout=0.1) as destination:
                 try:
-                    method = destination.probe("test").method
+                    seen = destination.probe("test")
                 except DeliveryError:
                     continue
-            assert method != "rename", (number, fault)
+            assert not seen.allows("rename"), (number, fault)
 
 
 def test_creating_an_empty_file_takes_nothing_back(remote: Path) -> None:

@@ -14,7 +14,7 @@ from small_project import AT, CANARIES, DAY, make_project
 
 from delivery import history, runner
 from delivery.checks import check, publish_method
-from delivery.errors import DeliveryError, DestinationRefused
+from delivery.errors import DeliveryError, DestinationRefused, ExitCode
 from delivery.handover import hand_over
 from delivery.ledger import Ledger
 from delivery.project import Project
@@ -25,11 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from delivery.integrations import Integration
+
 pytestmark = pytest.mark.skipif(bool(missing_for_sftp_server()), reason=missing_for_sftp_server())
 PROBED = integration()
 SERVER = {"type": "sftp", "host": "sftp.example.com", "username": "acme", "private_key": "/k"}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIlOM4VJ6dIqWGYKzvYF8Jj0yD5T2i6yL7O5m0c7b9Xk"
-OPEN = integration(destination=SERVER | {"host_keys": [KEY], "publish": "exclusive"})
+OPEN, LOOKED_AT = (
+    integration(destination=SERVER | {"host_keys": [KEY], "publish": publish})
+    for publish in ("exclusive", "look-and-rename")
+)
 NOTHING = ("-P", "rename,posix-rename,hardlink")
 
 
@@ -55,7 +60,26 @@ def test_a_destination_is_probed_once(ledger: Ledger, tmp_path: Path) -> None:
 def test_another_server_is_probed_again(ledger: Ledger, tmp_path: Path) -> None:
     """It says that it is another one; this one's rename overwrites."""
     ledger.keep_probe("pipe", "rename", {}, "another version")
-    assert choose(ledger, Shim(OverwritingServer(tmp_path))) == ledger.method("pipe") == "link"
+    with pytest.raises(DestinationRefused):
+        choose(ledger, Shim(OverwritingServer(tmp_path)))
+    assert ledger.method("pipe") is None
+
+
+def test_a_rename_that_overwrites_is_refused_unless_the_integration_allows_it(ledger: Ledger, tmp_path: Path) -> None:
+    """What was seen is said, and which settings allow it; one that was allowed is not once it is set back."""
+    for _ in range(2):
+        with pytest.raises(DestinationRefused, match="a name that was taken replaced the file") as refused:
+            choose(ledger, Shim(OverwritingServer(tmp_path)))
+        assert refused.value.exit_code == ExitCode.DESTINATION
+        assert "publish: look-and-rename" in refused.value.hint
+        assert "publish: exclusive" in refused.value.hint
+    assert choose(ledger, Shim(OverwritingServer(tmp_path)), LOOKED_AT) == ledger.method("pipe") == "look-and-rename"
+    again = Shim(OverwritingServer(tmp_path))
+    assert choose(ledger, again, LOOKED_AT) == "look-and-rename"
+    assert "RENAME" not in again.log, "probed once"
+    with pytest.raises(DestinationRefused):
+        choose(ledger, Shim(OverwritingServer(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_configured_is_not_probed(ledger: Ledger, tmp_path: Path) -> None:
@@ -65,12 +89,13 @@ def test_what_is_configured_is_not_probed(ledger: Ledger, tmp_path: Path) -> Non
     assert choose(ledger, PipeChannel(tmp_path)) == "rename", "configured no more: probed"
 
 
-def test_a_server_without_a_safe_way_is_refused(ledger: Ledger, tmp_path: Path) -> None:
-    with pytest.raises(DestinationRefused, match="neither a rename nor a hard link") as refused:
-        choose(ledger, PipeChannel(tmp_path, *NOTHING))
-    assert "publish: exclusive" in refused.value.hint
-    with pytest.raises(DestinationRefused):
-        choose(ledger, PipeChannel(tmp_path, *NOTHING))
+@pytest.mark.parametrize("of", [PROBED, LOOKED_AT])
+def test_a_server_without_a_rename_is_refused(ledger: Ledger, tmp_path: Path, of: Integration) -> None:
+    for _ in range(2):
+        with pytest.raises(DestinationRefused, match="could not be renamed") as refused:
+            choose(ledger, PipeChannel(tmp_path, *NOTHING), of)
+        assert "publish: exclusive" in refused.value.hint
+        assert "look-and-rename" not in refused.value.hint
 
 
 def test_a_done_file_that_was_made_is_not_taken_back_at_every_step_without_a_rename(

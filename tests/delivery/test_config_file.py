@@ -45,4 +45,4 @@ def test_a_target_that_is_not_there_is_named_beside_those_that_are() -> None:
     with pytest.raises(ConfigError, match="Unknown target 'sprak'") as caught:
         open_project(ROOT, "sprak", None)
 
-    assert "duckdb, postgres, lake, spark" in caught.value.hint
+    assert "duckdb, postgres, spark" in caught.value.hint

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import time
+from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import duckdb
 import pytest
-from small_project import AT, DAY, ROWS, make_project
+from builders import job
+from small_project import AT, BESIDE, DAY, ROWS, make_project
 
 from delivery import corrections, runner
 from delivery.destinations.local import LocalDirectory
 from delivery.errors import ConfigError, DestinationRefused, ExitCode, NothingDue
+from delivery.ledger import Ledger
 from delivery.manifest_file import verify
 from delivery.project import Project
 from delivery.request import Request
@@ -25,18 +30,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from delivery.plan import Job
+
 NAME = f"daily_{DAY}.csv"
 CLIENT = "acme_outdoor"
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    make_project(tmp_path / "project")
     monkeypatch.setattr("time.sleep", lambda _: None)
-    state = tmp_path / "state"
-    url = f"sqlite:///{state / 'ledger.sqlite'}"
-    profile = {"type": "duckdb", "path": "warehouse.duckdb"}
-    return Project(tmp_path / "project", "duckdb", profile, state, tmp_path / "share", url)
+    return project_in(tmp_path)
 
 
 def run(project: Project, **request: Any) -> dict[int, runner.Outcome]:
@@ -45,7 +48,7 @@ def run(project: Project, **request: Any) -> dict[int, runner.Outcome]:
     return {o.delivery.revision: o for o in runner.run(project, Request(**asked), Watch())}
 
 
-def build(project: Project, *statements: str, tested: bool = True) -> None:
+def build(project: Project, *statements: str, tested: bool = True, day: str = DAY) -> None:
     """What a later build does: rows change, the day is built again, its tests pass again."""
     with duckdb.connect(str(project.root / "warehouse.duckdb")) as connection:
         for statement in statements:
@@ -53,7 +56,7 @@ def build(project: Project, *statements: str, tested: bool = True) -> None:
         connection.execute("create or replace table events as select * from events order by namespace, event_time")
         later = "(select max(started_at) + interval 1 hour from build_days)"
         connection.execute(
-            f"insert into build_days select 'later', {later}, unique_id, event_day from build_days limit 1"
+            f"insert into build_days select 'later', {later}, unique_id, date '{day}' from build_days limit 1"
         )
         now = "(select max(started_at) from build_days)"
         connection.execute(f"""insert into build_log select 'later', {now}, phase, command, partial, unique_id,
@@ -141,7 +144,9 @@ def test_a_client_who_merges_by_key_has_what_the_table_has(project: Project) -> 
             del have[row["unique_key"]]
     with duckdb.connect(str(project.root / "warehouse.duckdb"), read_only=True) as connection:
         table = dict(
-            connection.execute(f"select unique_key, email from events where namespace = '{CLIENT}'").fetchall()
+            connection.execute(
+                f"select unique_key, email from events where namespace = '{CLIENT}' and event_day = date '{DAY}'"
+            ).fetchall()
         )
     assert {key: row["email"] for key, row in have.items()} == table
 
@@ -154,6 +159,9 @@ def test_a_day_that_was_built_again_and_is_the_same_sends_nothing(
     assert list(run(project)) == [0]
     monkeypatch.setattr(corrections, "changes", mock.Mock(side_effect=AssertionError("compared again")))
     assert list(run(project)) == [0]
+    for day in BESIDE:
+        build(project, day=day)
+    assert list(run(project)) == [0], "what was built since is another day"
 
 
 def test_only_withdrawn_rows_leave_as_a_list_beside_a_header(project: Project) -> None:
@@ -164,7 +172,7 @@ def test_only_withdrawn_rows_leave_as_a_list_beside_a_header(project: Project) -
     assert len(rows(files(project)[f"daily_{DAY}_r1_withdrawn.csv"])) == 1
 
 
-def test_due_looks_at_the_last_seven_days(project: Project) -> None:
+def test_a_correction_is_due_once(project: Project) -> None:
     run(project)
     with pytest.raises(NothingDue):
         run(project, window=None, due=True)
@@ -172,6 +180,142 @@ def test_due_looks_at_the_last_seven_days(project: Project) -> None:
     assert list(run(project, window=None, due=True, at=AT + timedelta(hours=1))) == [1]
     with pytest.raises(NothingDue):
         run(project, window=None, due=True, at=AT + timedelta(hours=2))
+
+
+LONG_AFTER = datetime(2026, 11, 20, 6, tzinfo=UTC)
+DAYS = [f"2026-10-{day}" for day in range(26, 32)] + [f"2026-11-{day:02}" for day in range(1, 13)]
+WEEKS = ("2026-10-26..2026-11-01", "2026-11-02..2026-11-08")
+
+
+def project_in(root: Path, **world: Any) -> Project:
+    make_project(root / "project", **world)
+    state, profile = root / "state", {"type": "duckdb", "path": "warehouse.duckdb"}
+    return Project(root / "project", "duckdb", profile, state, root / "share", f"sqlite:///{state / 'ledger.sqlite'}")
+
+
+@pytest.fixture(scope="module")
+def changed_since(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Days and weeks that went to two clients, of which all rows changed since; nobody has corrected them yet."""
+    beside = tuple(day for day in DAYS if day != DAY)
+    weekly = {"schedule": "0 5 * * 1", "integrations": ["by_share", "share_of_cedar_books"]}
+    project = project_in(tmp_path_factory.mktemp("changed"), rows=3, beside=beside, campaigns={"weekly": weekly})
+    for name, days in (("by_share", (DAYS[0], "2026-11-13")), ("share_of_cedar_books", ("2026-11-02", "2026-11-03"))):
+        asked = Request(at=LONG_AFTER, start=days[0], end=days[1], integrations=(name,))
+        assert {o.state for o in runner.run(project, asked, Watch())} == {"delivered"}
+    with duckdb.connect(str(project.root / "warehouse.duckdb")) as connection:
+        connection.execute("update events set updated_at = timestamp '2026-11-19 00:00:00'")
+        connection.execute(
+            "insert into build_days select 'later', timestamp '2026-11-19', unique_id, event_day from build_days"
+        )
+    return project
+
+
+def due(project: Project, **request: Any) -> list[str]:
+    """Campaign and days of the corrections of acme's deliveries, or of those that are asked for."""
+    asked = {"at": LONG_AFTER, "integrations": ("by_share",)} | request
+    setup = runner.load(project, ("by_share", "share_of_cedar_books", "share_of_brightside_beauty"))
+    with closing(Ledger(project.ledger_url)) as ledger:
+        found = corrections.due(Request(**asked), setup.campaigns, setup.integrations, project, ledger)
+        assert all(one.corrects == replace(one, revision=one.revision - 1).key for one in found)
+        assert {one.revision for one in found} <= {1}
+    return sorted(f"{one.campaign.name} {one.window}" for one in found)
+
+
+@pytest.mark.parametrize(
+    ("request_", "days", "weeks"),
+    [
+        # of --due: the day of `at`, and the seven before
+        ({"due": True, "at": datetime(2026, 11, 9, 6, tzinfo=UTC)}, DAYS[7:15], WEEKS[1:]),
+        ({"due": True, "at": datetime(2026, 11, 10, 23, 59, tzinfo=UTC)}, DAYS[8:16], WEEKS[1:]),
+        ({"due": True, "at": datetime(2026, 11, 8, 0, 0, tzinfo=UTC)}, DAYS[6:14], WEEKS),
+        ({"due": True, "at": datetime(2026, 11, 19, 6, tzinfo=UTC)}, DAYS[17:], ()),
+        ({"due": True, "at": datetime(2026, 11, 20, 6, tzinfo=UTC)}, [], ()),
+        ({"window": "2026-11-02"}, ["2026-11-02"], WEEKS[1:]),
+        ({"window": "2026-11-08"}, ["2026-11-08"], WEEKS[1:]),
+        ({"window": "2026-11-09"}, ["2026-11-09"], ()),
+        ({"window": "2026-10-25"}, [], ()),
+        ({"start": "2026-11-03", "end": "2026-11-05"}, ["2026-11-03", "2026-11-04"], WEEKS[1:]),
+        ({"start": "2026-10-31", "end": "2026-11-02"}, ["2026-10-31", "2026-11-01"], WEEKS[:1]),
+        ({"start": "2026-10-31", "end": "2026-11-03"}, ["2026-10-31", "2026-11-01", "2026-11-02"], WEEKS),
+        ({"start": "2026-11-03"}, [], ()),  # which is no range: the last seven days are looked at
+    ],
+)
+def test_which_days_are_looked_at(
+    changed_since: Project, request_: dict[str, Any], days: list[str], weeks: tuple[str, ...]
+) -> None:
+    assert due(changed_since, **request_) == [f"daily {day}" for day in days] + [f"weekly {week}" for week in weeks]
+
+
+def test_only_the_campaigns_and_clients_that_are_asked_for(changed_since: Project) -> None:
+    day = {"window": "2026-11-02"}
+    assert due(changed_since, **day, select=("weekly",)) == [f"weekly {WEEKS[1]}"]
+    assert due(changed_since, **day, select=("daily",)) == ["daily 2026-11-02"]
+    assert due(changed_since, **day, integrations=("share_of_brightside_beauty",)) == [], "to whom nothing went"
+    both = due(changed_since, **day, integrations=("share_of_cedar_books", "by_share"))
+    assert both == ["daily 2026-11-02"] * 2 + [f"weekly {WEEKS[1]}"]
+    assert due(changed_since, **day, integrations=("share_of_cedar_books",)) == ["daily 2026-11-02"]
+
+
+def on_record(ledger: Ledger, one: Job, state: str, **changes: Any) -> None:
+    values = one.record("/share", None) | {"id": f"{len(ledger.find()):064}"} | changes
+    ledger.plan(**values)
+    if state != "planned":
+        ledger.advance(values["id"], "planned", state)
+
+
+@pytest.mark.parametrize(
+    ("states", "found"),
+    [
+        (["delivered"], [0]),
+        (["skipped"], [0]),
+        (["held"], []),
+        (["planned"], []),
+        (["delivered", "delivered"], [1]),
+        (["delivered", "planned"], []),
+        (["delivered", "held"], []),
+        (["delivered", "skipped", "delivered"], [2]),
+        (["delivered", "cancelled"], []),
+    ],
+)
+def test_the_newest_revision_is_corrected_where_it_has_ended_well(states: list[str], found: list[int]) -> None:
+    one = job()
+    with closing(Ledger("sqlite://")) as ledger:
+        for revision, state in reversed(list(enumerate(states))):
+            on_record(ledger, replace(one, revision=revision), state)
+        beside = {"window_start": "2026-11-02", "window_end": "2026-11-03"}
+        on_record(ledger, one, "delivered", revision=7, campaign="weekly")
+        on_record(ledger, one, "delivered", revision=7, integration="other")
+        on_record(ledger, one, "delivered", revision=7, namespace="cedar_books")
+        on_record(ledger, one, "delivered", revision=7, **beside)
+        days = (date(2026, 11, 3), date(2026, 11, 3))
+        sent = list(corrections._sent(one.campaign, "acme", one.integration, days, ledger))
+        assert [(other.revision, other.window, other.slot) for other in sent] == [
+            (revision, one.window, one.slot) for revision in found
+        ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "keys", "before", "whole"),
+    [
+        (("unique_key", "email"), {}, {}, False),
+        (("email",), {}, {}, True),
+        (("unique_key", "email"), {"existing": "replace"}, {}, True),
+        (("unique_key",), {}, {"state": "skipped"}, True),
+        (("unique_key",), {}, {"campaign": "weekly"}, True),
+        (("unique_key",), {}, {"integration": "other"}, True),
+        (("unique_key",), {}, {"namespace": "cedar_books"}, True),
+        (("unique_key",), {}, {"window_start": "2026-11-02"}, True),
+        (("unique_key",), {}, {"window_end": "2026-11-05"}, True),
+    ],
+)
+def test_a_correction_is_whole_without_keys_or_anything_before(
+    columns: tuple[str, ...], keys: dict[str, Any], before: dict[str, str], whole: bool
+) -> None:
+    one = job(**keys, file_name="x", revision=1)
+    with closing(Ledger("sqlite://")) as ledger:
+        state = before.pop("state", "delivered")
+        on_record(ledger, one, state, **before)
+        assert corrections.is_whole(one, columns, ledger) == whole
 
 
 def test_what_is_older_is_left_alone_unless_it_is_named(project: Project) -> None:
@@ -298,3 +442,24 @@ def test_another_state_directory_has_no_record(project: Project, tmp_path: Path)
     run(project)
     build(project, late("late1", 1))
     assert list(run(replace(project, state=tmp_path / "other"))) == [0]
+
+
+def test_records_are_forgotten_after_two_weeks_and_no_other_file(project: Project) -> None:
+    run(project)
+    (record,) = (project.state / "sent").iterdir()
+    assert record.stat().st_mode & 0o777 == 0o600
+    old, young = record.with_name("old.parquet"), record.with_name("young.parquet")
+    for path, days in ((old, 14.1), (young, 13.9)):
+        path.write_bytes(b"")
+        os.utime(path, (time.time() - days * 86400,) * 2)
+    run(project)
+    assert {path.name for path in (project.state / "sent").iterdir()} == {record.name, young.name}
+
+
+def test_a_row_count_is_not_asked_of_what_changed(project: Project) -> None:
+    path = project.integrations_file
+    path.write_text(path.read_text().replace("{type: hosted}", "{type: hosted}\n    row_count: {min: 600, change: 10}"))
+    run(project)
+    build(project, late("late1", 1), CHANGE)
+    corrected = run(project)[1]
+    assert (corrected.state, corrected.delivery.rows) == ("delivered", 2)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 import stat
+from contextlib import closing
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from test_gate import sql
+
+from delivery.daily_report import Series, _series
+from delivery.ledger import Delivery, Ledger, deliveries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,3 +140,61 @@ def test_what_cannot_be_asked_is_said(delivered: Copy, options: tuple[str, ...],
     assert done.exit_code == 2
     assert seen in done.stderr
     assert not (delivered.root / "x.html").exists()
+
+
+def row(campaign: str, integration: str, day: int, **changes: Any) -> Delivery:
+    values: dict[str, Any] = dict.fromkeys(Delivery._fields)
+    values |= {"campaign": campaign, "integration": integration, "slot": f"2026-11-{day:02}T05:00:00Z", "revision": 0}
+    return Delivery(**values | {"rows": day} | changes)
+
+
+def test_a_series_has_the_days_of_one_campaign_and_integration_without_corrections() -> None:
+    known = [
+        row("daily", "acme", 1),
+        row("daily", "acme", 1, revision=1, rows=99),
+        row("daily", "other", 1, rows=98),
+        row("weekly", "acme", 1, rows=97),
+        row("daily", "acme", 2, rows=None),  # which is only planned
+        row("daily", "acme", 3, rows=0),
+        row("daily", "acme", 4),
+        row("weekly", "acme", 4, rows=None),
+        row("new", "acme", 4, rows=None),
+    ]
+    assert list(_series(known, [known[7], known[8], known[6], known[6]])) == [
+        Series("daily", "acme", (("2026-11-01", 1), ("2026-11-03", 0), ("2026-11-04", 4))),
+        Series("weekly", "acme", (("2026-11-01", 97),)),
+    ]
+    assert list(_series(known, [])) == []
+    many = [row("daily", "acme", day) for day in range(1, 21)]
+    (series,) = _series(many, many[-1:])
+    assert series.rows == tuple((f"2026-11-{day:02}", day) for day in range(7, 21)), "the last fourteen"
+
+
+def test_the_page_of_a_day_has_its_slots_and_no_others(project: Copy) -> None:
+    project.deliver("--from", "2026-11-01", "--to", "2026-11-04", "--at", "2026-11-05T06:00:00Z")
+    with closing(Ledger(f"sqlite:///{project.root / '.delivery' / 'ledger.sqlite'}")) as ledger:
+        gone = next(one for one in ledger.find() if one.window_start == "2026-11-02")
+        with ledger.storage.begin() as connection:
+            connection.execute(deliveries.update().where(deliveries.c.id == gone.id).values(state="cancelled"))
+    at = ("--at", "2026-11-05T06:00:00Z")
+
+    def day(text: str) -> Any:
+        return json.loads(project.delivery("report", "--json", "--day", text, *at).stdout)
+
+    fourth = day("2026-11-04")
+    assert {one["window_start"] for one in fourth["deliveries"]} == {"2026-11-03"}
+    assert all(one["files"] and not any("manifest" in name for name in one["files"]) for one in fourth["deliveries"])
+    assert {tuple(slot for slot, _ in one["rows"])[-1] for one in fourth["series"]} == {"2026-11-04"}
+    third = day("2026-11-03")
+    assert gone.id not in {one["id"] for one in third["deliveries"]}
+    assert {one["window_start"] for one in third["deliveries"]} == {"2026-11-02"}
+    assert len(third["deliveries"]) == len(fourth["deliveries"]) - 1
+    assert all(one["rows"][-1][0] <= "2026-11-03" for one in third["series"]), "nothing of a later day"
+    assert third["missed"] == []
+    fifth = day("2026-11-05")
+    assert fifth["deliveries"] == []
+    assert {one["due"][:10] for one in fifth["missed"]} == {"2026-11-05"}
+    theirs = json.loads(
+        project.delivery("report", "--json", "--day", "2026-11-05", *at, "--namespace", "brightside_beauty").stdout
+    )
+    assert {one["namespace"] for one in theirs["missed"]} == {"brightside_beauty"}

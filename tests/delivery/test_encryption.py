@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +23,12 @@ from small_project import AT, DAY, make_project
 from delivery import runner, spool
 from delivery.encryption import check_certificate, encrypt
 from delivery.errors import ConfigError, ExitCode, WriteFailed
+from delivery.files import NewFile
 from delivery.integrations import load_integrations
+from delivery.nameless import Nameless
 from delivery.project import Project
 from delivery.request import Request
-from delivery.sealed import Seal
+from delivery.rows import OutOfOrder
 from delivery.watch import Watch
 
 if TYPE_CHECKING:
@@ -126,21 +131,54 @@ def test_gnupg_that_is_missing_is_named(certificates: Path, monkeypatch: pytest.
         check_certificate(certificates / "fine")
 
 
-@pytest.mark.parametrize("size", [0, 1, 3_000_001])
-def test_what_was_sealed_lies_there_as_noise_and_comes_back(size: int, tmp_path: Path) -> None:
-    seal, content = Seal(), os.urandom(size // 2) + b"a" * (size - size // 2)
-    with (tmp_path / "f").open("wb") as disk:
-        writer = seal.writer(disk)
-        for start in range(0, size, 70_001):
-            writer.write(content[start : start + 70_001])
-    stored = (tmp_path / "f").read_bytes()
-    assert len(stored) == size
-    assert size < 100 or b"aaaa" not in stored
-    for _ in range(2):
-        with seal.reader(tmp_path / "f") as opened:
-            assert opened.read() == content
-    with Seal().reader(tmp_path / "f") as opened:
-        assert size < 100 or opened.read() != content  # of a byte or two, noise may be the same
+def open_files(folder: Path) -> list[str]:
+    """What this process has open in the folder, as the kernel names it."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of the listing itself
+            found.append(str(descriptor.readlink()))
+    return [name for name in found if name.startswith(str(folder))]
+
+
+def test_files_without_a_name_lie_one_after_the_other(tmp_path: Path) -> None:
+    """Read as often as one likes, each for itself; an empty one, too; what was cut is not in the way."""
+    contents = [b"a" * 70_001, b"", os.urandom(3_000_001), b"b"]
+    with closing(Nameless(tmp_path)) as plain:
+        with plain.next(tmp_path / "f") as disk:
+            disk.write(b"rows that are out of order")
+        plain.cut(0)
+        places = []
+        for content in contents:
+            places.append((plain.size, len(content)))
+            with plain.next(tmp_path / "f") as disk:
+                disk.write(content)
+        for _ in range(2):
+            assert [plain.read(*place).read() for place in places] == contents
+        assert list(tmp_path.iterdir()) == []
+        assert len(open_files(tmp_path)) == 1
+    assert open_files(tmp_path) == []
+
+
+def test_a_full_disk_is_said_without_a_name_too(tmp_path: Path) -> None:
+    program = f"""
+import resource, signal
+from pathlib import Path
+from delivery.errors import WriteFailed
+from delivery.nameless import Nameless
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+plain = Nameless(Path({str(tmp_path)!r}))
+for size in (900_000, 200_000):
+    try:
+        with plain.next(Path("daily.csv.pgp")) as disk:
+            disk.write(b"a" * size)
+    except WriteFailed as error:
+        print(error.message)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "daily.csv.pgp could not be written: File too large.\n"
+    with pytest.raises(WriteFailed, match="gone could not be written: No such file or directory"):
+        Nameless(tmp_path / "gone")
 
 
 @pytest.fixture
@@ -177,33 +215,96 @@ def test_a_file_is_delivered_encrypted_and_decrypts(project: Project) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_plain_bytes_never_lie_on_the_disk(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Path] = []
-    real = spool.encrypt
+def test_plain_rows_never_lie_under_a_name(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at after each batch that is written, and when it is encrypted."""
+    seen: set[str] = set()
+    hidden: list[str] = []
+    encrypt, add = spool.encrypt, NewFile.add
 
-    def look(source: Any, target: Path, certificate: Path) -> Any:
-        done = real(source, target, certificate)
-        for path in (p for p in target.parent.parent.rglob("*") if p.is_file()):
-            seen.append(path)
-            assert not path.read_bytes().startswith(b"\x1f\x8b"), "gzip"
-            assert b"example.com" not in path.read_bytes()
+    def look() -> None:
+        hidden.extend(open_files(project.state / "spool"))
+        for path in (p for p in (project.state / "spool").rglob("*") if p.is_file()):
+            seen.add(path.suffix)
+            content = path.read_bytes()
+            assert not content.startswith(b"\x1f\x8b"), "gzip"
+            assert b"example.com" not in content
+
+    def adding(file: NewFile, *arguments: Any) -> None:
+        add(file, *arguments)
+        look()
+
+    def encrypting(*arguments: Any) -> Any:
+        look()
+        done = encrypt(*arguments)
+        look()
         return done
 
-    monkeypatch.setattr(spool, "encrypt", look)
+    monkeypatch.setattr(spool, "encrypt", encrypting)
+    monkeypatch.setattr(NewFile, "add", adding)
     assert deliver(project).state == "delivered"
-    assert [path.suffix for path in sorted(seen)] == [".pgp", ".sealed"]
+    assert seen == {".pgp"}
+    assert hidden
+    assert all(name.endswith("(deleted)") for name in hidden)
+    assert open_files(project.state / "spool") == []
     assert not list((project.state / "spool").iterdir())
 
 
+def test_a_table_out_of_stored_order_is_written_once_when_it_is_encrypted(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written before that was seen is not in the file, nor in the way of its parts."""
+    text = project.integrations_file.read_text()
+    project.integrations_file.write_text(text.replace("compression: gzip", "split: {rows: 250}"))
+    tried: list[bool] = []
+    real = spool.read
+
+    def out_of_order(engine: Any, selection: Any, *, ordered: bool) -> Any:
+        tried.append(ordered)
+        rows = real(engine, selection, ordered=ordered)
+        if not ordered:
+            yield next(rows)
+            raise OutOfOrder
+        yield from rows
+
+    monkeypatch.setattr(spool, "read", out_of_order)
+    sizes: list[int] = []
+    encrypt = spool.encrypt
+
+    def encrypting(source: Any, *arguments: Any) -> Any:
+        sizes.extend(os.stat(f"/proc/self/fd/{n}").st_size for n in plain_descriptors(project))  # noqa: PTH116
+        return encrypt(source, *arguments)
+
+    monkeypatch.setattr(spool, "encrypt", encrypting)
+    outcome = deliver(project)
+    assert (outcome.state, tried) == ("delivered", [False, True])
+    folder = project.share / "acme_outdoor" / "inbox"
+    parts = [
+        pysequoia.decrypt(decryptor=KEY.decryptor(), bytes=(folder / file.name).read_bytes()).bytes or b""
+        for file in outcome.files
+        if file.role == "data"
+    ]
+    assert [part.count(b"@example.com") for part in parts] == [250, 250, 100]
+    assert {*sizes} == {sum(map(len, parts))}
+
+
+def plain_descriptors(project: Project) -> list[str]:
+    spools = str(project.state / "spool")
+    return [
+        found.name
+        for found in Path("/proc/self/fd").iterdir()
+        if found.is_symlink() and str(found.readlink()).startswith(spools) and "(deleted)" in str(found.readlink())
+    ]
+
+
 def test_what_was_not_proven_is_not_encrypted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bit of the sealed file turns after it was read back."""
+    """A bit turns after it was read back."""
     encrypted = spool._encrypted
 
     def spoil(part: Part, certificate: Path) -> Part:
-        content = bytearray(part.path.read_bytes())
+        with part.opened() as opened:
+            content = bytearray(opened.read())
         content[100] ^= 1
-        part.path.write_bytes(content)
-        return encrypted(part, certificate)
+        return encrypted(replace(part, hidden=lambda: io.BytesIO(content)), certificate)
 
     monkeypatch.setattr(spool, "_encrypted", spoil)
     outcome = deliver(project)

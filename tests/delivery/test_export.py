@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -18,7 +19,7 @@ from projects import AT, ROOT, Copy
 from test_gate import sql
 
 from delivery import analytics
-from delivery.export import render
+from delivery.export import format_of, render
 
 RANGE = ("--from", "2026-11-01", "--to", "2026-11-05", "--at", AT.replace("-04T", "-08T"))
 DATASETS = ("performance", "campaigns", "identification", "customers")
@@ -281,6 +282,37 @@ def test_the_gate_refuses_and_an_override_is_recorded(project: Copy) -> None:
     assert (last["reason"], last["rows"]) == ("asked by <address>", 1)
     assert any("unique_counts_add_up" in line for line in last["unproven"])
     assert record.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("output", ["-", "kept.json"])
+def test_each_export_is_on_record_with_its_range_both_days_in(project: Copy, output: str) -> None:
+    path = output if output == "-" else str(project.root / output)
+    asked = ("performance", "--namespace", "acme_outdoor", *RANGE, "--format", "json", "-o", path)
+    done = project.delivery("export", *asked, "--grain", "day")
+    assert done.exit_code == 0, done.stderr
+    content = done.stdout_bytes if output == "-" else Path(path).read_bytes()
+    record = project.root / ".delivery" / "exports.ndjson"
+    (last,) = (json.loads(line) for line in record.read_text(encoding="utf-8").splitlines())
+    invocation = last.pop("invocation_id")
+    assert invocation
+    assert last == {
+        "at": "2026-11-08T06:00:00Z", "dataset": "analytics_performance", "namespace": "acme_outdoor",
+        "first_day": "2026-11-01", "last_day": "2026-11-04", "grain": "day", "campaign_id": None, "format": "json",
+        "file": path, "rows": len(json.loads(content)), "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(), "reason": None, "unproven": [],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("output", "asked", "kind"),
+    [
+        ("a.csv", None, "csv"), ("a.JSON", None, "json"), ("a.xlsx", None, "xlsx"), ("a.parquet", None, "parquet"),
+        ("a.csv", "json", "json"), ("a.json", "csv", "csv"), ("-", None, "csv"), ("-", "parquet", "parquet"),
+        ("a.txt", None, "csv"), ("json", None, "csv"),
+    ],
+)  # fmt: skip
+def test_the_format_is_that_asked_for_or_the_names(output: str, asked: str | None, kind: str) -> None:
+    assert format_of(output, asked) == kind
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builders import utc
+from builders import job, utc, window
 from click.testing import CliRunner
 from small_project import make_project
 
@@ -22,6 +22,8 @@ from delivery.watch import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from delivery.windows import Window
 
 AT = utc("2026-11-05 06:00")
 
@@ -75,6 +77,81 @@ def test_days_that_are_asked_for_are_looked_at(project: Project) -> None:
     )
     assert found(project, "2026-11-03") == {"2026-11-04": "missing"}
     assert found(project, "2026-11-04", "2026-11-30") == {"2026-11-04": "missing"}, "not what is still to come"
+
+
+def recorded(project: Project, slot: str, days: Window | None, state: str, **changes: Any) -> None:
+    with closing(Ledger(project.ledger_url)) as ledger:
+        values = job(slot, days).record("/share", None) | {"integration": "by_share", "asked_by": "schedule"} | changes
+        values["id"] = f"{len(ledger.find()):064}"
+        ledger.plan(**values)
+        if state != "planned":
+            ledger.advance(values["id"], "planned", state, note="why\nand more" if state == "held" else "")
+
+
+def listed(project: Project, at: str = "2026-11-05 06:00", **asked: Any) -> list[tuple[str, ...]]:
+    found = gaps(project, utc(at), asked.get("campaign"), asked.get("start"), asked.get("end"))
+    return [gap[1:] for gap in found if gap.integration in ("by_share", "share_of_cedar_books")]
+
+
+@pytest.fixture
+def weekly(tmp_path: Path) -> Project:
+    """Beside `daily`, a campaign of weeks that began on the nineteenth of October."""
+    more = {"weekly": {"schedule": "0 5 * * 1", "start": "2026-10-19", "integrations": ["by_share"]}}
+    root, state = tmp_path / "project", tmp_path / "state"
+    make_project(root, rows=1, campaigns=more)
+    profile = {"type": "duckdb", "path": "warehouse.duckdb"}
+    return Project(root, "duckdb", profile, state, tmp_path / "share", f"sqlite:///{state / 'ledger.sqlite'}")
+
+
+def missing(campaign: str, integration: str, when: str, due: str, state: str = "missing", note: str = "") -> Any:
+    return (campaign, integration, when, f"{due}T05:00:00Z", state, note)
+
+
+def test_gaps_come_in_order_with_what_a_row_of_their_slot_says(weekly: Project) -> None:
+    recorded(weekly, "2026-11-02 05:00", window("2026-11-01", "2026-11-02"), "delivered")
+    recorded(weekly, "2026-11-03 05:00", window("2026-11-02", "2026-11-03"), "delivered", revision=1)
+    recorded(weekly, "2026-11-04 05:00", window("2026-11-03", "2026-11-04"), "planned")
+    recorded(weekly, "2026-11-04 05:00", window("2026-11-03", "2026-11-04"), "held", revision=1)
+    recorded(weekly, "2026-11-03 05:00", window("2026-11-02", "2026-11-03"), "held", integration="share_of_cedar_books",
+             namespace="cedar_books")  # fmt: skip
+    recorded(weekly, "2026-10-26 05:00", window("2026-10-19", "2026-10-26"), "skipped", campaign="weekly")
+    assert listed(weekly) == [
+        missing("weekly", "by_share", "2026-10-26..2026-11-01", "2026-11-02"),
+        missing("daily", "share_of_cedar_books", "2026-11-02", "2026-11-03", "held", "why"),
+        missing("daily", "by_share", "2026-11-03", "2026-11-04", "held", "why"),
+        missing("daily", "share_of_cedar_books", "2026-11-03", "2026-11-04"),
+        missing("daily", "by_share", "2026-11-04", "2026-11-05"),
+        missing("daily", "share_of_cedar_books", "2026-11-04", "2026-11-05"),
+    ]
+    assert [gap[2] for gap in listed(weekly, campaign="weekly")] == ["2026-10-26..2026-11-01"]
+    assert [gap[2] for gap in listed(weekly, "2026-11-05 04:59", campaign="daily") if gap[1] == "by_share"] == [
+        "2026-11-03"
+    ]
+
+
+def test_a_campaign_that_has_a_start_owes_from_then_on(weekly: Project) -> None:
+    weeks = ["2026-10-12..2026-10-18", "2026-10-19..2026-10-25", "2026-10-26..2026-11-01"]
+    assert [gap[2] for gap in listed(weekly)] == weeks, "nothing went, and only one campaign says since when"
+    recorded(weekly, "2026-10-26 05:00", window("2026-10-19", "2026-10-26"), "delivered", campaign="weekly")
+    assert [gap[2] for gap in listed(weekly)] == weeks[2:], "the schedule began with what went first"
+    asked = {"campaign": "weekly", "start": "2026-10-12", "end": "2026-10-26"}
+    assert [gap[2] for gap in listed(weekly, **asked)] == weeks[:1]
+    assert listed(weekly, campaign="weekly", start="2026-10-13", end="2026-10-25") == [], "no week is whole in these"
+    assert [gap[2] for gap in listed(weekly, campaign="weekly", start="2026-10-13")] == weeks[2:]
+
+
+@pytest.mark.parametrize(
+    "neighbour",
+    [{"campaign": "weekly"}, {"integration": "share_of_cedar_books"}, {"namespace": "cedar_books"}],
+)
+def test_what_went_to_another_fills_no_gap_of_this_one(weekly: Project, neighbour: dict[str, str]) -> None:
+    recorded(weekly, "2026-11-02 05:00", window("2026-11-01", "2026-11-02"), "delivered")
+    recorded(weekly, "2026-11-04 05:00", window("2026-11-03", "2026-11-04"), "held", **neighbour)
+    recorded(weekly, "2026-11-05 05:00", window("2026-11-04", "2026-11-05"), "delivered", **neighbour)
+    found = [gap for gap in listed(weekly, campaign="daily") if gap[1] == "by_share"]
+    assert [(gap[2], gap[4]) for gap in found] == [
+        ("2026-11-02", "missing"), ("2026-11-03", "missing"), ("2026-11-04", "missing"),
+    ]  # fmt: skip
 
 
 def test_an_unknown_campaign_is_said(project: Project) -> None:

@@ -1,21 +1,26 @@
-"""The gate: every way in which a dataset can be unproven, on the sample's own build log."""
+"""The gate: every way in which a dataset can be unproven, on the sample's own build log and on one by hand."""
 
 from __future__ import annotations
 
 import json
-from datetime import date
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+from builders import dataset
+from small_project import AUDIT
 
 from delivery.datasets import datasets
-from delivery.engines.duckdb import open_duckdb
+from delivery.engines.duckdb import DuckDB, open_duckdb
+from delivery.errors import EngineDown, WriteFailed
 from delivery.gate import Gate, Verdict
 from delivery.project import open_project
 from delivery.windows import Window
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from projects import Copy
 
 WINDOW = Window(date(2026, 11, 3), date(2026, 11, 4))
@@ -161,6 +166,309 @@ def test_the_override_needs_a_reason_and_is_recorded(project: Copy) -> None:
     assert code == 0
     steps = json.loads(project.delivery("history", "--json", report["deliveries"][0]["id"]).stdout)["steps"]
     assert any("agreed with the client" in step["note"] for step in steps)
+
+
+# The same by hand, on a log of a few lines in which each line has a neighbour. `twin` and `events` grow by day, `raw`
+# is rebuilt whole, and nothing is made of `beside`.
+
+MODELS = {"raw": [], "twin": ["raw"], "events": ["raw", "twin"], "beside": ["raw"]}
+TESTS = {"raw_key": ["raw"], "events_key": ["events"], "both": ["events", "raw"], "pair": ["events", "twin"]} | {
+    "beside_key": ["beside"]
+}
+BOUNDED = ("events_key", "pair")
+BY_HAND = dataset(unique_id="model.p.events", relation='"w"."main"."events"')
+NOV = [date(2026, 11, day) for day in range(1, 8)]  # NOV[1] is the second
+
+
+def manifest_by_hand(**open_lists: str) -> dict[str, Any]:
+    nodes: dict[str, Any] = {
+        f"model.p.{name}": {
+            "resource_type": "model", "name": name, "config": {"materialized": "table"}, "fqn": ["p", name],
+            "depends_on": {"nodes": [f"model.p.{one}" for one in parents]},
+        }
+        for name, parents in MODELS.items()
+    } | {
+        f"test.p.{name}": {
+            "resource_type": "test", "name": name, "config": {"meta": {"gate": open_lists.get(name)}},
+            "depends_on": {"nodes": [f"model.p.{one}" for one in read]},
+            "attached_node": f"model.p.{read[0]}" if len(read) == 1 else None,
+        }
+        for name, read in TESTS.items()
+    }  # fmt: skip
+    return {"nodes": nodes, "parent_map": {uid: node["depends_on"]["nodes"] for uid, node in nodes.items()}}
+
+
+def node_id(name: str) -> str:
+    return f"{'model' if name in MODELS else 'test'}.p.{name}"
+
+
+class Builds:
+    """A build log by hand. Everything was built and tested at 05:00 for the second to the fourth of November."""
+
+    def __init__(self) -> None:
+        self.connection = duckdb.connect()
+        self.connection.execute("attach ':memory:' as w; use w")
+        self.connection.execute(AUDIT.format(schema="main").split("insert", 1)[0])
+        for name in MODELS:
+            self.log(5, name, "selected", phase="start")
+            self.log(5, name, "success")
+        for name in TESTS:
+            self.log(5, name, "pass", failures=0)
+        for day in NOV[1:4]:
+            self.days(5, ("twin", "events"), day)
+
+    def log(self, hour: int, name: str, status: str, **changes: Any) -> None:
+        values = {"phase": "end", "partial": False, "failures": None, "message": None, "whole": name not in BOUNDED}
+        values |= changes
+        self.connection.execute(
+            "insert into build_log values (?, ?, ?, 'build', ?, ?, ?, ?, ?, ?, ?)",
+            [f"at {hour}", datetime(2026, 11, 4, hour), values["phase"], values["partial"], node_id(name), "x", status,
+             values["failures"], values["whole"], values["message"]],
+        )  # fmt: skip
+
+    def days(self, hour: int, names: tuple[str, ...], *days: date) -> None:
+        for name in names:
+            for day in days:
+                at = datetime(2026, 11, 4, hour)
+                self.connection.execute(
+                    "insert into build_days values (?, ?, ?, ?)", [f"at {hour}", at, node_id(name), day]
+                )
+
+    def rebuilt(self, hour: int, *days: date) -> None:
+        """Another build of `events`, of these days."""
+        self.log(hour, "events", "selected", phase="start")
+        self.log(hour, "events", "success")
+        self.log(hour, "both", "pass")
+        self.days(hour, ("events",), *days)
+
+    def gate(self, **open_lists: str) -> Gate:
+        return Gate(manifest_by_hand(**open_lists), DuckDB(self.connection))
+
+    def refusals(self, window: Window | None = WINDOW, **open_lists: str) -> list[str]:
+        return list(self.gate(**open_lists).judge(BY_HAND, window).reasons)
+
+
+def test_what_was_built_and_tested_is_proven() -> None:
+    builds = Builds()
+    for window in (WINDOW, Window(NOV[0], NOV[6]), None):
+        verdict = builds.gate().judge(BY_HAND, window)
+        assert (verdict.passed, verdict.reasons, verdict.warnings) == (True, (), ())
+        assert (verdict.dataset, verdict.invocation_id) == ("events", "at 5")
+    builds.rebuilt(6, NOV[2])
+    assert builds.gate().judge(BY_HAND, WINDOW).invocation_id == "at 6"
+
+
+UNTESTED = "no result{} since the build of 2026-11-04 0{}:00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("window", "is_refused"),
+    [((1, 2), False), ((2, 3), True), ((3, 4), False), ((0, 2), False), ((1, 3), True), ((3, 6), False)],
+)
+def test_a_day_built_since_refuses_the_windows_that_hold_it(window: tuple[int, int], is_refused: bool) -> None:
+    builds = Builds()
+    builds.rebuilt(6, NOV[2])
+    said = [f"{test}: {UNTESTED.format(' for 2026-11-03', 6)}" for test in ("events_key", "pair")]
+    assert builds.refusals(Window(NOV[window[0]], NOV[window[1]])) == (said if is_refused else [])
+
+
+@pytest.mark.parametrize("name", ["raw", "events"])
+def test_a_test_of_two_tables_counts_when_both_are_older_than_it(name: str) -> None:
+    builds = Builds()
+    builds.log(6, name, "success")
+    own = ["raw_key"] if name == "raw" else []
+    assert builds.refusals() == [f"{test}: {UNTESTED.format('', 6)}" for test in ["both", *own]]
+    builds.log(6, "both", "pass")
+    builds.log(6, "raw_key", "pass")
+    assert builds.refusals() == []
+
+
+@pytest.mark.parametrize("name", ["twin", "events"])
+def test_a_test_of_two_growing_tables_counts_for_a_day_when_both_are_older_than_it(name: str) -> None:
+    builds = Builds()
+    builds.days(7, (name,), NOV[2])
+    builds.days(6, ("twin", "events"), NOV[2])
+    builds.log(6, "pair", "pass")
+    builds.log(7, "events_key", "pass")
+    assert builds.refusals() == [f"pair: {UNTESTED.format(' for 2026-11-03', 7)}"]
+    assert builds.refusals(Window(NOV[1], NOV[2])) == []
+    builds.log(7, "pair", "pass")
+    assert builds.refusals() == []
+
+
+@pytest.mark.parametrize(
+    ("results", "refused"),
+    [
+        # since the build of the day at 6; the day before was built at 5 and tested then
+        ([(6, "pass", False)], {}),
+        ([(6, "fail", False)], {3: "fail"}),
+        ([(6, "pass", True)], {3: "its last run for 2026-11-03 was partial"}),
+        ([(6, "pass", False), (7, "fail", False)], {}),  # which speaks of days that were built later
+        ([(6, "pass", False), (7, "pass", True)], {}),
+        ([(6, "fail", False), (7, "pass", False)], {}),
+        ([(6, "fail", False), (7, "pass", True)], {3: "its last run for 2026-11-03 was partial"}),
+        ([(6, "error", False), (7, "fail", False)], {3: "fail"}),
+        ([(6, "pass", True), (7, "error", False)], {3: "error"}),
+    ],
+)
+def test_a_day_needs_one_whole_pass_since_it_was_built(
+    results: list[tuple[int, str, bool]], refused: dict[int, str]
+) -> None:
+    builds = Builds()
+    builds.rebuilt(6, NOV[2])
+    builds.log(6, "pair", "pass")
+    for hour, status, partial in results:
+        builds.log(hour, "events_key", status, partial=partial)
+    said = [f"events_key: {word if ' ' in word else f'{word} for 2026-11-03'}" for word in refused.values()]
+    assert builds.refusals() == said
+    assert builds.refusals(Window(NOV[1], NOV[3])) == said, "the day before is proven still"
+    assert builds.refusals(None) == said
+    assert builds.refusals(Window(NOV[1], NOV[2])) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "partial", "refused"),
+    [
+        ("pass", False, []),
+        ("pass", True, ["raw_key: its last run was partial"]),
+        ("fail", False, ["raw_key: fail with 3 rows"]),
+        ("fail", True, ["raw_key: its last run was partial"]),
+        ("error", False, ["raw_key: error with 3 rows"]),
+        ("warn", False, ["raw_key: warn with 3 rows"]),
+        ("skipped", False, ["raw_key: skipped with 3 rows"]),
+    ],
+)
+def test_of_a_test_of_a_whole_table_the_last_word_counts(status: str, partial: bool, refused: list[str]) -> None:
+    builds = Builds()
+    builds.log(6, "raw_key", status, partial=partial, failures=3)
+    assert builds.refusals() == refused
+    builds.log(7, "raw_key", "pass")
+    assert builds.refusals() == []
+
+
+def test_only_a_warning_of_an_open_list_may_leave() -> None:
+    builds = Builds()
+    builds.log(6, "raw_key", "warn", failures=2)
+    builds.rebuilt(6, NOV[2])
+    builds.log(6, "events_key", "warn", failures=4)
+    builds.log(6, "pair", "pass")
+    assert builds.refusals() == ["events_key: warn for 2026-11-03 with 4 rows", "raw_key: warn with 2 rows"]
+    verdict = builds.gate(raw_key="open_list", events_key="open_list").judge(BY_HAND, WINDOW)
+    assert (verdict.reasons, set(verdict.warnings)) == (
+        (), {"raw_key: 2 rows outside an open list", "events_key: 4 rows outside an open list"}
+    )  # fmt: skip
+    assert builds.refusals(raw_key="closed", events_key="open_list") == ["raw_key: warn with 2 rows"]
+    builds.log(7, "raw_key", "fail", failures=2)
+    assert builds.refusals(raw_key="open_list", events_key="open_list") == ["raw_key: fail with 2 rows"]
+
+
+def test_a_test_without_a_result_refuses() -> None:
+    builds = Builds()
+    builds.connection.execute("delete from build_log where unique_id in ('test.p.both', 'test.p.pair')")
+    assert builds.refusals() == ["both: has no result", "pair: has no result"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "refused"),
+    [
+        ([(6, "selected", "start", False)], "events: the build that began at 2026-11-04 06:00:00 UTC did not end"),
+        ([(6, "selected", "start", False), (6, "success", "end", False)], None),
+        ([(6, "success", "end", True)], "events: its last build was partial (--empty, --sample or --defer)"),
+        ([(6, "error", "end", False)], "events: its last build ended as error with 2 rows: no such column"),
+        ([(6, "error", "end", True)], "events: its last build ended as error with 2 rows: no such column"),
+        ([(6, "skipped", "end", False)], "skipped by the last build: events"),
+        ([(6, "error", "end", False), (7, "success", "end", False)], None),
+    ],
+)
+def test_a_build_that_did_not_end_well_refuses(lines: list[tuple[int, str, str, bool]], refused: str | None) -> None:
+    builds = Builds()
+    for hour, status, phase, partial in lines:
+        failed = {"failures": 2, "message": " no such column\n"} if status == "error" else {}
+        builds.log(hour, "events", status, phase=phase, partial=partial, **failed)
+        builds.log(hour, "both", "pass")
+    assert builds.refusals() == ([refused] if refused else [])
+
+
+def test_what_was_never_built_is_told_from_what_did_not_end() -> None:
+    builds = Builds()
+    builds.connection.execute("delete from build_log where unique_id = 'model.p.raw'")
+    builds.connection.execute("delete from build_log where unique_id = 'model.p.twin' and phase = 'end'")
+    assert builds.refusals() == [
+        "raw was never built", "twin: the build that began at 2026-11-04 05:00:00 UTC did not end",
+    ]  # fmt: skip
+
+
+def test_the_cause_stands_before_what_it_kept_from_being_built() -> None:
+    builds = Builds()
+    for name, status, message in (("raw_key", "fail", "Got 3 results, configured to fail if != 0"),
+                                  ("both", "error", "Malformed JSON of jane@example.com\n"),
+                                  ("pair", "skipped", ""), ("events_key", "warn", None)):  # fmt: skip
+        builds.log(6, name, status, failures=3 if status != "error" else None, message=message)
+    for name in ("twin", "events"):
+        builds.log(6, name, "skipped")
+    assert builds.refusals(events_key="open_list") == [
+        "both: error: Malformed JSON of <address>", "raw_key: fail with 3 rows",
+        "skipped by the last build: events, twin",
+    ]  # fmt: skip
+    assert "events_key: warn with 3 rows" in builds.refusals(), "which is no open list"
+
+
+def test_a_dataset_leaves_with_what_it_is_proven_with() -> None:
+    builds = Builds()
+    builds.log(6, "beside_key", "fail")
+    gate = builds.gate()
+    assert gate.judge(BY_HAND, WINDOW).passed
+    assert gate.judge(BY_HAND, WINDOW, ("model.p.beside",)).reasons == ("beside_key: fail",)
+    assert gate.judge(BY_HAND, WINDOW, ("model.p.raw",)).passed
+
+
+def test_each_window_is_judged_for_itself_and_once() -> None:
+    builds = Builds()
+    builds.rebuilt(6, NOV[2])
+    gate = builds.gate()
+    first = gate.judge(BY_HAND, WINDOW)
+    assert not first.passed
+    assert gate.judge(BY_HAND, Window(NOV[1], NOV[2])).passed
+    assert not gate.judge(BY_HAND, None).passed
+    assert gate.judge(replace(BY_HAND, name="others", unique_id="model.p.beside"), WINDOW).dataset == "others"
+    assert gate.judge(BY_HAND, WINDOW) is first
+
+
+class Moving(DuckDB):
+    """An engine of which each statement sees what is there by then."""
+
+    is_snapshot = False
+
+
+@pytest.mark.parametrize("engine", [DuckDB, Moving])
+def test_a_build_while_rows_are_read_is_seen_where_there_is_no_snapshot(engine: type[DuckDB]) -> None:
+    builds = Builds()
+    gate = Gate(manifest_by_hand(), engine(builds.connection))
+    gate.judge(BY_HAND, WINDOW)
+    gate.check_unchanged(BY_HAND)
+    builds.log(6, "beside", "selected", phase="start")
+    gate.judge(BY_HAND, None)  # which must not be taken for the beginning
+    if engine is DuckDB:
+        gate.check_unchanged(BY_HAND)
+    else:
+        with pytest.raises(WriteFailed, match="Something was built or tested while events was read"):
+            gate.check_unchanged(BY_HAND)
+
+
+def test_a_log_that_cannot_be_read_refuses_and_an_engine_that_is_down_is_no_verdict() -> None:
+    class Down(DuckDB):
+        def table(self, sql: str) -> pa.Table:
+            raise EngineDown("The server is gone.")
+
+    builds = Builds()
+    with pytest.raises(EngineDown, match="gone"):
+        Gate(manifest_by_hand(), Down(builds.connection)).judge(BY_HAND, WINDOW)
+    builds.connection.execute("drop table build_days")
+    (reason,) = builds.refusals()
+    assert reason.startswith("the build log cannot be read: ")
+    error = builds.gate().judge(BY_HAND, WINDOW).error()
+    assert error.message == f"events is not proven:\n  {reason}"
+    assert error.exit_code == 3
 
 
 # The same with dbt itself: what an engineer can do to a project, and what then must not leave.

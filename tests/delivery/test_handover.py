@@ -523,7 +523,7 @@ def test_a_spool_is_not_needed_once_it_was_published(case: Case) -> None:
     case.assert_delivered()
 
 
-# Where a rename overwrites: a hard link; where there is none either: the final name at once
+# Where there is no rename to trust: the final name at once
 
 
 def hold_case(tmp_path: Path, ledger: Ledger, content: bytes = OURS, **changes: Any) -> Case:
@@ -538,70 +538,23 @@ def ledger() -> Iterator[Ledger]:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("method", ["link", "exclusive"])
+@pytest.mark.parametrize("method", ["look-and-rename", "exclusive"])
 def test_dying_at_every_step_of_another_method(tmp_path: Path, ledger: Ledger, method: str, when: str) -> None:
-    """Once; held only by a link of which nothing is to be seen, for it may have been collected."""
     case = hold_case(tmp_path, ledger, method=method)
     steps = Steps()
     case.run_with(steps)
     case.assert_delivered()
-    held = []
-    for number, name in enumerate(steps.names):
+    for number in range(len(steps.names)):
         again = case.another(number + 1)
         with pytest.raises(Killed):
             again.run_with(Steps(number, when))
-        if again.file.state == "linking" and not again.final.exists():
-            with pytest.raises(Held, match="it is not to be seen"):
-                again.run()
-            held.append(name)
-        else:
-            again.run()
-            again.assert_delivered()
-    assert set(held) <= {"record", "publish"}
-    assert bool(held) is (method == "link")
+        again.run()
+        again.assert_delivered()
 
 
-@pytest.mark.parametrize("collected", [False, True])
-def test_a_link_that_died_with_both_names(tmp_path: Path, ledger: Ledger, collected: bool) -> None:
-    case = hold_case(tmp_path, ledger, method="link")
-    case.temp.write_bytes(OURS)
-    for state in ("uploaded", "linking"):
-        ledger.advance_file(case.file, state)
-    case.final.hardlink_to(case.temp)
-    if collected:
-        case.final.unlink()
-        with pytest.raises(Held, match="it is not to be seen"):
-            case.run()
-        assert not case.final.exists()
-    else:
-        case.run()
-        case.assert_delivered()
-
-
-def test_a_link_that_is_said_to_have_failed_is_looked_at(tmp_path: Path, ledger: Ledger) -> None:
-    case = hold_case(tmp_path, ledger, method="link")
-
-    def lying(opened: LocalDirectory) -> Any:
-        def publish(temp: str, final: str, method: Any) -> None:
-            opened.publish(temp, final, method)
-            raise NameTaken("so it says")
-
-        return Wrapped(opened, publish=publish)
-
-    case.run(lying)
-    case.assert_delivered()
-
-
-def test_a_link_that_is_only_said_is_held(tmp_path: Path, ledger: Ledger) -> None:
-    case = hold_case(tmp_path, ledger, method="link")
-    with pytest.raises(Held, match="was renamed, and it was not"):
-        case.run(lambda opened: Wrapped(opened, publish=lambda *_: None))
-    with pytest.raises(Held, match="it is not to be seen"):
-        case.run()
-
-
-def test_a_name_that_appears_before_the_link_is_kept(tmp_path: Path, ledger: Ledger) -> None:
-    case = hold_case(tmp_path, ledger, method="link")
+@pytest.mark.parametrize("method", ["rename", "look-and-rename"])
+def test_a_name_that_appears_before_the_rename_is_kept(tmp_path: Path, ledger: Ledger, method: str) -> None:
+    case = hold_case(tmp_path, ledger, method=method)
 
     def racing(opened: LocalDirectory) -> Any:
         def publish(temp: str, final: str, method: Any) -> None:
@@ -672,13 +625,20 @@ def test_a_done_file_that_may_have_been_seen_is_not_made_again(tmp_path: Path, l
         assert not case.final.exists()
 
 
-def test_a_change_of_method_does_not_change_what_was_begun(tmp_path: Path, ledger: Ledger) -> None:
-    """A link that may have been collected stays held, whatever the destination can do by now."""
-    for number, method in enumerate(("rename", "exclusive", "look-and-rename")):
-        (tmp_path / str(number)).mkdir()
-        case = hold_case(tmp_path / str(number), ledger, revision=number, method=method)
-        case.temp.write_bytes(OURS)
-        for state in ("uploaded", "linking"):
-            ledger.advance_file(case.file, state)
-        with pytest.raises(Held):
+@pytest.mark.parametrize("method", ["rename", "look-and-rename", "exclusive"])
+@pytest.mark.parametrize("left", ["temp", "final", "nothing"])
+def test_a_change_of_method_does_not_change_what_was_begun(
+    tmp_path: Path, ledger: Ledger, method: str, left: str
+) -> None:
+    """A rename that may have been done and collected stays held, whatever the integration says by now."""
+    case = hold_case(tmp_path, ledger, method=method)
+    for state in ("uploaded", "publishing"):
+        ledger.advance_file(case.file, state)
+    if left == "nothing":
+        with pytest.raises(Held, match="neither it nor its temporary file"):
             case.run()
+        assert not case.final.exists()
+    else:
+        (case.temp if left == "temp" else case.final).write_bytes(OURS)
+        case.run()
+        case.assert_delivered()

@@ -9,16 +9,19 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builders import job
+import sqlalchemy as sa
+from builders import job, utc, window
 
 from delivery.errors import Busy, ConfigError, WriteFailed
 from delivery.ledger import Ledger, deliveries, delivery_id
-from delivery.ledger.schema import VERSION
+from delivery.ledger.book import DOUBT
+from delivery.ledger.tables import files, meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -281,16 +284,6 @@ def test_a_ledger_in_memory_leaves_no_file(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("version", ["0", str(VERSION + 1), "x"])
-def test_another_schema_version_is_refused(path: Path, version: str) -> None:
-    Ledger(f"sqlite:///{path}").close()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("update meta set value = ? where key = 'schema_version'", [version])
-        connection.commit()
-    with pytest.raises(WriteFailed, match=f"schema version {version}; this program knows {VERSION}"):
-        Ledger(f"sqlite:///{path}")
-
-
 @pytest.mark.parametrize("content", [b"not a database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
 def test_a_corrupt_ledger_is_said_without_a_traceback(path: Path, content: bytes) -> None:
     path.parent.mkdir()
@@ -345,3 +338,137 @@ def test_an_error_shows_no_secret_of_the_url(path: Path) -> None:
     with pytest.raises(WriteFailed) as failed:
         Ledger(f"sqlite:///{path}?key=hunter2")
     assert "hunter2" not in failed.value.message
+
+
+# Each thing has a neighbour
+
+
+def two_deliveries(ledger: Ledger) -> tuple[str, str]:
+    """Two that were spooled, of two days."""
+    other = window("2026-11-02", "2026-11-03")
+    return spooled(ledger), spooled(ledger, days=other)
+
+
+def test_what_moves_one_delivery_moves_no_other(ledger: Ledger) -> None:
+    key, other = two_deliveries(ledger)
+    before = (ledger.delivery(other), ledger.files(other), ledger.steps(other))
+    ledger.advance_file(ledger.files(key)[0], "uploaded")
+    assert [file.state for file in ledger.files(key)] == ["uploaded", "spooled"]
+    ledger.note(key, "slow")
+    assert (ledger.delivery(key).note, ledger.delivery(other).note) == ("slow", "")
+    ledger.advance(key, "spooled", "held", note="why")
+    ledger.resend(key, anew=True, note="again")
+    assert [file.state for file in ledger.files(key)] == ["spooled", "spooled"]
+    ledger.spooled(key, [file_row(0)], rows=7)
+    assert len(ledger.files(key)) == 1, "in place of what was spooled before"
+    assert (ledger.delivery(key).rows, ledger.delivery(key).note) == (7, "")
+    ledger.advance(key, "spooled", "delivered")
+    assert (ledger.delivery(other), ledger.files(other), ledger.steps(other)) == before
+    assert [(step, note) for _, step, note in ledger.steps(key)][3:] == [
+        ("note", "slow"), ("held", "why"), ("planned", "again"), ("spooled", ""), ("delivered", ""),
+    ]  # fmt: skip
+
+
+def test_files_stand_in_the_order_of_handing_over_and_all_of_them_by_delivery(ledger: Ledger) -> None:
+    key = planned(ledger)
+    ledger.spooled(key, [file_row(2), file_row(0), file_row(1)])
+    other = spooled(ledger, revision=1)
+    assert [file.part for file in ledger.files(key)] == [0, 1, 2]
+    assert [file.delivery_id for file in ledger.all_files()] == sorted([key] * 3 + [other] * 2)
+    with pytest.raises(KeyError):
+        ledger.delivery("a" * 64)
+
+
+def test_of_two_published_under_one_name_each_is_found_by_its_hash(ledger: Ledger) -> None:
+    key, other = two_deliveries(ledger)
+    for one, sha256 in ((key, HASH), (other, "b" * 64)):
+        with ledger.storage.begin() as connection:
+            connection.execute(files.update().where(files.c.delivery_id == one).values(sha256=sha256))
+        ledger.advance_file(ledger.files(one)[0], "published")
+    found = [ledger.holder_of("/share/acme", "f0.csv", sha256) for sha256 in (HASH, "b" * 64, "c" * 64)]
+    assert [one and one.delivery_id for one in found] == [key, other, None]
+
+
+def test_of_one_slot_the_one_that_was_planned_first_comes_first(ledger: Ledger) -> None:
+    keys = [planned(ledger, revision=revision) for revision in (2, 0, 1)]
+    early = planned(ledger, slot="2026-11-03 05:00", revision=9)
+    assert [row.id for row in ledger.find()] == [early, *keys]
+    assert [row.id for row in ledger.find(deliveries.c.revision > 0, deliveries.c.revision < 9)] == [keys[0], keys[2]]
+
+
+@pytest.mark.parametrize(
+    ("slot", "revision", "state"),
+    [
+        ("2020-11-04 05:00", 0, "held"),
+        ("2020-11-04 05:00", 1, "planned"),
+        ("2099-11-04 05:00", 0, "planned"),
+    ],
+)
+def test_in_doubt_what_is_past_and_new_is_held(ledger: Ledger, slot: str, revision: int, state: str) -> None:
+    known = spooled(ledger, days=window("2026-10-01", "2026-10-02"), slot="2026-10-02 05:00")
+    for reason in ("restored", "restored again"):
+        ledger.doubt(reason)
+    row = ledger.plan(**job(slot, revision=revision).record("/share", "asked for"))
+    assert (row.state, row.note == DOUBT) == (state, state == "held")
+    assert [step[1:] for step in ledger.steps(row.id)] == [(state, DOUBT if state == "held" else "asked for")]
+    assert ledger.delivery(known).state == "spooled"
+    with ledger.storage.begin() as connection:
+        kept = dict(connection.execute(sa.select(meta.c.key, meta.c.value)).all())
+    assert kept["doubt_reason"] == "restored again"
+
+
+def test_without_doubt_the_past_is_planned(ledger: Ledger) -> None:
+    assert ledger.plan(**job().record("/share", None)).state == "planned"
+
+
+def test_times_are_of_steps_and_of_pruning_one_a_day(ledger: Ledger) -> None:
+    assert ledger.times() == []
+    for text in ("2026-11-03 06:00", "2026-11-03 18:00", "2026-11-01 06:00", "2026-11-04 00:00"):
+        ledger.tick(utc(text))
+    assert ledger.times() == [utc("2026-11-01 06:00"), utc("2026-11-03 18:00"), utc("2026-11-04 00:00")]
+    key = spooled(ledger)
+    steps = sorted(datetime.fromisoformat(at) for at, _, _ in ledger.steps(key))
+    assert len(steps) == 2
+    assert ledger.times() == sorted([*ledger.times()[:3], *steps])
+
+
+def test_a_probe_replaces_that_of_its_destination_only(ledger: Ledger) -> None:
+    ledger.keep_probe("/a", "rename", {"fsync": True}, "A 1")
+    ledger.keep_probe("/b", "exclusive", {}, "B 1")
+    ledger.keep_probe("/a", None, {"fsync": False}, "A 2")
+    found = ledger.probes()
+    assert {name: (probe.method, json.loads(probe.offers), probe.software) for name, probe in found.items()} == {
+        "/a": (None, {"fsync": False}, "A 2"), "/b": ("exclusive", {}, "B 1"),
+    }  # fmt: skip
+    assert [ledger.method(name) for name in ("/a", "/b", "/c")] == [None, "exclusive", None]
+
+
+def test_a_ledger_knows_itself_and_its_last_step(ledger: Ledger, tmp_path: Path) -> None:
+    own, none = ledger.identity()
+    assert none == 0
+    key = spooled(ledger)
+    ledger.note(key, "x")
+    assert ledger.identity() == (own, 3)
+    with closing(Ledger(f"sqlite:///{tmp_path / 'other.sqlite'}")) as other:
+        assert other.identity()[0] != own
+
+
+def test_a_layout_is_its_campaigns_and_integrations(ledger: Ledger) -> None:
+    layouts = {("daily", "acme"): ["a"], ("daily", "other"): ["b"], ("weekly", "acme"): ["c"]}
+    for number, ((name, integration), columns) in enumerate(layouts.items()):
+        row = job().record("/share", None) | {"id": f"{number}", "campaign": name, "integration": integration}
+        ledger.plan(**row)
+        ledger.spooled(f"{number}", [], layout=json.dumps({"columns": columns, "kinds": ["text"]}))
+        ledger.freeze_layout(f"{number}")
+    ledger.plan(**job().record("/share", None) | {"id": "9", "revision": 1})
+    ledger.spooled("9", [], layout=json.dumps({"columns": ["z"], "kinds": ["text"]}))
+    ledger.freeze_layout("9")
+    assert {key: list(found.columns) for key, found in ledger.layouts().items()} == layouts
+    assert list(ledger.layouts()) == sorted(layouts)
+    assert ledger.layout("weekly", "other") is None
+
+
+def test_a_runner_knows_its_own_spool(tmp_path: Path) -> None:
+    with closing(Ledger(f"sqlite:///{tmp_path / 'l'}", "one")) as ledger:
+        assert [ledger.is_ours(name) for name in ("one", None, "two", "")] == [True, True, False, False]
+        assert ledger.delivery(spooled(ledger)).spooled_by == "one"

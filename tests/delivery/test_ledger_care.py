@@ -1,17 +1,18 @@
-"""Looking after the ledger: migrations, copies, checks, and a ledger that is missing, another one, or too old."""
+"""Looking after the ledger: its schema, copies, checks, and a ledger that is missing, another one, or too old."""
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
+import sqlalchemy as sa
 from small_project import AT, DAY, make_project
 from test_ledger import planned, spooled
 
@@ -21,7 +22,8 @@ from delivery.errors import ConfigError, DestinationRefused, ExitCode, WriteFail
 from delivery.ledger import Ledger, health
 from delivery.ledger.opened import adopt
 from delivery.ledger.schema import VERSION
-from delivery.ledger.tables import METADATA
+from delivery.ledger.storage import Storage
+from delivery.ledger.tables import meta
 from delivery.project import Project
 from delivery.request import Request
 from delivery.watch import Watch
@@ -30,31 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = f"daily_{DAY}.csv"
-
-# As version 1 of the schema made it.
-VERSION_1 = """
-create table deliveries (id varchar(64) not null, campaign text not null, integration text not null,
-    namespace text not null, dataset text not null, slot text not null, window_start text, window_end text,
-    revision integer not null, state text not null, note text not null, destination text not null, rows bigint,
-    invocation_id text, reason text, created_at text not null, updated_at text not null, primary key (id),
-    unique (campaign, integration, namespace, slot, window_start, window_end, revision));
-create table layouts (campaign text not null, integration text not null, columns text not null,
-    created_at text not null, primary key (campaign, integration));
-create table meta (key text not null, value text, primary key (key));
-create table files (delivery_id varchar(64) not null, part integer not null, role text not null, name text not null,
-    spool text not null, state text not null, rows bigint, bytes bigint not null, sha256 varchar(64) not null,
-    destination text not null, updated_at text not null, primary key (delivery_id, part),
-    foreign key(delivery_id) references deliveries (id));
-create table steps (id integer not null, delivery_id varchar(64) not null, at text not null, step text not null,
-    note text not null, primary key (id), foreign key(delivery_id) references deliveries (id));
-create index ix_steps_delivery_id on steps (delivery_id);
-insert into meta values ('schema_version', '1');
-insert into deliveries values ('k', 'daily', 'acme', 'acme_outdoor', 'events', '2026-11-04T05:00:00Z', '2026-11-03',
-    '2026-11-04', 0, 'spooled', '', '/share/acme', 3, 'i', null, '2026-11-04T05:00:00Z', '2026-11-04T05:00:00Z');
-insert into files values ('k', 0, 'data', 'f.csv', '/spool/f.csv', 'uploaded', 3, 10, 'aaaaaaaaaaaa', '/share/acme',
-    '2026-11-04T05:00:00Z');
-insert into steps values (7, 'k', '2026-11-04T05:00:00Z', 'spooled', '');
-"""
 
 
 @pytest.fixture
@@ -79,79 +56,48 @@ def arrived(project: Project) -> list[str]:
     return sorted(path.name for path in project.share.rglob("*") if path.is_file())
 
 
-# Migrations
+# The schema's number
 
 
-def old_ledger(path: Path) -> str:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(VERSION_1)
-    return f"sqlite:///{path}"
+@pytest.mark.parametrize("number", [str(VERSION - 1), str(VERSION + 1), "", None])
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_a_ledger_with_another_schema_stops_the_run_before_anything_is_written(
+    project: Project, database: str, number: str | None, request: pytest.FixtureRequest
+) -> None:
+    """None: it says nothing. What is found, what is read, and what to do are said; the ledger stays as it is."""
+    if database == "postgres":
+        project = replace(project, ledger_url=request.getfixturevalue("postgres_url"))
+    run(project, window="2026-11-01")
+    with closing(Storage(project.ledger_url).engine.connect()) as connection, connection.begin():
+        connection.exec_driver_sql("delete from meta where key = 'schema_version'")
+        if number is not None:
+            connection.execute(meta.insert().values(key="schema_version", value=number))
+    before = (_rows(project), arrived(project), sorted(project.state.rglob("*")))
+    for command in (run, health.check, holds.held):
+        with pytest.raises(
+            ConfigError, match=f"schema version {number or 'unknown'}; this program reads {VERSION}"
+        ) as no:
+            command(project)
+        assert no.value.exit_code == ExitCode.USAGE
+        assert "version of this program that wrote it" in no.value.hint
+    assert (_rows(project), arrived(project), sorted(project.state.rglob("*"))) == before
 
 
-def test_an_older_ledger_is_migrated_after_a_copy(tmp_path: Path) -> None:
-    url = old_ledger(tmp_path / "ledger.sqlite")
-    with closing(Ledger(url)) as ledger:
-        row, (file,) = ledger.delivery("k"), ledger.files("k")
-        assert (row.state, row.asked_by, row.fence, file.fence) == ("spooled", None, 0, 0)
-        ledger.take("k")
-        ledger.advance_file(file, "publishing")
-        identity = ledger.identity()
-        assert identity[1] == 8
-    with closing(Ledger(url)) as again:
-        assert again.identity() == identity, "migrated once"
-    copy = tmp_path / "ledger.sqlite.version-1"
-    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-    with closing(sqlite3.connect(copy)) as connection:
-        assert connection.execute("select state from files").fetchall() == [("uploaded",)]
-        assert connection.execute("select value from meta").fetchall() == [("1",)]
+def _rows(project: Project) -> list[Any]:
+    """All that is in the ledger, and in which tables."""
+    with closing(Storage(project.ledger_url).engine.connect()) as connection:
+        found = sa.MetaData()
+        found.reflect(connection)
+        return [(table.name, connection.execute(sa.select(table)).all()) for table in found.sorted_tables]
 
 
-def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = old_ledger(tmp_path / "ledger.sqlite")
-    with monkeypatch.context() as patched:
-        patched.setattr("delivery.ledger.schema._set", mock.Mock(side_effect=KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            Ledger(url)
-    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as connection:
-        assert "fence" not in connection.execute("select sql from sqlite_master where name = 'files'").fetchone()[0]
-    with closing(Ledger(url)) as ledger:
-        assert ledger.delivery("k").fence == 0
-
-
-def _differences(ledger: Ledger) -> list[Any]:
-    with ledger.storage.begin() as connection:
-        found: list[Any] = compare_metadata(MigrationContext.configure(connection), METADATA)
-        return found
-
-
-@pytest.mark.parametrize("database", ["new sqlite", "old sqlite", "new postgres", "old postgres"])
-def test_a_migrated_ledger_is_as_a_new_one(tmp_path: Path, database: str, request: pytest.FixtureRequest) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    if "postgres" in database:
-        url = request.getfixturevalue("postgres_url")
-    if database == "old sqlite":
-        old_ledger(tmp_path / "ledger.sqlite")
-    if database == "old postgres":
-        import psycopg
-
-        with psycopg.connect(url.replace("+psycopg", "")) as connection:
-            connection.execute(VERSION_1.encode())
-    with closing(Ledger(url)) as ledger:
-        assert _differences(ledger) == []
-        assert ledger.identity()[0]
-    with closing(Ledger(url)) as ledger, ledger.storage.begin() as connection:
-        found = connection.exec_driver_sql("select value from meta where key = 'schema_version'").scalar()
-        assert found == str(VERSION)
-
-
-def test_a_second_migration_finds_the_first_one_done(tmp_path: Path) -> None:
-    """Two runners meet an old ledger at once: the one that waited has nothing left to do."""
-    from delivery.ledger import schema
-
-    with closing(Ledger(old_ledger(tmp_path / "ledger.sqlite"))) as ledger:
-        before = ledger.identity()
-        schema._migrate(ledger.storage)
-        assert ledger.identity() == before
+def test_two_runners_make_one_new_ledger(project: Project, postgres_url: str) -> None:
+    """The one that waited finds the tables of the other one."""
+    with ThreadPoolExecutor(4) as pool:
+        ledgers = list(pool.map(Ledger, [postgres_url] * 4))
+    assert len({ledger.identity() for ledger in ledgers}) == 1
+    for ledger in ledgers:
+        ledger.close()
 
 
 # Copies and checks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import random
@@ -24,7 +25,7 @@ from test_ledger import file_row, planned
 
 from delivery import runner
 from delivery.destinations.local import LocalDirectory
-from delivery.errors import Busy, DestinationFailed, ExitCode
+from delivery.errors import Busy, DestinationFailed, ExitCode, WriteFailed
 from delivery.handover import hand_over, temp_name
 from delivery.ledger import Ledger, deliveries, leases
 from delivery.ledger.storage import Storage
@@ -105,6 +106,73 @@ def test_a_lease_is_kept_while_a_run_takes_long(two: tuple[Ledger, Ledger]) -> N
             time.sleep(0.02)
         with pytest.raises(Busy):
             other.take(key)
+
+
+def test_a_lease_is_kept_several_times_before_it_ends(two: tuple[Ledger, Ledger]) -> None:
+    one, _ = two
+    key = planned(one)
+    before = datetime.now(UTC)
+    one.take(key)
+    until = datetime.fromisoformat(str(one.delivery(key).lease_until))
+    assert timedelta(seconds=100) < until - before < timedelta(seconds=140), "two minutes"
+    assert inspect.signature(leases.kept).parameters["every"].default == 30
+
+
+def test_a_lease_of_one_delivery_is_none_of_another(two: tuple[Ledger, Ledger]) -> None:
+    one, other = two
+    mine, also, theirs = (planned(one, revision=revision) for revision in range(3))
+    one.take(mine)
+    one.take(also)
+    other.take(theirs)
+    let_leases_end(one)
+    one.keep()
+    kept = {row.id: str(row.lease_until) > "2026-02" for row in one.find()}
+    assert kept == {mine: True, also: True, theirs: False}
+    other.take(theirs)
+    one.advance(mine, "planned", "skipped")
+    one.let_go()
+    assert {row.id: row.holder for row in one.find()} == {mine: None, also: None, theirs: "two"}
+    assert {row.id: row.fence for row in one.find()} == {mine: 1, also: 1, theirs: 2}
+    other.let_go()
+    assert [(row.holder, row.lease_until) for row in one.find()] == [(None, None)] * 3
+
+
+def test_a_lease_that_another_took_over_is_not_kept_for_it(two: tuple[Ledger, Ledger]) -> None:
+    one, other = two
+    key = planned(one)
+    one.take(key)
+    let_leases_end(one)
+    other.take(key)
+    let_leases_end(one)
+    one.keep()
+    assert str(other.delivery(key).lease_until) < "2026-02"
+
+
+def test_a_lease_ends_at_its_moment(two: tuple[Ledger, Ledger]) -> None:
+    one, _ = two
+    key, start = planned(one), datetime(2026, 11, 4, 6, tzinfo=UTC)
+    with one.storage.begin() as connection:
+        assert leases.take(connection, key, "one", start) == 1
+        with pytest.raises(Busy, match="until 2026-11-04T06:02:00"):
+            leases.take(connection, key, "two", start + timedelta(seconds=120))
+        assert leases.take(connection, key, "two", start + timedelta(seconds=121)) == 2
+
+
+def test_keeping_ends_with_the_block_and_survives_a_ledger_that_fails(
+    two: tuple[Ledger, Ledger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = two
+    beats = threading.Semaphore(0)
+
+    def fail() -> None:
+        beats.release()
+        raise WriteFailed("the ledger is away")
+
+    monkeypatch.setattr(one, "keep", fail)
+    with leases.kept(one, every=0.01):
+        assert beats.acquire(timeout=20)
+        assert beats.acquire(timeout=20), "tried again"
+    assert "delivery-leases" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_lease_is_judged_by_the_databases_clock(postgres_url: str) -> None:

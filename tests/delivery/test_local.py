@@ -192,7 +192,6 @@ def test_probe_proves_and_leaves_nothing(inbox: Path) -> None:
     with LocalDirectory(inbox) as destination:
         seen = destination.probe("test")
     assert (seen.rename, seen.rename_refuses, seen.replace, seen.fsync) == (True,) * 4
-    assert (seen.link, seen.method) == (None, "rename")
     assert list(inbox.iterdir()) == []
 
 
@@ -225,32 +224,17 @@ def test_publishing_where_a_rename_cannot_refuse(
 ) -> None:
     without_renameat2(monkeypatch, code)
     with LocalDirectory(inbox) as destination:
-        assert destination.probe("test").method == "link"
+        seen = destination.probe("test")
+        assert (seen.rename, seen.rename_refuses) == (True, False)
         assert destination.list() == []
         destination.upload(spool, "temp")
-        destination.publish("temp", "final", "link")
-        with pytest.raises(NameTaken):
-            destination.publish("temp", "final", "link")
-        assert destination.list() == ["final", "temp"], "the temporary name goes when the final one was seen"
         with pytest.raises(DestinationFailed):
-            destination.publish("temp", "another", "rename")
-
-
-def test_publishing_where_there_are_no_hard_links_either(
-    inbox: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def link(*_: object, **__: object) -> None:
-        raise OSError(errno.EPERM, "not permitted")
-
-    without_renameat2(monkeypatch)
-    monkeypatch.setattr(os, "link", link)
-    with LocalDirectory(inbox) as destination:
-        assert destination.probe("test").method == "look-and-rename"
-        destination.upload(spool, "temp")
+            destination.publish("temp", "final", "rename")
         destination.publish("temp", "final", "look-and-rename")
         destination.upload(spool, "temp")
         with pytest.raises(NameTaken):
             destination.publish("temp", "final", "look-and-rename")
+        assert destination.list() == ["final", "temp"]
 
 
 def test_publishing_is_one_step(inbox: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:

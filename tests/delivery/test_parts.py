@@ -40,7 +40,7 @@ def rows(count: int) -> pa.RecordBatch:
 def write(folder: Path, batches: list[pa.RecordBatch], **keys: Any) -> list[bytes]:
     """The bytes of each part, unpacked."""
     folder.mkdir()
-    parts = write_parts(lambda n: (folder / str(n), None), batches, integration(**keys), {})
+    parts = write_parts(lambda n: folder / str(n), batches, integration(**keys), {})
     assert [part.path.name for part in parts] == [str(n + 1) for n in range(len(parts))]
     found = [part.path.read_bytes() for part in parts]
     assert [part.written.bytes for part in parts] == list(map(len, found))
@@ -115,7 +115,7 @@ def test_what_cannot_be_split_is_refused() -> None:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     root, state = tmp_path / "project", tmp_path / "state"
-    make_project(root)
+    make_project(root, beside=())
     monkeypatch.setenv("SWEEP_PASSWORD", "not needed")
     profile = {"type": "duckdb", "path": "warehouse.duckdb"}
     return Project(root, "duckdb", profile, state, tmp_path / "share", f"sqlite:///{state / 'ledger.sqlite'}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta, timezone
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -248,6 +249,116 @@ def test_a_window_is_sent_again_only_as_a_new_revision(ledger: Ledger, chosen: C
     assert [one.revision for one in meant(ledger, chosen, redeliver=True)] == [2]
 
 
+def row_of(ledger: Ledger, one: Job, *states: str, **changes: Any) -> None:
+    """Records the job with other values, and moves it through the states."""
+    values = one.record("/share", None) | changes
+    values["id"] = f"{len(ledger.find()):064}"
+    ledger.plan(**values)
+    for before, after in zip(("planned", *states), states, strict=False):
+        ledger.advance(values["id"], before, after)
+
+
+@pytest.mark.parametrize("chosen", [campaign(), campaign(of=CURRENT)], ids=["by day", "current"])
+@pytest.mark.parametrize("changes", [{"campaign": "weekly"}, {"integration": "other"}, {"namespace": "cedar_books"}])
+def test_revisions_of_a_neighbour_are_no_revisions_of_this_one(
+    ledger: Ledger, chosen: Campaign, changes: dict[str, Any]
+) -> None:
+    (one,) = meant(ledger, chosen)
+    row_of(ledger, one, "spooled", "delivered", **changes, revision=5)
+    assert [found.revision for found in meant(ledger, chosen, redeliver=True)] == [0]
+    row_of(ledger, one, "spooled", "delivered", revision=1)
+    assert [found.revision for found in meant(ledger, chosen)] == [1]
+    assert [found.revision for found in meant(ledger, chosen, redeliver=True)] == [2]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"window_start": "2026-11-02"},
+        {"window_end": "2026-11-05"},
+        {"window_start": "2026-11-02", "window_end": "2026-11-03"},
+    ],
+)
+def test_revisions_of_other_days_are_no_revisions_of_these(ledger: Ledger, changes: dict[str, Any]) -> None:
+    (one,) = meant(ledger, campaign())
+    row_of(ledger, one, "spooled", "delivered", **changes, revision=5)
+    assert [found.revision for found in meant(ledger, campaign(), redeliver=True)] == [0]
+    current = campaign("0 6,18 * * *", of=CURRENT)
+    (two,) = meant(ledger, current, at="2026-11-04 19:00")
+    row_of(ledger, two, "spooled", "delivered", slot="2026-11-04T06:00:00Z", revision=5)
+    assert [found.revision for found in meant(ledger, current, at="2026-11-04 19:00", redeliver=True)] == [0]
+    assert [found.revision for found in meant(ledger, current, at="2026-11-04 07:00")] == [5]
+
+
+def test_the_latest_revision_is_the_highest_number_and_keeps_what_it_corrects(ledger: Ledger) -> None:
+    (one,) = meant(ledger, campaign())
+    row_of(ledger, one, "spooled", "delivered", revision=2, corrects="the first")
+    row_of(ledger, one, "spooled", "delivered", revision=1, slot="2026-11-09T05:00:00Z")
+    (again,) = meant(ledger, campaign())
+    assert (again.revision, again.corrects) == (2, "the first")
+    (anew,) = meant(ledger, campaign(), redeliver=True)
+    assert (anew.revision, anew.corrects) == (3, None)
+
+
+def test_campaigns_and_integrations_are_chosen_by_name_and_come_in_order(ledger: Ledger) -> None:
+    known = {
+        name: replace(campaign(schedule), name=name, integrations=("other", "acme"))
+        for name, schedule in (("weekly", "0 5 * * 1"), ("zeta", "0 5 * * *"), ("daily", "0 5 * * *"))
+    }
+    clients = {"acme": integration(), "other": integration(namespace="cedar_books")}
+
+    def found(**request: Any) -> list[tuple[str, str]]:
+        return [
+            (one.campaign.name, one.integration_name)
+            for one in jobs(Request(at=NOW, **request), known, clients, ledger)
+        ]
+
+    assert found() == [
+        ("weekly", "acme"), ("weekly", "other"), ("daily", "acme"), ("daily", "other"), ("zeta", "acme"),
+        ("zeta", "other"),
+    ]  # fmt: skip
+    assert found(select=("zeta",), integrations=("other",)) == [("zeta", "other")]
+    assert found(select=("daily", "weekly"), integrations=("acme",)) == [("weekly", "acme"), ("daily", "acme")]
+    with pytest.raises(ConfigError, match=r"Unknown campaign: x, y\."):
+        found(select=("x", "daily", "y"))
+
+
+def test_what_a_campaign_cannot_have_of_an_integration_is_said(ledger: Ledger) -> None:
+    def found(chosen: Campaign, **keys: Any) -> int:
+        return len(jobs(Request(at=NOW), {"daily": chosen}, {"acme": integration(**keys)}, ledger))
+
+    changing = campaign(of=replace(CURRENT, key="customer_id", contacts=("email",)), mode="changes")
+    with pytest.raises(ConfigError, match=r"integrations\.acme\.split: events \(daily\) has no days to split by"):
+        found(campaign(of=CURRENT), split={"by": "day"})
+    with pytest.raises(ConfigError, match=r"integrations\.acme\.existing: replace would overwrite changes \(daily\)"):
+        found(changing, existing="replace")
+    assert found(campaign(), split={"by": "day"}) == 1
+    assert found(campaign(of=CURRENT), split={"rows": 9}) == 1
+    assert found(changing) == 1
+    assert found(campaign(of=CURRENT), existing="replace") == 1
+
+
+def test_the_campaigns_word_comes_before_the_integrations() -> None:
+    theirs = {"empty": "skip", "row_count": {"min": 1}}
+    assert job(**theirs, campaign=campaign(empty="fail")).empty == "fail"
+    assert job(**theirs).empty == "skip"
+    assert job().empty == "header"
+    bounds = job(**theirs, campaign=campaign(row_count={"max": 9})).row_count
+    assert bounds
+    assert (bounds.min, bounds.max) == (None, 9)
+    assert job(**theirs).row_count == integration(**theirs).row_count
+    assert job().row_count is None
+
+
+def test_a_job_reads_its_clients_days_with_the_frozen_kinds() -> None:
+    chosen = job().selection(("email", "event_time"), ("text", "timestamp"))
+    assert (chosen.namespace, chosen.window, chosen.columns) == (
+        "acme_outdoor", window("2026-11-03", "2026-11-04"), ("email", "event_time"),
+    )  # fmt: skip
+    assert chosen.kinds == {"email": "text", "event_time": "timestamp"}
+    assert job().selection(("email",)).kinds == {}
+
+
 def test_keys_do_not_depend_on_when_or_how_it_was_asked(ledger: Ledger) -> None:
     asked: list[dict[str, Any]] = [
         {"at": "2026-11-04 06:00"},
@@ -308,12 +419,43 @@ def test_keys_differ_in_everything_that_makes_another_delivery() -> None:
         ({"revision": 2, "file_name": "{campaign}-{revision}"}, "daily-2.csv"),
         ({"revision": 2, "file_name": "fixed.txt", "existing": "replace"}, "fixed.txt"),
         ({"revision": 1, "filename_timestamped": True}, "daily_2026-11-03_r1_20261104060708.csv"),
+        ({"days": window("2026-10-26", "2026-11-02")}, "daily_2026-10-26.csv"),
+        ({"days": window("2026-10-26", "2026-11-02"), "file_name": "w{window:%d}"}, "w26.csv"),
+        ({"file_name": "x.csv.pgp", "compression": "gzip"}, "x.csv.pgp.gz"),
+        ({"split": {"rows": 9}}, "daily_2026-11-03_part0001.csv"),
+        ({"split": {"rows": 9}, "file_name": "{part:02}-of-{campaign}"}, "01-of-daily.csv"),
+        (
+            {"split": {"rows": 9}, "revision": 2, "filename_timestamped": True, "compression": "zstd"},
+            "daily_2026-11-03_r2_part0001_20261104060708.csv.zst",
+        ),
+        ({"revision": 2, "existing": "replace"}, "daily_2026-11-03.csv"),
         ({"campaign": campaign(of=CURRENT)}, "daily.csv"),
         ({"campaign": campaign(of=CURRENT), "file_name": "{window:%d}"}, "04.csv"),
     ],
 )
 def test_file_names(keys: dict[str, Any], expected: str) -> None:
     assert job(**keys).file_name(utc("2026-11-04 06:07:08.9")) == expected
+
+
+def test_the_name_of_a_later_part_and_of_another_kind() -> None:
+    now = utc("2026-11-04 06:07:08")
+    assert job(split={"rows": 9}).file_name(now, 12) == "daily_2026-11-03_part0012.csv"
+    assert job(file_name="{part}").file_name(now, 12) == "12.csv"
+    named = job(revision=2, split={"rows": 9}, filename_timestamped=True).file_name(now, 3, "entered")
+    assert named == "daily_2026-11-03_r2_part0003_entered_20261104060708.csv"
+    assert job(filename_timestamped=True).file_name(now.astimezone(timezone(timedelta(hours=5)))) == (
+        "daily_2026-11-03_20261104060708.csv"
+    )
+
+
+def test_an_encrypted_file_says_so_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "key.asc").write_text("a key")
+    for name, expected in (
+        ("{campaign}", "daily.csv.pgp"), ("x.csv.pgp", "x.csv.pgp"), ("x.csv.gz.pgp", "x.csv.gz.pgp"),
+    ):  # fmt: skip
+        keys = {"encryption": "openpgp", "public_key": str(tmp_path / "key.asc"), "file_name": name}
+        packed = {"compression": "gzip"} if ".gz" in name else {}
+        assert job(**keys, **packed).file_name(NOW) == expected
 
 
 def test_a_name_leaves_room_for_what_is_added_to_it() -> None:
@@ -347,6 +489,9 @@ def test_the_record_holds_what_the_key_holds() -> None:
         assert (row["slot"], row["revision"], row["reason"]) == ("2026-11-04T05:00:00Z", revision, "why")
         days_of_row = (row["window_start"], row["window_end"])
         assert days_of_row == (("2026-11-03", "2026-11-04") if chosen.dataset.window else (None, None))
+        assert (row["campaign"], row["integration"], row["namespace"]) == ("daily", "acme", "acme_outdoor")
+        assert (row["dataset"], row["destination"], row["corrects"]) == ("events", "/share/acme", None)
+    assert replace(job(), corrects="a" * 64).record("/share", None)["corrects"] == "a" * 64
 
 
 def asked_by(ledger: Ledger, who: str, found: list[Job]) -> None:

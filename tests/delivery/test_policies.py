@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
-from builders import campaign, integration, job
+from builders import campaign, integration, job, window
 from pydantic import ValidationError
 from small_project import AT, DAY, make_project
 
@@ -21,6 +21,7 @@ from delivery.request import Request
 from delivery.watch import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -179,3 +180,97 @@ def test_nothing_is_judged_that_was_not_asked_for(tmp_path: Path) -> None:
     ledger = Ledger(f"sqlite:///{tmp_path / 'l'}")
     assert refusal(job(), 0, ledger) is None
     assert ledger.find(deliveries.c.state == "planned") == []
+
+
+# By hand: what was delivered before, among neighbours
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    opened = Ledger("sqlite://")
+    yield opened
+    opened.close()
+
+
+def went(ledger: Ledger, day: int, rows: int | None, state: str = "delivered", **changes: Any) -> None:
+    """One delivery of the morning of a day of October."""
+    slot = f"2026-10-{day:02} 05:00"
+    days = window(f"2026-10-{day - 1:02}", f"2026-10-{day:02}")
+    values = job(slot, days).record("/share", None) | {"id": f"{len(ledger.find()):064}"} | changes
+    ledger.plan(**values)
+    ledger.advance(values["id"], "planned", state, rows=rows)
+
+
+TODAY = job("2026-10-20 05:00", window("2026-10-19", "2026-10-20"), row_count={"change": 10})
+
+
+def test_the_last_seven_that_were_delivered_before_count(ledger: Ledger) -> None:
+    for day in range(9, 18):
+        went(ledger, day, day)
+    for changes in ({"campaign": "weekly"}, {"integration": "other"}, {"namespace": "cedar_books"}, {"revision": 1}):
+        went(ledger, 18, 99, **changes)
+    for number, state in enumerate(("held", "skipped", "cancelled", "spooled")):
+        went(ledger, 18, 98, state, window_start=f"2026-10-{number + 10}")
+    went(ledger, 19, None)
+    went(ledger, 20, 97)
+    went(ledger, 21, 96)
+    assert [row.rows for row in last_delivered(TODAY, ledger)] == [11, 12, 13, 14, 15, 16, 17]
+
+
+@pytest.mark.parametrize(("known", "compared"), [(2, 0), (3, 3), (7, 7), (8, 7)])
+def test_with_fewer_than_three_nothing_is_compared(ledger: Ledger, known: int, compared: int) -> None:
+    for day in range(20 - known, 20):
+        went(ledger, day, 100)
+    assert len(last_delivered(TODAY, ledger)) == compared
+
+
+@pytest.mark.parametrize(
+    ("before", "rows", "refused"),
+    [
+        ([100, 100, 100], 110, False),
+        ([100, 100, 100], 111, True),
+        ([100, 100, 100], 90, False),
+        ([100, 100, 100], 89, True),
+        ([100, 100, 1000], 110, False),  # the median, not the mean
+        ([0, 100, 100], 89, True),
+        ([90, 110, 110, 90], 110, False),
+        ([0, 0, 0], 0, False),
+        ([0, 0, 0], 1, True),
+        ([100, 100], 1, False),
+    ],
+)
+def test_the_change_is_from_the_median_in_both_directions(
+    ledger: Ledger, before: list[int], rows: int, refused: bool
+) -> None:
+    for day, count in enumerate(before, start=20 - len(before)):
+        went(ledger, day, count)
+    found = refusal(TODAY, rows, ledger)
+    assert bool(found) == refused
+    if found:
+        assert found.message.startswith(
+            f"daily to acme 2026-10-19/2026-10-20: {rows} rows, more than row_count.change 10 %"
+        )
+
+
+@pytest.mark.parametrize(
+    ("bounds", "rows", "reasons"),
+    [
+        ({"min": 5}, 5, 0), ({"min": 5}, 4, 1), ({"max": 5}, 5, 0), ({"max": 5}, 6, 1), ({"min": 0}, 0, 0),
+        ({"max": 0}, 1, 1), ({"min": 5, "max": 9}, 7, 0),
+    ],
+)  # fmt: skip
+def test_bounds_are_in(ledger: Ledger, bounds: dict[str, int], rows: int, reasons: int) -> None:
+    found = refusal(job(row_count=bounds), rows, ledger)
+    assert (found.message.count(";") + 1 if found else 0) == reasons
+
+
+def test_every_reason_is_named(ledger: Ledger) -> None:
+    for day in (17, 18, 19):
+        went(ledger, day, 100)
+    one = job("2026-10-20 05:00", window("2026-10-19", "2026-10-20"), row_count={"min": 50, "change": 10})
+    found = refusal(one, 4, ledger)
+    assert found
+    assert found.message == (
+        "daily to acme 2026-10-19/2026-10-20: 4 rows, fewer than row_count.min 50; 4 rows, more than row_count.change "
+        "10 % away from 100, the median of the last deliveries (2026-10-16 100, 2026-10-17 100, 2026-10-18 100)."
+    )

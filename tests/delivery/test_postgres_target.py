@@ -13,14 +13,13 @@ import pytest
 
 from delivery.engines import open_engine, postgres
 from delivery.errors import ConfigError, DeliveryError, EngineDown, WriteFailed
-from delivery.project import open_project
+from delivery.project import Project, open_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from projects import Copy
-
-    from delivery.project import Project
 
 SECRET = "s3cret/p@ss"
 
@@ -116,7 +115,38 @@ def test_a_table_that_is_not_there_says_to_build(target: Project) -> None:
     assert "dbt build" in failed.value.hint
 
 
-def test_a_missing_driver_is_the_extra(target: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_named_with_the_extra(target: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "DRIVER", "no_such_module")
-    with pytest.raises(ConfigError, match="extra `postgres`"), open_engine(target):
+    with pytest.raises(ConfigError, match="needs no_such_module, which") as refused, open_engine(target):
         pass
+    assert refused.value.hint == "pip install 'delivery[postgres]'."
+
+
+KEYS = {"type": "postgres", "host": "db", "user": "u", "database": "d", "schema": "s", "pass": SECRET}
+
+
+def test_what_makes_a_connection_safe_is_passed_on(tmp_path: Path) -> None:
+    profile = KEYS | {"sslmode": "verify-full", "role": "a b", "search_path": "x", "threads": 4}
+    said = postgres.keys_of(Project(tmp_path, "there", profile, tmp_path, tmp_path, ""))
+    uri = postgres.source(said).uri or ""
+    assert uri.startswith("postgresql://u:s3cret%2Fp%40ss@/d?")
+    assert "sslmode=verify-full" in uri
+    assert "role%3Da%5C%20b" in uri
+    assert "search_path" not in uri
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"gssencmode": "disable"}, "gssencmode is not read here"),
+        ({"host": ""}, "host is missing"),
+        ({"host": None, "ssl_mode": "require"}, "host is missing, ssl_mode is not read here"),
+    ],
+)
+def test_a_key_that_is_missing_or_not_read_is_named(wrong: dict[str, str], words: str, tmp_path: Path) -> None:
+    wrong_target = Project(tmp_path, "there", KEYS | wrong, tmp_path, tmp_path, "")
+    with pytest.raises(ConfigError) as refused, open_engine(wrong_target):
+        pass
+    assert refused.value.message == f"profiles.yml: target 'there': {words}."
+    assert "sslmode" in refused.value.hint
+    assert "s3cret" not in refused.value.message + refused.value.hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from delivery.ledger import Ledger
 from delivery.lock import only_runner
 from delivery.project import Project
 from delivery.request import Request
-from delivery.retention import KEPT_DAYS, LONGEST_GAP, Pruned, prune
+from delivery.retention import Clock, Pruned, prune
 from delivery.watch import Watch
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def done(found: list[Pruned]) -> dict[str, str]:
 
 def test_what_was_delivered_goes_after_its_days_and_is_recorded(project: Project) -> None:
     outcome = deliver(project)
-    for day in range(1, KEPT_DAYS):
+    for day in range(1, 7):
         assert prune(project, START + timedelta(days=day)) == []
     assert names(project) == BOTH
     assert done(prune(project, EIGHT, dry_run=True)) == dict.fromkeys(BOTH, "removed")
@@ -245,11 +246,114 @@ def test_a_file_that_the_ledger_published_lately_stays(project: Project) -> None
 
 def test_time_that_the_ledger_did_not_see_does_not_count(project: Project) -> None:
     deliver(project)
-    gap = LONGEST_GAP + timedelta(hours=1)
+    gap = timedelta(days=3, hours=1)
     assert prune(project, START + gap) == []
-    for day in range(1, KEPT_DAYS):
+    for day in range(1, 7):
         assert prune(project, START + gap + timedelta(days=day)) == []
-    assert len(prune(project, START + gap + timedelta(days=KEPT_DAYS, hours=2))) == 2
+    assert len(prune(project, START + gap + timedelta(days=7, hours=2))) == 2
+
+
+def test_time_that_the_ledger_saw_in_steps_of_three_days_counts(project: Project) -> None:
+    deliver(project)
+    for day in (2.9, 5.8):
+        assert prune(project, START + timedelta(days=day)) == []
+    assert len(prune(project, START + timedelta(days=7, hours=1))) == 2
+
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("entries", "since", "confirmed", "days"),
+    [
+        # days before noon: entries of the ledger, since when, and what counts as passed
+        ([], [2], False, 2),
+        ([], [3], False, 3),
+        ([], [3.1], False, 0),
+        ([], [3.1], True, 3.1),
+        ([], [21], False, 0),
+        ([3], [6], False, 6),
+        ([2.9], [6], False, 2.9),
+        ([3.1], [6], False, 2.9),
+        ([9, 6, 3], [12], False, 12),
+        ([18, 15], [21], False, 6),
+        ([9, 6, 3], [5], False, 5),
+        ([9, 6, 3], [12, 4], False, 4),
+        ([9, 6, 3], [4, 12], False, 4),
+        ([9, 6, 3], [12, -1], False, -1),
+        ([3, -2], [6], False, 6),
+        ([6, 3], [6], False, 6),
+    ],
+)
+def test_only_time_without_a_long_gap_counts(
+    entries: list[float], since: list[float], confirmed: bool, days: float
+) -> None:
+    times = [NOON - timedelta(days=one) for one in entries]
+    clock = Clock(NOON, times, confirmed)
+    found = clock.age(*(NOON - timedelta(days=one) for one in since))
+    assert abs(found - timedelta(days=days)) < timedelta(seconds=1)
+
+
+def test_looking_changes_nothing(project: Project) -> None:
+    outcome = deliver(project)
+    age(project)
+    with closing(Ledger(project.ledger_url)) as ledger:
+        before = (ledger.times(), ledger.steps(outcome.delivery.id), ledger.all_files())
+    assert len(prune(project, EIGHT, dry_run=True)) == 2
+    with closing(Ledger(project.ledger_url)) as ledger:
+        assert (ledger.times(), ledger.steps(outcome.delivery.id), ledger.all_files()) == before
+    prune(project, EIGHT)
+    with closing(Ledger(project.ledger_url)) as ledger:
+        assert ledger.times()[-1] - EIGHT.replace(microsecond=0) < timedelta(seconds=1)
+        assert len(ledger.times()) > len(before[0])
+
+
+@pytest.mark.parametrize(("ahead", "refused"), [(4, False), (6, True)])
+def test_a_clock_may_differ_by_minutes(project: Project, ahead: int, refused: bool) -> None:
+    deliver(project)
+    with closing(Ledger(project.ledger_url)) as ledger:
+        ledger.tick(EIGHT + timedelta(minutes=ahead))
+    if refused:
+        with pytest.raises(WriteFailed, match="the clock is wrong"):
+            prune(project, EIGHT)
+    else:
+        prune(project, EIGHT)
+
+
+def test_of_two_clients_each_has_its_days(project: Project) -> None:
+    text = project.integrations_file.read_text()
+    kept = "namespace: acme_outdoor\n    directory: inbox\n    destination: {type: hosted"
+    project.integrations_file.write_text(text.replace(f"{kept}}}", f"{kept}, keep_days: 9}}"))
+    deliver(project)
+    deliver(project, integrations=("share_of_cedar_books",))
+    age(project, 9)
+    theirs = project.share / "cedar_books" / "inbox"
+    assert {(thing.name, thing.where) for thing in prune(project, EIGHT)} == {(name, str(theirs)) for name in BOTH}
+    assert (names(project), list(theirs.iterdir())) == (BOTH, [])
+    assert done(prune(project, EIGHT + timedelta(days=1, hours=1))) == dict.fromkeys(BOTH, "removed")
+
+
+def test_a_name_that_several_deliveries_gave_is_kept_for_the_longest(project: Project) -> None:
+    deliver(project)
+    change(project, "update files set updated_at = '2026-01-01T00:00:00.000000Z'")
+    again = deliver(project, redeliver=True, reason="asked")
+    change(project, f"update files set name = '{NAME}' where delivery_id = '{again.delivery.id}' and part = 0")
+    os.utime(inbox(project) / NAME, (0, 0))
+    age(project, 7)
+    assert NAME not in done(prune(project, START + timedelta(days=6)))
+    assert done(prune(project, EIGHT))[NAME] == "removed", "one of the two hashes it has"
+
+
+def test_what_is_gone_with_its_directory_is_recorded(project: Project) -> None:
+    outcome = deliver(project)
+    deliver(project, integrations=("share_of_cedar_books",))
+    shutil.rmtree(inbox(project))
+    found = prune(project, START + timedelta(hours=1))
+    assert [(thing.name, thing.done, thing.why) for thing in found] == [
+        (name, "gone", "its directory is gone") for name in BOTH
+    ]
+    with closing(Ledger(project.ledger_url)) as ledger:
+        assert {file.state for file in ledger.files(outcome.delivery.id)} == {"pruned"}
 
 
 # The spool and temporary files

@@ -82,7 +82,7 @@ def connect(server: SshServer, directory: Path, **changes: Any) -> SftpDirectory
 def test_a_whole_delivery(server: SshServer, inbox: Path, spool: Path) -> None:
     with connect(server, inbox) as destination:
         seen = destination.probe("test")
-        assert (seen.method, seen.rename_refuses) == ("rename", True)
+        assert (seen.rename, seen.rename_refuses) == (True, True)
         assert destination.software
         assert destination.list() == []
         destination.upload(spool, "temp")

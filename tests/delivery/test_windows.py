@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date, datetime, timedelta, timezone
 from itertools import pairwise
 
@@ -152,3 +153,65 @@ def test_slots_between_leave_out_the_first_and_keep_the_last() -> None:
     slots = slots_between(DAILY, utc("2026-11-01 05:00"), utc("2026-11-03 05:00"))
     assert slots == [utc("2026-11-02 05:00"), utc("2026-11-03 05:00")]
     assert slots_between(DAILY, utc("2026-11-03 05:00"), utc("2026-11-01 05:00")) == []
+
+
+@pytest.mark.parametrize(
+    ("at", "slot", "covering"),
+    [
+        ("2026-11-04 05:00:00", "2026-11-04 05:00", "2026-11-03"),
+        ("2026-11-04 04:59:59.9", "2026-11-03 05:00", "2026-11-02"),
+    ],
+)
+def test_the_last_window_is_that_of_the_slot_at_or_before(at: str, slot: str, covering: str) -> None:
+    found = last_window(DAILY, utc(at))
+    assert (found[0], str(found[1])) == (utc(slot), covering)
+
+
+@pytest.mark.parametrize(
+    ("cron", "day", "slot", "covering"),
+    [
+        (DAILY, date(2026, 11, 3), "2026-11-04 05:00", "2026-11-03"),
+        ("59 23 * * *", date(2026, 11, 3), "2026-11-04 23:59", "2026-11-03"),
+        (WEEKLY, date(2026, 11, 1), "2026-11-02 05:00", "2026-10-26..2026-11-01"),
+        (WEEKLY, date(2026, 11, 2), "2026-11-09 05:00", "2026-11-02..2026-11-08"),
+        (TWICE, date(2026, 11, 3), "2026-11-04 06:00", "2026-11-03"),
+    ],
+)
+def test_the_slot_that_delivers_a_day(cron: str, day: date, slot: str, covering: str) -> None:
+    found = slot_covering(cron, day)
+    assert (found[0], str(found[1])) == (utc(slot), covering)
+
+
+def test_whole_windows_with_their_slots_up_to_the_last_day_of_all() -> None:
+    assert list(windows_within(DAILY, date(2026, 11, 1), date(2026, 11, 3))) == [
+        (utc("2026-11-02 05:00"), window("2026-11-01", "2026-11-02")),
+        (utc("2026-11-03 05:00"), window("2026-11-02", "2026-11-03")),
+    ]
+    assert list(windows_within("0 0 * * *", date(2026, 11, 1), date(2026, 11, 2))) == [
+        (utc("2026-11-02 00:00"), window("2026-11-01", "2026-11-02")),
+    ]
+    assert [str(found) for _, found in windows_within(TWICE, date(2026, 11, 1), date(2026, 11, 3))] == [
+        "2026-11-01", "2026-11-02",
+    ]  # fmt: skip
+    assert len(list(windows_within(WEEKLY, date(2026, 10, 19), date(2026, 11, 2)))) == 2, "both edges are Mondays"
+
+
+def test_a_schedule_in_another_zone_is_read_in_utc() -> None:
+    in_berlin = timezone(timedelta(hours=1))
+    found = slots_between(DAILY, datetime(2026, 11, 2, 5, 30, tzinfo=in_berlin), utc("2026-11-02 05:00"))
+    assert found == [utc("2026-11-02 05:00")]
+    assert last_slot(DAILY, datetime(2026, 11, 4, 5, 30, tzinfo=in_berlin)) == utc("2026-11-03 05:00")
+
+
+def test_what_is_no_schedule_says_why() -> None:
+    assert check_cron("30 0 5 * * *") == "it does not have the five fields minute, hour, day, month, weekday"
+
+
+def test_a_time_without_an_offset_is_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert parse_instant("2026-11-04T06:00") == NOW
+    finally:
+        monkeypatch.undo()
+        time.tzset()

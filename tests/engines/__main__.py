@@ -3,20 +3,23 @@
 Three stages: the first build; then late rows, among them texts that are hard to carry, and a day built anew by hand;
 then a schema that changes. After each, the files of the campaigns are compared, and each export whole, row by row in
 its own order: so every dataset is compared, delivered or not. Spark has the first stage in a session of its own, the
-second on a standalone master with two workers, of which one is killed, the third on a Spark Connect server. Ends with
-one line of figures; exit code 1 when anything differs.
+second on a standalone master with two workers, of which one is killed, the third on a Spark Connect server. dbt's tests
+run on the first engine at each build, on the others at the second: what equals tested rows need not be tested again.
+Ends with one line of figures; exit code 1 when anything differs.
 
-    python -m tests.engines [duckdb] [postgres] [spark] [lake]
+    python -m tests.engines [--until STAGE] [duckdb] [postgres] [spark]
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING
@@ -26,7 +29,6 @@ import psycopg
 from benchmarks.cluster import connect, standalone
 from tests.delivery.postgres import running_server
 from tests.delivery.projects import SOURCES, Copy
-from tests.engines import lake
 from tests.engines.exports import exports
 from tests.engines.stages import STAGES, Target, run
 
@@ -34,28 +36,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-DEFAULT = ("duckdb", "postgres", "spark")
-KNOWN = (*DEFAULT, "lake")
+KNOWN = ("duckdb", "postgres", "spark")
 LOST_AFTER = 60  # seconds; the build takes minutes
 
 
-def main(engines: list[str]) -> int:
-    """Returns the exit code. engines: the first is what the others are compared with."""
+def main(engines: list[str], until: str) -> int:
+    """Returns the exit code. engines: the first is what the others are compared with. until: the last stage."""
+    stages = list(STAGES)[: list(STAGES).index(until) + 1]
     hashes: dict[str, dict[str, str]] = {target: {} for target in engines}
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="engines")))
         project = _project(work)
-        if {"postgres", "lake"} & set(engines):
+        if "postgres" in engines:
             _new_database(stack.enter_context(running_server()))
-        for name, stage in STAGES.items():
-            stage.change(project)
+        for name in stages:
+            STAGES[name].change(project)
             _load(engines)
             for target in engines:
                 with _environment(target, name, work):
-                    stage.build(Target(target, project.root, lake.python_of(target)))
+                    STAGES[name].build(Target(target, project.root, target == engines[0]))
                     hashes[target] |= {f"{name}: {file}": sha256 for file, sha256 in files(target, project.root)}
     first = hashes[engines[0]]
-    for before, after in (("first", "late"), ("late", "schema")):
+    for before, after in pairwise(stages):
         same = first[f"{before}: esp_events (whole table)"] == first[f"{after}: esp_events (whole table)"]
         assert not same, f"{after}: nothing changed"
     different = sorted(
@@ -68,7 +70,7 @@ def main(engines: list[str]) -> int:
     )
     for name in different:
         print(f"{name}: {' '.join(hashes[target].get(name, 'missing')[:12] for target in engines)}")
-    print(f"engines: {' '.join(engines)}: {len(first)} files {len(different)} different")
+    print(f"engines: {' '.join(engines)}, until {until}: {len(first)} files {len(different)} different")
     return 1 if different or not first else 0
 
 
@@ -104,7 +106,6 @@ def _environment(target: str, stage: str, work: Path) -> Iterator[None]:
     os.environ.update(
         {
             "WAREHOUSE": str(work / "engines.duckdb"),
-            "LAKE_DATA": str(work / "warehouse.lake"),
             "SPARK_WAREHOUSE": warehouse,
             "SPARK_PARTITIONS": "1",
             "SPARK_CONF_DIR": str(Path(__file__).with_name("conf")),
@@ -135,11 +136,14 @@ def files(target: str, root: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(share.rglob("*")):
         if path.is_file() and not path.name.endswith(".manifest.json"):
             yield str(path.relative_to(share)), hashlib.sha256(path.read_bytes()).hexdigest()
-    yield from lake.exports(root).items() if target == "lake" else exports(target, root)
+    yield from exports(target, root)
 
 
 if __name__ == "__main__":
-    unknown = [name for name in sys.argv[1:] if name not in KNOWN]
-    if unknown:
+    parser = argparse.ArgumentParser(prog="python -m tests.engines")
+    parser.add_argument("--until", choices=STAGES, default=list(STAGES)[-1])
+    parser.add_argument("engines", nargs="*", default=KNOWN)
+    asked = parser.parse_args()
+    if unknown := [name for name in asked.engines if name not in KNOWN]:
         sys.exit(f"Unknown engine: {', '.join(unknown)}. Known: {', '.join(KNOWN)}.")
-    sys.exit(main(sys.argv[1:] or list(DEFAULT)))
+    sys.exit(main(list(asked.engines), asked.until))

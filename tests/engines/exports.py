@@ -1,11 +1,8 @@
-"""Each export of a target, whole: called by itself, with a target and a project, prints its SHA-256 as JSON."""
+"""Each export of a target, whole."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delivery.engines import identifier, open_engine
@@ -13,6 +10,7 @@ from delivery.project import open_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from delivery.datasets import Manifest
 
@@ -39,7 +37,3 @@ def _whole(manifest: Manifest) -> Iterator[tuple[str, str, list[str]]]:
             asked = (node["config"].get("meta") or {}).get("dataset") or {"order_by": ["unique_key"]}
             window = [asked["window"]] if asked.get("window") else []
             yield node["name"], node["relation_name"], [*window, "namespace", *asked["order_by"]]
-
-
-if __name__ == "__main__":
-    print(json.dumps(dict(exports(sys.argv[1], Path(sys.argv[2])))))

@@ -48,7 +48,6 @@ OUTCOMES = ("once", "held", "twice", "half", "lost", "false")
 # A server that says so cannot be believed; a person has to look at it.
 LIES = {
     ("RENAME", "ok, not done"),
-    ("hardlink@openssh.com", "ok, not done"),
     ("LSTAT", "flip"),
     ("REMOVE", "ok, not done"),
     ("REMOVE", "flip"),
@@ -166,7 +165,7 @@ class Sweeper:
                     problems.append(f"the runner met an error that it does not know:\n{world.log()}")
             state, note, _files = world.state()
             outcome = _judge(world, state)
-            undecided = case.kind in {"link", "open"} and "when a run died, and it is not to be seen" in note
+            undecided = case.kind == "open" and "when a run died, and it is not to be seen" in note
             if outcome == "held" and not (world.observer.taken or lied or undecided):
                 problems.append(f"held without need: {note}")
             problems += world.strays()
@@ -192,9 +191,7 @@ class Sweeper:
             first, last, every = self.first_contact - 5, self.steps[kind, "spooled"] + 1, 1
             if collects is not None:  # before anything is to be seen, a client that collects changes nothing
                 first, every = self.first_seen[kind] - 20, 2
-            if kind == "link":  # only how it is published differs
-                first, last, every = self.first_seen[kind] - 30, self.first_seen[kind] + 60, 1 + (collects is None)
-            elif kind == "open" and collects is None:
+            if kind == "open" and collects is None:
                 every = 3
             for step in range(first, last, every):
                 yield Case(kind, collects, "spooled", (Faults(kill=step),))
@@ -203,9 +200,7 @@ class Sweeper:
         for kind, collects in itertools.product([kind for kind in self.messages if kind != "hosted"], (None, 0)):
             seen, last = self.first_message[kind], len(self.messages[kind])
             first, faults = (0, FAULTS) if collects is None else (seen - 2, FAULTS[:-1])
-            if kind == "link":
-                first, last = seen - 6, seen + 8
-            every = {("sftp", 0): 2, ("link", None): 2, ("open", None): 3}.get((kind, collects), 1)
+            every = {("sftp", 0): 2, ("open", None): 3}.get((kind, collects), 1)
             pairs = itertools.product(range(first, last), faults)
             for number, fault in itertools.islice(pairs, None, None, every):
                 yield Case(kind, collects, "spooled", (Faults({number: fault}),))
@@ -217,7 +212,7 @@ class Sweeper:
         """Pairs of faults, without end and the same every time: within a run, or in a run and in the one after it."""
         chance = random.Random(seed)
         while True:
-            kind = chance.choice(("sftp", "sftp", "sftp", "hosted", "link", "open"))
+            kind = chance.choice(("sftp", "sftp", "sftp", "hosted", "open"))
             if kind not in self.messages:
                 continue
             collects = chance.choice((None, None, 0, 0, chance.randrange(1, GLANCES)))

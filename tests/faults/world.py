@@ -32,7 +32,7 @@ import pandas as pd  # noqa: E402, F401 - pyarrow imports it late, and so here
 import pyarrow.pandas_compat  # noqa: E402, F401
 import sqlalchemy.dialects.sqlite  # noqa: E402, F401
 import steps  # noqa: E402
-from servers import OverwritingServer, PipeChannel, Shim, name_of  # noqa: E402
+from servers import PipeChannel, Shim, name_of  # noqa: E402
 from small_project import AT, CANARIES, CLIENTS, DAY, canary  # noqa: E402
 
 from delivery import report, runner  # noqa: E402
@@ -52,9 +52,9 @@ if TYPE_CHECKING:
 CRASHED = 70  # exit status of a runner that met an error it does not know
 # A bit that flips on the wire breaks the SSH packet; one that a server flips in a new name puts the file whole
 # elsewhere and says OK, which cannot be told from a client that took it at once.
-NOT_MADE = {("RENAME", "flip"), ("hardlink@openssh.com", "flip")}
+NOT_MADE = {("RENAME", "flip")}
 # Where it goes, by which integration; what its server may do is how the kinds differ.
-KINDS = {"sftp": "by_sftp", "hosted": "by_share", "link": "by_sftp", "open": "without_rename"}
+KINDS = {"sftp": "by_sftp", "hosted": "by_share", "open": "without_rename"}
 DONE = ".done"
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -141,10 +141,6 @@ class _Server(PipeChannel):
 
     def fileno(self) -> int:
         return self._sock.fileno()
-
-
-class _Overwriting(_Server, OverwritingServer):
-    """One whose rename overwrites."""
 
 
 class _Wire:
@@ -384,9 +380,7 @@ class _Session:
         self._world, self._faults = world, faults
         directory = world.observer.directory.resolve()
         self.server: PipeChannel = _Server(directory)
-        if world.kind == "link":
-            self.server = _Overwriting(directory)
-        elif world.kind == "open":
+        if world.kind == "open":
             self.server = _Server(directory, "-P", "rename,posix-rename,hardlink")
         start = len(world.messages)
         self._shim = Shim(

@@ -1,0 +1,215 @@
+"""The code lists say what clients were told: examples from their side, held against the rows of each seed.
+
+What models make of event types, device and bot rules and phone numbers is in the models' unit tests.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+SEEDS = Path(__file__).parents[2] / "seeds"
+SCORES = ["discount_affinity", "likelihood_to_click", "likelihood_to_convert", "likelihood_to_open",
+          "likelihood_to_unsubscribe", "pclv"]  # fmt: skip
+
+
+def rows(seed: str) -> list[dict[str, str]]:
+    """The rows of a seed."""
+    with (SEEDS / f"{seed}.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_events_are_spelled_as_the_specification_names_them() -> None:
+    default = [
+        "deliver",
+        "open",
+        "click",
+        "unsubscribe",
+        "soft_bounce",
+        "hard_bounce",
+        "halt",
+        "spam_report",
+        "dropped",
+        "deferred",
+    ]
+    past = [
+        "delivered",
+        "opened",
+        "clicked",
+        "unsubscribed",
+        "soft_bounced",
+        "hard_bounced",
+        "halted",
+        "reported_spam",
+        "dropped",
+        "deferred",
+    ]
+    expected = [("default", event, event) for event in default]
+    expected += [("past_tense", event, name) for event, name in zip(default, past, strict=True)]
+    assert sorted((r["spelling"], r["event"], r["name"]) for r in rows("event_spellings")) == sorted(expected)
+
+
+def test_each_event_type_has_its_consequences() -> None:
+    """Which leave, which need a run, what an address is told by, and what they say of it."""
+    found = {(r["source"].split(".")[1], r["provider_event"], r["bounce_type"]): r for r in rows("event_types")}
+    outside = ("unsubscribes", "unsubscribe outside a campaign", "any")
+    resubscribe = ("events", "group_resubscribe", "any")
+    assert len(found) == len(rows("event_types")) == 15
+    assert {k for k, r in found.items() if r["is_exported"] == "false"} == {
+        ("events", "processed", "any"), resubscribe, outside
+    }  # fmt: skip
+    assert {k for k, r in found.items() if r["needs_run"] == "false"} == {resubscribe, outside}
+    assert {k: (r["signal"], r["unsubscribe_source"]) for k, r in found.items() if r["signal"]} == {
+        ("events", "unsubscribe", "any"): ("unsubscribe", "List-Unsubscribe"),
+        ("events", "group_unsubscribe", "any"): ("unsubscribe", "List-Unsubscribe"),
+        resubscribe: ("opt_in", "Resubscribe"),
+        ("events", "bounce", "bounce"): ("unsubscribe", "Bounce/Bounce"),
+        ("events", "bounce", "blocked"): ("soft_bounce", "Bounce/Blocked"),
+        ("events", "spamreport", "any"): ("unsubscribe", "Spamreport"),
+        ("unsubscribes", "unsubscribe", "any"): ("unsubscribe", ""),
+        outside: ("unsubscribe", ""),
+    }
+
+
+def test_how_people_unsubscribe_has_its_origin() -> None:
+    assert {(r["unsubscribe_source"], r["origin"]) for r in rows("unsubscribe_sources")} == {
+        ("List-Unsubscribe", "email"), ("List-Unsubscribe-Header", "email"), ("Pixel", "email"), ("Manual", "screen"),
+        ("Email File", "file"), ("Spamreport", "automatic"), ("Bounce/Bounce", "automatic"),
+        ("Bounce/Blocked", "automatic"),
+    }  # fmt: skip
+
+
+def test_rejected_events_wait_for_what_may_still_come() -> None:
+    """In the order in which they are looked for; what waits for nothing never comes back."""
+    assert [(r["reason"], r["waits_for"]) for r in rows("rejection_reasons")] == [
+        ("malformed", ""), ("no_namespace", ""), ("no_email", ""), ("unknown_type", ""),
+        ("unknown_namespace", "namespaces"), ("unknown_run", "campaign_runs"), ("incomplete_run", "campaign_runs"),
+        ("no_nqe", ""), ("no_audience", "campaign_runs"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*SCORES, *(f"{score}_band" for score in SCORES)])
+def test_a_score_needs_its_contract_and_some_need_email(name: str) -> None:
+    score = name.removesuffix("_band")
+    expected = [(score, f"no contract for {score}")]
+    if score in ("likelihood_to_unsubscribe", "likelihood_to_click", "likelihood_to_open"):
+        expected.append(("email_campaigns", "needs email campaigns"))
+    assert needs(name) == expected
+
+
+@pytest.mark.parametrize("name", ["channel_affinity_email", "channel_affinity_sms"])
+def test_a_channel_affinity_needs_both_channels(name: str) -> None:
+    reason = "needs both email and SMS campaigns"
+    assert needs(name) == [("email_campaigns", reason), ("sms_campaigns", reason)]
+
+
+def test_every_definition_needs_the_contract_for_audiences() -> None:
+    assert needs("every") == [("audiences", "no contract for audience exports")]
+    assert len(rows("definition_needs")) == 1 + 2 * len(SCORES) + 2 * 3 + 2 * 2, "a need that no test knows"
+
+
+def needs(definition: str) -> list[tuple[str, str]]:
+    """What a definition needs and why not without, in the order in which it is said."""
+    found = [r for r in rows("definition_needs") if r["definition"] == definition]
+    found.sort(key=lambda r: int(r["priority"]))
+    first = 1 if definition == "every" else 3 if definition.startswith("channel") else 2
+    assert [int(r["priority"]) for r in found] == list(range(first, first + len(found)))
+    return [(r["entitlement"], r["reason"]) for r in found]
+
+
+def test_bands_are_thirds_but_for_one_client() -> None:
+    expected = {("default", score, "34", "67") for score in SCORES} | {("acme_outdoor", "pclv", "40", "80")}
+    assert {tuple(r.values()) for r in rows("score_bands")} == expected
+
+
+def test_classifications_are_the_known_ones() -> None:
+    known = ["Batch", "Promotional", "Transactional", "Triggered"]
+    assert [r["campaign_classification"] for r in rows("campaign_classifications")] == known
+
+
+def test_rates_are_what_clients_divide() -> None:
+    """Each rate over what the specification says; the rest are counts, and money."""
+    sent, delivered, clicks = "sent", "delivered", "clicks"
+    assert {r["metric"]: (r["numerator"], r["denominator"]) for r in rows("metrics") if r["kind"] == "rate"} == {
+        "delivered_rate": (delivered, sent),
+        "hard_bounce_rate": ("hard_bounced", sent),
+        "soft_bounce_rate": ("soft_bounced", sent),
+        "unique_open_rate": ("unique_opens", delivered),
+        "unique_click_rate": ("unique_clicks", delivered),
+        "click_through_rate": (clicks, delivered),
+        "click_to_open_rate": ("unique_clicks", "unique_opens"),
+        "conversion_rate": ("conversions", delivered),
+        "click_to_conversion_rate": ("conversions", clicks),
+        "average_order_value": ("revenue", "conversions"),
+        "revenue_per_email": ("revenue", delivered),
+        "revenue_per_click": ("revenue", clicks),
+        "unsubscribe_rate": ("unsubscribes", delivered),
+        "spam_rate": ("spam_reports", delivered),
+        "deferral_rate": ("deferred", sent),
+        "identification_rate": ("identified_sessions", "sessions"),
+    }
+    assert [r["metric"] for r in rows("metrics") if r["kind"] == "money"] == ["revenue", "revenue_year_before"]
+
+
+def test_measures_are_of_their_datasets() -> None:
+    """What a page offers for a dataset."""
+    found: dict[str, list[str]] = {}
+    for row in rows("metrics"):
+        for dataset in row["datasets"].split("|"):
+            found.setdefault(dataset, []).append(row["metric"])
+    of_emails = [
+        "sent",
+        "hard_bounced",
+        "soft_bounced",
+        "delivered",
+        "deferred",
+        "opens",
+        "unique_opens",
+        "machine_opens",
+        "clicks",
+        "unique_clicks",
+        "bot_clicks",
+        "unsubscribes",
+        "spam_reports",
+        "dropped",
+        "halted",
+        "conversions",
+        "revenue",
+        "delivered_rate",
+        "hard_bounce_rate",
+        "soft_bounce_rate",
+        "unique_open_rate",
+        "unique_click_rate",
+        "click_through_rate",
+        "click_to_open_rate",
+        "conversion_rate",
+        "click_to_conversion_rate",
+        "average_order_value",
+        "revenue_per_email",
+        "revenue_per_click",
+        "unsubscribe_rate",
+        "spam_rate",
+        "deferral_rate",
+    ]
+    of_customers = [
+        "buyers",
+        "new_customers",
+        "retained_customers",
+        "reactivated_customers",
+        "one_time_customers",
+        "repeat_customers",
+        "orders",
+    ]
+    assert found == {
+        "performance": of_emails,
+        "campaigns": of_emails,
+        "customers": [
+            "revenue",
+            *of_customers,
+            *(f"{name}_year_before" for name in of_customers),
+            "revenue_year_before",
+        ],
+        "identification": ["sessions", "identified_sessions", "identification_rate"],
+    }

@@ -1,0 +1,78 @@
+"""Entitlements: what a client's contract says of each column, beside another client's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from builders import campaign, dataset, job
+
+from delivery.datasets import Column
+from delivery.entitlements import refusal
+
+PEOPLE = dataset(
+    window=None,
+    order_by=("customer_id",),
+    key="customer_id",
+    contacts=("email",),
+    columns=(
+        Column("namespace", "text", "internal"),
+        Column("customer_id", "text", "optional", is_definition=True),
+        Column("email", "text", "file"),
+        Column("pclv", "text", "optional", is_definition=True),
+        Column("points", "text", "optional", is_definition=True),
+    ),
+)
+SAID = pa.Table.from_pylist(
+    [
+        {"namespace": "acme_outdoor", "definition": "customer_id", "entitled": True, "reason": None},
+        {"namespace": "acme_outdoor", "definition": "pclv", "entitled": False, "reason": "no contract for pclv"},
+        {"namespace": "brightside_beauty", "definition": "customer_id", "entitled": False, "reason": "no contract"},
+        {"namespace": "brightside_beauty", "definition": "pclv", "entitled": True, "reason": None},
+    ]
+)
+MANIFEST = {
+    "nodes": {
+        "model.p.other": {"resource_type": "model", "name": "other", "relation_name": "nowhere"},
+        "model.p.definition_entitlements": {
+            "resource_type": "model", "name": "definition_entitlements", "relation_name": "said",
+        },
+    }
+}  # fmt: skip
+
+
+class OneTable:
+    def table(self, sql: str) -> pa.Table:
+        said = SAID  # noqa: F841 - DuckDB finds it by its name
+        return duckdb.sql(sql).to_arrow_table()
+
+
+@pytest.mark.parametrize(
+    ("namespace", "columns", "refused"),
+    [
+        ("acme_outdoor", ("email",), []),
+        ("acme_outdoor", ("email", "customer_id"), []),
+        ("acme_outdoor", ("email", "pclv"), ["pclv: no contract for pclv"]),
+        ("brightside_beauty", ("email", "pclv"), ["customer_id: no contract"]),
+        (
+            "acme_outdoor",
+            ("points", "email", "pclv"),
+            ["points: the platform does not list the client", "pclv: no contract for pclv"],
+        ),
+        ("cedar_books", ("email",), ["customer_id: the platform does not list the client"]),
+    ],
+)
+def test_each_client_has_what_its_own_contract_allows(
+    namespace: str, columns: tuple[str, ...], refused: list[str]
+) -> None:
+    one = job(namespace=namespace, campaign=campaign(of=PEOPLE))
+    found: Any = refusal(one, columns, MANIFEST, OneTable())  # type: ignore[arg-type]
+    assert (found.message.splitlines() if found else []) == (
+        [f"acme: {namespace} may not have", *(f"  {line}" for line in refused)] if refused else []
+    )
+
+
+def test_a_dataset_without_definitions_needs_no_contract() -> None:
+    assert refusal(job(), ("email",), {"nodes": {}}, OneTable()) is None  # type: ignore[arg-type]

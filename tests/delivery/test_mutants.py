@@ -1,0 +1,125 @@
+"""The faults that `make mutants` draws: small ones that can be put in; what is listed by hand still stands there."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.faults.mutations import GUARDS  # noqa: E402
+from tests.mutants import python_changes, sql_changes  # noqa: E402
+from tests.mutants.rooms import draw, equivalent, is_chosen  # noqa: E402
+
+PYTHON = """\
+LIMIT = 3
+NAMES = {"first", "second"}
+
+
+def due(rows, until, *, every=4):
+    if not rows:
+        raise ValueError("no rows")
+    return [f"select distinct a from t where day < '{until}'" for row in rows if row.day <= until and row.live]
+"""
+SQL = """\
+select distinct a, coalesce(b, 0) as b
+from {{ ref('x') }} as x left join y on x.a = y.a and x.n = y.n -- a < b
+where day between '1' and '2' and day < {{ as_of() }} and kind in ('p', 'q')
+qualify row_number() over (partition by a, n order by b desc, c) = 1
+"""
+
+
+def after(changes: list, text: str) -> set[str]:  # type: ignore[type-arg]
+    return {change.diff(text)[1] for change in changes}
+
+
+def test_each_guard_can_be_removed() -> None:
+    texts = {guard.file: (ROOT / "delivery" / guard.file).read_text() for guard in GUARDS}
+    assert [guard.name for guard in GUARDS if texts[guard.file].count(guard.before) != 1] == []
+    assert [guard.name for guard in GUARDS if guard.before == guard.after] == []
+    assert [g.name for g in GUARDS if not Path(__file__).with_name(g.tests.split(" ")[0]).exists()] == []
+
+
+@pytest.mark.parametrize("entry", equivalent(), ids=lambda entry: f"{entry['file']} {entry['after']}"[:80])
+def test_each_equivalent_fault_is_still_one(entry: dict[str, str]) -> None:
+    assert len(entry["why"]) > 10
+    text = (ROOT / entry["file"]).read_text()
+    of = python_changes if entry["file"].endswith(".py") else sql_changes
+    assert (entry["before"], entry["after"]) in {change.diff(text) for change in of.changes_of(entry["file"], text)}
+
+
+def test_faults_of_python_are_those_of_a_tired_engineer() -> None:
+    made = after(python_changes.changes_of("x.py", PYTHON), PYTHON)
+    line = (
+        "return [f\"select distinct a from t where day < '{until}'\" for row in rows if row.day <= until and row.live]"
+    )
+    assert {
+        "LIMIT = 4",
+        'NAMES = {"second"}',
+        "def due(rows, until, *, every=5):",
+        "if False:",
+        "pass",
+        "return []",
+        line.replace("distinct ", ""),
+        line.replace("day < ", "day <= "),
+        line.replace("row.day <= until", "row.day < until"),
+        line.replace("if row.day <= until and row.live", "if True"),
+        line.replace(" and row.live", ""),
+    } <= made
+    assert "raise ValueError('')" not in made, "messages are left alone"
+
+
+def test_faults_of_sql_leave_jinja_and_comments_alone() -> None:
+    changes = sql_changes.changes_of("models/x.sql", SQL)
+    made = after(changes, SQL)
+    first, second, third, fourth = SQL.splitlines()
+    assert {
+        first.replace("distinct ", ""),
+        first.replace("coalesce(b, 0)", "b"),
+        second.replace("left join", "join"),
+        second.replace(" and x.n = y.n", ""),
+        third.replace("day < ", "day <= "),
+        third.replace("'p', ", ""),
+        third.replace(" and kind in ('p', 'q')", ""),
+        fourth.replace("a, n", "a"),
+        fourth.replace("b desc, c", "c, b desc"),
+        fourth.replace(" desc", ""),
+        fourth.replace("= 1", "= 2"),
+    } <= made
+    for change in changes:
+        changed = change.apply(SQL)
+        assert "{{ ref('x') }}" in changed
+        assert "-- a < b" in changed
+        assert "between '1' or" not in changed
+
+
+def test_a_seed_loses_a_row_or_has_one_cell_changed() -> None:
+    text = "code,name,on\n1,one,true\n2,two,\n"
+    made = {change.apply(text) for change in sql_changes.changes_of("seeds/x.csv", text)}
+    assert "code,name,on\n2,two,\n" in made
+    assert "code,name,on\n1,one,false\n2,two,\n" in made
+    assert len(made) == 2 + 3 + 2
+
+
+def test_the_same_seed_draws_the_same_faults_and_another_seed_others() -> None:
+    name = "delivery/slots.py"
+    changes = python_changes.changes_of(name, (ROOT / name).read_text())
+    drawn = [draw(changes, 20, seed, python_changes.compiles) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    text = (ROOT / name).read_text()
+    assert len({change.line(text) for change in drawn[0]}) == 20, "one of a line"
+    for change in drawn[0]:
+        assert ast.dump(ast.parse(change.apply(text))) != ast.dump(ast.parse(text))
+
+
+def test_rooms_are_modules_folders_or_globs() -> None:
+    assert is_chosen("delivery/gate.py", ["gate"])
+    assert not is_chosen("delivery/plan.py", ["gate"])
+    assert is_chosen("delivery/ledger/book.py", ["delivery/ledger/*"])
+    assert is_chosen("delivery/slots.py", ["spine"])
+    assert not is_chosen("delivery/dictionary.py", ["spine"])
+    assert is_chosen("models/exports/esp_events.sql", ["models/exports*"])

@@ -1,0 +1,168 @@
+"""What a run and a plan say: tables, documents, and the exit code that asks most."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from delivery import report
+from delivery.errors import ConfigError, DeliveryError, ExitCode
+from delivery.gate import Verdict
+from delivery.ledger import Delivery, File
+from delivery.runner import Forecast, Outcome
+
+DONE, FAILED, USAGE, GATE, DESTINATION = (
+    ExitCode.DONE, ExitCode.FAILED, ExitCode.USAGE, ExitCode.GATE, ExitCode.DESTINATION,
+)  # fmt: skip
+
+
+def delivery(**changes: Any) -> Delivery:
+    values: dict[str, Any] = dict.fromkeys(Delivery._fields)
+    values |= {
+        "id": "a" * 64, "campaign": "daily", "integration": "acme", "namespace": "acme_outdoor", "dataset": "events",
+        "slot": "2026-11-04T05:00:00Z", "window_start": "2026-11-03", "window_end": "2026-11-04", "revision": 0,
+        "state": "delivered", "note": "", "destination": "/share/acme", "rows": 600, "fence": 1,
+    }  # fmt: skip
+    return Delivery(**values | changes)
+
+
+def file(part: int, role: str, **changes: Any) -> File:
+    values = {
+        "delivery_id": "a" * 64, "part": part, "role": role, "name": f"f{part}.csv", "spool": "/s",
+        "state": "published", "rows": 300 if role == "data" else None, "bytes": 9000 + part, "sha256": f"{part}" * 64,
+        "destination": "/share/acme", "updated_at": "", "fence": 1,
+    }  # fmt: skip
+    return File(**values | changes)
+
+
+def outcome(state: str = "delivered", code: ExitCode = DONE, **more: Any) -> Outcome:
+    return Outcome(more.pop("delivery", delivery()), state, code, **more)
+
+
+@pytest.mark.parametrize(
+    ("codes", "asks_most"),
+    [
+        ([], DONE),
+        ([DONE], DONE),
+        ([FAILED, DONE], FAILED),
+        ([USAGE, FAILED, DONE], USAGE),
+        ([GATE, USAGE, FAILED], GATE),
+        ([DESTINATION, GATE, DONE], DESTINATION),
+        ([DESTINATION, FAILED], DESTINATION),
+        ([GATE, FAILED], GATE),
+    ],
+)
+def test_the_exit_code_is_the_one_that_asks_most(codes: list[ExitCode], asks_most: ExitCode) -> None:
+    for order in permutations(codes):
+        found = [outcome(code=code) for code in order]
+        assert report.exit_code(found) == asks_most
+        assert report.outcomes_document(found)["exit_code"] == int(asks_most)
+
+
+def test_the_table_of_a_run_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
+    other = delivery(integration="other", namespace="cedar_books", window_end="2026-11-10", rows=None, revision=2)
+    refused = {"code": GATE, "message": "not proven", "hint": "mend it"}
+    report.outcomes([
+        outcome(files=(file(1, "manifest"), file(2, "data"), file(3, "data"))),
+        outcome("already delivered", message="pruned"),
+        outcome("already held", FAILED, delivery=other, message="a stranger's", layout_changes=("x was added",)),
+        outcome("refused", delivery=other, **refused),
+        outcome("refused", **refused),
+    ])  # fmt: skip
+    out, err = capsys.readouterr()
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["client", "file", "rows", "bytes", "SHA-256", "state", "where"]
+    assert lines[1] == ["acme_outdoor", "f2.csv", "600", "9002", "2" * 64, "delivered", "/share/acme"]
+    title, ours = "daily to other [2026-11-03, 2026-11-10) r2", "daily to acme [2026-11-03, 2026-11-04)"
+    assert err.split("\n\n") == [
+        f"\n{title}:\na stranger's",
+        f"{title}, {ours}:\nnot proven\nNext: mend it\n{title}: x was added",
+        "1 delivered now, 2 already delivered before (nothing was sent twice), 2 not delivered.\n",
+    ]
+    report.outcomes([outcome(), outcome("already delivered")])
+    assert capsys.readouterr().err == "\n1 delivered now, 1 already delivered before (nothing was sent twice).\n"
+
+
+def test_the_document_of_a_run_has_each_delivery_with_its_files() -> None:
+    done = outcome("held", FAILED, files=(file(0, "data"),), message="why", hint="what", layout_changes=("x",))
+    (one,) = report.outcomes_document([done])["deliveries"]
+    assert one == delivery()._asdict() | {
+        "outcome": "held", "message": "why", "hint": "what", "layout_changes": ("x",),
+        "files": [
+            {"name": "f0.csv", "role": "data", "state": "published", "rows": 300, "bytes": 9000, "sha256": "0" * 64}
+        ],
+    }  # fmt: skip
+
+
+def forecast(verdict: Verdict | None, refusal: str = "", **changes: Any) -> Forecast:
+    values: dict[str, Any] = {
+        "title": "daily to acme", "state": "planned", "destination": "/share", "publish": "rename", "file": "f.csv",
+        "rows": 3, "columns": ("email",), "layout_changes": (),
+    }  # fmt: skip
+    return Forecast(verdict=verdict, refusal=refusal, **values | changes)
+
+
+def test_the_table_of_a_plan_says_why_not(capsys: pytest.CaptureFixture[str]) -> None:
+    proven, warned = Verdict("events", ()), Verdict("people", (), ("list: 2 rows outside an open list",))
+    unproven = Verdict("orders", ("key: fail with 3 rows", "twin: fail"))
+    found = [
+        forecast(proven), forecast(warned, "pclv: no contract", publish=""), forecast(unproven, rows=None),
+        forecast(unproven, layout_changes=("x was added",)), forecast(None, state="delivered"),
+    ]  # fmt: skip
+    report.forecasts(found)
+    out, err = capsys.readouterr()
+    gates = [line.split("planned" if "planned" in line else "delivered")[1].split()[0] for line in out.splitlines()[1:]]
+    assert gates == ["passes", "refuses", "refuses", "refuses", "3"]
+    assert [line.rstrip().endswith("not probed yet") for line in out.splitlines()[1:]] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert err.splitlines() == [
+        "orders: key: fail with 3 rows", "orders: twin: fail",
+        "people: list: 2 rows outside an open list (it may leave)",
+        "daily to acme: pclv: no contract", "daily to acme: x was added",
+    ]  # fmt: skip
+    document = report.forecasts_document(found)["deliveries"]
+    assert [one["gate"] and one["gate"]["passed"] for one in document] == [True, True, False, False, None]
+    assert [(one["publish"], one["refusal"]) for one in document[:2]] == [("rename", None), (None, "pclv: no contract")]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "shown"),
+    [
+        ("2026-11-03", "2026-11-04", "2026-11-03"),
+        ("2026-11-02", "2026-11-09", "2026-11-02..2026-11-08"),
+        (None, None, "slot"),
+        ("2026-11-03", None, "slot"),
+        (None, "2026-11-04", "slot"),
+    ],
+)
+def test_days_are_shown_without_the_end(start: str | None, end: str | None, shown: str) -> None:
+    assert report.when(start, end, "slot") == shown
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("hint", ["do this", ""])
+def test_a_failure_says_what_to_do_next(capsys: pytest.CaptureFixture[str], as_json: bool, hint: str) -> None:
+    report.failure(ConfigError("wrong", hint=hint), as_json=as_json)
+    out, err = capsys.readouterr()
+    assert err == "Error: wrong\n" + (f"Next: {hint}\n" if hint else "")
+    assert (json.loads(out) if out else None) == (
+        {"error": {"message": "wrong", "hint": hint, "exit_code": 2}} if as_json else None
+    )
+
+
+def test_an_unforeseen_error_is_placed_and_not_quoted() -> None:
+    try:
+        json.loads("jane@example.com")
+    except ValueError as error:
+        found: DeliveryError = report.unexpected(error)
+    assert found.message.startswith("Unexpected JSONDecodeError in raw_decode, line ")
+    assert found.message.endswith(" of decoder.py.")
+    assert "jane" not in found.message

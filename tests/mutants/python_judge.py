@@ -1,0 +1,93 @@
+"""Whether a test notices a fault of the package."""
+
+from __future__ import annotations
+
+import compileall
+import json
+import os
+import py_compile
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.mutants.copies import KEPT, ROOT, make_copy
+
+if TYPE_CHECKING:
+    from tests.mutants.change import Change
+    from tests.mutants.reached import Reached
+
+FIRST = 30  # tests that are tried before all others
+FIRST_SECONDS = 12.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a fault."""
+
+    change: Change
+    noticed: str | None
+    how: str
+    ran: int
+    touch: int
+    seconds: float = 0.0
+
+
+class Worker:
+    """A copy of the project and a process that forks in it."""
+
+    def __init__(self, number: int, built: Path) -> None:
+        self.copy = make_copy(KEPT / f"copy{number}")
+        # By hash: a fault that keeps a file's size within one second would not be seen by its time.
+        compileall.compile_dir(
+            self.copy / "delivery", quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.mutants.forked", str(self.copy), str(built)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+
+    def run(self, **asked: Any) -> dict[str, Any]:
+        """Runs lists of tests."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        said: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return said
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.wait()
+
+
+def ordered(tests: set[str], file: str, reached: Reached, killers: Counter[str]) -> list[list[str]]:
+    """Two lists: those that most likely notice, quick ones first; then the rest, file by file."""
+    stem = Path(file).stem if Path(file).stem != "__init__" else Path(file).parent.name
+
+    def rank(test: str) -> tuple[float, ...]:
+        own = stem in test.split("::")[0]
+        seconds = reached.seconds.get(test, 1.0)
+        return (-killers[f"{file} {test}"], not own, seconds > 3, reached.breadth.get(test, 0) * (0.2 + seconds))
+
+    first: list[str] = []
+    spent = 0.0
+    for test in sorted(tests, key=rank):
+        seconds = reached.seconds.get(test, 1.0)
+        if len(first) >= FIRST or (first and spent + seconds > FIRST_SECONDS):
+            break
+        first.append(test)
+        spent += seconds
+    files = {test.split("::")[0]: 0.0 for test in tests}
+    for test in tests:
+        files[test.split("::")[0]] += reached.seconds.get(test, 1.0)
+    rest = sorted(tests - set(first), key=lambda t: (files[t.split("::")[0]], t.split("::")[0], rank(t)))
+    return [first, rest]
