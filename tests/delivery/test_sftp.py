@@ -457,13 +457,16 @@ def test_a_byte_now_and_then_does_not_outlive_the_deadline(sshd: SshServer, inbo
     assert time.monotonic() - started < 3 + SLACK
 
 
-def test_no_thread_is_left_behind(sshd: SshServer, inbox: Path) -> None:
+def test_no_thread_is_left_behind(sshd: SshServer, inbox: Path, tmp_path: Path) -> None:
+    other = keygen(tmp_path / "other")
     before = threading.active_count()
     for _ in range(3):
         with connect(sshd.target(), inbox):
             pass
         with pytest.raises(LoginRefused):
             try_to_connect(sshd.target(password="battery staple"), ".")
+        with pytest.raises(HostKeyRefused):
+            try_to_connect(sshd.target(host_keys=[other]), ".")
     for _ in range(50):
         if threading.active_count() <= before:
             return
