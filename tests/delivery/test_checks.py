@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from servers import OverwritingServer, PipeChannel, Shim, SshServer, missing_for_sftp_server, over_pipe
 from small_project import AT, CANARIES, DAY, make_project
 
-from delivery import history, runner
+from delivery import checks, history, runner
 from delivery.checks import check, host_keys, publish_method
 from delivery.errors import ConfigError, DeliveryError, DestinationRefused, ExitCode
 from delivery.handover import hand_over
@@ -255,7 +255,12 @@ def test_a_method_that_was_proven_for_other_settings_is_not_used(ledger: Ledger,
     assert ledger.method("pipe") == "rename"
 
 
-def test_checking_where_the_name_is_opened_keeps_that_method(ledger: Ledger, tmp_path: Path) -> None:
-    assert choose(ledger, Shim(PipeChannel(tmp_path, *NOTHING)), OPEN) == "exclusive"
-    (kept,) = ledger.probes().values()
-    assert (kept.method, list(tmp_path.iterdir())) == ("exclusive", [])
+@pytest.mark.parametrize(("offers", "rename"), [((), True), (NOTHING, False)])
+def test_checking_where_the_name_is_opened_keeps_that_method(
+    ledger: Ledger, tmp_path: Path, offers: tuple[str, ...], rename: bool
+) -> None:
+    """Whatever the server can do; it is probed all the same, and shown."""
+    with over_pipe(PipeChannel(tmp_path, *offers)) as destination:
+        seen, method = checks._probe(destination, OPEN, ledger, "test")
+    assert (seen.rename_refuses, method, ledger.method("pipe")) == (rename, "exclusive", "exclusive")
+    assert list(tmp_path.iterdir()) == []

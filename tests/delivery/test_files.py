@@ -501,3 +501,12 @@ def test_a_file_that_cannot_be_replaced_is_named(tmp_path: Path) -> None:
         replace_file(tmp_path / "none" / "f", b"")
     assert none.value.message == f"There is no folder {tmp_path / 'none'}."
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_compressed_files_say_no_time_no_name_and_their_checksum(tmp_path: Path) -> None:
+    """RFC 1952: method 8, no flags, time 0. RFC 8878: the frame's magic number, and a content checksum."""
+    for kind in ("gzip", "zstd"):
+        write(tmp_path / kind, [batch(NASTY * 50)], compression=kind)
+    assert (tmp_path / "gzip").read_bytes()[:8] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
+    assert (tmp_path / "zstd").read_bytes()[:4] == b"\x28\xb5\x2f\xfd"
+    assert (tmp_path / "zstd").read_bytes()[4] & 0b100 == 0b100

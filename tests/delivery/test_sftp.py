@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import threading
 import time
 import traceback
@@ -164,7 +165,7 @@ def test_probe_proves_and_leaves_nothing(destination: SftpDirectory, inbox: Path
     seen = destination.probe("test")
     assert (seen.rename, seen.rename_refuses, seen.replace, seen.fsync, seen.statvfs) == (True,) * 5
     assert (seen.remote_hash, seen.request_bytes) == (False, 261_120)
-    assert seen.free_bytes is not None
+    assert seen.free_bytes == pytest.approx(shutil.disk_usage(inbox).free, rel=0.2)
     assert list(inbox.iterdir()) == []
 
 
@@ -457,13 +458,16 @@ def test_a_byte_now_and_then_does_not_outlive_the_deadline(sshd: SshServer, inbo
     assert time.monotonic() - started < 3 + SLACK
 
 
-def test_no_thread_is_left_behind(sshd: SshServer, inbox: Path) -> None:
+def test_no_thread_is_left_behind(sshd: SshServer, inbox: Path, tmp_path: Path) -> None:
+    other = keygen(tmp_path / "other")
     before = threading.active_count()
     for _ in range(3):
         with connect(sshd.target(), inbox):
             pass
         with pytest.raises(LoginRefused):
             try_to_connect(sshd.target(password="battery staple"), ".")
+        with pytest.raises(HostKeyRefused):
+            try_to_connect(sshd.target(host_keys=[other]), ".")
     for _ in range(50):
         if threading.active_count() <= before:
             return
