@@ -1,12 +1,11 @@
 """Builds in a row, on a warehouse of their own: what late, changed, unknown and broken raw data does to days.
 
-Each test lands a few rows, builds, lands more, and builds again, by the `dbt` command that users type.
+Each test lands a few rows, builds, lands more, and builds again.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -18,8 +17,8 @@ from typing import Any
 
 import duckdb
 import pytest
+from projects import Copy, dbt, new_project
 
-ROOT = Path(__file__).parents[2]
 DBT = Path(sys.executable).with_name("dbt")
 DAYS = ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04", "2026-11-05"]
 EXPORTS = ["esp_events", "email_unsubscribes", "email_eligibility", "rejected_events"]
@@ -38,20 +37,13 @@ class Built:
 
 @dataclass
 class Warehouse:
-    """A landing folder and a warehouse; each command of dbt sees them by its environment."""
+    """The project with a landing folder and a warehouse of its own; `folder` is where dbt runs."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.environment = {
-            **os.environ,
-            "LANDING_DIR": str(self.folder / "landing"),
-            "WAREHOUSE": str(self.folder / "warehouse.duckdb"),
-            "DBT_TARGET_PATH": str(self.folder.parent / "target"),
-            "DBT_LOG_PATH": str(self.folder / "logs"),
-            "DBT_USE_COLORS": "false",
-        }
+        self.environment = {**Copy(self.folder).environment, "DBT_USE_COLORS": "false", "DBT_WRITE_JSON": "false"}
 
     def land(self, name: str, rows: list[Any]) -> Path:
         """Writes a file of the landing folder; text is a line as it is."""
@@ -62,14 +54,7 @@ class Warehouse:
 
     def dbt(self, *arguments: str) -> Built:
         """Runs dbt to its end."""
-        done = subprocess.run(
-            [str(DBT), *arguments, "--profiles-dir", "."],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = dbt(*arguments, folder=self.folder, environment=self.environment)
         return Built(done.returncode, done.stdout)
 
     def build(self, *arguments: str) -> Built:
@@ -86,12 +71,12 @@ class Warehouse:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What a query says."""
-        with duckdb.connect(self.environment["WAREHOUSE"], read_only=True) as connection:
+        with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
     def write(self, sql: str) -> None:
         """Changes the warehouse behind dbt's back."""
-        with duckdb.connect(self.environment["WAREHOUSE"]) as connection:
+        with duckdb.connect(str(self.folder / "warehouse.duckdb")) as connection:
             connection.execute(sql)
 
     def exports(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -155,14 +140,10 @@ def click(name: str, day: str, at: str = "10:00:00", **more: Any) -> dict[str, A
     return {"received_at": f"{day}T{at}Z", "payload": payload}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse of five days, built once, and put aside; each test has a copy of it in the same place.
-
-    In the same place, because dbt parses the whole project again when the environment differs.
-    """
-    folder = tmp_path_factory.mktemp("builds")
-    warehouse = Warehouse(folder / "current")
+    """A warehouse of five days, built once; each test has a copy of it."""
+    warehouse = Warehouse(new_project(tmp_path_factory.mktemp("builds") / "first", without=("landing",)).root)
     warehouse.land(
         "platform/namespaces/all.ndjson", [{"namespace": "n", "name": "N", "updated_at": "2026-09-01T00:00:00Z"}]
     )
@@ -170,16 +151,13 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for day in DAYS:
         warehouse.land(f"sendgrid/{day}.ndjson", [click(day, day), click(f"{day}-b", day, "11:00:00")])
     warehouse.build()
-    return warehouse.folder.rename(folder / "first")
+    return warehouse.folder
 
 
 @pytest.fixture
-def warehouse(first: Path) -> Warehouse:
+def warehouse(first: Path, tmp_path: Path) -> Warehouse:
     """A copy of the first warehouse, its files with their times."""
-    folder = first.parent / "current"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(first, folder)
-    return Warehouse(folder)
+    return Warehouse(shutil.copytree(first, tmp_path / "project", symlinks=True))
 
 
 @pytest.mark.slow
@@ -314,7 +292,7 @@ def test_a_killed_build_has_no_end_and_its_days_stay_due(warehouse: Warehouse) -
     before = warehouse.rows("select max(started_at) from build_log")
     warehouse.land("sendgrid/late.ndjson", [click("late", "2026-11-05")])
     process = subprocess.Popen(
-        [str(DBT), "run", "--profiles-dir", "."], cwd=ROOT, env=warehouse.environment, stdout=subprocess.PIPE, text=True
+        [str(DBT), "run"], cwd=warehouse.folder, env=warehouse.environment, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
     for line in process.stdout:
