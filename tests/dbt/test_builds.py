@@ -513,11 +513,11 @@ def test_builds_that_are_no_proof_are_marked(warehouse: Warehouse) -> None:
     marked = "select distinct partial from build_log where started_at = (select max(started_at) from build_log)"
     built = "select count(*) from build_days"
     days = warehouse.rows(built)
+    warehouse.environment["DBT_WRITE_JSON"] = "true"
     warehouse.dbt("run", "--select", "esp_events", "--vars", "{rebuild_from: 2026-11-01, rebuild_to: 2026-11-01}")
     assert warehouse.rows(marked) == [(False,)]
     assert warehouse.rows(built) == [(days[0][0] + 1,)]
-    state = str(Path(warehouse.environment.get("DBT_TARGET_PATH", warehouse.folder / "target")))
-    for arguments in (["--empty"], ["--sample", "1 day"], ["--defer", "--state", state]):
+    for arguments in (["--empty"], ["--sample", "1 day"], ["--defer", "--state", "target"]):
         assert warehouse.dbt("run", "--select", "esp_events", *arguments).code == 0
         assert warehouse.rows(marked) == [(True,)], arguments
     assert warehouse.rows(built) == [(days[0][0] + 1,)]
