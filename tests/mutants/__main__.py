@@ -2,7 +2,7 @@
 
 The last line is `mutants: <n> python <n> noticed <n> sql <n> noticed`. Set by the environment: N_PYTHON and N_SQL
 (`all`: a fault of every line), SEED, ROOMS (`gate,plan,models/staging,delivery/ledger/*`, `spine`), WORKERS,
-SECONDS (of tests for one fault), SLOW=1 (the slow tests too), GUARDS=1 (those of tests/faults/mutations.py),
+SECONDS (of a processor, for one fault), SLOW=1 (the slow tests too), GUARDS=1 (those of tests/faults/mutations.py),
 STALE=1 (which tests run which line, as an earlier state of the package had it).
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.mutants.change import Change
 
 WORKERS = int(os.environ.get("WORKERS") or 2)
-SECONDS = float(os.environ.get("SECONDS") or 90)
+SECONDS = float(os.environ.get("SECONDS") or 60)
 
 
 class Judges:
