@@ -1,16 +1,20 @@
-"""Fixtures shared by all tests of the runner; what is left out is said, and in CI nothing may be."""
+"""Fixtures shared by all tests of the runner; what is left out is said, and in CI nothing may be skipped."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+import sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator
 
 pytest_plugins = ["postgres", "projects", "servers"]
+# Of the project itself: its pages, its sample and generator, how it tests. Counted apart from the product's.
+PROJECT = {"dbt_worker", "dictionary", "docs", "generate", "landing", "mutants", "nasty_page", "readers", "sampling"}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -23,17 +27,36 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    """Says what `-m "not slow"` leaves out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks the project's own tests, and of the slow ones takes those of the sample."""
+    for item in items:
+        if item.path.stem.removeprefix("test_") in PROJECT:
+            item.add_marker(pytest.mark.project)
+    parts = sampling.chosen()
+    taken = [item for item in items if not item.get_closest_marker("slow") or sampling.part_of_item(item) in parts]
+    if len(taken) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in taken])
+        items[:] = taken
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Counts what `-m "not slow"` or a sample leaves out."""
     if items:
-        items[0].config.stash[LEFT_OUT] = len(items)
+        stash = items[0].config.stash
+        stash[LEFT_OUT] = stash.get(LEFT_OUT, 0) + sum(bool(item.get_closest_marker("slow")) for item in items)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """The last lines of a run."""
-    left_out = config.stash.get(LEFT_OUT, 0)
-    if left_out:
-        terminalreporter.write_line(f"left out: {left_out} tests marked slow (minutes each); `.ci/run` runs them all")
+    """The last lines of a run: what was counted, and a line for each kind of thing that was not run."""
+    passed = Counter("project" in report.keywords for report in terminalreporter.stats.get("passed", []))
+    terminalreporter.write_line(f"passed: {passed[False]} of the product, {passed[True]} of docs, sample and generator")
+    why = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in sorted(why.items()):
+        terminalreporter.write_line(f"not run: {count} tests. {reason}")
+    if left_out := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"left out: {left_out} tests marked slow; `make sweep` runs them all")
+    if config.option.markexpr == "slow":
+        terminalreporter.write_line(sampling.described("make slow"))
 
 
 LEFT_OUT = pytest.StashKey[int]()

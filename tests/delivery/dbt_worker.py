@@ -64,7 +64,7 @@ def serve(project: str) -> None:
         child = os.fork()
         if not child:
             then()
-            cli(arguments)
+            cli(arguments, prog_name="dbt")
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     here = ["--project-dir", project, "--profiles-dir", project]

@@ -12,6 +12,7 @@ sys.path.insert(0, str(HERE.parent / "delivery"))
 pytest_plugins = ["servers"]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:

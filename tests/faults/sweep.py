@@ -26,9 +26,10 @@ from pathlib import Path
 from world import CRASHED, KINDS, Faults, World, new_base
 
 from small_project import make_project  # isort: skip - on the path that world opens
+from sampling import PARTS, chosen, described  # isort: skip
 
 WORKERS = 2
-DOUBLES = 220
+DOUBLES = 224
 RECOVERIES = 3
 GLANCES = 24  # a delivery is over before a client that waits longer takes it
 FAULTS = (
@@ -246,19 +247,25 @@ def _work(template: Path, number: int, options: argparse.Namespace) -> None:
     gc.collect()
     gc.freeze()  # or each fork copies what the collector touches
     try:
-        chosen = [case for case in sweeper.singles() if options.only in str(case)][:: options.every]
-        for case in chosen[number::WORKERS]:
-            _report(case, sweeper.run(case))
-        wanted = options.doubles // WORKERS
-        for case in sweeper.doubles(number):
-            if wanted <= 0:
-                break
-            verdict = sweeper.run(case)
-            wanted -= verdict.fired >= 2
-            if verdict.fired >= 2 or verdict.problems or verdict.outcome not in {"once", "held"}:
-                _report(case, verdict)
+        every = [case for case in sweeper.singles() if options.only in str(case)][:: options.every]
+        for part in chosen():
+            for case in singles_of(every, part, number):
+                _report(case, sweeper.run(case))
+            wanted = options.doubles // WORKERS // PARTS
+            for case in sweeper.doubles(part * WORKERS + number):
+                if wanted <= 0:
+                    break
+                verdict = sweeper.run(case)
+                wanted -= verdict.fired >= 2
+                if verdict.fired >= 2 or verdict.problems or verdict.outcome not in {"once", "held"}:
+                    _report(case, verdict)
     finally:
         sweeper.close()
+
+
+def singles_of(every: list[Case], part: int, worker: int) -> list[Case]:
+    """What a worker runs of a part: neighbours are in different parts, so each has something of everything."""
+    return every[part::PARTS][worker::WORKERS]
 
 
 def _report(case: Case, verdict: Verdict) -> None:
@@ -309,6 +316,7 @@ def main() -> int:
         _work(Path(options.worker[1]), int(options.worker[0]), options)
         sys.stdout.flush()
         os._exit(0)  # DuckDB's bindings would print what they leave to the system
+    print(described("make faults"), flush=True)
     began = time.monotonic()
     base = new_base()
     try:
@@ -328,9 +336,8 @@ def main() -> int:
         shutil.rmtree(base, ignore_errors=True)
     if any(worker.returncode for worker in workers):
         return 1
-    return _conclude(
-        lines, time.monotonic() - began, control=options.control, partial=options.every > 1 or options.only != ""
-    )
+    partial = options.every > 1 or options.only != "" or len(chosen()) < PARTS
+    return _conclude(lines, time.monotonic() - began, control=options.control, partial=partial)
 
 
 def _conclude(lines: list[dict[str, object]], seconds: float, *, control: bool, partial: bool) -> int:

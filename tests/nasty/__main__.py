@@ -1,6 +1,6 @@
 """`make nasty`: ends with one line of figures, and fails when something is not explained.
 
-python -m tests.nasty [--readers NAME…]    compare
+python -m tests.nasty [--readers NAME…]    compare; without names, the readers of the sample (SAMPLE)
 python -m tests.nasty --write-docs         only write docs/nasty-values.md
 """
 
@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from tests.delivery.sampling import PARTS, chosen, described
 from tests.nasty.compare import File, Outcome, check_reader, check_refused, write_all
 from tests.nasty.dialects import crossed, paired
 from tests.nasty.readers import READERS
@@ -29,23 +30,24 @@ SLOWEST_FIRST = ("LibreOffice", "read.csv", "opencsv", "commons-csv", "PostgreSQ
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.nasty")
     parser.add_argument("--write-docs", action="store_true")
-    parser.add_argument("--readers", nargs="*", default=[reader.name for reader in READERS])
+    parser.add_argument("--readers", nargs="*", default=[name for part in chosen() for name in readers_of(part)])
     options = parser.parse_args()
     if options.write_docs:
         PAGE.write_text(page(), encoding="utf-8")
         return 0
-    chosen = [n for n, reader in enumerate(READERS) if reader.name in options.readers]
+    print(described("make nasty"), flush=True)
+    numbers = [n for n, reader in enumerate(READERS) if reader.name in options.readers]
     with tempfile.TemporaryDirectory(prefix="nasty-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # for a server of another user
         files = write_all(folder / "files")
         faults = check_refused(folder)
-        outcomes = read_all(chosen, folder, files)
+        outcomes = read_all(numbers, folder, files)
     for outcome in outcomes.values():
         faults += outcome.faults
     faults += unused_rules(outcomes)
     total = sum(outcome.comparisons for outcome in outcomes.values())
-    if len(chosen) == len(READERS):
+    if len(numbers) == len(READERS):
         faults += [f"{total} comparisons instead of {comparisons()}"] if total != comparisons() else []
         if PAGE.read_text(encoding="utf-8") != page():
             faults.append("docs/nasty-values.md is stale: python -m tests.nasty --write-docs")
@@ -61,10 +63,16 @@ def main() -> int:
     return int(bool(faults))
 
 
-def read_all(chosen: list[int], folder: Path, files: list[File]) -> dict[str, Outcome]:
+def readers_of(part: int) -> list[str]:
+    """The readers of a part: the slowest are in different ones."""
+    others = sorted(reader.name for reader in READERS if reader.name not in SLOWEST_FIRST)
+    return [*SLOWEST_FIRST, *others][part::PARTS]
+
+
+def read_all(numbers: list[int], folder: Path, files: list[File]) -> dict[str, Outcome]:
     """What each reader found, two at a time."""
     first = {name: place for place, name in enumerate(SLOWEST_FIRST)}
-    order = sorted(chosen, key=lambda n: first.get(READERS[n].name, len(first)))
+    order = sorted(numbers, key=lambda n: first.get(READERS[n].name, len(first)))
     found = {}
     with ProcessPoolExecutor(min(2, os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
         waiting = {number: pool.submit(check_reader, number, folder, files) for number in order}
