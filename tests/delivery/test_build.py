@@ -131,7 +131,7 @@ def test_a_postgres_that_does_not_answer_is_no_failed_build(
 @pytest.mark.parametrize(
     ("profile", "remote", "expected"),
     [
-        ({"type": "duckdb", "path": "a:1"}, None, ("Spark", [], "SPARK_MASTER_URL")),
+        ({"type": "duckdb", "path": "a:1"}, "sc://c:15002", ("", [], "")),
         ({"type": "postgres", "host": "db.example.com", "port": 5433}, None,
          ("PostgreSQL", [("db.example.com", "5433")], "PGHOST and PGPORT")),
         ({"type": "spark"}, None, ("Spark", [], "SPARK_MASTER_URL")),

@@ -51,12 +51,6 @@ def open_toy(project):
             connection.execute(f"create view warehouse.main.{path.stem} as from read_parquet('{path}')")
         yield Toy(connection)
 """
-NEIGHBOURS = """
-    insert into events
-    select namespace, email, event_time + to_days(days), md5(unique_key || days), updated_at,
-        event_day + cast(days as integer)
-    from events, (select unnest([-1, 1]) as days)
-"""
 
 
 def install(site: Path, distribution: str, text: str, **engines: str) -> None:
@@ -100,8 +94,6 @@ def by_duckdb(tmp_path: Path) -> Copy:
     """Delivered from DuckDB, beside rows of the days before and after."""
     copy = Copy(tmp_path / "duckdb")
     make_project(copy.root)
-    with duckdb.connect(str(copy.root / "warehouse.duckdb")) as connection:
-        connection.execute(NEIGHBOURS)
     code, said = run(copy, integrations=SHARES)
     assert code == 0, said
     return copy

@@ -66,7 +66,7 @@ def test_how_many_rows_may_leave(
 def test_a_list_of_who_left_is_one_file_however_long(tmp_path: Path, split: dict[str, Any] | None) -> None:
     gone = pa.RecordBatch.from_pydict({"email": [f"p{n}@example.com" for n in range(300)]})
     one = job(**({"split": split} if split else {}))
-    part = _write_listed(one, gone, "left", tmp_path)
+    part = _write_listed(one, gone, "left", tmp_path, None)
     number = "_part0001" if split else ""
     assert [path.name for path in tmp_path.iterdir()] == [f"daily_2026-11-03{number}_left.csv"] == [part.path.name]
     lines = part.path.read_text().splitlines()
@@ -77,7 +77,7 @@ def test_a_list_that_is_read_back_otherwise_is_not_sent(tmp_path: Path, monkeypa
     gone = pa.RecordBatch.from_pydict({"email": ["x@example.com"]})
     monkeypatch.setattr("delivery.spool.compare", lambda *_: 0)
     with pytest.raises(WriteFailed, match=r"daily_2026-11-03_left\.csv: 0 of 1 rows were read back"):
-        _write_listed(job(), gone, "left", tmp_path)
+        _write_listed(job(), gone, "left", tmp_path, None)
 
 
 SPELLINGS = pa.table(
