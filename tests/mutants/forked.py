@@ -55,6 +55,7 @@ class Chosen:
     def pytest_runtest_logreport(self, report: Any) -> None:
         """The first red one ends the run."""
         if report.failed:
+            os.write(1, str(report.longrepr).encode())
             self._say("red", report.nodeid)
             os._exit(0)
 

@@ -63,7 +63,9 @@ def changes_of(file: str, text: str) -> list[Change]:
     found = _Sql(file, text, hidden).changes()
     if file.startswith("macros/"):
         found += list(_of_jinja(file, hidden))
-    unique = {(c.start, c.before, c.after): c for c in found if c.before != c.after}
+    # A block of Jinja, or half of one, would go with the SQL around it: no fault, but a file that does not parse.
+    whole = [c for c in found if c.before != c.after and not re.search(r"\{[%#]|[%#]\}", c.before)]
+    unique = {(c.start, c.before, c.after): c for c in whole}
     return [unique[key] for key in sorted(unique)]
 
 

@@ -91,6 +91,8 @@ def judge(
         said = worker.run(dbt=["build", "--fail-fast", *select], seconds=DBT_SECONDS)
         if not said["ok"]:
             return Verdict(change, f"dbt: {', '.join(said['red'])}", "red", 0, 1, time.monotonic() - began)
+        with duckdb.connect(str(worker.copy / "warehouse.duckdb")) as connection:
+            connection.execute("checkpoint")  # tests copy the file alone, and the fork ended without closing it
         (worker.copy / "done").touch()
         other = _other_rows(worker.copy / "warehouse.duckdb", graph)
         touch = {
