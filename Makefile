@@ -45,7 +45,7 @@ sequences: $(VENV)/dev.stamp ## 2,000 sequences of runs, faults and decisions; S
 
 SWEEP := lint test slow sequences nasty faults crosscheck engines
 sweep: $(VENV)/dev.stamp ## everything whole, the mutants last; goes on after what failed; ends with a line for each part
-	@SAMPLE=all $(BIN)/python tests/delivery/parts.py $(SWEEP) mutants
+	@SAMPLE=all $(BIN)/python tests/delivery/files/parts.py $(SWEEP) mutants
 
 faults: $(VENV)/dev.stamp ## every fault at every step and message of a delivery; ends with one line of figures
 	@$(BIN)/python -m pytest -q tests/faults/test_control.py $(PYTEST_ARGS)

@@ -82,10 +82,10 @@ async def _proxy(port: int, delay: float) -> None:
 
 def hand_over(job: dict[str, Any]) -> None:
     """The whole of our hand-over, from the connection to the last look."""
-    from delivery.destinations.sftp import SftpDirectory
-    from delivery.handover import hand_over as hand_over_file
-    from delivery.integrations import SftpDestination
+    from delivery.config.integrations import SftpDestination
     from delivery.ledger import Ledger
+    from delivery.transfer.protocol import hand_over as hand_over_file
+    from delivery.transfer.sftp_directory import SftpDirectory
 
     target = SftpDestination.model_validate(job["target"])
     spool = Path(job["file"])

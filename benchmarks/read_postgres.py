@@ -14,8 +14,8 @@ import click
 import psycopg
 
 from benchmarks.processes import own_peak
-from delivery.engines import open_engine
-from delivery.project import Project
+from delivery.config.project import Project
+from delivery.warehouse import open_engine
 
 TABLE = """
     create table delivery.esp_events as

@@ -16,8 +16,8 @@ from delivery.errors import ConfigError, DeliveryError, ExitCode, redact
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from delivery.project import Project
-    from delivery.request import Request
+    from delivery.config.project import Project
+    from delivery.schedule.request import Request
 
 EXIT_CODES = """\b
 Exit codes:
@@ -58,7 +58,7 @@ def cli(ctx: click.Context, project_dir: Path, target: str | None, ledger: str |
 
 
 def _project() -> Project:
-    from delivery.project import open_project
+    from delivery.config.project import open_project
 
     asked = click.get_current_context().find_root().obj
     return open_project(asked["project_dir"], asked["target"], asked["ledger"])
@@ -76,12 +76,12 @@ def _command(function: Callable[..., Any], group: click.Group = cli) -> click.Co
         except click.exceptions.Exit:
             raise
         except Exception as error:  # noqa: BLE001 - shown here or nowhere: a raw traceback may quote the data
-            from delivery import report
+            from delivery import console
 
             if ctx.meta["debug"]:
-                report.traceback(error)
-            known = error if isinstance(error, DeliveryError) else report.unexpected(error)
-            report.failure(known, as_json=as_json)
+                console.traceback(error)
+            known = error if isinstance(error, DeliveryError) else console.unexpected(error)
+            console.failure(known, as_json=as_json)
             code = known.exit_code
         ctx.exit(int(code))
 
@@ -109,8 +109,8 @@ def _request_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _request(**options: Any) -> Request:
-    from delivery.request import Request
-    from delivery.windows import parse_instant
+    from delivery.schedule.request import Request
+    from delivery.schedule.windows import parse_instant
 
     chosen = [name for name in ("window", "start", "due") if options[name]]
     if len(chosen) > 1 or bool(options["start"]) != bool(options["end"]):
@@ -134,15 +134,16 @@ def run(*, build_first: bool, dry_run: bool, as_json: bool, **options: Any) -> E
     """Deliver: gate, write, hand over, record. Running it again sends nothing twice."""
     if dry_run:
         return _show_plan(as_json=as_json, **options)
-    from delivery import report, runner
-    from delivery.watch import Watch
+    from delivery import console
+    from delivery import run as runner
+    from delivery.transfer.progress import Watch
 
     found = runner.run(_project(), _request(**options), Watch(), build_first=build_first)
     if as_json:
-        report.document(report.outcomes_document(found))
+        console.document(console.outcomes_document(found))
     else:
-        report.outcomes(found)
-    return report.exit_code(found)
+        console.outcomes(found)
+    return console.exit_code(found)
 
 
 @_command
@@ -153,13 +154,14 @@ def plan(*, as_json: bool, **options: Any) -> ExitCode:
 
 
 def _show_plan(*, as_json: bool, **options: Any) -> ExitCode:
-    from delivery import report, runner
+    from delivery import console
+    from delivery import run as runner
 
     found = runner.plan(_project(), _request(**options))
     if as_json:
-        report.document(report.forecasts_document(found))
+        console.document(console.forecasts_document(found))
     else:
-        report.forecasts(found)
+        console.forecasts(found)
     refuses = any(f.refusal or (f.verdict and not f.verdict.passed) for f in found)
     return ExitCode.GATE if refuses else ExitCode.DONE
 
@@ -168,20 +170,21 @@ def _show_plan(*, as_json: bool, **options: Any) -> ExitCode:
 @click.argument("integration", nargs=-1)
 def check(*, integration: tuple[str, ...], as_json: bool) -> ExitCode:
     """Connect to each INTEGRATION (all by default), and prove write, rename and delete with a probe file."""
-    from delivery import checks, report
+    from delivery import console
+    from delivery.operations import checks
 
     found = checks.check(_project(), integration)
     if as_json:
-        report.document({"integrations": [result.as_dict() for result in found]})
+        console.document({"integrations": [result.as_dict() for result in found]})
     else:
-        report.table(
+        console.table(
             ["integration", "where", "result", "publish", "offers"],
             [[r.integration, r.where, "ok" if r.ok else "failed", r.publish, r.offers()] for r in found],
         )
         for result in found:
             if result.error:
-                report.say(f"\n{result.integration}:")
-                report.failure(result.error, as_json=False)
+                console.say(f"\n{result.integration}:")
+                console.failure(result.error, as_json=False)
     return max((r.error.exit_code for r in found if r.error), default=ExitCode.DONE)
 
 
@@ -189,13 +192,14 @@ def check(*, integration: tuple[str, ...], as_json: bool) -> ExitCode:
 @click.argument("integration")
 def trust(*, integration: str, as_json: bool) -> ExitCode:
     """Show the host keys of an SFTP INTEGRATION's server, to be compared with the client and pinned."""
-    from delivery import checks, report
+    from delivery import console
+    from delivery.operations import checks
 
     keys = checks.host_keys(_project(), integration)
     if as_json:
-        report.document({"integration": integration, "host_keys": [{"key": k, "fingerprint": f} for k, f in keys]})
+        console.document({"integration": integration, "host_keys": [{"key": k, "fingerprint": f} for k, f in keys]})
         return ExitCode.DONE
-    report.say(f"Compare the fingerprints with what the client tells you, then pin below {integration}.destination:")
+    console.say(f"Compare the fingerprints with what the client tells you, then pin below {integration}.destination:")
     click.echo("host_keys:")
     for key, fingerprint in keys:
         click.echo(f"  - {key}  # {fingerprint}")
@@ -209,21 +213,22 @@ def trust(*, integration: str, as_json: bool) -> ExitCode:
 )
 def status(*, campaign: str | None, limit: int, as_json: bool) -> ExitCode:
     """The latest deliveries, and which of them wait for the next run or for a person."""
-    from delivery import history, report
+    from delivery import console
+    from delivery.ledger import history
 
     found, methods = history.latest(_project(), campaign, limit), history.publish_methods(_project())
     if as_json:
         document = [{**row._asdict(), "publish": methods.get(row.destination)} for row in found]
-        report.document({"deliveries": document})
+        console.document({"deliveries": document})
     else:
-        report.table(
+        console.table(
             ["id", "client", "campaign", "when", "#rev", "state", "#rows", "updated", "note"],
             [
                 [
                     d.id[:12],
                     d.namespace,
                     d.campaign,
-                    report.when(d.window_start, d.window_end, d.slot),
+                    console.when(d.window_start, d.window_end, d.slot),
                     d.revision,
                     d.state,
                     d.rows,
@@ -239,13 +244,14 @@ def status(*, campaign: str | None, limit: int, as_json: bool) -> ExitCode:
 @_command
 def held(*, as_json: bool) -> ExitCode:
     """The deliveries that only a person can decide on, and why."""
-    from delivery import holds, report
+    from delivery import console
+    from delivery.operations import holds
 
     found = holds.held(_project())
     if as_json:
-        report.document({"deliveries": [row._asdict() for row in found]})
+        console.document({"deliveries": [row._asdict() for row in found]})
     else:
-        report.table(
+        console.table(
             ["id", "delivery", "where", "why"], [[row.id[:12], row.title, row.destination, row.note] for row in found]
         )
     return ExitCode.DONE
@@ -259,15 +265,16 @@ def held(*, as_json: bool) -> ExitCode:
 @click.option("--reason", required=True, metavar="TEXT", help="Why, for the ledger; no addresses.")
 def release(*, delivery: str, decision: str | None, reason: str, as_json: bool) -> ExitCode:
     """Carry out a person's decision on a held DELIVERY; its id, or the first characters of it, as `held` shows it."""
-    from delivery import holds, report
+    from delivery import console
+    from delivery.operations import holds
 
     if decision is None:
         raise ConfigError("Nothing was decided.", hint="Give one of --resend, --accept or --cancel.")
     row = holds.release(_project(), delivery, decision, reason)
     if as_json:
-        report.document(row._asdict())
+        console.document(row._asdict())
     else:
-        report.say(f"{row.title} is {row.state} now.")
+        console.say(f"{row.title} is {row.state} now.")
     return ExitCode.DONE
 
 
@@ -275,12 +282,12 @@ def release(*, delivery: str, decision: str | None, reason: str, as_json: bool) 
 @click.argument("delivery")
 def history(*, delivery: str, as_json: bool) -> ExitCode:
     """Every step of one DELIVERY; its id, or the first characters of it, as `status` shows it."""
-    from delivery import history as ledger_history
-    from delivery import report
+    from delivery import console
+    from delivery.ledger import history as ledger_history
 
     row, files, steps = ledger_history.one(_project(), delivery)
     if as_json:
-        report.document(
+        console.document(
             {
                 **row._asdict(),
                 "files": [f._asdict() for f in files],
@@ -288,9 +295,9 @@ def history(*, delivery: str, as_json: bool) -> ExitCode:
             }
         )
         return ExitCode.DONE
-    report.say(row.title)
-    report.table(["at", "step", "note"], steps)
-    report.table(
+    console.say(row.title)
+    console.table(["at", "step", "note"], steps)
+    console.table(
         ["file", "state", "#rows", "#bytes", "SHA-256"], [[f.name, f.state, f.rows, f.bytes, f.sha256] for f in files]
     )
     return ExitCode.DONE
@@ -302,18 +309,18 @@ def history(*, delivery: str, as_json: bool) -> ExitCode:
 @click.option("--to", "end", metavar="DAY", help="The day after the last one to look at. [default: now]")
 def gaps(*, campaign: str | None, start: str | None, end: str | None, as_json: bool) -> ExitCode:
     """The windows that should have gone by their schedules and did not. Exit code 1 when there are some."""
-    from delivery import gaps as schedule_gaps
-    from delivery import report
+    from delivery import console
+    from delivery.schedule import gaps as schedule_gaps
 
     found = schedule_gaps.gaps(_project(), datetime.now(UTC), campaign, start, end)
     if as_json:
-        report.document({"gaps": [gap._asdict() for gap in found]})
+        console.document({"gaps": [gap._asdict() for gap in found]})
     else:
-        report.table(
+        console.table(
             ["client", "campaign", "integration", "when", "due", "state", "note"],
             [[g.namespace, g.campaign, g.integration, g.when, g.due, g.state, g.note] for g in found],
         )
-        report.say(f"{len(found)} gaps." if found else "Nothing is missing.")
+        console.say(f"{len(found)} gaps." if found else "Nothing is missing.")
     return ExitCode.FAILED if found else ExitCode.DONE
 
 
@@ -328,16 +335,16 @@ _ledger_command = functools.partial(_command, group=ledger)
 @_ledger_command
 def check_(*, as_json: bool) -> ExitCode:
     """Look for what must not be: damage, spools that changed, files that a delivery should have sent and did not."""
-    from delivery import report
-    from delivery.ledger import health
+    from delivery import console
+    from delivery.operations import health
 
     found = health.check(_project())
     if as_json:
-        report.document({"problems": found})
+        console.document({"problems": found})
     else:
         for problem in found:
-            report.say(problem)
-        report.say(f"{len(found)} problems." if found else "The ledger is well.")
+            console.say(problem)
+        console.say(f"{len(found)} problems." if found else "The ledger is well.")
     return ExitCode.FAILED if found else ExitCode.DONE
 
 
@@ -345,14 +352,14 @@ def check_(*, as_json: bool) -> ExitCode:
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 def backup(*, path: Path, as_json: bool) -> ExitCode:
     """Copy a SQLite ledger to the new file PATH, as of one moment, also while a run is at work."""
-    from delivery import report
-    from delivery.ledger import health
+    from delivery import console
+    from delivery.operations import health
 
     health.copy(_project(), path)
     if as_json:
-        report.document({"path": str(path)})
+        console.document({"path": str(path)})
     else:
-        report.say(f"The ledger is copied to {path}.")
+        console.say(f"The ledger is copied to {path}.")
     return ExitCode.DONE
 
 
@@ -360,14 +367,14 @@ def backup(*, path: Path, as_json: bool) -> ExitCode:
 @click.option("--reason", required=True, metavar="TEXT", help="Why, for the ledger; no addresses.")
 def adopt(*, reason: str, as_json: bool) -> ExitCode:
     """Accept a ledger that is new or was restored: past deliveries that it does not know are held from now on."""
-    from delivery import report
+    from delivery import console
     from delivery.ledger.opened import adopt as adopt_ledger
 
     adopt_ledger(_project(), redact(reason))
     if as_json:
-        report.document({"adopted": True})
+        console.document({"adopted": True})
     else:
-        report.say("Adopted. What is due and not on record will be held: ask the client, then `delivery release`.")
+        console.say("Adopted. What is due and not on record will be held: ask the client, then `delivery release`.")
     return ExitCode.DONE
 
 
@@ -375,13 +382,14 @@ def adopt(*, reason: str, as_json: bool) -> ExitCode:
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 def verify(*, path: Path, as_json: bool) -> ExitCode:
     """Check the files at PATH (a manifest, a file or a directory) against their manifests."""
-    from delivery import manifest_file, report
+    from delivery import console
+    from delivery.files import manifest as manifest_file
 
     found = manifest_file.verify(path)
     if as_json:
-        report.document({"files": [vars(result) for result in found]})
+        console.document({"files": [vars(result) for result in found]})
     else:
-        report.table(
+        console.table(
             ["file", "#rows", "#bytes", "result"],
             [[r.file or r.manifest, r.rows, r.bytes, r.problem or "as the manifest says"] for r in found],
         )
@@ -393,14 +401,15 @@ def verify(*, path: Path, as_json: bool) -> ExitCode:
 @click.option("--dry-run", is_flag=True, help="Show what would be removed.")
 def prune(*, days: int | None, dry_run: bool, as_json: bool) -> ExitCode:
     """Remove what the hosted share and the spool have kept longer than their days."""
-    from delivery import report, retention
+    from delivery import console
+    from delivery.operations import retention
 
     found = retention.prune(_project(), datetime.now(UTC), days, dry_run=dry_run)
     if as_json:
-        report.document({"dry_run": dry_run, "pruned": [vars(thing) for thing in found]})
+        console.document({"dry_run": dry_run, "pruned": [vars(thing) for thing in found]})
     else:
         headings = ["what", "name", "where", "#days", "would be" if dry_run else "is", "why"]
-        report.table(headings, [list(vars(thing).values()) for thing in found])
+        console.table(headings, [list(vars(thing).values()) for thing in found])
     return ExitCode.DONE
 
 
@@ -439,19 +448,20 @@ def export(
         raise ConfigError("--ungated needs --reason, and --reason needs --ungated.")
     if as_json and output == "-":
         raise ConfigError("With -o - the rows are on stdout: --json needs a file.")
-    from delivery import analytics, report
-    from delivery import export as exports
-    from delivery.windows import parse_instant
+    from delivery import console
+    from delivery.analytics import export as exports
+    from delivery.analytics import measures
+    from delivery.schedule.windows import parse_instant
 
     project, now = _project(), datetime.now(UTC) if at is None else parse_instant(at)
-    question = analytics.question(project.manifest(), now, **asked)
+    question = measures.question(project.manifest(), now, **asked)
     done = exports.export(project, question, output, exports.format_of(output, kind), now, reason and redact(reason))
     if done.unproven:
-        report.say("The gate refuses, and was overridden:\n" + "\n".join(f"  {line}" for line in done.unproven))
+        console.say("The gate refuses, and was overridden:\n" + "\n".join(f"  {line}" for line in done.unproven))
     if as_json:
-        report.document(vars(done))
+        console.document(vars(done))
     else:
-        report.say(f"{done.rows} rows of {done.dataset}, {done.first_day} to {done.last_day}: {done.file}")
+        console.say(f"{done.rows} rows of {done.dataset}, {done.first_day} to {done.last_day}: {done.file}")
     return ExitCode.DONE
 
 
@@ -464,10 +474,10 @@ def report(*, path: Path | None, day: str, namespace: str | None, at: str | None
     """Write one day as one page that needs no network: deliveries, what was missed, and how campaigns did."""
     if path is None and not as_json:
         raise ConfigError("Name a file with --html, or ask for --json.")
-    from delivery import daily_report as pages
-    from delivery import report as shown
-    from delivery.files import replace_file
-    from delivery.windows import parse_day, parse_instant
+    from delivery import console as shown
+    from delivery.analytics import report as pages
+    from delivery.files.writer import replace_file
+    from delivery.schedule.windows import parse_day, parse_instant
 
     now = datetime.now(UTC) if at is None else parse_instant(at)
     found = pages.daily_report(_project(), parse_day(day, now), now, namespace)
@@ -489,21 +499,21 @@ def report(*, path: Path | None, day: str, namespace: str | None, at: str | None
 @click.option("--at", metavar="TIME", help="Act as at this time (UTC). [default: now]")
 def analytics(*, namespace: tuple[str, ...], host: str, port: int, at: str | None, as_json: bool) -> ExitCode:
     """Look at analytics and deliveries in a browser, and download what is shown; nothing is changed. Ctrl-C ends it."""
-    from delivery import report
-    from delivery.dashboard import server
-    from delivery.dashboard.served import serve_these
-    from delivery.windows import parse_instant
+    from delivery import console
+    from delivery.analytics.page import server
+    from delivery.analytics.page.served import serve_these
+    from delivery.schedule.windows import parse_instant
 
     served = serve_these(_project(), namespace, None if at is None else parse_instant(at))
     served.project.manifest()
     if not server.is_loopback(host):
-        report.say(f"Whoever reaches {host} sees the data of {', '.join(served.namespaces)}: there is no login.")
+        console.say(f"Whoever reaches {host} sees the data of {', '.join(served.namespaces)}: there is no login.")
 
     def announce(url: str) -> None:
         if as_json:
-            report.document({"url": url, "namespaces": served.namespaces})
+            console.document({"url": url, "namespaces": served.namespaces})
         else:
-            report.say(f"Open {url} in a browser; Ctrl-C ends it.")
+            console.say(f"Open {url} in a browser; Ctrl-C ends it.")
 
     server.serve(host, port, announce)
     return ExitCode.DONE
@@ -512,20 +522,20 @@ def analytics(*, namespace: tuple[str, ...], host: str, port: int, at: str | Non
 @_command
 def layouts(*, as_json: bool) -> ExitCode:
     """List the frozen layouts: which columns each campaign's files for an integration have, and what changed since."""
-    from delivery import report
-    from delivery.layouts import frozen_layouts
+    from delivery import console
+    from delivery.files.layouts import frozen_layouts
 
     found = frozen_layouts(_project())
     if as_json:
-        report.document({"layouts": [one._asdict() for one in found]})
+        console.document({"layouts": [one._asdict() for one in found]})
         return ExitCode.DONE
-    report.table(
+    console.table(
         ["campaign", "integration", "since", "columns"],
         [[one.campaign, one.integration, one.frozen_at, ", ".join(one.columns)] for one in found],
     )
     for one in found:
         for change in one.changes:
-            report.say(f"{one.campaign} to {one.integration}: {change}")
+            console.say(f"{one.campaign} to {one.integration}: {change}")
     return ExitCode.DONE
 
 
@@ -537,13 +547,13 @@ def layouts(*, as_json: bool) -> ExitCode:
 )
 def dictionary(*, namespace: str | None, html: bool, output: Any, as_json: bool) -> ExitCode:
     """Write the data dictionary: every dataset and column that a file may have, for a client's IT."""
-    from delivery import dictionary as pages
-    from delivery import report
+    from delivery import console
+    from delivery.operations import dictionary as pages
 
     found = pages.dictionary(_project().manifest(), namespace)
     if as_json:
         datasets = [page._asdict() | {"columns": [column._asdict() for column in page.columns]} for page in found]
-        report.document({"datasets": datasets})
+        console.document({"datasets": datasets})
     else:
         output.write(pages.render(found, "html" if html else "markdown"))
     return ExitCode.DONE
@@ -552,9 +562,10 @@ def dictionary(*, namespace: str | None, html: bool, output: Any, as_json: bool)
 @_command
 def schema(*, as_json: bool) -> ExitCode:  # noqa: ARG001 - it is a JSON document either way
     """Print the JSON Schema of integrations.yml, for editors."""
-    from delivery import integrations, report
+    from delivery import console
+    from delivery.config import integrations
 
-    report.document(integrations.json_schema())
+    console.document(integrations.json_schema())
     return ExitCode.DONE
 
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from delivery.errors import DeliveryError
 from delivery.ledger.book import Ledger
-from delivery.ledger.health import save_daily
 from delivery.ledger.identity import recognise, remember, this_runner
 from delivery.ledger.leases import kept
-from delivery.lock import only_runner
+from delivery.ledger.lock import only_runner
+from delivery.operations.health import save_daily
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from delivery.project import Project
+    from delivery.config.project import Project
 
 
 @contextmanager

@@ -11,10 +11,10 @@ import duckdb
 import yaml
 from builders import NOW
 
-from delivery import runner
-from delivery.project import Project, open_project
-from delivery.request import Request
-from delivery.watch import Watch
+from delivery import run as runner
+from delivery.config.project import Project, open_project
+from delivery.schedule.request import Request
+from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from delivery.campaigns import Campaign, Export
-from delivery.datasets import Column, Dataset
-from delivery.integrations import Integration
-from delivery.plan import Job
-from delivery.windows import Window, parse_day
+from delivery.config.campaigns import Campaign, Export
+from delivery.config.datasets import Column, Dataset
+from delivery.config.integrations import Integration
+from delivery.schedule.jobs import Job
+from delivery.schedule.windows import Window, parse_day
 
 NOW = datetime(2026, 11, 4, 6, tzinfo=UTC)
 

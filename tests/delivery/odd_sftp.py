@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from delivery.destinations.session import string
+from delivery.sftp.session import string
 
 if TYPE_CHECKING:
     from collections.abc import Callable

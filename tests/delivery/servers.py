@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from delivery.destinations import session as sftp
-from delivery.destinations.sftp import Opened, SftpDirectory
-from delivery.integrations import SftpDestination
+from delivery.config.integrations import SftpDestination
+from delivery.sftp import session as sftp
+from delivery.transfer.sftp_directory import Opened, SftpDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

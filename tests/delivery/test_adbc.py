@@ -9,9 +9,9 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from delivery.engines import adbc, literal, postgres
-from delivery.engines.adbc import Adbc, Source, open_adbc
 from delivery.errors import ConfigError, EngineDown, WriteFailed
+from delivery.warehouse import adbc, literal, postgres
+from delivery.warehouse.adbc import Adbc, Source, open_adbc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

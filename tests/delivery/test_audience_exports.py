@@ -15,13 +15,14 @@ from audience_project import COLUMNS, Audiences
 from builders import NOW
 from click.testing import CliRunner
 
-from delivery import rows, runner
+from delivery import run as runner
 from delivery.cli import cli
 from delivery.errors import ConfigError, ExitCode
-from delivery.holds import release
+from delivery.files.manifest import verify
 from delivery.ledger import Ledger
-from delivery.manifest_file import verify
-from delivery.request import Request
+from delivery.operations.holds import release
+from delivery.schedule.request import Request
+from delivery.warehouse import rows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from delivery import build
+from delivery.config.project import Project
 from delivery.errors import ConfigError, EngineDown, GateRefused
-from delivery.project import Project
+from delivery.gate import build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from builders import campaign, dataset, utc, window
 
-from delivery.campaigns import campaigns, definition_faults
-from delivery.datasets import Manifest, datasets, relation_of
+from delivery.config.campaigns import campaigns, definition_faults
+from delivery.config.datasets import Manifest, datasets, relation_of
 from delivery.errors import ConfigError
 
 COLUMNS = {

@@ -14,9 +14,9 @@ import paramiko
 import pytest
 from servers import FAULTS, OverwritingServer, PipeChannel, Shim, missing_for_sftp_server, over_pipe
 
-from delivery.destinations.checked_writer import read_hashed, write_checked
-from delivery.destinations.session import EOF, OPEN, RENAME, BadReply, Reader, Status, string
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
+from delivery.sftp.checked_writer import read_hashed, write_checked
+from delivery.sftp.session import EOF, OPEN, RENAME, BadReply, Reader, Status, string
 
 if TYPE_CHECKING:
     from pathlib import Path

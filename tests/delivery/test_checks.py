@@ -13,20 +13,21 @@ from pydantic import ValidationError
 from servers import OverwritingServer, PipeChannel, Shim, SshServer, missing_for_sftp_server, over_pipe
 from small_project import AT, CANARIES, DAY, make_project
 
-from delivery import checks, history, runner
-from delivery.checks import check, host_keys, publish_method
+from delivery import run as runner
+from delivery.config.project import Project
 from delivery.errors import ConfigError, DeliveryError, DestinationRefused, ExitCode
-from delivery.handover import hand_over
-from delivery.ledger import Ledger
-from delivery.project import Project
-from delivery.request import Request
-from delivery.watch import Watch
+from delivery.ledger import Ledger, history
+from delivery.operations import checks
+from delivery.operations.checks import check, host_keys, publish_method
+from delivery.schedule.request import Request
+from delivery.transfer.progress import Watch
+from delivery.transfer.protocol import hand_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from delivery.integrations import Integration
+    from delivery.config.integrations import Integration
 
 pytestmark = pytest.mark.skipif(bool(missing_for_sftp_server()), reason=missing_for_sftp_server())
 PROBED = integration()

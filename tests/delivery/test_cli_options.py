@@ -160,7 +160,7 @@ def test_what_does_not_go_together(
 
 
 def test_no_address_of_a_reason_is_kept(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    from delivery import runner
+    from delivery import run as runner
 
     seen: list[Any] = []
     monkeypatch.setattr(runner, "run", lambda project, request, watch, build_first: seen.append(request) or [])
@@ -268,7 +268,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         raise ZeroDivisionError("row of jo.doe@example.com, password hunter2")
 
     make_project(tmp_path / "project")
-    monkeypatch.setattr("delivery.history.latest", fail)
+    monkeypatch.setattr("delivery.ledger.history.latest", fail)
     return tmp_path / "project"
 
 

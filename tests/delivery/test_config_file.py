@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from delivery.config_file import render
+from delivery.config.project import open_project
+from delivery.config.yaml_file import render
 from delivery.errors import ConfigError
-from delivery.project import open_project
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from builders import job
 
-from delivery.contents import Content
-from delivery.manifest_file import Changes, Correction
+from delivery.files.contents import Content
+from delivery.files.manifest import Changes, Correction
 
 WHOLE, CORRECTION = {"is_judged": True}, {"is_judged": False}
 

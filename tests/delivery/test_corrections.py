@@ -17,20 +17,21 @@ import pytest
 from builders import job
 from small_project import AT, BESIDE, DAY, ROWS, make_project
 
-from delivery import corrections, runner
-from delivery.destinations.local import LocalDirectory
+from delivery import run as runner
+from delivery.config.project import Project
 from delivery.errors import ConfigError, DestinationRefused, ExitCode, NothingDue
+from delivery.files import corrections
+from delivery.files.manifest import verify
 from delivery.ledger import Ledger
-from delivery.manifest_file import verify
-from delivery.project import Project
-from delivery.request import Request
-from delivery.watch import Watch
+from delivery.schedule.request import Request
+from delivery.transfer.local_directory import LocalDirectory
+from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from delivery.plan import Job
+    from delivery.schedule.jobs import Job
 
 NAME = f"daily_{DAY}.csv"
 CLIENT = "acme_outdoor"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from test_gate import sql
 
-from delivery.daily_report import Series, _series
+from delivery.analytics.report import Series, _series
 from delivery.ledger import Delivery, Ledger, deliveries
 
 if TYPE_CHECKING:

@@ -25,11 +25,11 @@ from urllib.parse import urlsplit
 import pytest
 from test_gate import sql
 
-from delivery.dashboard import server
-from delivery.dashboard.periods import before, change, year_before
-from delivery.gaps import gaps
-from delivery.project import open_project
-from delivery.windows import Window, parse_instant
+from delivery.analytics.page import server
+from delivery.analytics.page.periods import before, change, year_before
+from delivery.config.project import open_project
+from delivery.schedule.gaps import gaps
+from delivery.schedule.windows import Window, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,12 +24,12 @@ import pytest
 import yaml
 from cronsim import CronSim
 
-from delivery.campaigns import Export, Layout
 from delivery.cli import cli
+from delivery.config.campaigns import Export, Layout
+from delivery.config.integrations import Integration, SftpDestination, json_schema, load_integrations
 from delivery.errors import ExitCode
-from delivery.integrations import Integration, SftpDestination, json_schema, load_integrations
+from delivery.files.manifest import DeliveryManifest, ManifestFile
 from delivery.ledger import OPEN_STATES
-from delivery.manifest_file import DeliveryManifest, ManifestFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

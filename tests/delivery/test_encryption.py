@@ -20,19 +20,20 @@ import pysequoia
 import pytest
 from small_project import AT, DAY, make_project
 
-from delivery import runner, spool
-from delivery.encryption import check_certificate, encrypt
+from delivery import run as runner
+from delivery.config.integrations import load_integrations
+from delivery.config.project import Project
 from delivery.errors import ConfigError, ExitCode, WriteFailed
-from delivery.files import NewFile
-from delivery.integrations import load_integrations
+from delivery.files import spool
+from delivery.files.openpgp import check_certificate, encrypt
+from delivery.files.writer import NewFile
 from delivery.nameless import Nameless
-from delivery.project import Project
-from delivery.request import Request
-from delivery.rows import OutOfOrder
-from delivery.watch import Watch
+from delivery.schedule.request import Request
+from delivery.transfer.progress import Watch
+from delivery.warehouse.rows import OutOfOrder
 
 if TYPE_CHECKING:
-    from delivery.parts import Part
+    from delivery.files.parts import Part
 
 KEY = pysequoia.Tsk.generate("Acme <acme@example.com>")
 
@@ -118,7 +119,7 @@ def test_other_certificates_are_refused_by_name(name: str, reason: str, certific
 def test_gnupg_itself_refuses_what_was_not_noticed(
     name: str, certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("delivery.encryption.check_certificate", lambda path: None)
+    monkeypatch.setattr("delivery.files.openpgp.check_certificate", lambda path: None)
     (tmp_path / "plain").write_bytes(os.urandom(1 << 22))
     with pytest.raises(WriteFailed, match="could not be encrypted"), (tmp_path / "plain").open("rb") as source:
         encrypt(source, tmp_path / "f.pgp", certificates / name)
@@ -352,7 +353,7 @@ def test_memory_stays_flat(certificates: Path, tmp_path: Path) -> None:
     program = f"""
 import resource
 from pathlib import Path
-from delivery.encryption import encrypt
+from delivery.files.openpgp import encrypt
 peaks = []
 for megabytes in (1, 200):
     with Path({str(tmp_path)!r}, "plain").open("wb") as plain:

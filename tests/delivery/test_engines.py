@@ -14,9 +14,9 @@ import pytest
 from projects import Copy
 from small_project import CLIENTS, DAY, ROWS, make_postgres_project, make_project
 
-from delivery.engines import find_engine
+from delivery.config.project import Project
 from delivery.errors import ConfigError
-from delivery.project import Project
+from delivery.warehouse import find_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +124,7 @@ def of_the_page() -> tuple[str, dict[str, str]]:
     text = PAGE.read_text(encoding="utf-8").split("## Bring another engine")[1]
     (module,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (table,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    return module, tomllib.loads(table)["project"]["entry-points"]["delivery.engines"]
+    return module, tomllib.loads(table)["project"]["entry-points"]["delivery.warehouse"]
 
 
 def test_the_engine_of_the_page_delivers_the_same_bytes(
@@ -176,7 +176,7 @@ def test_a_type_that_two_distributions_claimed_is_refused(tmp_path: Path, monkey
         assert f"bring the engine of type {kind!r}: " in said.message
         assert set(re.findall(r"[\w-]+", said.message.split(": ")[1])) == both
     assert find_engine(project(tmp_path, "one")).__module__ == "first_claim"
-    assert find_engine(project(tmp_path, "postgres")).__module__ == "delivery.engines.postgres"
+    assert find_engine(project(tmp_path, "postgres")).__module__ == "delivery.warehouse.postgres"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from builders import campaign, dataset, job
 
-from delivery.datasets import Column
-from delivery.entitlements import refusal
+from delivery.config.datasets import Column
+from delivery.gate.entitlements import refusal
 
 PEOPLE = dataset(
     window=None,

@@ -18,8 +18,8 @@ import pytest
 from projects import AT, ROOT, Copy
 from test_gate import sql
 
-from delivery import analytics
-from delivery.export import format_of, render
+from delivery.analytics import measures
+from delivery.analytics.export import format_of, render
 
 RANGE = ("--from", "2026-11-01", "--to", "2026-11-05", "--at", AT.replace("-04T", "-08T"))
 DATASETS = ("performance", "campaigns", "identification", "customers")
@@ -108,7 +108,7 @@ SUMS = {
 @pytest.mark.parametrize("metric", [row for row in METRICS if row["kind"] == "rate"], ids=lambda row: row["metric"])
 def test_rates_by_hand(metric: dict[str, str]) -> None:
     above, below = SUMS[metric["numerator"]], SUMS[metric["denominator"]]
-    one, none = analytics.rates(pl.Series([above, above], dtype=pl.Decimal(18, 2)), pl.Series([below, 0]))
+    one, none = measures.rates(pl.Series([above, above], dtype=pl.Decimal(18, 2)), pl.Series([below, 0]))
     assert str(one) == RATES_BY_HAND[metric["metric"]]
     assert none is None
 
@@ -241,7 +241,7 @@ def test_all_faults_are_named_at_once(project: Copy) -> None:
 
 
 def test_two_years_end_on_a_leap_day() -> None:
-    found = analytics.allowed(datetime(2028, 2, 29, tzinfo=UTC))
+    found = measures.allowed(datetime(2028, 2, 29, tzinfo=UTC))
     assert (found.start, found.end) == (date(2026, 2, 28), date(2028, 3, 1))
 
 

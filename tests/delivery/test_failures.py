@@ -7,9 +7,9 @@ import errno
 import pytest
 from paramiko import SSHException
 
-from delivery.destinations.failures import LOWER_ERRORS, translate
-from delivery.destinations.session import BadReply, ConnectionLost, Status
 from delivery.errors import DestinationFailed, DestinationRefused
+from delivery.sftp.failures import LOWER_ERRORS, translate
+from delivery.sftp.session import BadReply, ConnectionLost, Status
 
 ASK = "Ask the server's owner for the right to create, rename and delete files in this directory."
 OFFERS = "`delivery check` shows what the server offers."

@@ -13,7 +13,7 @@ import pytest
 from projects import ROOT
 from servers import missing_for_sshd, running_sshd
 
-from delivery.destinations.sftp import SftpDirectory
+from delivery.transfer.sftp_directory import SftpDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path

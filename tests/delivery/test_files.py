@@ -25,14 +25,14 @@ import zstandard
 from builders import integration
 
 from delivery.errors import ConfigError, GateRefused, WriteFailed
-from delivery.files import exclusive, hash_file, replace_file, write_file
-from delivery.reread import Dialect, read_back
+from delivery.files.proof import Dialect, read_back
+from delivery.files.writer import exclusive, hash_file, replace_file, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from delivery.files import Written
-    from delivery.integrations import Integration
+    from delivery.config.integrations import Integration
+    from delivery.files.writer import Written
 
 # fmt: off
 NASTY: list[str | None] = [
@@ -458,7 +458,7 @@ from pathlib import Path
 import pyarrow as pa
 from builders import integration
 from delivery.errors import WriteFailed
-from delivery.files import write_file
+from delivery.files.writer import write_file
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 rows = pa.record_batch({{"a": [os.urandom(500).hex() for _ in range(5000)]}})

@@ -11,19 +11,19 @@ from builders import job, utc, window
 from click.testing import CliRunner
 from small_project import make_project
 
-from delivery import runner
+from delivery import run as runner
 from delivery.cli import cli
+from delivery.config.project import Project
 from delivery.errors import ConfigError
-from delivery.gaps import gaps
 from delivery.ledger import Ledger
-from delivery.project import Project
-from delivery.request import Request
-from delivery.watch import Watch
+from delivery.schedule.gaps import gaps
+from delivery.schedule.request import Request
+from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from delivery.windows import Window
+    from delivery.schedule.windows import Window
 
 AT = utc("2026-11-05 06:00")
 

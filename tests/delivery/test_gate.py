@@ -12,12 +12,12 @@ import pytest
 from builders import dataset
 from small_project import AUDIT
 
-from delivery.datasets import datasets
-from delivery.engines.duckdb import DuckDB, open_duckdb
+from delivery.config.datasets import datasets
+from delivery.config.project import open_project
 from delivery.errors import EngineDown, WriteFailed
-from delivery.gate import Gate, Verdict
-from delivery.project import open_project
-from delivery.windows import Window
+from delivery.gate.judge import Gate, Verdict
+from delivery.schedule.windows import Window
+from delivery.warehouse.duckdb import DuckDB, open_duckdb
 
 if TYPE_CHECKING:
     import pyarrow as pa

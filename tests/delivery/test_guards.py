@@ -14,20 +14,21 @@ import pytest
 from builders import job, window
 from small_project import AT, DAY, ROWS, make_project
 
-from delivery import runner, spool
-from delivery.destinations.local import LocalDirectory
+from delivery import run as runner
+from delivery.config.project import Project
 from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, ExitCode, Held
-from delivery.handover import hand_over
+from delivery.files import spool
 from delivery.ledger import Ledger
-from delivery.project import Project
-from delivery.request import Request
-from delivery.rows import Selection
-from delivery.watch import Watch
+from delivery.schedule.request import Request
+from delivery.transfer.local_directory import LocalDirectory
+from delivery.transfer.progress import Watch
+from delivery.transfer.protocol import hand_over
+from delivery.warehouse.rows import Selection
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from delivery.parts import Part
+    from delivery.files.parts import Part
 
 NAME = f"daily_{DAY}.csv"
 

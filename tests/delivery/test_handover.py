@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import job
 
-from delivery.destinations.local import LocalDirectory
 from delivery.errors import DestinationFailed, Held, NameTaken
-from delivery.handover import hand_over, temp_name
 from delivery.ledger import Ledger
+from delivery.transfer.local_directory import LocalDirectory
+from delivery.transfer.protocol import hand_over, temp_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

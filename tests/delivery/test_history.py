@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import job
 
-from delivery import history
+from delivery.config.project import Project
 from delivery.errors import ConfigError
-from delivery.ledger import Ledger
-from delivery.project import Project
+from delivery.ledger import Ledger, history
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,7 @@ import pytest
 import yaml
 from builders import NOW, job
 
-from delivery.errors import ConfigError
-from delivery.integrations import (
+from delivery.config.integrations import (
     HostedDestination,
     Integration,
     LocalDestination,
@@ -21,6 +20,7 @@ from delivery.integrations import (
     json_schema,
     load_integrations,
 )
+from delivery.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxvY2FsLWV4YW1wbGUta2V5LW5vdC1yZWFsLTAwMDAw"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from delivery.engines.adbc import Source
-from delivery.engines.keys import read_keys
-from delivery.engines.postgres import source
+from delivery.config.project import Project
 from delivery.errors import ConfigError
-from delivery.project import Project
+from delivery.warehouse.adbc import Source
+from delivery.warehouse.keys import read_keys
+from delivery.warehouse.postgres import source
 
 
 def read(**profile: Any) -> dict[str, str]:

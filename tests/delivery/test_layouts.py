@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from builders import NOW, campaign, dataset, integration
 
-from delivery.datasets import Column
+from delivery.config.datasets import Column
 from delivery.errors import GateRefused
-from delivery.layouts import cast_back, changes, kind_of, layout_of
+from delivery.files.layouts import cast_back, changes, kind_of, layout_of
 from delivery.ledger import Layout, Ledger
-from delivery.plan import Job
+from delivery.schedule.jobs import Job
 
 
 @pytest.mark.parametrize(

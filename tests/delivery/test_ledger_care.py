@@ -16,17 +16,18 @@ import sqlalchemy as sa
 from small_project import AT, DAY, make_project
 from test_ledger import planned, spooled
 
-from delivery import holds, runner
-from delivery.destinations.local import LocalDirectory
+from delivery import run as runner
+from delivery.config.project import Project
 from delivery.errors import ConfigError, DestinationRefused, ExitCode, WriteFailed
-from delivery.ledger import Ledger, health
+from delivery.ledger import Ledger
 from delivery.ledger.opened import adopt
 from delivery.ledger.schema import VERSION
 from delivery.ledger.storage import Storage
 from delivery.ledger.tables import meta
-from delivery.project import Project
-from delivery.request import Request
-from delivery.watch import Watch
+from delivery.operations import health, holds
+from delivery.schedule.request import Request
+from delivery.transfer.local_directory import LocalDirectory
+from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

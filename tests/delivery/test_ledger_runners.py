@@ -23,15 +23,15 @@ from builders import job
 from small_project import AT, DAY, make_project
 from test_ledger import file_row, planned
 
-from delivery import runner
-from delivery.destinations.local import LocalDirectory
+from delivery import run as runner
+from delivery.config.project import Project
 from delivery.errors import Busy, DestinationFailed, ExitCode, WriteFailed
-from delivery.handover import hand_over, temp_name
 from delivery.ledger import Ledger, deliveries, leases
 from delivery.ledger.storage import Storage
-from delivery.project import Project
-from delivery.request import Request
-from delivery.watch import Watch
+from delivery.schedule.request import Request
+from delivery.transfer.local_directory import LocalDirectory
+from delivery.transfer.progress import Watch
+from delivery.transfer.protocol import hand_over, temp_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from delivery.lineage import Lineage
+from delivery.gate.lineage import Lineage
 
 # kind and parents. `by_hand` is ephemeral: dbt builds it into what reads it.
 GRAPH = {

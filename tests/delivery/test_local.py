@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from delivery.destinations import Found, check_name
-from delivery.destinations.local import LocalDirectory
 from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, NameTaken
+from delivery.transfer import Found, check_name
+from delivery.transfer.local_directory import LocalDirectory
 
 CONTENT = random.Random(1).randbytes(2_500_001)
 

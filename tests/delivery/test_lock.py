@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from delivery.errors import Busy, WriteFailed
-from delivery.lock import only_runner
+from delivery.ledger.lock import only_runner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HOLD = """
 import subprocess, sys
 from pathlib import Path
-from delivery.lock import only_runner
+from delivery.ledger.lock import only_runner
 with only_runner(Path(sys.argv[1])):
     child = subprocess.Popen(["sleep", "60"]) if "--child" in sys.argv else None
     print(child.pid if child else "held", flush=True)

@@ -12,9 +12,9 @@ import pytest
 from builders import campaign, dataset, job
 
 from delivery.errors import ConfigError
-from delivery.files import MANIFEST_SUFFIX as SUFFIX
-from delivery.files import write_file
-from delivery.manifest_file import Changes, Checked, Correction, DeliveryManifest, render, verify
+from delivery.files.manifest import Changes, Checked, Correction, DeliveryManifest, render, verify
+from delivery.files.writer import MANIFEST_SUFFIX as SUFFIX
+from delivery.files.writer import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path

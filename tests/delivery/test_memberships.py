@@ -11,14 +11,14 @@ import pytest
 from audience_project import Audiences
 from builders import NOW, campaign, dataset, job
 
-from delivery import memberships
+from delivery.files import memberships
 from delivery.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from delivery.plan import Job
+    from delivery.schedule.jobs import Job
 
 DAY = timedelta(days=1)
 PEOPLE = dataset(window=None, order_by=("customer_id",), key="customer_id", contacts=("email", "phone"))

@@ -106,7 +106,7 @@ def test_a_seed_loses_a_row_or_has_one_cell_changed() -> None:
 
 
 def test_the_same_seed_draws_the_same_faults_and_another_seed_others() -> None:
-    name = "delivery/slots.py"
+    name = "delivery/schedule/slots.py"
     changes = python_changes.changes_of(name, (ROOT / name).read_text())
     drawn = [draw(changes, 20, seed, python_changes.compiles) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
@@ -117,9 +117,9 @@ def test_the_same_seed_draws_the_same_faults_and_another_seed_others() -> None:
 
 
 def test_rooms_are_modules_folders_or_globs() -> None:
-    assert is_chosen("delivery/gate.py", ["gate"])
-    assert not is_chosen("delivery/plan.py", ["gate"])
+    assert is_chosen("delivery/gate/judge.py", ["gate"])
+    assert not is_chosen("delivery/schedule/jobs.py", ["gate"])
     assert is_chosen("delivery/ledger/book.py", ["delivery/ledger/*"])
-    assert is_chosen("delivery/slots.py", ["spine"])
-    assert not is_chosen("delivery/dictionary.py", ["spine"])
+    assert is_chosen("delivery/schedule/slots.py", ["spine"])
+    assert not is_chosen("delivery/operations/dictionary.py", ["spine"])
     assert is_chosen("models/exports/esp_events.sql", ["models/exports*"])

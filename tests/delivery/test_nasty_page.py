@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from delivery import render
+from delivery.files import text
 from tests.nasty import compare
 from tests.nasty.compare import CLIENT, File, Integration, check_reader, check_refused, write_file
 from tests.nasty.readers import READERS
@@ -50,7 +50,7 @@ def test_nothing_is_unexplained(number: int, dialect: dict[str, object], tmp_pat
     ids=["quotes not doubled", "CR dropped", "only one special", "nothing quoted", "no fraction"],
 )
 def test_a_broken_renderer_is_found(part: str, broken: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render, part, broken)
+    monkeypatch.setattr(text, part, broken)
     assert faults(ARROW, tmp_path, **MINIMAL, nulls="NULL")
 
 
@@ -58,5 +58,5 @@ def test_a_value_that_is_not_refused_is_found(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(compare, "crossed", lambda: [{}])
     monkeypatch.setattr(compare, "paired", list)
     assert check_refused(tmp_path) == []
-    monkeypatch.setattr(render, "_check_texts", lambda frame, integration: None)
+    monkeypatch.setattr(text, "_check_texts", lambda frame, integration: None)
     assert any("NUL" in fault for fault in check_refused(tmp_path))

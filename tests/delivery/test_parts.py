@@ -17,15 +17,15 @@ from builders import campaign, dataset, integration, job
 from pydantic import ValidationError
 from small_project import AT, DAY, make_project
 
-from delivery import runner
-from delivery.destinations.local import LocalDirectory
+from delivery import run as runner
+from delivery.config.project import Project
 from delivery.errors import ConfigError
-from delivery.manifest_file import verify
-from delivery.parts import write_parts
-from delivery.plan import jobs
-from delivery.project import Project
-from delivery.request import Request
-from delivery.watch import Watch
+from delivery.files.manifest import verify
+from delivery.files.parts import write_parts
+from delivery.schedule.jobs import jobs
+from delivery.schedule.request import Request
+from delivery.transfer.local_directory import LocalDirectory
+from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import NOW, campaign, dataset, integration, job, utc, window
 
-from delivery.destinations import check_name
+from delivery.config.project import Project
 from delivery.errors import ConfigError
 from delivery.ledger import Ledger
-from delivery.plan import Job, jobs
-from delivery.project import Project
-from delivery.request import Request
-from delivery.runner import Setup, _wanted
+from delivery.run import Setup, _wanted
+from delivery.schedule.jobs import Job, jobs
+from delivery.schedule.request import Request
+from delivery.transfer import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from delivery.campaigns import Campaign
+    from delivery.config.campaigns import Campaign
 
 CURRENT = dataset(window=None, order_by=("email",))
 

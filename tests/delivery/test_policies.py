@@ -12,13 +12,13 @@ from builders import campaign, integration, job, window
 from pydantic import ValidationError
 from small_project import AT, DAY, make_project
 
-from delivery import runner
+from delivery import run as runner
+from delivery.config.project import Project
 from delivery.errors import ExitCode
+from delivery.gate.bounds import last_delivered, refusal
 from delivery.ledger import Ledger, deliveries
-from delivery.policies import last_delivered, refusal
-from delivery.project import Project
-from delivery.request import Request
-from delivery.watch import Watch
+from delivery.schedule.request import Request
+from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,14 +11,14 @@ from postgres import running_server, start, stop
 from projects import Copy
 from small_project import CLIENTS, DAY, make_postgres_project, make_project
 
-from delivery import spool
-from delivery.datasets import datasets
-from delivery.engines import open_engine
-from delivery.engines.postgres import Postgres
+from delivery.config.datasets import datasets
+from delivery.config.project import open_project
 from delivery.errors import EngineDown
-from delivery.gate import Gate
-from delivery.manifest_file import verify
-from delivery.project import open_project
+from delivery.files import spool
+from delivery.files.manifest import verify
+from delivery.gate.judge import Gate
+from delivery.warehouse import open_engine
+from delivery.warehouse.postgres import Postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,9 +11,9 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from delivery.engines import open_engine, postgres
+from delivery.config.project import Project, open_project
 from delivery.errors import ConfigError, DeliveryError, EngineDown, WriteFailed
-from delivery.project import Project, open_project
+from delivery.warehouse import open_engine, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

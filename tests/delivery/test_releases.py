@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from small_project import AT, DAY, make_project
 
-from delivery import runner
+from delivery import run as runner
+from delivery.config.project import Project
 from delivery.errors import ConfigError
-from delivery.holds import held, release
 from delivery.ledger import Ledger, deliveries
-from delivery.project import Project
-from delivery.request import Request
-from delivery.watch import Watch
+from delivery.operations.holds import held, release
+from delivery.schedule.request import Request
+from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from delivery import report
+from delivery import console
 from delivery.errors import ConfigError, DeliveryError, ExitCode
-from delivery.gate import Verdict
+from delivery.gate.judge import Verdict
 from delivery.ledger import Delivery, File
-from delivery.runner import Forecast, Outcome
+from delivery.run import Forecast, Outcome
 
 DONE, FAILED, USAGE, GATE, DESTINATION = (
     ExitCode.DONE, ExitCode.FAILED, ExitCode.USAGE, ExitCode.GATE, ExitCode.DESTINATION,
@@ -58,14 +58,14 @@ def outcome(state: str = "delivered", code: ExitCode = DONE, **more: Any) -> Out
 def test_the_exit_code_is_the_one_that_asks_most(codes: list[ExitCode], asks_most: ExitCode) -> None:
     for order in permutations(codes):
         found = [outcome(code=code) for code in order]
-        assert report.exit_code(found) == asks_most
-        assert report.outcomes_document(found)["exit_code"] == int(asks_most)
+        assert console.exit_code(found) == asks_most
+        assert console.outcomes_document(found)["exit_code"] == int(asks_most)
 
 
 def test_the_table_of_a_run_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     other = delivery(integration="other", namespace="cedar_books", window_end="2026-11-10", rows=None, revision=2)
     refused = {"code": GATE, "message": "not proven", "hint": "mend it"}
-    report.outcomes([
+    console.outcomes([
         outcome(files=(file(1, "manifest"), file(2, "data"), file(3, "data"))),
         outcome("already delivered", message="pruned"),
         outcome("already held", FAILED, delivery=other, message="a stranger's", layout_changes=("x was added",)),
@@ -82,13 +82,13 @@ def test_the_table_of_a_run_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
         f"{title}, {ours}:\nnot proven\nNext: mend it\n{title}: x was added",
         "1 delivered now, 2 already delivered before (nothing was sent twice), 2 not delivered.\n",
     ]
-    report.outcomes([outcome(), outcome("already delivered")])
+    console.outcomes([outcome(), outcome("already delivered")])
     assert capsys.readouterr().err == "\n1 delivered now, 1 already delivered before (nothing was sent twice).\n"
 
 
 def test_the_document_of_a_run_has_each_delivery_with_its_files() -> None:
     done = outcome("held", FAILED, files=(file(0, "data"),), message="why", hint="what", layout_changes=("x",))
-    (one,) = report.outcomes_document([done])["deliveries"]
+    (one,) = console.outcomes_document([done])["deliveries"]
     assert one == delivery()._asdict() | {
         "outcome": "held", "message": "why", "hint": "what", "layout_changes": ("x",),
         "files": [
@@ -112,7 +112,7 @@ def test_the_table_of_a_plan_says_why_not(capsys: pytest.CaptureFixture[str]) ->
         forecast(proven), forecast(warned, "pclv: no contract", publish=""), forecast(unproven, rows=None),
         forecast(unproven, layout_changes=("x was added",)), forecast(None, state="delivered"),
     ]  # fmt: skip
-    report.forecasts(found)
+    console.forecasts(found)
     out, err = capsys.readouterr()
     gates = [line.split("planned" if "planned" in line else "delivered")[1].split()[0] for line in out.splitlines()[1:]]
     assert gates == ["passes", "refuses", "refuses", "refuses", "3"]
@@ -128,7 +128,7 @@ def test_the_table_of_a_plan_says_why_not(capsys: pytest.CaptureFixture[str]) ->
         "people: list: 2 rows outside an open list (it may leave)",
         "daily to acme: pclv: no contract", "daily to acme: x was added",
     ]  # fmt: skip
-    document = report.forecasts_document(found)["deliveries"]
+    document = console.forecasts_document(found)["deliveries"]
     assert [one["gate"] and one["gate"]["passed"] for one in document] == [True, True, False, False, None]
     assert [(one["publish"], one["refusal"]) for one in document[:2]] == [("rename", None), (None, "pclv: no contract")]
 
@@ -144,13 +144,13 @@ def test_the_table_of_a_plan_says_why_not(capsys: pytest.CaptureFixture[str]) ->
     ],
 )
 def test_days_are_shown_without_the_end(start: str | None, end: str | None, shown: str) -> None:
-    assert report.when(start, end, "slot") == shown
+    assert console.when(start, end, "slot") == shown
 
 
 @pytest.mark.parametrize("as_json", [True, False])
 @pytest.mark.parametrize("hint", ["do this", ""])
 def test_a_failure_says_what_to_do_next(capsys: pytest.CaptureFixture[str], as_json: bool, hint: str) -> None:
-    report.failure(ConfigError("wrong", hint=hint), as_json=as_json)
+    console.failure(ConfigError("wrong", hint=hint), as_json=as_json)
     out, err = capsys.readouterr()
     assert err == "Error: wrong\n" + (f"Next: {hint}\n" if hint else "")
     assert (json.loads(out) if out else None) == (
@@ -162,7 +162,7 @@ def test_an_unforeseen_error_is_placed_and_not_quoted() -> None:
     try:
         json.loads("jane@example.com")
     except ValueError as error:
-        found: DeliveryError = report.unexpected(error)
+        found: DeliveryError = console.unexpected(error)
     assert found.message.startswith("Unexpected JSONDecodeError in raw_decode, line ")
     assert found.message.endswith(" of decoder.py.")
     assert "jane" not in found.message

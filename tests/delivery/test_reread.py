@@ -12,15 +12,15 @@ import pyarrow as pa
 import pytest
 from builders import integration
 
-from delivery import render
 from delivery.errors import WriteFailed
-from delivery.files import write_file
-from delivery.reread import Dialect, Rows, _same, compare, read_back
+from delivery.files import text
+from delivery.files.proof import Dialect, Rows, _same, compare, read_back
+from delivery.files.writer import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from delivery.integrations import Integration
+    from delivery.config.integrations import Integration
 
 ROWS = 2_000
 RENAMES = {"event": {"open": "opened", "click": "clicked"}}
@@ -233,7 +233,7 @@ def test_a_renderer_that_is_broken_in_one_place_is_found(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, replacement = BROKEN[how]
-    monkeypatch.setattr(render, name, replacement)
+    monkeypatch.setattr(text, name, replacement)
     table = rows(200)
     format_keys = integration(nulls="<NULL>", escape_formulas=True)
     write_file(tmp_path / "f", [table], format_keys, RENAMES)

@@ -15,15 +15,15 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from small_project import AT, DAY, make_project
 
-from delivery import runner
+from delivery import run as runner
 from delivery.cli import cli
+from delivery.config.project import Project
 from delivery.errors import Busy, WriteFailed
 from delivery.ledger import Ledger
-from delivery.lock import only_runner
-from delivery.project import Project
-from delivery.request import Request
-from delivery.retention import Clock, Pruned, prune
-from delivery.watch import Watch
+from delivery.ledger.lock import only_runner
+from delivery.operations.retention import Clock, Pruned, prune
+from delivery.schedule.request import Request
+from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from builders import dataset, integration, window
 
-from delivery.campaigns import Members
-from delivery.engines.duckdb import DuckDB
+from delivery.config.campaigns import Members
 from delivery.errors import GateRefused, WriteFailed
-from delivery.files import write_file
-from delivery.rows import OutOfOrder, Selection, read, read_again
+from delivery.files.writer import write_file
+from delivery.warehouse.duckdb import DuckDB
+from delivery.warehouse.rows import OutOfOrder, Selection, read, read_again
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

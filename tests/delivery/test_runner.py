@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from projects import AT, DAY
 
-from delivery.manifest_file import verify
+from delivery.files.manifest import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,7 +207,7 @@ def test_a_spool_that_was_changed_is_held(project: Copy) -> None:
 
 
 def test_a_second_runner_says_who_holds_the_lock(project: Copy) -> None:
-    from delivery.lock import only_runner
+    from delivery.ledger.lock import only_runner
 
     with only_runner(project.root / ".delivery"):
         result = project.delivery("run", "--window", DAY)

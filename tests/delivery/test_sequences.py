@@ -26,14 +26,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from delivery import holds, runner
-from delivery.destinations.local import LocalDirectory
+from delivery import run as runner
+from delivery.config.project import Project
 from delivery.errors import Busy, DeliveryError, DestinationFailed, DestinationRefused
-from delivery.gate import Verdict
+from delivery.gate.judge import Verdict
 from delivery.ledger import Ledger
-from delivery.project import Project
-from delivery.request import Request
-from delivery.watch import Watch
+from delivery.operations import holds
+from delivery.schedule.request import Request
+from delivery.transfer.local_directory import LocalDirectory
+from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

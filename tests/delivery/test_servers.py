@@ -23,10 +23,10 @@ from servers import (
     running_proftpd,
 )
 
-from delivery.destinations.sftp import SftpDirectory
 from delivery.errors import DestinationFailed, DestinationRefused, LoginRefused, NameTaken
-from delivery.handover import hand_over
 from delivery.ledger import Ledger
+from delivery.transfer.protocol import hand_over
+from delivery.transfer.sftp_directory import SftpDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -24,16 +24,16 @@ from servers import (
     running_sshd,
 )
 
-from delivery.destinations import Found
-from delivery.destinations.sftp import SftpDirectory
-from delivery.destinations.ssh import HostKey, fetch_host_keys
 from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, HostKeyRefused, LoginRefused, NameTaken
+from delivery.sftp.ssh import HostKey, fetch_host_keys
+from delivery.transfer import Found
+from delivery.transfer.sftp_directory import SftpDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from delivery.integrations import SftpDestination
+    from delivery.config.integrations import SftpDestination
 
 pytestmark = pytest.mark.skipif(bool(missing_for_sshd()), reason=missing_for_sshd())
 CONTENT = random.Random(1).randbytes(2_000_001)

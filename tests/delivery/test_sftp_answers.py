@@ -14,11 +14,11 @@ import pytest
 from builders import job
 from odd_sftp import ALL, MODE, MORE, OWNER, SIZE, TIMES, Answers, OddServer, sha256_of
 
-from delivery.destinations import Found, Method
-from delivery.destinations.sftp import Opened, SftpDirectory
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, Held, NameTaken
-from delivery.handover import hand_over
 from delivery.ledger import Ledger
+from delivery.transfer import Found, Method
+from delivery.transfer.protocol import hand_over
+from delivery.transfer.sftp_directory import Opened, SftpDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

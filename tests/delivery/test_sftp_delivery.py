@@ -10,7 +10,7 @@ import yaml
 from projects import DAY
 from servers import keygen
 
-from delivery.manifest_file import verify
+from delivery.files.manifest import verify
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,15 +12,15 @@ from builders import campaign, dataset, integration, utc, window
 
 from delivery.errors import ConfigError
 from delivery.ledger import Ledger
-from delivery.plan import Job
-from delivery.request import Request
-from delivery.slots import days_on_record, first_due, instant, scheduled, slots, window_on_record
+from delivery.schedule.jobs import Job
+from delivery.schedule.request import Request
+from delivery.schedule.slots import days_on_record, first_due, instant, scheduled, slots, window_on_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from delivery.campaigns import Campaign
-    from delivery.windows import Window
+    from delivery.config.campaigns import Campaign
+    from delivery.schedule.windows import Window
 
 DAILY, WEEKLY, TWICE = "0 5 * * *", "0 5 * * 1", "0 6,18 * * *"
 CURRENT = dataset(window=None, order_by=("email",))

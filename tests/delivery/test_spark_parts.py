@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from delivery.engines import open_engine
+from delivery.config.project import Project
 from delivery.errors import ConfigError, WriteFailed
-from delivery.project import Project
+from delivery.warehouse import open_engine
 
 
 @pytest.fixture

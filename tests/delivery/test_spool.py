@@ -13,10 +13,10 @@ import pytest
 from audience_project import Audiences
 from builders import NOW, campaign, job
 
-from delivery.contents import Content
 from delivery.errors import GateRefused, WriteFailed
+from delivery.files.contents import Content
+from delivery.files.spool import _judge, _write_listed, clear, spellings
 from delivery.ledger import Ledger
-from delivery.spool import _judge, _write_listed, clear, spellings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,7 @@ def test_a_list_of_who_left_is_one_file_however_long(tmp_path: Path, split: dict
 
 def test_a_list_that_is_read_back_otherwise_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = pa.RecordBatch.from_pydict({"email": ["x@example.com"]})
-    monkeypatch.setattr("delivery.spool.compare", lambda *_: 0)
+    monkeypatch.setattr("delivery.files.spool.compare", lambda *_: 0)
     with pytest.raises(WriteFailed, match=r"daily_2026-11-03_left\.csv: 0 of 1 rows were read back"):
         _write_listed(job(), gone, "left", tmp_path, None)
 

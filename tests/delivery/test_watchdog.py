@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from delivery.destinations.watchdog import Watchdog
+from delivery.sftp.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

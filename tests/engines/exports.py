@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from delivery.engines import identifier, open_engine
-from delivery.project import open_project
+from delivery.config.project import open_project
+from delivery.warehouse import identifier, open_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from delivery.datasets import Manifest
+    from delivery.config.datasets import Manifest
 
 
 def exports(target: str, root: Path) -> Iterator[tuple[str, str]]:

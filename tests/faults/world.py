@@ -35,19 +35,20 @@ import steps  # noqa: E402
 from servers import PipeChannel, Shim, name_of  # noqa: E402
 from small_project import AT, CANARIES, CLIENTS, DAY, canary  # noqa: E402
 
-from delivery import report, runner  # noqa: E402
-from delivery.destinations.session import PERMISSION_DENIED  # noqa: E402
-from delivery.destinations.sftp import Opened, SftpDirectory  # noqa: E402
-from delivery.engines import duckdb as _engine  # noqa: E402, F401 - imported late, and here before the runner starts
+from delivery import console  # noqa: E402
+from delivery import run as runner  # noqa: E402
+from delivery.config.project import Project  # noqa: E402
 from delivery.errors import DeliveryError  # noqa: E402
-from delivery.project import Project  # noqa: E402
-from delivery.request import Request  # noqa: E402
-from delivery.watch import Watch  # noqa: E402
+from delivery.schedule.request import Request  # noqa: E402
+from delivery.sftp.session import PERMISSION_DENIED  # noqa: E402
+from delivery.transfer.progress import Watch  # noqa: E402
+from delivery.transfer.sftp_directory import Opened, SftpDirectory  # noqa: E402
+from delivery.warehouse import duckdb as _engine  # noqa: E402, F401 - imported late, and here before the runner starts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from delivery.destinations.local import LocalDirectory
+    from delivery.transfer.local_directory import LocalDirectory
 
 CRASHED = 70  # exit status of a runner that met an error it does not know
 # A bit that flips on the wire breaks the SSH packet; one that a server flips in a new name puts the file whole
@@ -263,7 +264,7 @@ class World:
             request = Request(at=AT, window=DAY, integrations=(KINDS[self.kind], *others))
             count = steps.install(kill, control if watched else None) if watched or counted or kill is not None else int
             try:
-                code = int(report.exit_code(runner.run(self.project, request, Watch())))
+                code = int(console.exit_code(runner.run(self.project, request, Watch())))
             except DeliveryError as error:
                 print(error.message)
                 code = int(error.exit_code)
@@ -439,7 +440,7 @@ class _Session:
 
 def _replace_protocol() -> None:
     """The control: `put` under the final name, then record."""
-    from delivery.destinations import session as sftp
+    from delivery.sftp import session as sftp
 
     truncate = 16
 

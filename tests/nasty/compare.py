@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from delivery.config.integrations import Integration
 from delivery.errors import DeliveryError
-from delivery.files import write_file
-from delivery.integrations import Integration
+from delivery.files.writer import write_file
 from tests.nasty.dialects import Dialect, crossed, paired, single_column
 from tests.nasty.readers import READERS, Job, Reader, Rows
 from tests.nasty.rules import RULES, Rule, Spot

@@ -28,7 +28,7 @@ from tests.nasty.values import Cell
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from delivery.integrations import Integration
+    from delivery.config.integrations import Integration
     from tests.nasty.values import Without
 
 Rows = list[list[Cell]]

@@ -11,7 +11,7 @@ from tests.nasty.values import HEADER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from delivery.integrations import Integration
+    from delivery.config.integrations import Integration
     from tests.nasty.values import Cell
 
 

@@ -1,0 +1,163 @@
+"""One day in one page: what was delivered, held and missed, and how the day's campaigns did.
+
+The page needs no network and no other file. It holds names, counts and rates, and nothing of a person.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from delivery.analytics import measures
+from delivery.config.integrations import declared_namespaces
+from delivery.errors import ConfigError
+from delivery.gate.judge import Gate
+from delivery.ledger import Delivery, Ledger, deliveries
+from delivery.schedule.gaps import Gap, gaps
+from delivery.schedule.slots import SLOT
+from delivery.schedule.windows import DAY, Window
+from delivery.warehouse import open_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date, datetime
+
+    from delivery.config.project import Project
+
+CAMPAIGNS = "analytics_campaigns"
+SHOWN = 14  # deliveries of a series, at most
+METRICS = (
+    "sent", "delivered", "unique_open_rate", "unique_click_rate", "conversions", "revenue", "hard_bounce_rate",
+    "unsubscribe_rate",
+)  # fmt: skip
+
+
+class Sent(NamedTuple):
+    """One delivery of the day, and the names of its files."""
+
+    delivery: Delivery
+    files: tuple[str, ...]
+
+
+class Series(NamedTuple):
+    """Rows of a campaign's last deliveries to an integration, oldest first, with their days."""
+
+    campaign: str
+    integration: str
+    rows: tuple[tuple[str, int], ...]
+
+
+class Results(NamedTuple):
+    """How a client's campaigns of the day did. rows: by campaign, with METRICS; refusals: why they are not shown."""
+
+    namespace: str
+    rows: tuple[dict[str, Any], ...]
+    refusals: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DailyReport:
+    """What one day's page says. namespace: None for all clients."""
+
+    day: date
+    namespace: str | None
+    sent: tuple[Sent, ...]
+    series: tuple[Series, ...]
+    missed: tuple[Gap, ...]
+    results: tuple[Results, ...]
+
+    def count(self, state: str) -> int:
+        """How many of the day's deliveries are in the state."""
+        return sum(one.delivery.state == state for one in self.sent)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "day": self.day,
+            "namespace": self.namespace,
+            "deliveries": [{**one.delivery._asdict(), "files": one.files} for one in self.sent],
+            "series": [one._asdict() for one in self.series],
+            "missed": [one._asdict() for one in self.missed],
+            "results": [one._asdict() for one in self.results],
+        }
+
+
+def daily_report(project: Project, day: date, at: datetime, namespace: str | None = None) -> DailyReport:
+    """The day's deliveries by slot, what should have gone, and results of the emails sent on the day before.
+
+    A slot delivers what came before it, so the page of a morning shows the campaigns of the day that it delivers.
+    Raises ConfigError for a day to come and for a client that has no integration.
+    """
+    clients = sorted(set(declared_namespaces(project.integrations_file).values()))
+    if day > at.date():
+        raise ConfigError(f"{day} is yet to come.", hint="--day is the day on which the deliveries were due.")
+    if namespace is not None and namespace not in clients:
+        raise ConfigError(f"Unknown namespace {namespace!r}.", hint=f"Known: {', '.join(clients) or 'none'}.")
+    chosen = [namespace] if namespace else clients
+    with closing(Ledger(project.ledger_url)) as ledger:
+        known = ledger.find(
+            deliveries.c.namespace.in_(chosen), deliveries.c.slot < _slot(day + DAY), deliveries.c.state != "cancelled"
+        )
+        of_day = [row for row in known if row.slot >= _slot(day)]
+        sent = tuple(Sent(row, tuple(f.name for f in ledger.files(row.id) if f.role == "data")) for row in of_day)
+    due = [gap for gap in gaps(project, at, None, None, day.isoformat()) if _slot(day) <= gap.due < _slot(day + DAY)]
+    return DailyReport(
+        day,
+        namespace,
+        sent,
+        tuple(_series(known, of_day)),
+        tuple(gap for gap in due if gap.namespace in chosen),
+        _results(project, day - DAY, at, chosen),
+    )
+
+
+def _slot(day: date) -> str:
+    return f"{day:{SLOT}}"
+
+
+def _series(known: list[Delivery], of_day: list[Delivery]) -> Iterable[Series]:
+    for campaign, integration in sorted({(row.campaign, row.integration) for row in of_day}):
+        rows = [
+            (row.slot[:10], row.rows or 0)
+            for row in known
+            if (row.campaign, row.integration, row.revision) == (campaign, integration, 0) and row.rows is not None
+        ]
+        if rows:
+            yield Series(campaign, integration, tuple(rows[-SHOWN:]))
+
+
+def _results(project: Project, day: date, at: datetime, clients: list[str]) -> tuple[Results, ...]:
+    manifest = project.manifest()
+    found = []
+    with open_engine(project) as engine:
+        gate = Gate(manifest, engine)
+        for client in clients:
+            asked = measures.question(
+                manifest, at, dataset=CAMPAIGNS, namespace=client, start=day.isoformat(), end=(day + DAY).isoformat(),
+                grain="total", campaign_id=None,
+            )  # fmt: skip
+            verdict = gate.judge(asked.dataset, None)
+            rows: list[dict[str, Any]] = []
+            if verdict.passed:
+                metrics = measures.read_metrics(engine, manifest, asked.dataset)
+                rows = measures.answer(engine, asked, metrics).to_dicts()
+                gate.check_unchanged(asked.dataset)
+            found.append(Results(client, tuple(rows), verdict.reasons))
+    return tuple(found)
+
+
+def render(report: DailyReport) -> str:
+    """The page."""
+    environment = Environment(
+        loader=PackageLoader("delivery", "pages"),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    yesterday = Window(report.day - timedelta(days=1), report.day)
+    return environment.get_template("report.html").render(report=report, results_of=yesterday, metrics=METRICS)

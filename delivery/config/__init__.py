@@ -1,0 +1,1 @@
+"""What people wrote: project, integrations, campaigns, datasets."""

@@ -1,0 +1,1 @@
+"""Rows to proven bytes: format, compression, encryption, parts, proof, manifest, layout, spool."""

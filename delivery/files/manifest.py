@@ -1,0 +1,192 @@
+"""The manifest that comes last with each delivery, and checking files against it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from delivery.errors import ConfigError
+from delivery.files.writer import MANIFEST_SUFFIX, hash_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from delivery.files.writer import Written
+    from delivery.schedule.jobs import Job
+
+
+class ManifestFile(BaseModel):
+    """One data file of a delivery. rows: without the header; sha256: of the bytes as they lie there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+    plain_sha256: str
+
+
+class Correction(BaseModel):
+    """What a correction corrects. scope: `changes` is new and changed rows, to be merged by unique_key; `whole` all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    corrects: str
+    scope: Literal["changes", "whole"]
+    withdrawn: str | None = Field(description="the file that lists the unique_keys of rows that are no more")
+
+
+class Changes(BaseModel):
+    """Which files tell what changed since the delivery `since`: to be applied as left, changed, entered."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    since: str
+    entered: list[str]
+    changed: list[str]
+    left: list[str]
+
+
+class DeliveryManifest(BaseModel):
+    """What a client needs to check a delivery and to load it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    version: int = 1
+    delivery: str
+    campaign: str
+    integration: str
+    namespace: str
+    dataset: str
+    window: dict[str, str] | None
+    slot: str
+    revision: int
+    correction: Correction | None = None
+    changes: Changes | None = None
+    columns: list[str]
+    file_format: dict[str, Any] = Field(description="the integration's keys that say how to read the files")
+    files: list[ManifestFile]
+    dbt_invocation_id: str | None
+
+
+def render(
+    job: Job,
+    columns: tuple[str, ...],
+    files: list[tuple[str, Written]],
+    invocation_id: str | None,
+    correction: Correction | None = None,
+    changes: Changes | None = None,
+) -> bytes:
+    """The manifest's bytes. files: names and contents, in order.
+
+    Only a correction has the key `correction`, only a delivery of changes the key `changes`.
+    """
+    keys = {
+        "character_encoding",
+        "row_delimiter",
+        "column_delimiter",
+        "include_header_row",
+        "compression",
+        "encryption",
+        "nulls",
+        "quoting",
+        "bom",
+        "escape_formulas",
+    }
+    manifest = DeliveryManifest(
+        delivery=job.key,
+        campaign=job.campaign.name,
+        integration=job.integration_name,
+        namespace=job.integration.namespace,
+        dataset=job.campaign.dataset.name,
+        window={"start": f"{job.window.start}T00:00:00Z", "end": f"{job.window.end}T00:00:00Z"} if job.window else None,
+        slot=job.slot.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        revision=job.revision,
+        correction=correction,
+        changes=changes,
+        columns=list(columns),
+        file_format=job.integration.model_dump(mode="json", include=keys),
+        files=[
+            ManifestFile(
+                name=name,
+                rows=written.rows,
+                bytes=written.bytes,
+                sha256=written.sha256,
+                plain_sha256=written.plain_sha256,
+            )
+            for name, written in files
+        ],
+        dbt_invocation_id=invocation_id,
+    )
+    absent = {name for name in ("correction", "changes") if getattr(manifest, name) is None}
+    content = manifest.model_dump(mode="json", exclude=absent)
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One file held against its manifest. problem: empty when it is as the manifest says."""
+
+    file: str
+    manifest: str
+    rows: int
+    bytes: int
+    problem: str
+
+
+def verify(path: Path) -> list[Checked]:
+    """Checks a manifest, a file beside its manifest, or every manifest in a directory and below.
+
+    Raises ConfigError when there is no manifest to check against.
+    """
+    if path.is_dir():
+        manifests = sorted(path.rglob(f"*{MANIFEST_SUFFIX}"))
+    elif path.name.endswith(MANIFEST_SUFFIX):
+        manifests = [path]
+    else:
+        beside = path.with_name(path.name + MANIFEST_SUFFIX)
+        manifests = [beside] if beside.is_file() else _naming(path)
+    if not manifests or not all(manifest.is_file() for manifest in manifests):
+        raise ConfigError(
+            f"There is no manifest for {path}.", hint=f"A manifest is named <first file>{MANIFEST_SUFFIX}."
+        )
+    return [checked for manifest in manifests for checked in _check(manifest)]
+
+
+def _naming(path: Path) -> list[Path]:
+    """The manifests beside a file that name it: of several parts, the first gives the manifest its name."""
+    found = []
+    for manifest in sorted(path.parent.glob(f"*{MANIFEST_SUFFIX}")):
+        try:
+            named = [file.name for file in DeliveryManifest.model_validate_json(manifest.read_bytes()).files]
+        except (ValidationError, OSError):
+            continue
+        found += [manifest] if path.name in named else []
+    return found
+
+
+def _check(path: Path) -> list[Checked]:
+    try:
+        manifest = DeliveryManifest.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError):
+        return [Checked("", str(path), 0, 0, "the manifest cannot be read")]
+    results = []
+    for file in manifest.files:
+        if file.name in ("", "..") or file.name != PurePath(file.name).name:
+            return [Checked("", str(path), 0, 0, f"the manifest names no file beside it: {file.name!r}")]
+        found = path.with_name(file.name)
+        if not found.is_file():
+            problem = "is missing"
+        elif found.stat().st_size != file.bytes:
+            problem = f"has {found.stat().st_size} bytes, the manifest says {file.bytes}"
+        elif hash_file(found) != file.sha256:
+            problem = "has other content than the manifest says"
+        else:
+            problem = ""
+        results.append(Checked(str(found), str(path), file.rows, file.bytes, problem))
+    return results

@@ -1,0 +1,168 @@
+"""Arrow batches to text: one formatter for all engines, so that the same rows give the same bytes everywhere.
+
+RFC 4180 quoting by Polars. NULL is never quoted, and every value that could be taken for it is, so that a reader that
+looks at quotes can tell NULL from the empty string and from a text that happens to equal the token.
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import date, datetime
+from typing import TYPE_CHECKING, cast
+
+import polars as pl
+import pyarrow.types as pt
+from polars import selectors
+
+from delivery.errors import ConfigError, GateRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from delivery.config.integrations import Integration
+
+# Fraction of a second in groups of three digits, and only where the data has one.
+TIMESTAMP = "%Y-%m-%dT%H:%M:%S%.fZ"
+TIME = "%H:%M:%S%.f"
+FORMULA = r"^[=+\-@\t\r]"
+# A line that holds nothing else ends the input of PostgreSQL's COPY, without an error.
+END_OF_COPY = "\\."
+
+
+def check_types(schema: pa.Schema) -> None:
+    """Raises GateRefused for columns that have no one text form: lists, structs, maps, blobs, intervals."""
+    kinds = (
+        pt.is_string,
+        pt.is_large_string,
+        pt.is_string_view,
+        pt.is_integer,
+        pt.is_floating,
+        pt.is_decimal128,
+        pt.is_boolean,
+        pt.is_date,
+        lambda kind: pt.is_timestamp(kind) and kind.unit != "s",  # Polars' milliseconds would wrap round at infinity
+        pt.is_time,
+        pt.is_null,
+    )
+    for field in schema:
+        kind = field.type.value_type if pt.is_dictionary(field.type) else field.type
+        if not any(is_kind(kind) for is_kind in kinds):
+            raise GateRefused(
+                f"Column {field.name} is of type {field.type}, which a delimited file cannot hold.",
+                hint="Cast it in the model, a JSON value to text.",
+            )
+
+
+def render(
+    batch: pa.RecordBatch, integration: Integration, renames: Mapping[str, Mapping[str, str]], *, header: bool
+) -> bytes:
+    """The batch as UTF-8 text in the integration's dialect. renames: per column, values that are spelled differently.
+
+    Raises GateRefused or ConfigError for values that readers would not get back as they are.
+    """
+    frame = _texts(cast("pl.DataFrame", pl.from_arrow(batch, rechunk=False)))
+    _check_times(frame)
+    for column, spelling in renames.items():
+        if column in frame.columns:
+            frame = frame.with_columns(pl.col(column).replace(dict(spelling)))
+    _check_texts(frame, integration)
+    if integration.escape_formulas:
+        text = pl.col(pl.String)
+        frame = frame.with_columns(pl.when(text.str.contains(FORMULA)).then("'" + text).otherwise(text).name.keep())
+    by_hand = integration.quoting == "all" or _has_special(frame, integration)
+    buffer = io.BytesIO()
+    (_quoted(frame, integration) if by_hand else frame).write_csv(
+        buffer,
+        include_header=header,
+        separator=integration.column_delimiter,
+        line_terminator="\r\n" if integration.row_delimiter == "windows" else "\n",
+        null_value=integration.nulls,
+        quote_style="never" if by_hand else "necessary",
+        datetime_format=TIMESTAMP,
+        time_format=TIME,
+    )
+    return buffer.getvalue()
+
+
+def _texts(frame: pl.DataFrame) -> pl.DataFrame:
+    """Categories as the texts that they stand for, times in UTC without a zone."""
+    categories = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Categorical | pl.Enum)]
+    zoned = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime) and kind.time_zone]
+    return frame.with_columns(
+        pl.col(categories).cast(pl.String), pl.col(zoned).dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    )
+
+
+def _check_times(frame: pl.DataFrame) -> None:
+    """Refuses years that no reader knows, among them `infinity`. Nanoseconds only reach from 1677 to 2262."""
+    checks = [~selectors.date().is_between(date.min, date.max)]
+    for unit in ("ms", "us"):  # compared in the unit of the column: another unit may overflow
+        first, last = (pl.lit(bound).cast(pl.Datetime(unit)) for bound in (datetime.min, datetime.max))
+        checks.append(~selectors.datetime(unit).is_between(first, last))
+    outside = frame.select(check.any() for check in checks)
+    for name in outside.columns:
+        if outside[name][0]:
+            raise GateRefused(
+                f"Column {name} holds a time outside the years 1 to 9999.", hint="Replace it by NULL in the model."
+            )
+
+
+def _check_texts(frame: pl.DataFrame, integration: Integration) -> None:
+    nul = frame.select(pl.col(pl.String).str.contains("\0", literal=True).any())
+    for name in nul.columns:
+        if nul[name][0]:
+            raise GateRefused(
+                f"Column {name} holds a NUL character, at which readers stop.", hint="Remove it in the model."
+            )
+    if frame.width == 1 and not integration.nulls and frame.to_series(0).null_count():
+        raise ConfigError(
+            f"NULL in {frame.columns[0]}, the file's only column, would be a blank line, which readers drop.",
+            hint="Set `nulls` for the integration.",
+        )
+
+
+def _has_special(frame: pl.DataFrame, integration: Integration) -> bool:
+    """Whether a value needs quotes that Polars would not give it."""
+    found = frame.select(_special(pl.col(pl.String), integration).any())
+    return any(found[name][0] for name in found.columns)
+
+
+def _special(text: pl.Expr, integration: Integration) -> pl.Expr:
+    tokens = [END_OF_COPY, *([integration.nulls] if integration.nulls else [])]
+    # At the start of a file, readers take U+FEFF for a byte-order mark.
+    return text.is_in(tokens) | text.str.starts_with("\ufeff")
+
+
+def _quoted(frame: pl.DataFrame, integration: Integration) -> pl.DataFrame:
+    """The frame and its header as texts in quotes: all that are not NULL, or those that need quotes."""
+    unsafe = '[\r\n"' + integration.column_delimiter + "]"
+    if integration.quoting == "all":
+        texts = frame.select(_as_text(name, kind) for name, kind in frame.schema.items())
+        quoted = texts.select(_in_quotes(pl.all()).name.keep())
+    else:
+        text = pl.col(pl.String)
+        needs = (text == "") | text.str.contains(unsafe) | _special(text, integration)
+        quoted = frame.with_columns(pl.when(needs).then(_in_quotes(text)).otherwise(text).name.keep())
+    header = pl.Series(frame.columns)
+    return quoted.rename(
+        {
+            name: '"' + name.replace('"', '""') + '"'
+            for name, needs_quotes in zip(header, header.str.contains(unsafe), strict=True)
+            if needs_quotes or integration.quoting == "all"
+        }
+    )
+
+
+def _in_quotes(text: pl.Expr) -> pl.Expr:
+    return pl.format('"{}"', text.str.replace_all('"', '""', literal=True))
+
+
+def _as_text(name: str, kind: pl.DataType) -> pl.Expr:
+    """The text that Polars would write."""
+    if isinstance(kind, pl.Datetime):
+        return pl.col(name).dt.to_string(TIMESTAMP)
+    if isinstance(kind, pl.Time):
+        return pl.col(name).dt.to_string(TIME)
+    return pl.col(name).cast(pl.String)

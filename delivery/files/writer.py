@@ -1,0 +1,227 @@
+"""Arrow batches to the bytes of a file: encoding, compression, hash and count.
+
+The same rows give the same bytes: no time and no file name goes into a compressed header, and compressors are fed
+blocks of one size, however the engine cuts its batches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import zstandard
+from isal import igzip
+
+from delivery.errors import ConfigError, WriteFailed
+from delivery.files.text import check_types, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from delivery.config.integrations import Integration
+    from delivery.nameless import Nameless
+
+    Renames = Mapping[str, Mapping[str, str]]
+
+BLOCK_BYTES = 1 << 20
+MANIFEST_SUFFIX = ".manifest.json"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a file holds. bytes and sha256 are of the file as it is, plain_sha256 of what it is before compression."""
+
+    rows: int
+    bytes: int
+    sha256: str
+    plain_sha256: str
+
+
+class _Hashing(io.RawIOBase):
+    """Passes bytes on, hashed and counted."""
+
+    def __init__(self, target: IO[bytes] | None) -> None:
+        self.digest = hashlib.sha256()
+        self.size = 0
+        self._target = target
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        size = len(data)
+        self.size += size
+        if self._target:
+            self._target.write(data)
+        return size
+
+
+class _Blocks(io.RawIOBase):
+    """Passes bytes on in blocks of one size: a compressor's bytes may depend on how it is fed."""
+
+    def __init__(self, target: IO[bytes]) -> None:
+        self._target = target
+        self._waiting = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._waiting += data
+        whole = len(self._waiting) - len(self._waiting) % BLOCK_BYTES
+        for start in range(0, whole, BLOCK_BYTES):
+            self._target.write(self._waiting[start : start + BLOCK_BYTES])
+        del self._waiting[:whole]
+        return len(data)
+
+    def finish(self) -> None:
+        """Passes on what is left. Not `close`: a file that failed must not be finished."""
+        self._target.write(self._waiting)
+        self._waiting.clear()
+
+
+class NewFile:
+    """A file that is being written: rows in, bytes out. size: of its text so far, before compression."""
+
+    def __init__(self, disk: IO[bytes], integration: Integration, renames: Renames, stack: ExitStack) -> None:
+        self.rows = 0
+        self._integration, self._renames = integration, renames
+        self._final = _Hashing(disk)
+        self._blocks = _Blocks(_compressor(self._final, integration.compression, stack))
+        self._plain = _Hashing(cast("IO[bytes]", self._blocks))
+        self._plain.write(_mark(integration))
+        self._begun = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of text so far, with header and byte-order mark."""
+        return self._plain.size
+
+    def text(self, batch: pa.RecordBatch) -> bytes:
+        """What the batch would add, the header included if the file has none yet."""
+        if not self._begun:
+            check_types(batch.schema)
+        text = render(
+            batch, self._integration, self._renames, header=not self._begun and self._integration.include_header_row
+        )
+        return text.decode("utf-8").encode("utf-16-le") if self._integration.character_encoding == "UTF-16" else text
+
+    def add(self, batch: pa.RecordBatch, text: bytes | None = None) -> None:
+        """Adds the rows. text: what `text` gave for them, if it was asked before."""
+        self._plain.write(self.text(batch) if text is None else text)
+        self._begun = True
+        self.rows += batch.num_rows
+
+    def finish(self) -> None:
+        """Passes on what waits for a whole block."""
+        self._blocks.finish()
+
+    def written(self) -> Written:
+        """What the file holds, once it is closed."""
+        return Written(self.rows, self._final.size, self._final.digest.hexdigest(), self._plain.digest.hexdigest())
+
+
+@contextmanager
+def new_file(path: Path, integration: Integration, renames: Renames, plain: Nameless | None) -> Iterator[NewFile]:
+    """A new file of mode 0600, synced to disk when the block ends, removed when it fails.
+
+    renames: per column, values that are spelled differently; plain: takes the bytes in place of the path. Raises
+    WriteFailed when the disk does not take it.
+    """
+    with plain.next(path) if plain else exclusive(path) as disk, ExitStack() as stack:
+        file = NewFile(disk, integration, renames, stack)
+        yield file
+        file.finish()
+
+
+def write_file(
+    path: Path, batches: Iterable[pa.RecordBatch], integration: Integration, renames: Renames | None = None
+) -> Written:
+    """Writes the batches as the integration asks, to one new file.
+
+    The first batch may be empty and gives the columns. Raises WriteFailed when the disk does not take it, GateRefused
+    when a value has no text form; then no file remains.
+    """
+    with new_file(path, integration, renames or {}, None) as file:
+        for batch in batches:
+            file.add(batch)
+    return file.written()
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[IO[bytes]]:
+    """A new file of mode 0600, synced when the block ends and removed when it fails. Raises WriteFailed."""
+    with writing(path):
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            with open(descriptor, "wb") as disk:  # noqa: PTH123
+                yield disk
+                disk.flush()
+                os.fsync(disk.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Says what the disk did not take as WriteFailed."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteFailed(
+            f"{path} could not be written: {error.strerror or type(error).__name__}.",
+            hint="Free space or permission there, then run again.",
+        ) from None
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """A private file in place of what has the name: whole or not at all. Raises ConfigError, WriteFailed."""
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder.", hint="Name a file.")
+    if not path.parent.is_dir():
+        raise ConfigError(f"There is no folder {path.parent}.", hint="Make it, or name another file.")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with exclusive(unfinished) as disk:
+        disk.write(content)
+    try:
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise WriteFailed(f"{path} could not be written: {error.strerror}.", hint="Name another file.") from None
+
+
+def _compressor(target: _Hashing, kind: str, stack: ExitStack) -> IO[bytes]:
+    if kind == "gzip":
+        gzip: Any = igzip.IGzipFile  # untyped
+        return cast(
+            "IO[bytes]", stack.enter_context(gzip(filename="", mode="wb", compresslevel=1, fileobj=target, mtime=0))
+        )
+    if kind == "zstd":
+        zstd = zstandard.ZstdCompressor(level=3, write_checksum=True)
+        writer = zstd.stream_writer(cast("IO[bytes]", target), closefd=False)
+        return cast("IO[bytes]", stack.enter_context(writer))
+    return cast("IO[bytes]", target)
+
+
+def _mark(integration: Integration) -> bytes:
+    if integration.character_encoding == "UTF-16":
+        return b"\xff\xfe"
+    return b"\xef\xbb\xbf" if integration.bom else b""
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, streamed. Raises WriteFailed when it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise WriteFailed(f"{path} cannot be read: {error.strerror}.", hint="Restore it, or release it.") from None

@@ -1,0 +1,1 @@
+"""What may leave: tests and freshness, bounds, entitlements; and building it."""

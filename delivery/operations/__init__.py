@@ -1,0 +1,1 @@
+"""Between runs: trying destinations, deciding on what is held, keeping share and ledger in order."""

@@ -1,0 +1,121 @@
+"""Proving destinations before they are needed, `check` and `trust`, and the publish method that follows from it."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from delivery.config.integrations import SftpDestination, load_integrations, load_without_secrets
+from delivery.errors import ConfigError, DeliveryError, DestinationRefused
+from delivery.ledger import Ledger
+from delivery.transfer import Capabilities, Destination, Method, open_destination
+
+if TYPE_CHECKING:
+    from delivery.config.integrations import Integration
+    from delivery.config.project import Project
+
+
+@dataclass(frozen=True)
+class Check:
+    """What became of one integration's probe. publish: how files will get their final names."""
+
+    integration: str
+    where: str
+    publish: Method | None
+    capabilities: Capabilities | None
+    error: DeliveryError | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the destination would take a file."""
+        return self.error is None
+
+    def offers(self) -> str:
+        """What the destination can do, for people."""
+        if self.capabilities is None:
+            return ""
+        return ", ".join(name for name, value in asdict(self.capabilities).items() if value is True)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return {
+            "integration": self.integration,
+            "where": self.where,
+            "ok": self.ok,
+            "publish": self.publish,
+            "capabilities": asdict(self.capabilities) if self.capabilities else None,
+            "error": self.error.message if self.error else None,
+        }
+
+
+def check(project: Project, names: tuple[str, ...]) -> list[Check]:
+    """Probes the named integrations, all by default, and keeps what was proven; one that fails stops no other."""
+    known = load_integrations(project.integrations_file, names or None)
+    chosen = [(name, _named(known, name)) for name in names or known]
+    with closing(Ledger(project.ledger_url)) as ledger:
+        return [_check(project, ledger, name, integration) for name, integration in chosen]
+
+
+def publish_method(destination: Destination, integration: Integration, ledger: Ledger, token: str) -> Method:
+    """How files get their final names at a connected destination: as configured, if a probe proved that it can.
+
+    A probe holds until the server says that it is another one. Raises DestinationRefused when the way is not safe.
+    """
+    method = integration.destination.publish
+    kept = ledger.probes().get(destination.describe())
+    if kept and kept.software == destination.software and kept.method == method:
+        return method
+    if method == "exclusive":
+        ledger.keep_probe(destination.describe(), method, {}, destination.software)
+        return method
+    _probe(destination, method, ledger, token)
+    return method
+
+
+def _probe(destination: Destination, method: Method, ledger: Ledger, token: str) -> Capabilities:
+    seen = destination.probe(token)
+    allowed = seen.allows(method)
+    ledger.keep_probe(destination.describe(), method if allowed else None, asdict(seen), destination.software)
+    if not seen.rename and not allowed:
+        raise DestinationRefused(
+            f"{destination.describe()}: a probe file could not be renamed.",
+            hint="Ask for the right to rename; or, if the client waits for a done file, set `publish: exclusive`.",
+        )
+    if not allowed:
+        raise DestinationRefused(
+            f"{destination.describe()}: a rename onto a name that was taken replaced the file there.",
+            hint="If nobody else writes there, set `publish: look-and-rename`; if the client waits for a done file, "
+            "`publish: exclusive`.",
+        )
+    return seen
+
+
+def _named(known: dict[str, Integration], name: str) -> Integration:
+    if name not in known:
+        raise ConfigError(f"Unknown integration: {name}.", hint=f"Known: {', '.join(known) or 'none'}.")
+    return known[name]
+
+
+def _check(project: Project, ledger: Ledger, name: str, integration: Integration) -> Check:
+    destination = open_destination(name, integration, share=project.share, root=project.root)
+    try:
+        with destination:
+            method = integration.destination.publish
+            seen = _probe(destination, method, ledger, secrets.token_hex(4))
+            return Check(name, destination.describe(), method, seen, None)
+    except DeliveryError as error:
+        return Check(name, destination.describe(), None, None, error)
+
+
+def host_keys(project: Project, name: str) -> list[tuple[str, str]]:
+    """(OpenSSH line, SHA-256 fingerprint) of every host key that the integration's server has."""
+    from delivery.sftp.ssh import HostKey, fetch_host_keys
+
+    target = load_without_secrets(project.integrations_file, name).destination
+    if not isinstance(target, SftpDestination):
+        raise ConfigError(f"{name} is not an SFTP integration.", hint="`trust` is for SFTP servers.")
+    return [
+        (line, HostKey.parse(line).fingerprint) for line in fetch_host_keys(target.host, target.port, target.timeout)
+    ]

@@ -1,0 +1,84 @@
+"""Deliveries that wait for a person: which they are, and what the person decided."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from delivery.config.integrations import load_integrations
+from delivery.errors import ConfigError, DeliveryError, Held
+from delivery.files.spool import clear
+from delivery.ledger import Delivery, Ledger, deliveries
+from delivery.ledger.lock import only_runner
+from delivery.ledger.opened import open_ledger
+from delivery.transfer import open_destination
+from delivery.transfer.protocol import check_spool, temp_name
+
+if TYPE_CHECKING:
+    from delivery.config.project import Project
+
+
+def held(project: Project) -> list[Delivery]:
+    """The deliveries that are held, oldest first."""
+    with closing(Ledger(project.ledger_url)) as ledger:
+        return ledger.find(deliveries.c.state == "held")
+
+
+def release(project: Project, start: str, decision: str, reason: str) -> Delivery:
+    """Carries out a person's decision on the held delivery whose id begins so.
+
+    resend: the next run hands it over again, looking first; accept: the client has it; cancel: it is not wanted.
+    Raises ConfigError when the id is not that of one held delivery, or a resend is no longer possible.
+    """
+    with only_runner(project.state), open_ledger(project) as ledger:
+        found = [row for row in ledger.find(deliveries.c.state == "held") if row.id.startswith(start)]
+        if len(found) != 1:
+            raise ConfigError(
+                f"{len(found)} held deliveries have an id that begins with {start!r}.",
+                hint="`delivery held` shows them.",
+            )
+        row = found[0]
+        note = f"released by a person: {decision}, {reason}"
+        if decision == "resend":
+            ledger.resend(row.id, anew=_needs_writing(ledger, row), note=note)
+        elif decision == "accept":
+            ledger.freeze_layout(row.id)
+            ledger.advance(row.id, "held", "delivered", note=note)
+        else:
+            ledger.advance(row.id, "held", "cancelled", note=note)
+            _tidy(project, ledger, row)
+        return ledger.delivery(row.id)
+
+
+def _needs_writing(ledger: Ledger, row: Delivery) -> bool:
+    """Whether the spool must be written anew. Raises ConfigError when a part of it has already left."""
+    files = ledger.files(row.id)
+    try:
+        for file in files:
+            if file.state != "published":
+                check_spool(file)
+    except Held as error:
+        if any(file.state == "published" for file in files):
+            raise ConfigError(
+                f"{error.message} Part of the delivery has been handed over.",
+                hint="Accept or cancel it, then redeliver.",
+            ) from None
+        return True
+    return not files
+
+
+def _tidy(project: Project, ledger: Ledger, row: Delivery) -> None:
+    """Removes what a cancelled delivery left: its spool, and its temporary files if its destination can be reached."""
+    clear(project.spool / row.id[:32])
+    left = [temp_name(file) for file in ledger.files(row.id) if file.state != "published"]
+    try:
+        integration = load_integrations(project.integrations_file, (row.integration,)).get(row.integration)
+        if integration is None:
+            raise ConfigError(f"There is no integration {row.integration} any more.")
+        with open_destination(row.integration, integration, share=project.share, root=project.root) as destination:
+            if destination.describe() != row.destination:
+                raise ConfigError(f"{row.integration} leads to {destination.describe()} now.")
+            for name in left:
+                destination.remove(name)
+    except DeliveryError as error:
+        ledger.note(row.id, f"cancelled; temporary files may lie in {row.destination}: {error.message}")

@@ -1,0 +1,1 @@
+"""What is due: windows, slots, jobs, names, gaps; knows no rows and no server."""

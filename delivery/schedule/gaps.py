@@ -1,0 +1,86 @@
+"""Windows that should have gone by their schedules, and did not."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from delivery.config.campaigns import campaigns as campaigns_of
+from delivery.config.integrations import declared_names, declared_namespaces
+from delivery.errors import ConfigError
+from delivery.ledger import Ledger, deliveries
+from delivery.schedule.slots import SLOT, days_on_record, first_due, instant, scheduled
+from delivery.schedule.windows import parse_day
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    from delivery.config.campaigns import Campaign
+    from delivery.config.project import Project
+    from delivery.ledger import Delivery
+
+# What needs nothing more: it went, there was nothing to send, or a person did not want it.
+ENDED = ("delivered", "skipped", "cancelled")
+
+
+class Gap(NamedTuple):
+    """One window, or slot of a current-state dataset. state: `missing` when the ledger does not know it."""
+
+    namespace: str
+    campaign: str
+    integration: str
+    when: str
+    due: str
+    state: str
+    note: str
+
+
+def gaps(project: Project, at: datetime, campaign: str | None, start: str | None, end: str | None) -> list[Gap]:
+    """The gaps of all campaigns or of one, oldest first. start, end: days, end exclusive; see the command's help."""
+    namespaces = declared_namespaces(project.integrations_file)
+    known = campaigns_of(project.manifest(), declared_names(project.integrations_file))
+    if campaign is not None and campaign not in known:
+        raise ConfigError(f"Unknown campaign: {campaign}.", hint=f"Known: {', '.join(known) or 'none'}.")
+    first = parse_day(start, at) if start else None
+    until = min(at, _midnight(parse_day(end, at)) + timedelta(days=1)) if end else at
+    found: list[Gap] = []
+    with closing(Ledger(project.ledger_url)) as ledger:
+        for name, one in known.items():
+            if campaign in (None, name):
+                for integration in one.integrations:
+                    where = (integration, namespaces[integration])
+                    found += _of(one, where, ledger, first, until)
+    return sorted(found, key=lambda gap: (gap.due, gap.campaign, gap.integration))
+
+
+def _of(
+    campaign: Campaign, where: tuple[str, str], ledger: Ledger, first: date | None, until: datetime
+) -> Iterator[Gap]:
+    integration, namespace = where
+    recorded = ledger.find(
+        deliveries.c.campaign == campaign.name,
+        deliveries.c.integration == integration,
+        deliveries.c.namespace == namespace,
+    )
+    begins = _midnight(first) if first else first_due(recorded) or _first(campaign, recorded)
+    if begins is None:
+        return
+    ended = days_on_record(row for row in recorded if row.state in ENDED)
+    for slot, window in scheduled(campaign, begins - timedelta(seconds=1), until):
+        if ended.issuperset(window.days() if window else [slot.date()]) or (first and window and window.start < first):
+            continue
+        row = next((row for row in reversed(recorded) if row.slot == slot.strftime(SLOT)), None)
+        state, note = (row.state, (row.note.splitlines() or [""])[0]) if row else ("missing", "")
+        yield Gap(namespace, campaign.name, integration, str(window or slot.date()), f"{slot:{SLOT}}", state, note)
+
+
+def _first(campaign: Campaign, recorded: list[Delivery]) -> datetime | None:
+    if recorded:
+        return instant(recorded[0].slot)
+    return _midnight(campaign.export.start) if campaign.export.start else None
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

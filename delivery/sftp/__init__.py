@@ -1,0 +1,1 @@
+"""A checked SFTP session on paramiko's channel; it knows no delivery."""

@@ -1,0 +1,71 @@
+"""Pipelined WRITEs whose every status is checked, and the reading back that proves what lies there.
+
+What paramiko's `put` does instead, and why it must not be used: tests/delivery/test_checked_writer.py, the control.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections import deque
+from typing import TYPE_CHECKING, BinaryIO
+
+from delivery.sftp.session import DATA, EOF, READ, WRITE, BadReply, Session, Status, string
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OUTSTANDING = 64  # as OpenSSH's sftp
+
+
+def write_checked(
+    session: Session, handle: bytes, source: BinaryIO, request_bytes: int, progress: Callable[[int], None] | None = None
+) -> int:
+    """Write the source to an open file from its start; the number of bytes, each acknowledged with status OK.
+
+    Raises Status at the first WRITE that was refused, whichever it was and in whatever order the replies came.
+    """
+    pending: deque[tuple[int, int]] = deque()
+    offset = 0
+    while True:
+        chunk = source.read(request_bytes)
+        while pending and (not chunk or len(pending) >= OUTSTANDING):
+            ident, end = pending.popleft()
+            session.finish(ident)
+            if progress:
+                progress(end)
+        if not chunk:
+            return offset
+        where = struct.pack(">QI", offset, len(chunk))
+        offset += len(chunk)
+        pending.append((session.begin(WRITE, string(handle), where, chunk), offset))
+
+
+def read_hashed(session: Session, handle: bytes, size: int, request_bytes: int) -> str:
+    """SHA-256 (hex) of an open file, read to its end. size: in bytes as far as known, for reading ahead."""
+    digest = hashlib.sha256()
+    pending: deque[tuple[int, int]] = deque()
+    asked = done = 0
+    while True:
+        while len(pending) < OUTSTANDING and (asked < size or not pending):  # the last one must find the end
+            pending.append((_ask(session, handle, asked, request_bytes), asked + request_bytes))
+            asked += request_bytes
+        ident, end = pending.popleft()
+        try:
+            data = session.finish(ident, DATA).string()
+        except Status as status:
+            if status.code != EOF:
+                raise
+            return digest.hexdigest()
+        if not 0 < len(data) <= end - done:
+            raise BadReply(f"{len(data)} bytes of data")
+        digest.update(data)
+        done += len(data)
+        if done < end and pending:  # a server may send less than it was asked for
+            pending.appendleft((_ask(session, handle, done, end - done), end))
+        elif done < end:
+            asked = done
+
+
+def _ask(session: Session, handle: bytes, offset: int, count: int) -> int:
+    return session.begin(READ, string(handle), struct.pack(">QI", offset, count))

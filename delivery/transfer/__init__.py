@@ -1,0 +1,125 @@
+"""Where files go: one small interface over a client's SFTP server, the hosted share and a local directory.
+
+A destination is one directory. It is used by one thread, inside `with`, on one connection; it keeps no state that
+matters between two uses, because the next run learns what happened by looking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, Self
+
+from delivery.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from delivery.config.integrations import Integration
+
+NAME_BYTES = 255  # NAME_MAX of Linux file systems
+Method = Literal["rename", "look-and-rename", "exclusive"]  # decision 0010
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies under a name: a regular file with its size in bytes, or something else that is never touched."""
+
+    kind: Literal["file", "other"]
+    size: int
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a probe file proved in the directory, and what the server says it offers."""
+
+    rename: bool  # a file was renamed
+    rename_refuses: bool  # a rename onto a name that is taken was refused, and changed neither file
+    replace: bool  # a rename that replaces its target
+    fsync: bool
+    remote_hash: bool  # SHA-256 computed by the server: nothing is read back
+    statvfs: bool
+    request_bytes: int  # largest write in one request
+    free_bytes: int | None  # None when the server does not tell
+
+    def allows(self, method: Method) -> bool:
+        """Whether enough was proven for files to get their final names in this way."""
+        return {"rename": self.rename_refuses, "look-and-rename": self.rename, "exclusive": True}[method]
+
+
+class Destination(Protocol):
+    """A directory that takes whole files. Names are plain file names in it; every method may raise DeliveryError."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def describe(self) -> str:
+        """Name the directory as a person would write it, without secrets."""
+
+    def look(self, name: str) -> Found | None:
+        """Tell what lies under the name, links not followed; None when nothing does."""
+
+    def hash(self, name: str) -> str:
+        """Return the SHA-256 (hex) of the bytes that lie there now, not of those that were sent."""
+
+    def upload(self, spool: Path, temp: str, progress: Callable[[int], None] | None = None) -> None:
+        """Write the spool file to a new file of mode 0600; every byte is acknowledged, synced and counted on return.
+
+        progress is called with the number of bytes acknowledged so far. NameTaken when the name exists. A file that
+        could not be finished is removed again if the connection still stands.
+        """
+
+    def create(self, name: str) -> None:
+        """Create an empty file of mode 0600. NameTaken when the name exists; after any other error: look."""
+
+    @property
+    def software(self) -> str:
+        """What the other side says it is: a probe holds as long as this stays the same."""
+
+    def publish(self, temp: str, final: str, method: Method) -> None:
+        """Rename the file to its final name. NameTaken when that exists; after any other error: look."""
+
+    def replace(self, temp: str, final: str) -> None:
+        """Rename over what lies there, in one step: readers see the old file or the new one."""
+
+    def remove(self, name: str) -> None:
+        """Remove one of our own files; not an error when it is gone already."""
+
+    def list(self) -> list[str]:
+        """Return the names in the directory, sorted."""
+
+    def probe(self, token: str) -> Capabilities:
+        """Write, rename and remove probe files. token: in their names, so that a later probe finds leftovers."""
+
+
+def check_name(name: str, *, room: int = 0) -> str:
+    """Return the name if it is one plain component that cannot leave its directory; otherwise ConfigError.
+
+    room: bytes that must be left, for what will be added to the name.
+    """
+    if not name or name in {".", ".."} or "/" in name or any(ord(c) < 32 or ord(c) == 127 for c in name):
+        raise ConfigError(f"not a plain file name: {name!r}", hint="Use a name without slashes and control characters.")
+    if len(name.encode()) > NAME_BYTES - room:
+        raise ConfigError(f"file name longer than {NAME_BYTES - room} bytes: {name[:40]!r}…", hint="Shorten file_name.")
+    return name
+
+
+def open_destination(name: str, integration: Integration, *, share: Path, root: Path) -> Destination:
+    """Choose the destination of an integration, not yet connected.
+
+    share: root of the hosted share; root: what a relative local directory is relative to.
+    """
+    target = integration.destination
+    if target.type == "sftp":
+        from delivery.transfer.sftp_directory import SftpDirectory  # here, because paramiko is slow to import
+
+        return SftpDirectory.of(name, target, integration.directory)
+    from delivery.transfer.local_directory import LocalDirectory
+
+    if target.type == "hosted":
+        return LocalDirectory.hosted(share, integration.namespace, integration.directory)
+    return LocalDirectory(root / integration.directory)

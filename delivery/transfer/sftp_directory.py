@@ -1,0 +1,253 @@
+"""A directory on a client's SFTP server, on one connection. What each step does is in `session`; here is what it means.
+
+Servers differ: what one refuses or lacks is listed at each method, with what is done instead.
+"""
+
+from __future__ import annotations
+
+import stat
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
+from delivery.sftp import extensions
+from delivery.sftp import session as sftp
+from delivery.sftp.checked_writer import read_hashed, write_checked
+from delivery.sftp.failures import LOWER_ERRORS, translate
+from delivery.sftp.session import Session, Status, string
+from delivery.sftp.ssh import connect
+from delivery.sftp.watchdog import Watchdog
+from delivery.transfer import Capabilities, Found, Method, check_name
+from delivery.transfer.method import prove
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from delivery.config.integrations import SftpDestination
+
+READ_WINDOW = 1 << 24  # bytes under way when a file is read back: as many as are asked for at once
+SLOWEST_DISK = 10_000_000  # bytes a second that a server is granted for work inside one reply: fsync, hash, close
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session and how to end it. packet_bytes: see Session; software: the server's own word."""
+
+    channel: sftp.Channel
+    close: Callable[[], object]
+    packet_bytes: int = extensions.LARGE_REQUEST
+    software: str = ""
+
+
+class SftpDirectory:
+    """Destination over SFTP; see `Destination` for what each method promises."""
+
+    def __init__(
+        self, where: str, directory: str, open_channel: Callable[[Watchdog], Opened], timeout: float, deadline: float
+    ) -> None:
+        """where: for messages; timeout, deadline: seconds, see Watchdog."""
+        self._where = where
+        self._directory = directory.rstrip("/") or "/"
+        self._open_channel = open_channel
+        self._timeout, self._deadline = timeout, deadline
+        self._hashed_there = False
+
+    @classmethod
+    def of(cls, name: str, target: SftpDestination, directory: str) -> Self:
+        """Choose the directory of an integration."""
+
+        def open_channel(watchdog: Watchdog) -> Opened:
+            transport = connect(target, f"delivery trust {name}", watchdog)
+            channel = transport.open_session(window_size=READ_WINDOW, timeout=target.timeout)
+            channel.settimeout(target.deadline)  # the watchdog is quicker
+            channel.invoke_subsystem("sftp")
+            return Opened(channel, transport.close, channel.out_max_packet_size - 64, transport.remote_version)
+
+        root = "" if directory.startswith("/") else "~/"
+        where = f"sftp://{target.username}@{target.host}:{target.port}/{root}{directory.strip('/')}"
+        return cls(where, directory, open_channel, target.timeout, target.deadline)
+
+    def __enter__(self) -> Self:
+        self._watchdog = Watchdog(self._timeout, self._deadline)
+        self._close: Callable[[], object] = lambda: None
+        try:
+            with self._step("connect"):
+                opened = self._open_channel(self._watchdog)
+                self._close, self._version = opened.close, opened.software
+                self._watchdog.closes(opened.close)
+                self._session = Session(opened.channel, opened.packet_bytes, self._watchdog.beat)
+                self._request_bytes = extensions.request_bytes(self._session)
+                self._check_directory()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watchdog.stop()
+        self._close()
+
+    def describe(self) -> str:
+        """Name user, host, port and directory."""
+        return self._where
+
+    def look(self, name: str) -> Found | None:
+        """LSTAT; where the server refuses that, search the listing."""
+        with self._step("look"):
+            return self._look(name)
+
+    def hash(self, name: str) -> str:
+        """Ask the server where it offers check-file with SHA-256 (ProFTPD); otherwise read the file back."""
+        with self._step("verify"):
+            found = self._look(name)
+            if found is None or found.kind == "other":
+                raise DestinationFailed(f"{self._where}: {name} is not a file there", step="verify")
+            handle = self._session.open(self._path(name), sftp.READING)
+        with self._step("verify", found.size):
+            digest = extensions.remote_hash(self._session, handle)
+            self._hashed_there = digest is not None
+            if digest is None:
+                digest = read_hashed(self._session, handle, found.size, self._request_bytes)
+            self._session.request(sftp.CLOSE, string(handle))
+        return digest
+
+    def upload(self, spool: Path, temp: str, progress: Callable[[int], None] | None = None) -> None:
+        """Open exclusively, write, fsync where offered, FSTAT, CLOSE. A server may refuse chmod and FSTAT."""
+        handle = self._open_new(temp)
+        try:
+            self._fill(handle, spool, progress)
+        except Exception:
+            with suppress(DeliveryError), self._step("remove"):
+                self._session.begin(sftp.CLOSE, string(handle))
+                self._session.request(sftp.REMOVE, string(self._path(temp)))
+            raise
+
+    def create(self, name: str) -> None:
+        """Open exclusively, CLOSE."""
+        handle = self._open_new(name)
+        with self._step("close"):
+            self._session.request(sftp.CLOSE, string(handle))
+
+    @property
+    def software(self) -> str:
+        """The server's version, and the names of what it offers."""
+        return " ".join([self._version, *sorted(self._session.extensions)])
+
+    def publish(self, temp: str, final: str, method: Method) -> None:  # noqa: ARG002 - one way for all
+        """Look; then RENAME, which the probe saw refuse a taken name, unless the integration does without that."""
+        if self.look(final):
+            raise NameTaken(f"{self._where}: {final} exists already")
+        try:
+            self._rename(temp, final)
+        except (DestinationFailed, DestinationRefused) as error:
+            if isinstance(error.__cause__, Status) and self.look(final) and self.look(temp):
+                raise NameTaken(f"{self._where}: {final} exists already") from None
+            raise
+
+    def replace(self, temp: str, final: str) -> None:
+        """Rename as POSIX does; refused where the server does not offer that: delete-then-rename is never done."""
+        with self._step("publish"):
+            if not extensions.posix_rename(self._session, self._path(temp), self._path(final)):
+                raise Status(sftp.OP_UNSUPPORTED, f"{extensions.POSIX_RENAME} is not offered")
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        with self._step("remove"):
+            try:
+                self._session.request(sftp.REMOVE, string(self._path(name)))
+            except Status as status:
+                if status.code != sftp.NO_SUCH_FILE:
+                    raise
+
+    def list(self) -> list[str]:
+        """Read the directory."""
+        with self._step("list"):
+            return sorted(
+                name.decode(errors="surrogateescape") for name, _ in self._session.scan(self._directory.encode())
+            )
+
+    def probe(self, token: str) -> Capabilities:
+        """Try each step; then tell what the server offers beyond."""
+        proof = prove(self, token, self._rename)
+        with self._step("look"):
+            free = extensions.free_bytes(self._session, self._directory.encode())
+        return Capabilities(
+            **vars(proof),
+            fsync=extensions.FSYNC in self._session.extensions,
+            remote_hash=self._hashed_there,
+            statvfs=free is not None,
+            request_bytes=self._request_bytes,
+            free_bytes=free,
+        )
+
+    def _open_new(self, name: str) -> bytes:
+        with self._step("open"):
+            try:
+                return self._session.open(self._path(name), sftp.WRITING | sftp.CREATE | sftp.EXCLUSIVE, 0o600)
+            except Status:
+                if self._look(name):
+                    raise NameTaken(f"{self._where}: {name} exists already") from None
+                raise
+
+    def _fill(self, handle: bytes, spool: Path, progress: Callable[[int], None] | None) -> None:
+        with spool.open("rb") as source, self._step("upload"):
+            with suppress(Status):
+                self._session.chmod(handle, 0o600)
+            try:
+                size = write_checked(self._session, handle, source, self._request_bytes, progress)
+            except Status as status:
+                free = extensions.free_bytes(self._session, self._directory.encode())
+                raise Status(status.code, f"{status.text}; free bytes there: {free}") from None
+        with self._step("sync", size):
+            extensions.fsync(self._session, handle)
+            with suppress(Status):
+                written = self._session.attributes(sftp.FSTAT, handle).size
+                if written not in {size, None}:
+                    raise DestinationFailed(f"{self._where}: {written} bytes arrived of {size}", step="sync")
+        with self._step("close", size):
+            self._session.request(sftp.CLOSE, string(handle))
+
+    def _look(self, name: str) -> Found | None:
+        try:
+            found = self._session.attributes(sftp.LSTAT, self._path(name))
+        except Status as status:
+            if status.code == sftp.NO_SUCH_FILE:
+                return None
+            listed = dict(self._session.scan(self._directory.encode()))
+            if name.encode() not in listed:
+                return None
+            found = listed[name.encode()]
+        regular = found.mode is None or stat.S_ISREG(found.mode)
+        return Found("file" if regular else "other", found.size or 0)
+
+    def _rename(self, old: str, new: str) -> None:
+        with self._step("publish"):
+            self._session.request(sftp.RENAME, string(self._path(old)), string(self._path(new)))
+
+    def _check_directory(self) -> None:
+        try:
+            mode = self._session.attributes(sftp.STAT, self._directory.encode()).mode
+        except Status as status:
+            if status.code != sftp.NO_SUCH_FILE:
+                return  # a server may refuse STAT; the first OPEN will tell
+            mode = 0
+        if mode is not None and not stat.S_ISDIR(mode):
+            hint = "Ask the server's owner to create it, or correct `directory`."
+            raise DestinationRefused(f"{self._where}: no such directory", hint=hint)
+
+    def _path(self, name: str) -> bytes:
+        return f"{self._directory.rstrip('/')}/{check_name(name)}".encode()
+
+    @contextmanager
+    def _step(self, step: str, size: int = 0) -> Iterator[None]:
+        """Watch and translate. size: bytes that the server may have to work through before it replies."""
+        try:
+            with self._watchdog.step(size / SLOWEST_DISK):
+                yield
+        except LOWER_ERRORS as error:
+            raise translate(self._where, step, error, self._watchdog.reason) from error

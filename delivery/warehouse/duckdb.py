@@ -1,0 +1,116 @@
+"""DuckDB: the warehouse is one file, which one process writes or many read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from delivery.errors import Busy, ConfigError, WriteFailed, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from delivery.config.project import Project
+
+# Rows are rendered and hashed while they are read, so a second reading thread gains no time and costs memory.
+BATCH_ROWS = 8_192
+SCAN_MEMORY = "48MB"
+SORT_MEMORY = "192MB"  # a sort spills to disk beyond it
+THREADS = 1
+LOCK_WAIT_SECONDS = 60.0
+Settings = dict[str, str | bool | int | float | list[str]]
+
+
+class DuckDB:
+    """One read-only transaction on the warehouse file."""
+
+    keeps_order = True
+    is_snapshot = True
+    scan_memory = SCAN_MEMORY
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def table(self, sql: str) -> pa.Table:
+        """A small result, whole."""
+        try:
+            return self._connection.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise _failed(error) from None
+
+    def stream(self, sql: str, *, sorts: bool = False) -> Iterator[pa.RecordBatch]:
+        """A result of any size, in batches of at most BATCH_ROWS rows."""
+        try:
+            self._connection.execute(f"set memory_limit = '{SORT_MEMORY if sorts else self.scan_memory}'")
+            yield from self._connection.sql(sql).to_arrow_reader(BATCH_ROWS)
+        except duckdb.Error as error:
+            raise _failed(error) from None
+
+
+def _failed(error: duckdb.Error) -> WriteFailed:
+    return WriteFailed(
+        f"The warehouse could not be read: {redact(str(error).splitlines()[0])}",
+        hint="Run `dbt build`, then run again.",
+    )
+
+
+@contextmanager
+def open_duckdb(project: Project) -> Iterator[DuckDB]:
+    """The warehouse file of the target, read-only; waits for a build that holds it, then raises Busy."""
+    path = project.root / project.profile["path"]
+    if not path.exists():
+        raise ConfigError(f"There is no warehouse at {path}.", hint="Run `dbt build`, or `delivery run --build`.")
+    wait = float(os.environ.get("DELIVERY_LOCK_WAIT", LOCK_WAIT_SECONDS))
+    connection = _connect(str(path), in_little_memory(project, SCAN_MEMORY), wait)
+    try:
+        connection.execute("begin transaction")
+        yield DuckDB(connection)
+    finally:
+        connection.close()
+
+
+def in_little_memory(project: Project, memory: str) -> Settings:
+    """Settings of a DuckDB that reads in flat memory, and spills into a folder of the project's state."""
+    pa.set_memory_pool(pa.system_memory_pool())  # gives freed batches back; the default pool keeps them
+    scratch = project.state / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return {"memory_limit": memory, "threads": THREADS, "temp_directory": str(scratch)}
+
+
+def _connect(path: str, settings: Settings, wait: float) -> duckdb.DuckDBPyConnection:
+    def say(state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome:
+            print(f"{_lock_holder(state.outcome.exception())}; waiting up to {wait:.0f} s.", file=sys.stderr)  # noqa: T201
+
+    try:
+        for attempt in Retrying(
+            retry=retry_if_exception_type(duckdb.IOException),
+            wait=wait_fixed(0.5),
+            stop=stop_after_delay(wait),
+            before_sleep=say,
+            reraise=True,
+        ):
+            with attempt:
+                return duckdb.connect(path, read_only=True, config=settings)
+    except duckdb.IOException as error:
+        raise Busy(
+            f"{_lock_holder(error)}, and still after {wait:.0f} s.",
+            hint="Wait for the build to end, or set DELIVERY_LOCK_WAIT (seconds).",
+        ) from None
+    except duckdb.Error as error:
+        raise _failed(error) from None
+    raise AssertionError
+
+
+def _lock_holder(error: BaseException | None) -> str:
+    text = str(error)
+    if "Conflicting lock is held in " in text:
+        holder = text.split("Conflicting lock is held in ", 1)[1].split(")", 1)[0] + ")"
+        return f"The warehouse is held by {holder}"
+    return f"The warehouse cannot be opened: {redact(text.splitlines()[0])}"
