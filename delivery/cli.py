@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from delivery import __version__
-from delivery.errors import ConfigError, DeliveryError, ExitCode, redact
+from delivery.errors import ConfigError, DeliveryError, ExitCode, redact, unexpected
+from delivery.windows import when
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,7 @@ def _command(function: Callable[..., Any], group: click.Group = cli) -> click.Co
 
             if ctx.meta["debug"]:
                 console.traceback(error)
-            known = error if isinstance(error, DeliveryError) else console.unexpected(error)
+            known = error if isinstance(error, DeliveryError) else unexpected(error)
             console.failure(known, as_json=as_json)
             code = known.exit_code
         ctx.exit(int(code))
@@ -110,7 +111,7 @@ def _request_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _request(**options: Any) -> Request:
     from delivery.schedule.request import Request
-    from delivery.schedule.windows import parse_instant
+    from delivery.windows import parse_instant
 
     chosen = [name for name in ("window", "start", "due") if options[name]]
     if len(chosen) > 1 or bool(options["start"]) != bool(options["end"]):
@@ -228,7 +229,7 @@ def status(*, campaign: str | None, limit: int, as_json: bool) -> ExitCode:
                     d.id[:12],
                     d.namespace,
                     d.campaign,
-                    console.when(d.window_start, d.window_end, d.slot),
+                    when(d.window_start, d.window_end, d.slot),
                     d.revision,
                     d.state,
                     d.rows,
@@ -451,7 +452,7 @@ def export(
     from delivery import console
     from delivery.analytics import export as exports
     from delivery.analytics import measures
-    from delivery.schedule.windows import parse_instant
+    from delivery.windows import parse_instant
 
     project, now = _project(), datetime.now(UTC) if at is None else parse_instant(at)
     question = measures.question(project.manifest(), now, **asked)
@@ -477,7 +478,7 @@ def report(*, path: Path | None, day: str, namespace: str | None, at: str | None
     from delivery import console as shown
     from delivery.analytics import report as pages
     from delivery.files.writer import replace_file
-    from delivery.schedule.windows import parse_day, parse_instant
+    from delivery.windows import parse_day, parse_instant
 
     now = datetime.now(UTC) if at is None else parse_instant(at)
     found = pages.daily_report(_project(), parse_day(day, now), now, namespace)
@@ -502,7 +503,7 @@ def analytics(*, namespace: tuple[str, ...], host: str, port: int, at: str | Non
     from delivery import console
     from delivery.analytics.page import server
     from delivery.analytics.page.served import serve_these
-    from delivery.schedule.windows import parse_instant
+    from delivery.windows import parse_instant
 
     served = serve_these(_project(), namespace, None if at is None else parse_instant(at))
     served.project.manifest()
@@ -523,7 +524,7 @@ def analytics(*, namespace: tuple[str, ...], host: str, port: int, at: str | Non
 def layouts(*, as_json: bool) -> ExitCode:
     """List the frozen layouts: which columns each campaign's files for an integration have, and what changed since."""
     from delivery import console
-    from delivery.files.layouts import frozen_layouts
+    from delivery.operations.layouts import frozen_layouts
 
     found = frozen_layouts(_project())
     if as_json:

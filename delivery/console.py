@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -59,17 +58,6 @@ def traceback(error: Exception) -> None:
     say(redact("".join(tracebacks.format_exception(error))))
 
 
-def unexpected(error: Exception) -> DeliveryError:
-    """An error that nobody foresaw. Its text is left out: it may quote the data."""
-    import traceback as tracebacks
-
-    frame = tracebacks.extract_tb(error.__traceback__)[-1]
-    return DeliveryError(
-        f"Unexpected {type(error).__name__} in {frame.name}, line {frame.lineno} of {Path(frame.filename).name}.",
-        hint="This is a defect: report it with what `--debug` shows. Run again: deliveries resume where they stopped.",
-    )
-
-
 def outcomes(found: list[Outcome]) -> None:
     """The table of a run, and below it what did not go well."""
     table(
@@ -100,15 +88,6 @@ def outcomes(found: list[Outcome]) -> None:
         + (f", {rest} not delivered" if rest else "")
         + "."
     )
-
-
-def when(start: str | None, end: str | None, slot: str) -> str:
-    """The day or days of a window, or the slot of a current-state dataset."""
-    from datetime import date
-
-    from delivery.schedule.windows import Window
-
-    return str(Window(date.fromisoformat(start), date.fromisoformat(end))) if start and end else slot
 
 
 def _grouped(found: list[Outcome]) -> dict[str, list[str]]:

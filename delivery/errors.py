@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -124,3 +125,14 @@ _ADDRESS = re.compile(rf"(?:{_LOCAL}){_AT}(?:\[[^\]\s]*\]|[^{_EDGE}]*)", re.IGNO
 def redact(text: str) -> str:
     """The text with everything that looks like an e-mail address replaced."""
     return _ADDRESS.sub("<address>", text)
+
+
+def unexpected(error: Exception) -> DeliveryError:
+    """An error that nobody foresaw. Its text is left out: it may quote the data."""
+    import traceback as tracebacks
+
+    frame = tracebacks.extract_tb(error.__traceback__)[-1]
+    return DeliveryError(
+        f"Unexpected {type(error).__name__} in {frame.name}, line {frame.lineno} of {Path(frame.filename).name}.",
+        hint="This is a defect: report it with what `--debug` shows. Run again: deliveries resume where they stopped.",
+    )

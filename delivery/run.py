@@ -21,11 +21,13 @@ from delivery.gate.judge import Gate, Verdict
 from delivery.ledger import OPEN_STATES, Ledger
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
-from delivery.operations.checks import publish_method
 from delivery.schedule.jobs import Job, jobs
 from delivery.transfer import open_destination
+from delivery.transfer.method import publish_method
 from delivery.transfer.protocol import hand_over, temp_name
 from delivery.warehouse import Engine, open_engine
+from delivery.warehouse.kinds import kinds_of
+from delivery.warehouse.rows import selection_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -222,7 +224,7 @@ def _spool_all(
                     raise verdict.error()
                 if not verdict.passed:
                     ledger.note(job.key, f"gate overridden: {request.reason}; {len(verdict.reasons)} refusals")
-                kinds = layouts.kinds_of(job.campaign.dataset, engine)
+                kinds = kinds_of(job.campaign.dataset, engine)
                 layout = layouts.layout_of(job, ledger, kinds)
                 changed[job.key] = layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds)
                 if refusal := entitlements.refusal(job, layout.columns, setup.manifest, engine):
@@ -299,11 +301,11 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, gate: Gate, engine: Engine
     verdict, refusal, kinds, rows = None, None, None, None
     if state == "planned":
         verdict = gate.judge(job.campaign.dataset, job.window, job.campaign.proven_with)
-        kinds = layouts.kinds_of(job.campaign.dataset, engine) if verdict.passed else None
+        kinds = kinds_of(job.campaign.dataset, engine) if verdict.passed else None
     layout = layouts.layout_of(job, ledger, kinds or {})
     if kinds:
         refusal = entitlements.refusal(job, layout.columns, setup.manifest, engine)
-        rows = job.selection(layout.columns).count(engine)
+        rows = selection_of(job, layout.columns).count(engine)
     row = job.record("", None)
     title = f"{row['campaign']} to {row['integration']} {job.window or row['slot']}"
     return Forecast(

@@ -14,13 +14,14 @@ import polars as pl
 
 from delivery.config.datasets import Dataset, datasets
 from delivery.errors import ConfigError
-from delivery.schedule.windows import DAY, Window, parse_day
-from delivery.warehouse import Engine, identifier, literal
+from delivery.sql import identifier, literal
+from delivery.windows import DAY, Window, parse_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from delivery.config.datasets import Manifest
+    from delivery.warehouse import Engine
 
 Grain = Literal["total", "day", "week", "month"]
 PREFIX = "analytics_"

@@ -19,8 +19,8 @@ from delivery.gate.judge import Gate
 from delivery.ledger import Delivery, Ledger, deliveries
 from delivery.schedule.gaps import Gap, gaps
 from delivery.schedule.slots import SLOT
-from delivery.schedule.windows import DAY, Window
 from delivery.warehouse import open_engine
+from delivery.windows import DAY, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

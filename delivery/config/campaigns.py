@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from delivery.config.datasets import ENTITLEMENTS, datasets
 from delivery.config.values import RowCount
 from delivery.errors import ConfigError
-from delivery.schedule.windows import Window, check_cron
-from delivery.warehouse import literal
+from delivery.sql import literal
+from delivery.windows import Window, check_cron
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

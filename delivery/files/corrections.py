@@ -21,8 +21,10 @@ from delivery.errors import WriteFailed
 from delivery.ledger import Delivery, Ledger, deliveries
 from delivery.schedule.jobs import Job
 from delivery.schedule.slots import instant, window_on_record
-from delivery.schedule.windows import parse_day
-from delivery.warehouse import Engine, identifier, literal, open_engine
+from delivery.sql import identifier, literal
+from delivery.warehouse import Engine, open_engine
+from delivery.warehouse.rows import selection_of
+from delivery.windows import parse_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -174,7 +176,7 @@ def _next(job: Job) -> Job:
 
 def _differs(job: Job, engine: Engine, state: Path) -> bool:
     """Compares only what was built since; what turns out to be the same is not compared again."""
-    selection = job.selection((KEY,))
+    selection = selection_of(job, (KEY,))
     known = pq.read_schema(_path(state, job.key)).metadata[BUILT].decode()
     if known == _built(selection, engine):
         return False

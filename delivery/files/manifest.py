@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from delivery.errors import ConfigError
-from delivery.files.writer import MANIFEST_SUFFIX, hash_file
+from delivery.files.writer import hash_file
+from delivery.schedule.names import MANIFEST_SUFFIX
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delivery.errors import WriteFailed
-from delivery.files.layouts import cast_back
 from delivery.ledger import Delivery, Ledger, deliveries
-from delivery.warehouse import identifier
+from delivery.sql import identifier
+from delivery.warehouse.kinds import cast_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from delivery.config.integrations import Integration
+    from delivery.files.nameless import Nameless
     from delivery.files.writer import Renames
-    from delivery.nameless import Nameless
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from delivery.errors import GateRefused, WriteFailed
 from delivery.files import manifest as manifest_file
 from delivery.files import writer
 from delivery.files.contents import content_of
+from delivery.files.nameless import Nameless
 from delivery.files.openpgp import check_certificate, encrypt
 from delivery.files.parts import Part, write_parts
 from delivery.files.proof import Dialect, Rows, compare, read_back
 from delivery.gate import bounds
-from delivery.nameless import Nameless
-from delivery.warehouse import Engine, literal
-from delivery.warehouse.rows import OutOfOrder, read, read_again
+from delivery.schedule.names import DONE_SUFFIX, MANIFEST_SUFFIX
+from delivery.sql import literal
+from delivery.warehouse.rows import OutOfOrder, read, read_again, selection_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +37,8 @@ if TYPE_CHECKING:
     from delivery.gate.judge import Gate, Verdict
     from delivery.ledger import Layout, Ledger
     from delivery.schedule.jobs import Job
+    from delivery.warehouse import Engine
     from delivery.warehouse.rows import Selection
-
-DONE_SUFFIX = ".done"
 
 
 def spool(
@@ -59,7 +59,7 @@ def spool(
     bounds may leave. Raises WriteFailed, GateRefused or ConfigError; then the delivery stays `planned` and nothing of
     it remains.
     """
-    content = content_of(job, job.selection(layout.columns, layout.kinds), engine, project.state, ledger)
+    content = content_of(job, selection_of(job, layout.columns, layout.kinds), engine, project.state, ledger)
     _judge(job, content, ledger, accepted)
     about = {"layout": json.dumps({"columns": layout.columns, "kinds": layout.kinds}), "since": content.since}
     if content.is_skipped(job.empty):
@@ -88,7 +88,7 @@ def spool(
                 content.correction(job, names),
                 content.changes(names),
             )
-            beside = folder / (first + writer.MANIFEST_SUFFIX)
+            beside = folder / (first + MANIFEST_SUFFIX)
             with writer.exclusive(beside) as disk:
                 disk.write(text)
             recorded.append(

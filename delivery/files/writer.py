@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from delivery.config.integrations import Integration
-    from delivery.nameless import Nameless
+    from delivery.files.nameless import Nameless
 
     Renames = Mapping[str, Mapping[str, str]]
 
 BLOCK_BYTES = 1 << 20
-MANIFEST_SUFFIX = ".manifest.json"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from delivery.config.datasets import ENTITLEMENTS, relation_of
 from delivery.errors import GateRefused
-from delivery.warehouse import literal
+from delivery.sql import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

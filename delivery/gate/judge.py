@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 from delivery.errors import EngineDown, GateRefused, WriteFailed, redact
 from delivery.gate.lineage import Lineage
-from delivery.warehouse import Engine, literal
+from delivery.sql import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime
 
     from delivery.config.datasets import Dataset, Manifest
-    from delivery.schedule.windows import Window
+    from delivery.warehouse import Engine
+    from delivery.windows import Window
 
 
 # A day that a test must have covered (None: the whole table), and since when.

@@ -7,22 +7,17 @@ name. A runner that slept through its lease wakes up with an old fence: it can n
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from delivery.errors import Busy, DeliveryError
+from delivery.errors import Busy
 from delivery.ledger.storage import TIME
 from delivery.ledger.tables import deliveries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
-
-    from delivery.ledger.book import Ledger
 
 LEASE = timedelta(seconds=120)
 
@@ -62,22 +57,3 @@ def let_go(connection: sa.Connection, key: str, fence: int) -> None:
     connection.execute(
         deliveries.update().where(column.id == key, column.fence == fence).values(holder=None, lease_until=None)
     )
-
-
-@contextmanager
-def kept(ledger: Ledger, every: float = LEASE.total_seconds() / 4) -> Iterator[None]:
-    """Keeps what the ledger's runner has in hand while the block runs. every: seconds."""
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(every):
-            with suppress(DeliveryError):  # the next step finds out
-                ledger.keep()
-
-    thread = threading.Thread(target=beat, name="delivery-leases", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()

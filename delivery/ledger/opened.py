@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from delivery.errors import DeliveryError
 from delivery.ledger.book import Ledger
+from delivery.ledger.copies import save_daily
 from delivery.ledger.identity import recognise, remember, this_runner
-from delivery.ledger.leases import kept
+from delivery.ledger.leases import LEASE
 from delivery.ledger.lock import only_runner
-from delivery.operations.health import save_daily
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,3 +43,22 @@ def adopt(project: Project, reason: str) -> None:
         with closing(Ledger(project.ledger_url, runner.name)) as ledger:
             ledger.doubt(reason)
             remember(project.state, runner, ledger)
+
+
+@contextmanager
+def kept(ledger: Ledger, every: float = LEASE.total_seconds() / 4) -> Iterator[None]:
+    """Keeps what the ledger's runner has in hand while the block runs. every: seconds."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(every):
+            with suppress(DeliveryError):  # the next step finds out
+                ledger.keep()
+
+    thread = threading.Thread(target=beat, name="delivery-leases", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -1,8 +1,7 @@
-"""The schema's number: a ledger of another one is refused (decision 0030); and copies of a ledger that is a file."""
+"""The schema's number: a ledger of another one is refused (decision 0030)."""
 
 from __future__ import annotations
 
-import os
 import secrets
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,6 @@ from delivery.errors import ConfigError
 from delivery.ledger.tables import METADATA, meta
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from delivery.ledger.storage import Storage
 
 VERSION = 4
@@ -37,15 +34,3 @@ def prepare(storage: Storage) -> None:
             hint="Nothing was written or sent. Run the version of this program that wrote it, or name another ledger "
             "with --ledger; `delivery ledger adopt` then holds what that one does not know.",
         )
-
-
-def backup(storage: Storage, target: Path) -> None:
-    """A whole copy of a SQLite ledger, as of one moment, private; replaces an older copy at once."""
-    unfinished = target.with_name(f".{target.name}.part")
-    unfinished.unlink(missing_ok=True)
-    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # SQLite would make it 0644
-    with storage.outside_transaction() as connection:
-        connection.execute("vacuum into ?", (str(unfinished),))
-    with unfinished.open("rb") as copied:
-        os.fsync(copied.fileno())
-    unfinished.replace(target)

@@ -147,7 +147,8 @@ class File(NamedTuple):
 class Layout(NamedTuple):
     """The columns of a campaign's files for an integration, in order.
 
-    kinds: what each holds (delivery/files/layouts.py), None where it is not known; frozen_at: None before the first delivery.
+    kinds: what each holds (delivery/warehouse/kinds.py), None where it is not known; frozen_at: None before the first
+    delivery.
     """
 
     columns: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Proving destinations before they are needed, `check` and `trust`, and the publish method that follows from it."""
+"""Proving destinations before they are needed: `check` and `trust`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from delivery.config.integrations import SftpDestination, load_integrations, load_without_secrets
-from delivery.errors import ConfigError, DeliveryError, DestinationRefused
+from delivery.errors import ConfigError, DeliveryError
 from delivery.ledger import Ledger
-from delivery.transfer import Capabilities, Destination, Method, open_destination
+from delivery.transfer import Capabilities, Method, open_destination
+from delivery.transfer.method import probe
 
 if TYPE_CHECKING:
     from delivery.config.integrations import Integration
@@ -58,40 +59,6 @@ def check(project: Project, names: tuple[str, ...]) -> list[Check]:
         return [_check(project, ledger, name, integration) for name, integration in chosen]
 
 
-def publish_method(destination: Destination, integration: Integration, ledger: Ledger, token: str) -> Method:
-    """How files get their final names at a connected destination: as configured, if a probe proved that it can.
-
-    A probe holds until the server says that it is another one. Raises DestinationRefused when the way is not safe.
-    """
-    method = integration.destination.publish
-    kept = ledger.probes().get(destination.describe())
-    if kept and kept.software == destination.software and kept.method == method:
-        return method
-    if method == "exclusive":
-        ledger.keep_probe(destination.describe(), method, {}, destination.software)
-        return method
-    _probe(destination, method, ledger, token)
-    return method
-
-
-def _probe(destination: Destination, method: Method, ledger: Ledger, token: str) -> Capabilities:
-    seen = destination.probe(token)
-    allowed = seen.allows(method)
-    ledger.keep_probe(destination.describe(), method if allowed else None, asdict(seen), destination.software)
-    if not seen.rename and not allowed:
-        raise DestinationRefused(
-            f"{destination.describe()}: a probe file could not be renamed.",
-            hint="Ask for the right to rename; or, if the client waits for a done file, set `publish: exclusive`.",
-        )
-    if not allowed:
-        raise DestinationRefused(
-            f"{destination.describe()}: a rename onto a name that was taken replaced the file there.",
-            hint="If nobody else writes there, set `publish: look-and-rename`; if the client waits for a done file, "
-            "`publish: exclusive`.",
-        )
-    return seen
-
-
 def _named(known: dict[str, Integration], name: str) -> Integration:
     if name not in known:
         raise ConfigError(f"Unknown integration: {name}.", hint=f"Known: {', '.join(known) or 'none'}.")
@@ -103,7 +70,7 @@ def _check(project: Project, ledger: Ledger, name: str, integration: Integration
     try:
         with destination:
             method = integration.destination.publish
-            seen = _probe(destination, method, ledger, secrets.token_hex(4))
+            seen = probe(destination, method, ledger, secrets.token_hex(4))
             return Check(name, destination.describe(), method, seen, None)
     except DeliveryError as error:
         return Check(name, destination.describe(), None, None, error)

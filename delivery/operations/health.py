@@ -1,4 +1,4 @@
-"""Looking for what must not be in a ledger, and copies of it to go back to."""
+"""Looking for what must not be in a ledger; a copy of it asked for by hand."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import sqlalchemy as sa
 
 from delivery.errors import ConfigError, DeliveryError
 from delivery.ledger.book import Ledger
+from delivery.ledger.copies import backup
 from delivery.ledger.identity import this_runner
-from delivery.ledger.schema import backup
-from delivery.ledger.storage import now
 from delivery.ledger.tables import deliveries
 from delivery.transfer.protocol import check_spool
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from delivery.config.project import Project
-
-COPIES = 7  # days of which a copy is kept
 
 
 def check(project: Project) -> list[str]:
@@ -70,13 +67,3 @@ def copy(project: Project, target: Path) -> None:
         if target.exists() or not target.parent.is_dir():
             raise ConfigError(f"{target} cannot be a new file.", hint="Name a new file in a directory that is there.")
         backup(ledger.storage, target)
-
-
-def save_daily(ledger: Ledger, folder: Path) -> None:
-    """Keeps one copy of a SQLite ledger for each of the last days."""
-    if not ledger.storage.path:
-        return
-    folder.mkdir(mode=0o700, exist_ok=True)
-    backup(ledger.storage, folder / f"ledger-{now()[:10]}.sqlite")
-    for old in sorted(folder.glob("ledger-*.sqlite"))[:-COPIES]:
-        old.unlink()

@@ -11,7 +11,7 @@ from delivery.config.integrations import declared_names, declared_namespaces
 from delivery.errors import ConfigError
 from delivery.ledger import Ledger, deliveries
 from delivery.schedule.slots import SLOT, days_on_record, first_due, instant, scheduled
-from delivery.schedule.windows import parse_day
+from delivery.windows import parse_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from delivery.errors import ConfigError
-from delivery.files.writer import MANIFEST_SUFFIX
 from delivery.ledger import OPEN_STATES, Ledger, deliveries, delivery_id
+from delivery.schedule.names import EXTENSIONS, LONGEST_ADDITION, check_name, split_name
 from delivery.schedule.slots import SLOT, slots
-from delivery.transfer import check_name
-from delivery.warehouse.rows import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,10 +18,7 @@ if TYPE_CHECKING:
     from delivery.config.integrations import Integration
     from delivery.config.values import RowCount
     from delivery.schedule.request import Request
-    from delivery.schedule.windows import Window
-
-EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst", "openpgp": ".pgp"}
-LONGEST_ADDITION = len("..12345678.123456.part" + MANIFEST_SUFFIX)  # a manifest's name while it is uploaded
+    from delivery.windows import Window
 
 
 @dataclass(frozen=True)
@@ -49,17 +43,6 @@ class Job:
         """The delivery's id in the ledger."""
         return delivery_id(
             self.campaign.name, self.integration_name, self.integration.namespace, self.when, self.revision
-        )
-
-    def selection(self, columns: tuple[str, ...], kinds: tuple[str, ...] | None = None) -> Selection:
-        """What the delivery reads. kinds: what the columns held when the layout was frozen."""
-        return Selection(
-            self.campaign.dataset,
-            columns,
-            self.integration.namespace,
-            self.window,
-            kinds=dict(zip(columns, kinds or (), strict=False)),
-            members=self.campaign.members,
         )
 
     @property
@@ -90,7 +73,7 @@ class Job:
         name = name.removesuffix(EXTENSIONS[self.integration.encryption])
         compressed = EXTENSIONS[self.integration.compression]
         packed = compressed != "" and name.endswith(compressed)
-        stem, suffix = _split(name.removesuffix(compressed) if packed else name)
+        stem, suffix = split_name(name.removesuffix(compressed) if packed else name)
         if self.revision and "{revision" not in template and self.integration.existing != "replace":
             stem += f"_r{self.revision}"
         if self.integration.split and "{part" not in template:
@@ -119,12 +102,6 @@ class Job:
             "reason": reason,
             "corrects": self.corrects,
         }
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Stem and extension: what follows the last dot and begins with a letter, so that `2026.11.03` has none."""
-    found = re.fullmatch(r"(.+)(\.[A-Za-z][A-Za-z0-9]*)", name)
-    return (found[1], found[2]) if found else (name, "")
 
 
 def jobs(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from delivery.errors import ConfigError
 from delivery.ledger import OPEN_STATES, Delivery, Ledger, deliveries
-from delivery.schedule.windows import (
+from delivery.windows import (
     Window,
     last_slot,
     last_window,

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
-from delivery.errors import ConfigError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
     from delivery.config.integrations import Integration
 
-NAME_BYTES = 255  # NAME_MAX of Linux file systems
 Method = Literal["rename", "look-and-rename", "exclusive"]  # decision 0010
 
 
@@ -94,18 +91,6 @@ class Destination(Protocol):
 
     def probe(self, token: str) -> Capabilities:
         """Write, rename and remove probe files. token: in their names, so that a later probe finds leftovers."""
-
-
-def check_name(name: str, *, room: int = 0) -> str:
-    """Return the name if it is one plain component that cannot leave its directory; otherwise ConfigError.
-
-    room: bytes that must be left, for what will be added to the name.
-    """
-    if not name or name in {".", ".."} or "/" in name or any(ord(c) < 32 or ord(c) == 127 for c in name):
-        raise ConfigError(f"not a plain file name: {name!r}", hint="Use a name without slashes and control characters.")
-    if len(name.encode()) > NAME_BYTES - room:
-        raise ConfigError(f"file name longer than {NAME_BYTES - room} bytes: {name[:40]!r}…", hint="Shorten file_name.")
-    return name
 
 
 def open_destination(name: str, integration: Integration, *, share: Path, root: Path) -> Destination:

@@ -15,8 +15,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from delivery.errors import DestinationFailed, DestinationRefused, NameTaken
-from delivery.transfer import Capabilities, Found, Method, check_name
-from delivery.transfer.method import prove
+from delivery.schedule.names import check_name
+from delivery.transfer import Capabilities, Found, Method
+from delivery.transfer.probe import prove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
+from delivery.schedule.names import check_name
 from delivery.sftp import extensions
 from delivery.sftp import session as sftp
 from delivery.sftp.checked_writer import read_hashed, write_checked
@@ -18,8 +19,8 @@ from delivery.sftp.failures import LOWER_ERRORS, translate
 from delivery.sftp.session import Session, Status, string
 from delivery.sftp.ssh import connect
 from delivery.sftp.watchdog import Watchdog
-from delivery.transfer import Capabilities, Found, Method, check_name
-from delivery.transfer.method import prove
+from delivery.transfer import Capabilities, Found, Method
+from delivery.transfer.probe import prove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

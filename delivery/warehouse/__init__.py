@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Types of target. Each is a module here, with a function `open_<type>`: a driver costs its import only in use.
 BUILT_IN = ("duckdb", "postgres", "spark")
-GROUP = "delivery.warehouse"  # of entry points: the name is the type of target, the value its function
+GROUP = "delivery.engines"  # of entry points: the name is the type of target, the value its function
 
 
 class Engine(Protocol):
@@ -88,13 +88,3 @@ def _loaded(entry: EntryPoint) -> Opener:
 
 def _distribution(entry: EntryPoint) -> str:
     return entry.dist.name if entry.dist else "an unknown one"
-
-
-def literal(text: str) -> str:
-    """The text as a SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def identifier(name: str) -> str:
-    """The name as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'

@@ -101,7 +101,7 @@ def _uri(said: dict[str, str]) -> str:
 
 
 def _decimals(engine: Postgres, schema: str) -> dict[str, pa.DataType]:
-    from delivery.warehouse import literal
+    from delivery.sql import literal
 
     rows = engine.table(NUMERICS.replace("$1", literal(schema))).to_pylist()
     return {row["column_name"]: pa.decimal128(row["precision"], row["scale"]) for row in rows if row["kinds"] == 1}

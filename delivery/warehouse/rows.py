@@ -9,15 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from delivery.errors import GateRefused, WriteFailed
-from delivery.files.layouts import cast_back
-from delivery.schedule.windows import DAY, Window
-from delivery.warehouse import Engine, identifier, literal
+from delivery.sql import identifier, literal
+from delivery.warehouse.kinds import cast_back
+from delivery.windows import DAY, Window
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
     from delivery.config.campaigns import Members
     from delivery.config.datasets import Dataset
+    from delivery.schedule.jobs import Job
+    from delivery.warehouse import Engine
 
 
 PIECE = 16_384  # members that are joined at once: DuckDB may hold their rows, a few MB
@@ -99,6 +101,18 @@ class Selection:
             between += f" and {key} < {literal(self.before_key)}" if self.before_key is not None else ""
             where += f"{between} and {key} in (select {key} from {self.members.where(self.namespace)}{between})"
         return where
+
+
+def selection_of(job: Job, columns: tuple[str, ...], kinds: tuple[str, ...] | None = None) -> Selection:
+    """What the delivery reads. kinds: what the columns held when the layout was frozen."""
+    return Selection(
+        job.campaign.dataset,
+        columns,
+        job.integration.namespace,
+        job.window,
+        kinds=dict(zip(columns, kinds or (), strict=False)),
+        members=job.campaign.members,
+    )
 
 
 def read(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.RecordBatch]:

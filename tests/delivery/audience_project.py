@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -17,6 +16,7 @@ from delivery.schedule.request import Request
 from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
 COLUMNS = {

@@ -9,7 +9,7 @@ from delivery.config.campaigns import Campaign, Export
 from delivery.config.datasets import Column, Dataset
 from delivery.config.integrations import Integration
 from delivery.schedule.jobs import Job
-from delivery.schedule.windows import Window, parse_day
+from delivery.windows import Window, parse_day
 
 NOW = datetime(2026, 11, 4, 6, tzinfo=UTC)
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from delivery.errors import ConfigError, EngineDown, WriteFailed
-from delivery.warehouse import adbc, literal, postgres
+from delivery.sql import literal
+from delivery.warehouse import adbc, postgres
 from delivery.warehouse.adbc import Adbc, Source, open_adbc
 
 if TYPE_CHECKING:

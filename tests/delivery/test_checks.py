@@ -18,8 +18,9 @@ from delivery.config.project import Project
 from delivery.errors import ConfigError, DeliveryError, DestinationRefused, ExitCode
 from delivery.ledger import Ledger, history
 from delivery.operations import checks
-from delivery.operations.checks import check, host_keys, publish_method
+from delivery.operations.checks import check, host_keys
 from delivery.schedule.request import Request
+from delivery.transfer.method import publish_method
 from delivery.transfer.progress import Watch
 from delivery.transfer.protocol import hand_over
 

@@ -29,7 +29,7 @@ from delivery.analytics.page import server
 from delivery.analytics.page.periods import before, change, year_before
 from delivery.config.project import open_project
 from delivery.schedule.gaps import gaps
-from delivery.schedule.windows import Window, parse_instant
+from delivery.windows import Window, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

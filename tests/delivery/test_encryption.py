@@ -25,9 +25,9 @@ from delivery.config.integrations import load_integrations
 from delivery.config.project import Project
 from delivery.errors import ConfigError, ExitCode, WriteFailed
 from delivery.files import spool
+from delivery.files.nameless import Nameless
 from delivery.files.openpgp import check_certificate, encrypt
 from delivery.files.writer import NewFile
-from delivery.nameless import Nameless
 from delivery.schedule.request import Request
 from delivery.transfer.progress import Watch
 from delivery.warehouse.rows import OutOfOrder
@@ -165,7 +165,7 @@ def test_a_full_disk_is_said_without_a_name_too(tmp_path: Path) -> None:
 import resource, signal
 from pathlib import Path
 from delivery.errors import WriteFailed
-from delivery.nameless import Nameless
+from delivery.files.nameless import Nameless
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 plain = Nameless(Path({str(tmp_path)!r}))

@@ -124,7 +124,7 @@ def of_the_page() -> tuple[str, dict[str, str]]:
     text = PAGE.read_text(encoding="utf-8").split("## Bring another engine")[1]
     (module,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (table,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    return module, tomllib.loads(table)["project"]["entry-points"]["delivery.warehouse"]
+    return module, tomllib.loads(table)["project"]["entry-points"]["delivery.engines"]
 
 
 def test_the_engine_of_the_page_delivers_the_same_bytes(

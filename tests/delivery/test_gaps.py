@@ -23,7 +23,7 @@ from delivery.transfer.progress import Watch
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from delivery.schedule.windows import Window
+    from delivery.windows import Window
 
 AT = utc("2026-11-05 06:00")
 

@@ -16,8 +16,8 @@ from delivery.config.datasets import datasets
 from delivery.config.project import open_project
 from delivery.errors import EngineDown, WriteFailed
 from delivery.gate.judge import Gate, Verdict
-from delivery.schedule.windows import Window
 from delivery.warehouse.duckdb import DuckDB, open_duckdb
+from delivery.windows import Window
 
 if TYPE_CHECKING:
     import pyarrow as pa

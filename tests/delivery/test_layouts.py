@@ -12,9 +12,10 @@ from builders import NOW, campaign, dataset, integration
 
 from delivery.config.datasets import Column
 from delivery.errors import GateRefused
-from delivery.files.layouts import cast_back, changes, kind_of, layout_of
+from delivery.files.layouts import changes, layout_of
 from delivery.ledger import Layout, Ledger
 from delivery.schedule.jobs import Job
+from delivery.warehouse.kinds import cast_back, kind_of
 
 
 @pytest.mark.parametrize(

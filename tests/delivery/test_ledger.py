@@ -10,7 +10,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
-from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from delivery.ledger.tables import files, meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 HASH = "a" * 64
 

@@ -20,6 +20,7 @@ from delivery import run as runner
 from delivery.config.project import Project
 from delivery.errors import ConfigError, DestinationRefused, ExitCode, WriteFailed
 from delivery.ledger import Ledger
+from delivery.ledger.copies import COPIES
 from delivery.ledger.opened import adopt
 from delivery.ledger.schema import VERSION
 from delivery.ledger.storage import Storage
@@ -117,7 +118,7 @@ def test_each_day_that_something_went_leaves_a_private_copy(project: Project) ->
         (copy.parent / f"ledger-2020-01-{day}.sqlite").touch()
     run(project, redeliver=True, reason="again")
     kept = sorted(path.name for path in copy.parent.iterdir())
-    assert len(kept) == health.COPIES
+    assert len(kept) == COPIES
     assert copy.name in kept, "the newest stay"
 
 

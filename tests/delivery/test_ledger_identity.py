@@ -11,8 +11,9 @@ from test_ledger import file_row, planned, spooled
 
 from delivery.errors import ConfigError
 from delivery.ledger import Ledger
+from delivery.ledger.copies import save_daily
 from delivery.ledger.identity import Runner, recognise, this_runner
-from delivery.operations.health import problems, save_daily
+from delivery.operations.health import problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

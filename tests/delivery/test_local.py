@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, NameTaken
-from delivery.transfer import Found, check_name
+from delivery.schedule.names import check_name
+from delivery.transfer import Found
 from delivery.transfer.local_directory import LocalDirectory
 
 CONTENT = random.Random(1).randbytes(2_500_001)

@@ -13,8 +13,8 @@ from builders import campaign, dataset, job
 
 from delivery.errors import ConfigError
 from delivery.files.manifest import Changes, Checked, Correction, DeliveryManifest, render, verify
-from delivery.files.writer import MANIFEST_SUFFIX as SUFFIX
 from delivery.files.writer import write_file
+from delivery.schedule.names import MANIFEST_SUFFIX as SUFFIX
 
 if TYPE_CHECKING:
     from pathlib import Path

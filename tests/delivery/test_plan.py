@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta, timezone
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,11 +15,13 @@ from delivery.errors import ConfigError
 from delivery.ledger import Ledger
 from delivery.run import Setup, _wanted
 from delivery.schedule.jobs import Job, jobs
+from delivery.schedule.names import check_name
 from delivery.schedule.request import Request
-from delivery.transfer import check_name
+from delivery.warehouse.rows import selection_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from delivery.config.campaigns import Campaign
 
@@ -351,12 +352,12 @@ def test_the_campaigns_word_comes_before_the_integrations() -> None:
 
 
 def test_a_job_reads_its_clients_days_with_the_frozen_kinds() -> None:
-    chosen = job().selection(("email", "event_time"), ("text", "timestamp"))
+    chosen = selection_of(job(), ("email", "event_time"), ("text", "timestamp"))
     assert (chosen.namespace, chosen.window, chosen.columns) == (
         "acme_outdoor", window("2026-11-03", "2026-11-04"), ("email", "event_time"),
     )  # fmt: skip
     assert chosen.kinds == {"email": "text", "event_time": "timestamp"}
-    assert job().selection(("email",)).kinds == {}
+    assert selection_of(job(), ("email",)).kinds == {}
 
 
 def test_keys_do_not_depend_on_when_or_how_it_was_asked(ledger: Ledger) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from delivery import console
-from delivery.errors import ConfigError, DeliveryError, ExitCode
+from delivery.errors import ConfigError, DeliveryError, ExitCode, unexpected
 from delivery.gate.judge import Verdict
 from delivery.ledger import Delivery, File
 from delivery.run import Forecast, Outcome
+from delivery.windows import when
 
 DONE, FAILED, USAGE, GATE, DESTINATION = (
     ExitCode.DONE, ExitCode.FAILED, ExitCode.USAGE, ExitCode.GATE, ExitCode.DESTINATION,
@@ -144,7 +145,7 @@ def test_the_table_of_a_plan_says_why_not(capsys: pytest.CaptureFixture[str]) ->
     ],
 )
 def test_days_are_shown_without_the_end(start: str | None, end: str | None, shown: str) -> None:
-    assert console.when(start, end, "slot") == shown
+    assert when(start, end, "slot") == shown
 
 
 @pytest.mark.parametrize("as_json", [True, False])
@@ -162,7 +163,7 @@ def test_an_unforeseen_error_is_placed_and_not_quoted() -> None:
     try:
         json.loads("jane@example.com")
     except ValueError as error:
-        found: DeliveryError = console.unexpected(error)
+        found: DeliveryError = unexpected(error)
     assert found.message.startswith("Unexpected JSONDecodeError in raw_decode, line ")
     assert found.message.endswith(" of decoder.py.")
     assert "jane" not in found.message

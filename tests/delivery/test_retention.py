@@ -7,7 +7,6 @@ import os
 import shutil
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +26,7 @@ from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 NAME = f"daily_{DAY}.csv"
 BOTH = [NAME, f"{NAME}.manifest.json"]

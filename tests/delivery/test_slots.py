@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from delivery.config.campaigns import Campaign
-    from delivery.schedule.windows import Window
+    from delivery.windows import Window
 
 DAILY, WEEKLY, TWICE = "0 5 * * *", "0 5 * * 1", "0 6,18 * * *"
 CURRENT = dataset(window=None, order_by=("email",))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +12,9 @@ import pytest
 from delivery.config.project import Project
 from delivery.errors import ConfigError, WriteFailed
 from delivery.warehouse import open_engine
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from builders import NOW, utc, window
 
 from delivery.errors import ConfigError
-from delivery.schedule.windows import (
+from delivery.windows import (
     check_cron,
     last_slot,
     last_window,

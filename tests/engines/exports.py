@@ -6,7 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from delivery.config.project import open_project
-from delivery.warehouse import identifier, open_engine
+from delivery.sql import identifier
+from delivery.warehouse import open_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +26,10 @@ from world import CRASHED, KINDS, Faults, World, new_base
 
 from small_project import make_project  # isort: skip - on the path that world opens
 from sampling import PARTS, chosen, described  # isort: skip
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WORKERS = 2
 DOUBLES = 224

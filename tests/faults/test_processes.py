@@ -10,7 +10,6 @@ import sys
 import time
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +19,7 @@ from small_project import DAY, ROWS, make_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(bool(missing_for_sshd()), reason=missing_for_sshd())
 PARTS = 4  # for the workers of pytest

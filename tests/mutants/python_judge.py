@@ -8,7 +8,6 @@ import os
 import py_compile
 import subprocess
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from tests.mutants.copies import KEPT, ROOT, make_copy
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from tests.mutants.change import Change
     from tests.mutants.reached import Reached
 

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 EQUIVALENT = Path(__file__).with_name("equivalent.yml")
 # Where a fault means late, lost, doubled or unproven rows.
 SPINE = [
-    *("gate", "plan", "slots", "windows", "spool", "handover", "corrections", "memberships", "book", "leases"),
-    *("rows", "reread", "render", "runner", "retention", "holds", "gaps"),
+    *("judge", "lineage", "bounds", "windows", "slots", "jobs", "gaps", "names", "spool", "corrections", "memberships"),
+    *("contents", "text", "proof", "rows", "protocol", "method", "book", "leases", "run", "retention", "holds"),
 ]
 
 
 def room(file: str) -> str:
-    """A file's room: the module, or the folder of models."""
+    """A file's room: the folder of the package or of the models, or the module that stands in none."""
     path = Path(file)
-    if path.suffix != ".py":
-        return "/".join(path.parts[:2]) if path.parts[0] == "models" else path.parts[0]
-    return path.stem if path.stem != "__init__" else path.parent.name
+    if path.parts[0] in {"delivery", "models"} and len(path.parts) > 2:
+        return path.parts[1] if path.suffix == ".py" else "/".join(path.parts[:2])
+    return path.stem if path.suffix == ".py" else path.parts[0]
 
 
 def is_chosen(file: str, rooms: list[str]) -> bool:

@@ -6,9 +6,7 @@ import hashlib
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -22,7 +20,8 @@ from tests.nasty.rules import RULES, Rule, Spot
 from tests.nasty.values import HEADER, REFUSED, batch, expected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from tests.nasty.values import Cell, Without
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from delivery import console
 from delivery.analytics.page import deliveries, results
 from delivery.analytics.page.served import current
-from delivery.errors import DeliveryError
+from delivery.errors import DeliveryError, unexpected
 
 
 def main() -> None:
@@ -23,7 +22,7 @@ def main() -> None:
     try:
         page.run()
     except Exception as error:  # noqa: BLE001 - shown here or nowhere: a raw traceback may quote the data
-        known = error if isinstance(error, DeliveryError) else console.unexpected(error)
+        known = error if isinstance(error, DeliveryError) else unexpected(error)
         st.error(f"{known.message}\n\n{known.hint}", icon=":material/error:")
 
 

@@ -10,8 +10,7 @@ import streamlit as st
 
 from delivery.analytics.page import charts, reading
 from delivery.analytics.page.served import current
-from delivery.console import when
-from delivery.schedule.windows import DAY, Window
+from delivery.windows import DAY, Window, when
 
 if TYPE_CHECKING:
     from datetime import date

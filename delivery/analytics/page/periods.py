@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from delivery.schedule.windows import Window
+from delivery.windows import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable

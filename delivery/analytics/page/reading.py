@@ -16,13 +16,14 @@ from delivery.gate.judge import Gate
 from delivery.ledger import Delivery, Ledger, deliveries
 from delivery.schedule.gaps import Gap, gaps
 from delivery.schedule.slots import SLOT
-from delivery.warehouse import identifier, literal, open_engine
+from delivery.sql import identifier, literal
+from delivery.warehouse import open_engine
 
 if TYPE_CHECKING:
     from datetime import date
 
     from delivery.analytics.measures import Grain, Metric
-    from delivery.schedule.windows import Window
+    from delivery.windows import Window
 
 SECONDS, ANSWERS = 60, 256  # kept
 DATASETS = ("performance", "campaigns", "identification", "customers")

@@ -14,7 +14,7 @@ from delivery.analytics import export, measures
 from delivery.analytics.page import charts, reading
 from delivery.analytics.page.periods import COMPARISONS, change
 from delivery.analytics.page.served import current
-from delivery.schedule.windows import DAY, Window
+from delivery.windows import DAY, Window
 
 if TYPE_CHECKING:
     from datetime import date

@@ -118,3 +118,8 @@ def slot_covering(expression: str, day: date) -> tuple[datetime, Window]:
         if window and window.start <= day < window.end:
             return slot, window
     raise ConfigError(f"No slot of {expression!r} delivers {day}.")
+
+
+def when(start: str | None, end: str | None, slot: str) -> str:
+    """The day or days of a window, or the slot of a current-state dataset."""
+    return str(Window(date.fromisoformat(start), date.fromisoformat(end))) if start and end else slot

@@ -1,0 +1,31 @@
+"""Names of files: plain, short enough for what is added to them, and with the endings that tell what is inside."""
+
+from __future__ import annotations
+
+import re
+
+from delivery.errors import ConfigError
+
+NAME_BYTES = 255  # NAME_MAX of Linux file systems
+MANIFEST_SUFFIX = ".manifest.json"
+DONE_SUFFIX = ".done"
+EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst", "openpgp": ".pgp"}
+LONGEST_ADDITION = len("..12345678.123456.part" + MANIFEST_SUFFIX)  # a manifest's name while it is uploaded
+
+
+def check_name(name: str, *, room: int = 0) -> str:
+    """Return the name if it is one plain component that cannot leave its directory; otherwise ConfigError.
+
+    room: bytes that must be left, for what will be added to the name.
+    """
+    if not name or name in {".", ".."} or "/" in name or any(ord(c) < 32 or ord(c) == 127 for c in name):
+        raise ConfigError(f"not a plain file name: {name!r}", hint="Use a name without slashes and control characters.")
+    if len(name.encode()) > NAME_BYTES - room:
+        raise ConfigError(f"file name longer than {NAME_BYTES - room} bytes: {name[:40]!r}…", hint="Shorten file_name.")
+    return name
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Stem and extension: what follows the last dot and begins with a letter, so that `2026.11.03` has none."""
+    found = re.fullmatch(r"(.+)(\.[A-Za-z][A-Za-z0-9]*)", name)
+    return (found[1], found[2]) if found else (name, "")
