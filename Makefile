@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver analytics postgres spark cluster load engines test slow sequences faults sweep far dropbear nasty crosscheck mutants lint generate dictionary schema lock clean
+.PHONY: deliver analytics postgres spark cluster load engines test project slow sequences faults sweep far dropbear nasty crosscheck mutants lint generate dictionary schema lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -34,8 +34,11 @@ postgres: $(VENV)/dev.stamp load ## the sample loaded into PostgreSQL (PGHOST, P
 	@$(BIN)/python -m benchmarks.load_postgres
 	@DBT_TARGET_PATH=target/postgres $(BIN)/delivery --target postgres run --build --window $(or $(WINDOW),2026-11-03)
 
-test: $(VENV)/dev.stamp ## all tests that need no root, in minutes
-	$(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)
+test: $(VENV)/dev.stamp ## the product's tests, in two minutes
+	$(BIN)/python -m pytest -n 2 -m "not slow and not project" $(PYTEST_ARGS)
+
+project: $(VENV)/dev.stamp ## the tests of docs, sample, generator and of how it is tested
+	$(BIN)/python -m pytest -n 2 -m "project and not slow" $(PYTEST_ARGS)
 
 slow: $(VENV)/dev.stamp ## the tests that `make test` leaves out, but for the sequences; SAMPLE, as for all that is long: 0/8 to 7/8, or all
 	$(BIN)/python -m pytest -q -n 2 -m slow tests/delivery tests/dbt tests/faults/test_processes.py --ignore tests/delivery/test_long_sequences.py $(PYTEST_ARGS)
@@ -43,9 +46,9 @@ slow: $(VENV)/dev.stamp ## the tests that `make test` leaves out, but for the se
 sequences: $(VENV)/dev.stamp ## 2,000 sequences of runs, faults and decisions; SAMPLE
 	$(BIN)/python -m pytest -q -n 2 -m slow tests/delivery/test_long_sequences.py $(PYTEST_ARGS)
 
-SWEEP := lint test slow sequences nasty faults crosscheck engines
+SWEEP := lint test project slow sequences nasty faults crosscheck engines
 sweep: $(VENV)/dev.stamp ## everything whole, the mutants last; goes on after what failed; ends with a line for each part
-	@SAMPLE=all $(BIN)/python tests/delivery/files/parts.py $(SWEEP) mutants
+	@SAMPLE=all $(BIN)/python tests/delivery/parts.py $(SWEEP) mutants
 
 faults: $(VENV)/dev.stamp ## every fault at every step and message of a delivery; ends with one line of figures
 	@$(BIN)/python -m pytest -q tests/faults/test_control.py $(PYTEST_ARGS)

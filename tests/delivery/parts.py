@@ -1,6 +1,6 @@
 """`make` of several parts, one after the other: goes on after one that failed, ends with a line for each of them.
 
-python tests/delivery/files/parts.py PART…    exit code 1 when one of them failed
+python tests/delivery/parts.py PART…    exit code 1 when one of them failed
 """
 
 from __future__ import annotations

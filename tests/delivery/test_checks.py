@@ -17,10 +17,9 @@ from delivery import run as runner
 from delivery.config.project import Project
 from delivery.errors import ConfigError, DeliveryError, DestinationRefused, ExitCode
 from delivery.ledger import Ledger, history
-from delivery.operations import checks
 from delivery.operations.checks import check, host_keys
 from delivery.schedule.request import Request
-from delivery.transfer.method import publish_method
+from delivery.transfer.method import probe, publish_method
 from delivery.transfer.progress import Watch
 from delivery.transfer.protocol import hand_over
 
@@ -263,6 +262,6 @@ def test_checking_where_the_name_is_opened_keeps_that_method(
 ) -> None:
     """Whatever the server can do; it is probed all the same, and shown."""
     with over_pipe(PipeChannel(tmp_path, *offers)) as destination:
-        seen, method = checks._probe(destination, OPEN, ledger, "test")
-    assert (seen.rename_refuses, method, ledger.method("pipe")) == (rename, "exclusive", "exclusive")
+        seen = probe(destination, "exclusive", ledger, "test")
+    assert (seen.rename_refuses, ledger.probes()["pipe"].method) == (rename, "exclusive")
     assert list(tmp_path.iterdir()) == []

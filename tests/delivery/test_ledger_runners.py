@@ -25,7 +25,7 @@ from test_ledger import file_row, planned
 from delivery import run as runner
 from delivery.config.project import Project
 from delivery.errors import Busy, DestinationFailed, ExitCode, WriteFailed
-from delivery.ledger import Ledger, deliveries, leases
+from delivery.ledger import Ledger, deliveries, leases, opened
 from delivery.ledger.storage import Storage
 from delivery.schedule.request import Request
 from delivery.transfer.local_directory import LocalDirectory
@@ -100,7 +100,7 @@ def test_a_lease_is_kept_while_a_run_takes_long(two: tuple[Ledger, Ledger]) -> N
     key = planned(one)
     one.take(key)
     let_leases_end(one)
-    with leases.kept(one, every=0.05):
+    with opened.kept(one, every=0.05):
         deadline = time.monotonic() + 20
         while one.delivery(key).lease_until < "2026-02" and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -115,7 +115,7 @@ def test_a_lease_is_kept_several_times_before_it_ends(two: tuple[Ledger, Ledger]
     one.take(key)
     until = datetime.fromisoformat(str(one.delivery(key).lease_until))
     assert timedelta(seconds=100) < until - before < timedelta(seconds=140), "two minutes"
-    assert inspect.signature(leases.kept).parameters["every"].default == 30
+    assert inspect.signature(opened.kept).parameters["every"].default == 30
 
 
 def test_a_lease_of_one_delivery_is_none_of_another(two: tuple[Ledger, Ledger]) -> None:
@@ -169,7 +169,7 @@ def test_keeping_ends_with_the_block_and_survives_a_ledger_that_fails(
         raise WriteFailed("the ledger is away")
 
     monkeypatch.setattr(one, "keep", fail)
-    with leases.kept(one, every=0.01):
+    with opened.kept(one, every=0.01):
         assert beats.acquire(timeout=20)
         assert beats.acquire(timeout=20), "tried again"
     assert "delivery-leases" not in {thread.name for thread in threading.enumerate()}
