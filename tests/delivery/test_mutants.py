@@ -6,8 +6,6 @@ import ast
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -44,12 +42,30 @@ def test_each_guard_can_be_removed() -> None:
     assert [g.name for g in GUARDS if not Path(__file__).with_name(g.tests.split(" ")[0]).exists()] == []
 
 
-@pytest.mark.parametrize("entry", equivalent(), ids=lambda entry: f"{entry['file']} {entry['after']}"[:80])
-def test_each_equivalent_fault_is_still_one(entry: dict[str, str]) -> None:
-    assert len(entry["why"]) > 10
-    text = (ROOT / entry["file"]).read_text()
-    of = python_changes if entry["file"].endswith(".py") else sql_changes
-    assert (entry["before"], entry["after"]) in {change.diff(text) for change in of.changes_of(entry["file"], text)}
+def gone(entries: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Those that are no fault of their file any more, or have no reason."""
+    left = []
+    for entry in entries:
+        text = (ROOT / entry["file"]).read_text()
+        of = python_changes if entry["file"].endswith(".py") else sql_changes
+        made = {change.diff(text) for change in of.changes_of(entry["file"], text)}
+        if (entry["before"], entry["after"]) not in made or len(entry["why"]) < 10:
+            left.append(entry)
+    return left
+
+
+def test_each_equivalent_fault_is_still_one() -> None:
+    assert gone(equivalent()) == []
+
+
+def test_an_equivalent_fault_whose_text_is_gone_is_found() -> None:
+    entry = {
+        "file": "delivery/slots.py",
+        "before": "a line that is nowhere",
+        "after": "pass",
+        "why": "it changes nothing",
+    }
+    assert gone([entry]) == [entry]
 
 
 def test_faults_of_python_are_those_of_a_tired_engineer() -> None:
