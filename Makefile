@@ -69,10 +69,11 @@ crosscheck: $(VENV)/dev.stamp ## analytics computed a second time from the raw f
 far: $(VENV)/dev.stamp ## 1 GiB to a server 40 ms away, beside paramiko's put and OpenSSH; minutes
 	@$(BIN)/python -m benchmarks.far
 
-lint: $(VENV)/dev.stamp ## ruff, strict types, sqlfluff
+lint: $(VENV)/dev.stamp ## ruff, strict types, the layers of the package, sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/sqlfluff lint models tests/dbt --disable-progress-bar --processes 2
 
 EVENTS ?= 1000000
