@@ -354,8 +354,9 @@ def check(machine: type[Deliveries], chosen: settings) -> None:
     assert happened["held"], happened
     if sequences >= 250:
         for what in ("lie", "kill", "kill after", "fail", "fail after", "collect", "second runner"):
-            assert happened[f"{what} at publish"] > sequences / 250, (what, happened)
-        assert min(happened[decision] for decision in ("resend", "accept", "cancel")) > sequences / 250, happened
+            assert sum(n for name, n in happened.items() if name.startswith(f"{what} at ")) > 5, (what, happened)
+        assert sum(n for name, n in happened.items() if name.endswith(" at publish")) > 5, happened
+        assert min(happened[decision] for decision in ("resend", "accept", "cancel")) > 1, happened
 
 
 def test_sequences() -> None:
