@@ -58,8 +58,8 @@ class Warehouse:
         return Built(done.returncode, done.stdout)
 
     def build(self, *arguments: str) -> Built:
-        """Builds everything and expects it to pass."""
-        built = self.dbt("build", *arguments, "--exclude", *LEFT_OUT)
+        """Builds everything and expects its data tests to pass; unit tests test code, and `dbt build` of the sample has them."""
+        built = self.dbt("build", *arguments, "--exclude-resource-type", "unit_test", "--exclude", *LEFT_OUT)
         assert built.code == 0, built.output
         return built
 

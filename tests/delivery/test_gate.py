@@ -501,7 +501,7 @@ def test_breaking_one_dataset_stops_it_and_no_other(project: Copy, name: str) ->
         pytest.param(["build", "--select", "nosuch"], True, marks=pytest.mark.slow),
         pytest.param(["run", "--select", "namespaces"], True, marks=pytest.mark.slow),  # not upstream
         pytest.param(["run", "--select", "stg_platform__campaign_runs"], False, marks=pytest.mark.slow),
-        (["run", "--select", "esp_events", "--full-refresh"], False),
+        pytest.param(["run", "--select", "esp_events", "--full-refresh"], False, marks=pytest.mark.slow),
         pytest.param(["build", "--empty"], False, marks=pytest.mark.slow),
         pytest.param(["build"], True, marks=pytest.mark.slow),
         pytest.param(["test"], True, marks=pytest.mark.slow),

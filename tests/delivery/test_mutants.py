@@ -60,7 +60,7 @@ def test_each_equivalent_fault_is_still_one() -> None:
 
 def test_an_equivalent_fault_whose_text_is_gone_is_found() -> None:
     entry = {
-        "file": "delivery/slots.py",
+        "file": "delivery/schedule/slots.py",
         "before": "a line that is nowhere",
         "after": "pass",
         "why": "it changes nothing",
