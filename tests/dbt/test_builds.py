@@ -58,7 +58,7 @@ class Warehouse:
         return Built(done.returncode, done.stdout)
 
     def build(self, *arguments: str) -> Built:
-        """Builds everything and expects its data tests to pass; unit tests test code, and `dbt build` of the sample has them."""
+        """Builds everything and expects its data tests to pass; unit tests are run when the sample is built."""
         built = self.dbt("build", *arguments, "--exclude-resource-type", "unit_test", "--exclude", *LEFT_OUT)
         assert built.code == 0, built.output
         return built
