@@ -12,7 +12,12 @@ import asyncssh
 class Login(asyncssh.SSHServer):
     """One account, by key or password."""
 
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+
     def begin_auth(self, username: str) -> bool:
+        if username == "acme":
+            self._connection.set_authorized_keys(str(Path(sys.argv[1]) / "authorized_keys"))
         return True
 
     def password_auth_supported(self) -> bool:
@@ -29,7 +34,6 @@ async def serve(base: Path, port: int) -> None:
         port,
         server_factory=Login,
         server_host_keys=[str(base / "host_ed25519")],
-        authorized_client_keys=str(base / "authorized_keys"),
         sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=str(base / "home").encode()),
     )
     await server.wait_closed()

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
-from dbt_worker import DbtWorker
 
 from delivery.cli import cli
+from tests.delivery.dbt_worker import DbtWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

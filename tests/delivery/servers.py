@@ -55,15 +55,16 @@ Subsystem sftp internal-sftp
 
 
 def missing_for_sshd() -> str:
-    """Why no sshd can be started here; empty when it can."""
-    if not _sshd():
+    """Why no sshd can be started here; empty when it can. WITHOUT_OPENSSH: as on a machine that has none."""
+    if os.environ.get("WITHOUT_OPENSSH") or not _sshd():
         return "no sshd: install openssh-server"
     return "" if NSS_WRAPPER else "no accounts of our own: install libnss-wrapper"
 
 
 def missing_for_sftp_server() -> str:
     """Why no sftp-server can be started here; empty when it can."""
-    return "" if SFTP_SERVER.exists() else "no sftp-server: install openssh-server"
+    there = SFTP_SERVER.exists() and not os.environ.get("WITHOUT_OPENSSH")
+    return "" if there else "no sftp-server: install openssh-server"
 
 
 def _sshd() -> str | None:
@@ -133,6 +134,13 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+@pytest.fixture(scope="session")
+def server_at_hand() -> Iterator[SshServer]:
+    """OpenSSH's sshd, or asyncssh's server, which is a package of ours, where none can be started."""
+    with running_asyncssh() if missing_for_sshd() else running_sshd() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The command line against a real OpenSSH server: trust, check, run, and what the server may refuse."""
+"""The command line against a real server, OpenSSH where there is one: trust, check, run, and refusals."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 LOGINS = ("key", "password")
 
 
-def point(project: Copy, sshd: SshServer, directory: str, **changes: object) -> None:
+def point(project: Copy, server_at_hand: SshServer, directory: str, **changes: object) -> None:
     """Makes acme_share an SFTP integration of the server; secrets come from the environment."""
     path = project.own("integrations.yml")
     document = yaml.safe_load(path.read_text())
-    project.env["ACME_PASSWORD"] = sshd.password
+    project.env["ACME_PASSWORD"] = server_at_hand.password
     document["integrations"]["acme_share"] |= {
         "directory": directory,
         "destination": {
             "type": "sftp",
-            "host": sshd.host,
-            "port": sshd.port,
-            "username": sshd.username,
-            "private_key": str(sshd.user_key),
-            "host_keys": list(sshd.host_keys.values()),
+            "host": server_at_hand.host,
+            "port": server_at_hand.port,
+            "username": server_at_hand.username,
+            "private_key": str(server_at_hand.user_key),
+            "host_keys": list(server_at_hand.host_keys.values()),
             "timeout": 10,
             **changes,
         },
@@ -43,14 +43,14 @@ def point(project: Copy, sshd: SshServer, directory: str, **changes: object) -> 
 
 
 @pytest.fixture
-def inbox(sshd: SshServer, tmp_path: Path) -> Path:
-    return sshd.directory(f"inbox-{tmp_path.name}")
+def inbox(server_at_hand: SshServer, tmp_path: Path) -> Path:
+    return server_at_hand.directory(f"inbox-{tmp_path.name}")
 
 
 @pytest.mark.parametrize("login", LOGINS)
-def test_files_arrive_whole_and_once(project: Copy, sshd: SshServer, inbox: Path, login: str) -> None:
+def test_files_arrive_whole_and_once(project: Copy, server_at_hand: SshServer, inbox: Path, login: str) -> None:
     password = {"password": "{{ env_var('ACME_PASSWORD') }}", "private_key": None}
-    point(project, sshd, inbox.name, **(password if login == "password" else {}))
+    point(project, server_at_hand, inbox.name, **(password if login == "password" else {}))
 
     code, report = project.deliver("--window", DAY, "--integration", "acme_share")
 
@@ -66,16 +66,16 @@ def test_files_arrive_whole_and_once(project: Copy, sshd: SshServer, inbox: Path
     assert {d["outcome"] for d in report["deliveries"]} == {"already delivered"}
 
 
-def test_trust_shows_what_to_pin(project: Copy, sshd: SshServer, inbox: Path) -> None:
-    point(project, sshd, inbox.name)
+def test_trust_shows_what_to_pin(project: Copy, server_at_hand: SshServer, inbox: Path) -> None:
+    point(project, server_at_hand, inbox.name)
     shown = json.loads(project.delivery("trust", "--json", "acme_share").stdout)["host_keys"]
-    pinned = {" ".join(line.split()[:2]) for line in sshd.host_keys.values()}
+    pinned = {" ".join(line.split()[:2]) for line in server_at_hand.host_keys.values()}
     assert {key["key"] for key in shown} == pinned
     assert all(key["fingerprint"].startswith("SHA256:") for key in shown)
 
 
-def test_check_proves_the_directory_and_leaves_nothing(project: Copy, sshd: SshServer, inbox: Path) -> None:
-    point(project, sshd, inbox.name)
+def test_check_proves_the_directory_and_leaves_nothing(project: Copy, server_at_hand: SshServer, inbox: Path) -> None:
+    point(project, server_at_hand, inbox.name)
     result = project.delivery("check", "--json")
     assert result.exit_code == 0, result.output
     checked = {c["integration"]: c for c in json.loads(result.stdout)["integrations"]}
@@ -84,7 +84,7 @@ def test_check_proves_the_directory_and_leaves_nothing(project: Copy, sshd: SshS
     assert list(inbox.iterdir()) == []
 
 
-def test_refusals_send_no_byte(project: Copy, sshd: SshServer, inbox: Path, tmp_path: Path) -> None:
+def test_refusals_send_no_byte(project: Copy, server_at_hand: SshServer, inbox: Path, tmp_path: Path) -> None:
     stranger = keygen(tmp_path / "stranger")
     for changes, message in [
         ({"host_keys": [stranger]}, "not pinned"),
@@ -92,7 +92,7 @@ def test_refusals_send_no_byte(project: Copy, sshd: SshServer, inbox: Path, tmp_
         ({"username": "nobody-here"}, "login"),
     ]:
         project.env["WRONG"] = "a wrong secret"
-        point(project, sshd, inbox.name, **changes)
+        point(project, server_at_hand, inbox.name, **changes)
         for command in (["run", "--window", DAY, "--integration", "acme_share"], ["check", "acme_share"]):
             result = project.delivery(*command)
             assert result.exit_code == 4, (changes, result.output)
@@ -102,21 +102,23 @@ def test_refusals_send_no_byte(project: Copy, sshd: SshServer, inbox: Path, tmp_
     assert list(inbox.iterdir()) == []
 
 
-def test_no_directory_is_refused_and_a_later_run_delivers(project: Copy, sshd: SshServer, tmp_path: Path) -> None:
+def test_no_directory_is_refused_and_a_later_run_delivers(
+    project: Copy, server_at_hand: SshServer, tmp_path: Path
+) -> None:
     name = f"later-{tmp_path.name}"
-    point(project, sshd, name)
+    point(project, server_at_hand, name)
     code, _ = project.deliver("--window", DAY, "--integration", "acme_share")
     assert code == 4
-    sshd.directory(name)
+    server_at_hand.directory(name)
     code, report = project.deliver("--window", DAY, "--integration", "acme_share")
     assert code == 0
     assert {d["outcome"] for d in report["deliveries"]} == {"delivered"}
 
 
-def test_a_server_that_is_away_can_be_tried_again(project: Copy, sshd: SshServer, inbox: Path) -> None:
-    point(project, sshd, inbox.name, port=1)
+def test_a_server_that_is_away_can_be_tried_again(project: Copy, server_at_hand: SshServer, inbox: Path) -> None:
+    point(project, server_at_hand, inbox.name, port=1)
     code, report = project.deliver("--window", DAY, "--integration", "acme_share")
     assert code == 1
     assert {d["outcome"] for d in report["deliveries"]} == {"failed"}
-    point(project, sshd, inbox.name)
+    point(project, server_at_hand, inbox.name)
     assert project.deliver("--window", DAY, "--integration", "acme_share")[0] == 0
