@@ -80,7 +80,8 @@ def run(*command: str, where: Path, expected: int = 0) -> str:
     done = subprocess.run(command, cwd=where, check=False, text=True, capture_output=True)
     said = done.stdout + done.stderr
     if done.returncode != expected:
-        print(f"{' '.join(command[1:])} ended with {done.returncode}, not {expected}:\n{said[-3000:]}")
+        print(f"{' '.join(command[1:])} ended with {done.returncode}, not {expected}:")
+        print(f"{done.stderr[-1000:]}\n{done.stdout[-6000:]}")  # what dbt says of what failed comes last
         sys.exit(1)
     return said
 
