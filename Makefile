@@ -35,7 +35,7 @@ postgres: $(VENV)/dev.stamp load ## the sample loaded into PostgreSQL (PGHOST, P
 	@DBT_TARGET_PATH=target/postgres $(BIN)/delivery --target postgres run --build --window $(or $(WINDOW),2026-11-03)
 
 test: $(VENV)/dev.stamp ## the product's tests, in two minutes
-	$(BIN)/python -m pytest -n 2 -m "not slow and not project" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not project" $(PYTEST_ARGS)
 
 project: $(VENV)/dev.stamp ## the tests of docs, sample, generator and of how it is tested
 	$(BIN)/python -m pytest -n 2 -m "project and not slow" $(PYTEST_ARGS)
