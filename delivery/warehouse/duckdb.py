@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from delivery.errors import Busy, ConfigError, WriteFailed, redact
 
@@ -24,6 +24,7 @@ SCAN_MEMORY = "48MB"
 SORT_MEMORY = "192MB"  # a sort spills to disk beyond it
 THREADS = 1
 LOCK_WAIT_SECONDS = 60.0
+HELD = "Conflicting lock is held in "
 Settings = dict[str, str | bool | int | float | list[str]]
 
 
@@ -90,7 +91,7 @@ def _connect(path: str, settings: Settings, wait: float) -> duckdb.DuckDBPyConne
 
     try:
         for attempt in Retrying(
-            retry=retry_if_exception_type(duckdb.IOException),
+            retry=retry_if_exception(_is_held),
             wait=wait_fixed(0.5),
             stop=stop_after_delay(wait),
             before_sleep=say,
@@ -98,19 +99,19 @@ def _connect(path: str, settings: Settings, wait: float) -> duckdb.DuckDBPyConne
         ):
             with attempt:
                 return duckdb.connect(path, read_only=True, config=settings)
-    except duckdb.IOException as error:
+    except duckdb.Error as error:
+        if not _is_held(error):
+            raise _failed(error) from None
         raise Busy(
             f"{_lock_holder(error)}, and still after {wait:.0f} s.",
             hint="Wait for the build to end, or set DELIVERY_LOCK_WAIT (seconds).",
         ) from None
-    except duckdb.Error as error:
-        raise _failed(error) from None
     raise AssertionError
 
 
+def _is_held(error: BaseException) -> bool:
+    return isinstance(error, duckdb.IOException) and HELD in str(error)
+
+
 def _lock_holder(error: BaseException | None) -> str:
-    text = str(error)
-    if "Conflicting lock is held in " in text:
-        holder = text.split("Conflicting lock is held in ", 1)[1].split(")", 1)[0] + ")"
-        return f"The warehouse is held by {holder}"
-    return f"The warehouse cannot be opened: {redact(text.splitlines()[0])}"
+    return f"The warehouse is held by {str(error).split(HELD, 1)[1].split(')', 1)[0]})"

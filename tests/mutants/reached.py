@@ -47,10 +47,12 @@ class Reached:
         found: set[str] = set()
         for line in range(first, last + 1):
             found |= self.lines[file][line]
+        if not _within_function(text, first):  # runs at import: its line is noted only of a test that imports it first
+            return found | self._of_import(file, text, first)
         if not found:  # a part of a longer statement, which runs as one line
             for line in _statement(text, first):
                 found |= self.lines[file][line]
-        return found or self._of_import(file, text, first)
+        return found
 
     def _of_import(self, file: str, text: str, line: int) -> set[str]:
         names = _names_bound(text, line)
@@ -76,6 +78,15 @@ def _own_tests(file: str) -> set[str]:
         f"tests/delivery/test_{parent}.py",
         f"tests/delivery/test_{parent}_{stem}.py",
     }
+
+
+def _within_function(text: str, line: int) -> bool:
+    """Whether a line runs when a function is called, rather than when its module is imported."""
+    return any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        and (node.body if isinstance(node, ast.Lambda) else node.body[0]).lineno <= line <= (node.end_lineno or 0)
+        for node in ast.walk(ast.parse(text))
+    )
 
 
 def _statement(text: str, line: int) -> range:

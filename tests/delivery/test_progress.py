@@ -1,0 +1,48 @@
+"""Progress: a bar for people who watch a terminal, nothing for a log."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from delivery.transfer.progress import Watch
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def shown(terminal: int, monkeypatch: pytest.MonkeyPatch, done: list[int]) -> str:
+    """What a person sees of an upload of 4 MB."""
+    reader, writer = os.openpty() if terminal else os.pipe()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    with open(writer, "w", encoding="utf-8", buffering=1) as stream:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr(sys, "stderr", stream)
+        with Watch().upload("acme_share daily.csv", 4_000_000) as tell:
+            for bytes_done in done:
+                assert (tell is not None) == bool(terminal)
+                if tell:
+                    tell(bytes_done)
+        monkeypatch.undo()
+        os.set_blocking(reader, False)
+        seen = b""
+        try:
+            while part := os.read(reader, 65_536):
+                seen += part
+        except BlockingIOError:
+            pass
+    os.close(reader)
+    return seen.decode()
+
+
+def test_a_terminal_shows_whose_file_and_how_much_of_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = shown(True, monkeypatch, [1_000_000, 3_000_000])
+    assert "acme_share daily.csv" in seen
+    assert "3.0/4.0 MB" in seen
+
+
+def test_a_log_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown(False, monkeypatch, [1_000_000]) == ""
