@@ -10,18 +10,20 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from delivery.config.campaigns import campaigns as campaigns_of
 from delivery.config.campaigns import definition_faults
+from delivery.config.datasets import relation_of
 from delivery.config.integrations import declared_definitions, declared_names, load_integrations
 from delivery.errors import Busy, ConfigError, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held, NothingDue
-from delivery.files import corrections, layouts
+from delivery.files import layouts, receipts
 from delivery.files.openpgp import check_certificate
-from delivery.files.spool import clear, spool
+from delivery.files.spool import Spool, clear, folder_of
 from delivery.gate import entitlements
 from delivery.gate.build import build
 from delivery.gate.judge import Gate, Verdict
 from delivery.ledger import OPEN_STATES, Ledger
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
-from delivery.schedule.jobs import Job, jobs
+from delivery.schedule.jobs import Job, jobs, sent
+from delivery.schedule.names import file_name
 from delivery.transfer import open_destination
 from delivery.transfer.method import publish_method
 from delivery.transfer.protocol import hand_over, temp_name
@@ -166,14 +168,14 @@ def plan(project: Project, request: Request) -> list[Forecast]:
 
 def _wanted(setup: Setup, request: Request, ledger: Ledger) -> list[Job]:
     wanted = jobs(request, setup.campaigns, setup.integrations, ledger)
-    wanted += corrections.due(request, setup.campaigns, setup.integrations, setup.project, ledger)
+    wanted += receipts.outdated(sent(request, setup.campaigns, setup.integrations, ledger), setup.project)
     if not wanted:
         raise NothingDue(
             "Nothing is due.", hint="`delivery plan` shows the schedules; `delivery status` what was done."
         )
     places: dict[tuple[str, str], Job] = {}
     for job in wanted:
-        place = (setup.destination(job).describe(), job.file_name(request.at))
+        place = (setup.destination(job).describe(), file_name(job, request.at))
         other = places.setdefault(place, job)
         if other is not job and job.integration.existing != "replace":
             raise ConfigError(
@@ -185,13 +187,10 @@ def _wanted(setup: Setup, request: Request, ledger: Ledger) -> list[Job]:
 
 
 def _check_namespaces(setup: Setup, wanted: Iterable[Job], engine: Engine) -> None:
-    node = next(
-        (n for n in setup.manifest["nodes"].values() if n["resource_type"] == "model" and n["name"] == "namespaces"),
-        None,
-    )
-    if node is None:
+    relation = relation_of(setup.manifest, "namespaces")
+    if relation is None:
         return
-    known = set(engine.table(f"select namespace from {node['relation_name']}")["namespace"].to_pylist())
+    known = set(engine.table(f"select namespace from {relation}")["namespace"].to_pylist())
     unknown = {
         job.integration_name: job.integration.namespace for job in wanted if job.integration.namespace not in known
     }
@@ -217,6 +216,7 @@ def _spool_all(
     with open_engine(setup.project) as engine:
         _check_namespaces(setup, planned, engine)
         gate = Gate(setup.manifest, engine)
+        spool = Spool(setup.project, ledger, engine, gate, setup.manifest)
         for job in planned:
             try:
                 verdict = gate.judge(job.campaign.dataset, job.window, job.campaign.proven_with)
@@ -229,18 +229,8 @@ def _spool_all(
                 changed[job.key] = layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds)
                 if refusal := entitlements.refusal(job, layout.columns, setup.manifest, engine):
                     raise refusal
-                spool(
-                    job,
-                    layout,
-                    verdict,
-                    gate,
-                    engine,
-                    setup.manifest,
-                    setup.project,
-                    ledger,
-                    setup.destination(job).describe(),
-                    request.reason if request.ungated else None,
-                )
+                accepted = request.reason if request.ungated else None
+                spool.write(job, layout, verdict, setup.destination(job).describe(), accepted)
             except DeliveryError as error:
                 ledger.note(job.key, error.message)
                 refused[job.key] = _failed(job, ledger, error)
@@ -267,7 +257,7 @@ def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) 
         return _failed(job, ledger, error)
     ledger.freeze_layout(job.key)  # before a run can die
     ledger.advance(job.key, "spooled", "delivered")
-    clear(setup.project.spool / job.key[:32])
+    clear(folder_of(setup.project, job.key))
     return Outcome(ledger.delivery(job.key), "delivered", ExitCode.DONE, tuple(ledger.files(job.key)))
 
 
@@ -313,7 +303,7 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, gate: Gate, engine: Engine
         state,
         setup.destination(job).describe(),
         "exclusive" if job.integration.publishes_open else ledger.method(setup.destination(job).describe()) or "",
-        job.file_name(job.slot),
+        file_name(job, job.slot),
         verdict,
         rows,
         layout.columns,

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from delivery.errors import ConfigError
 from delivery.files.writer import hash_file
 from delivery.schedule.names import MANIFEST_SUFFIX
+from delivery.schedule.slots import SLOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from delivery.files.writer import Written
+    from delivery.files.parts import Part
     from delivery.schedule.jobs import Job
+
+# The integration's keys that say how to read its files.
+FORMAT = {
+    "character_encoding",
+    "row_delimiter",
+    "column_delimiter",
+    "include_header_row",
+    "compression",
+    "encryption",
+    "nulls",
+    "quoting",
+    "bom",
+    "escape_formulas",
+}
 
 
 class ManifestFile(BaseModel):
@@ -54,7 +70,10 @@ class Changes(BaseModel):
 
 
 class DeliveryManifest(BaseModel):
-    """What a client needs to check a delivery and to load it."""
+    """What a client needs to check a delivery and to load it.
+
+    Only a correction has the key `correction`, only a delivery of changes the key `changes`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -74,59 +93,47 @@ class DeliveryManifest(BaseModel):
     files: list[ManifestFile]
     dbt_invocation_id: str | None
 
+    @classmethod
+    def of(
+        cls,
+        job: Job,
+        columns: Iterable[str],
+        parts: Iterable[Part],
+        invocation_id: str | None,
+        told: Correction | Changes | None = None,
+    ) -> Self:
+        """Of a delivery whose data files are written. told: what it is in the light of those before it."""
+        window = job.window
+        return cls(
+            delivery=job.key,
+            campaign=job.campaign.name,
+            integration=job.integration_name,
+            namespace=job.integration.namespace,
+            dataset=job.campaign.dataset.name,
+            window={"start": f"{window.start}T00:00:00Z", "end": f"{window.end}T00:00:00Z"} if window else None,
+            slot=job.slot.strftime(SLOT),
+            revision=job.revision,
+            correction=told if isinstance(told, Correction) else None,
+            changes=told if isinstance(told, Changes) else None,
+            columns=list(columns),
+            file_format=job.integration.model_dump(mode="json", include=FORMAT),
+            files=[ManifestFile(name=part.path.name, **asdict(part.written)) for part in parts],
+            dbt_invocation_id=invocation_id,
+        )
 
-def render(
-    job: Job,
-    columns: tuple[str, ...],
-    files: list[tuple[str, Written]],
-    invocation_id: str | None,
-    correction: Correction | None = None,
-    changes: Changes | None = None,
-) -> bytes:
-    """The manifest's bytes. files: names and contents, in order.
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """The manifest that lies there; None when there is none, or it cannot be read."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError):
+            return None
 
-    Only a correction has the key `correction`, only a delivery of changes the key `changes`.
-    """
-    keys = {
-        "character_encoding",
-        "row_delimiter",
-        "column_delimiter",
-        "include_header_row",
-        "compression",
-        "encryption",
-        "nulls",
-        "quoting",
-        "bom",
-        "escape_formulas",
-    }
-    manifest = DeliveryManifest(
-        delivery=job.key,
-        campaign=job.campaign.name,
-        integration=job.integration_name,
-        namespace=job.integration.namespace,
-        dataset=job.campaign.dataset.name,
-        window={"start": f"{job.window.start}T00:00:00Z", "end": f"{job.window.end}T00:00:00Z"} if job.window else None,
-        slot=job.slot.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        revision=job.revision,
-        correction=correction,
-        changes=changes,
-        columns=list(columns),
-        file_format=job.integration.model_dump(mode="json", include=keys),
-        files=[
-            ManifestFile(
-                name=name,
-                rows=written.rows,
-                bytes=written.bytes,
-                sha256=written.sha256,
-                plain_sha256=written.plain_sha256,
-            )
-            for name, written in files
-        ],
-        dbt_invocation_id=invocation_id,
-    )
-    absent = {name for name in ("correction", "changes") if getattr(manifest, name) is None}
-    content = manifest.model_dump(mode="json", exclude=absent)
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+    def content(self) -> bytes:
+        """The bytes of its file."""
+        absent = {name for name in ("correction", "changes") if getattr(self, name) is None}
+        text = json.dumps(self.model_dump(mode="json", exclude=absent), indent=2, ensure_ascii=False)
+        return (text + "\n").encode()
 
 
 @dataclass(frozen=True)
@@ -161,20 +168,15 @@ def verify(path: Path) -> list[Checked]:
 
 def _naming(path: Path) -> list[Path]:
     """The manifests beside a file that name it: of several parts, the first gives the manifest its name."""
-    found = []
-    for manifest in sorted(path.parent.glob(f"*{MANIFEST_SUFFIX}")):
-        try:
-            named = [file.name for file in DeliveryManifest.model_validate_json(manifest.read_bytes()).files]
-        except (ValidationError, OSError):
-            continue
-        found += [manifest] if path.name in named else []
-    return found
+    beside = {found: DeliveryManifest.read(found) for found in sorted(path.parent.glob(f"*{MANIFEST_SUFFIX}"))}
+    return [
+        found for found, manifest in beside.items() if manifest and path.name in {file.name for file in manifest.files}
+    ]
 
 
 def _check(path: Path) -> list[Checked]:
-    try:
-        manifest = DeliveryManifest.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError):
+    manifest = DeliveryManifest.read(path)
+    if manifest is None:
         return [Checked("", str(path), 0, 0, "the manifest cannot be read")]
     results = []
     for file in manifest.files:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from contextlib import closing, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from delivery.config.datasets import relation_of
 from delivery.errors import GateRefused, WriteFailed
-from delivery.files import manifest as manifest_file
-from delivery.files import writer
-from delivery.files.contents import content_of
+from delivery.files.manifest import DeliveryManifest
 from delivery.files.nameless import Nameless
 from delivery.files.openpgp import check_certificate, encrypt
 from delivery.files.parts import Part, write_parts
 from delivery.files.proof import Dialect, Rows, compare, read_back
+from delivery.files.receipts import content_of
+from delivery.files.writer import exclusive, hash_file
 from delivery.gate import bounds
-from delivery.schedule.names import DONE_SUFFIX, MANIFEST_SUFFIX
+from delivery.ledger import Role, State
+from delivery.schedule.names import DONE_SUFFIX, MANIFEST_SUFFIX, file_name
 from delivery.sql import literal
 from delivery.warehouse.rows import OutOfOrder, read, read_again, selection_of
 
@@ -30,9 +33,8 @@ if TYPE_CHECKING:
 
     from delivery.config.campaigns import Campaign
     from delivery.config.datasets import Manifest
-    from delivery.config.integrations import Integration
     from delivery.config.project import Project
-    from delivery.files.contents import Content
+    from delivery.files.receipts import Content
     from delivery.files.writer import Renames
     from delivery.gate.judge import Gate, Verdict
     from delivery.ledger import Layout, Ledger
@@ -41,73 +43,64 @@ if TYPE_CHECKING:
     from delivery.warehouse.rows import Selection
 
 
-def spool(
-    job: Job,
-    layout: Layout,
-    verdict: Verdict,
-    gate: Gate,
-    engine: Engine,
-    manifest: Manifest,
-    project: Project,
-    ledger: Ledger,
-    destination: str,
-    accepted: str | None = None,
-) -> None:
-    """Writes the files and the manifest, proves the files by reading them, and moves the delivery to `spooled`.
+@dataclass(frozen=True)
+class Spool:
+    """Where the deliveries of one run are written, all from one snapshot. manifest: dbt's."""
 
-    An empty window is `skipped` or refused if the campaign or integration says so. accepted: why a row count out of
-    bounds may leave. Raises WriteFailed, GateRefused or ConfigError; then the delivery stays `planned` and nothing of
-    it remains.
-    """
-    content = content_of(job, selection_of(job, layout.columns, layout.kinds), engine, project.state, ledger)
-    _judge(job, content, ledger, accepted)
-    about = {"layout": json.dumps({"columns": layout.columns, "kinds": layout.kinds}), "since": content.since}
-    if content.is_skipped(job.empty):
-        if verdict.passed:
-            gate.check_unchanged(job.campaign.dataset)
-        ledger.advance(job.key, "planned", "skipped", note="no rows", rows=content.rows, **about)
-        return
-    folder = project.spool / job.key[:32]
-    clear(folder)
-    folder.mkdir(parents=True, mode=0o700)
-    try:
-        parts = _write_all(job, content, engine, folder, spellings(job.campaign, manifest, engine))
-        listed = [part for kind in parts for part in parts[kind]]
-        recorded = [
-            _row(number, "data", part.path, part.written.rows, part.written.bytes, part.written.sha256, destination)
-            for number, part in enumerate(listed)
-        ]
-        first = listed[0].path.name
-        if job.integration.manifest:
-            names = {kind: [part.path.name for part in found] for kind, found in parts.items()}
-            text = manifest_file.render(
-                job,
-                layout.columns,
-                [(part.path.name, part.written) for part in listed],
-                verdict.invocation_id,
-                content.correction(job, names),
-                content.changes(names),
-            )
-            beside = folder / (first + MANIFEST_SUFFIX)
-            with writer.exclusive(beside) as disk:
-                disk.write(text)
-            recorded.append(
-                _row(len(recorded), "manifest", beside, None, len(text), writer.hash_file(beside), destination)
-            )
-        if job.integration.has_done_file:
-            last = folder / (first + DONE_SUFFIX)
-            with writer.exclusive(last):
-                pass
-            recorded.append(_row(len(recorded), "done", last, None, 0, writer.hash_file(last), destination))
-        if verdict.passed:
-            gate.check_unchanged(job.campaign.dataset)
-    except BaseException:
+    project: Project
+    ledger: Ledger
+    engine: Engine
+    gate: Gate
+    manifest: Manifest
+
+    def write(self, job: Job, layout: Layout, verdict: Verdict, destination: str, accepted: str | None = None) -> None:
+        """Writes the files and the manifest, proves the files by reading them, and moves the delivery to `spooled`.
+
+        An empty window is `skipped` or refused if the campaign or integration says so. accepted: why a row count out
+        of bounds may leave. Raises WriteFailed, GateRefused or ConfigError; then the delivery stays `planned` and
+        nothing of it remains.
+        """
+        selection = selection_of(job, layout.columns, layout.kinds)
+        content = content_of(job, selection, self.engine, self.project, self.ledger)
+        _judge(job, content, self.ledger, accepted)
+        about = {
+            "rows": content.rows,
+            "layout": json.dumps({"columns": layout.columns, "kinds": layout.kinds}),
+            "since": content.since,
+        }
+        if content.is_skipped(job.empty):
+            self._check_unchanged(job, verdict)
+            self.ledger.advance(job.key, State.PLANNED, State.SKIPPED, note="no rows", **about)
+            return
+        folder = folder_of(self.project, job.key)
         clear(folder)
-        raise
-    ledger.spooled(job.key, recorded, rows=content.rows, invocation_id=verdict.invocation_id, **about)
-    if content.since:
-        counts = ", ".join(f"{sum(part.written.rows for part in found)} {kind}" for kind, found in parts.items())
-        ledger.note(job.key, f"since delivery {content.since[:12]}: {counts}")
+        folder.mkdir(parents=True, mode=0o700)
+        try:
+            parts = _write_all(job, content, self.engine, folder, spellings(job.campaign, self.manifest, self.engine))
+            told = content.told(job, {kind: [part.path.name for part in found] for kind, found in parts.items()})
+            data = list(itertools.chain(*parts.values()))
+            rows = [_row(Role.DATA, p.path, p.written.bytes, p.written.sha256, p.written.rows) for p in data]
+            manifest = DeliveryManifest.of(job, layout.columns, data, verdict.invocation_id, told)
+            beside = [(Role.MANIFEST, MANIFEST_SUFFIX, manifest.content())] if job.integration.manifest else []
+            beside += [(Role.DONE, DONE_SUFFIX, b"")] if job.integration.has_done_file else []
+            for role, suffix, text in beside:
+                path = folder / (data[0].path.name + suffix)
+                with exclusive(path) as disk:
+                    disk.write(text)
+                rows.append(_row(role, path, len(text), hash_file(path)))
+            self._check_unchanged(job, verdict)
+        except BaseException:
+            clear(folder)
+            raise
+        recorded = [{"part": number, "destination": destination, **row} for number, row in enumerate(rows)]
+        self.ledger.spooled(job.key, recorded, invocation_id=verdict.invocation_id, **about)
+        if content.since:
+            counts = ", ".join(f"{sum(part.written.rows for part in found)} {kind}" for kind, found in parts.items())
+            self.ledger.note(job.key, f"since delivery {content.since[:12]}: {counts}")
+
+    def _check_unchanged(self, job: Job, verdict: Verdict) -> None:
+        if verdict.passed:
+            self.gate.check_unchanged(job.campaign.dataset)
 
 
 def _judge(job: Job, content: Content, ledger: Ledger, accepted: str | None) -> None:
@@ -125,6 +118,11 @@ def _judge(job: Job, content: Content, ledger: Ledger, accepted: str | None) -> 
         )
 
 
+def folder_of(project: Project, delivery: str) -> Path:
+    """A delivery's folder in the spool."""
+    return project.spool / delivery[:32]
+
+
 def clear(folder: Path) -> None:
     """Removes a delivery's spool folder."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -138,19 +136,9 @@ def spellings(campaign: Campaign, manifest: Manifest, engine: Engine) -> dict[st
     asked = campaign.export.layout.event_names
     if asked == "default":
         return {}
-    seed = next(
-        (
-            node
-            for node in manifest["nodes"].values()
-            if node["resource_type"] == "seed" and node["name"] == "event_spellings"
-        ),
-        None,
-    )
-    rows = (
-        engine.table(f"select event, name from {seed['relation_name']} where spelling = {literal(asked)}").to_pylist()
-        if seed
-        else []
-    )
+    seed = relation_of(manifest, "event_spellings")
+    query = f"select event, name from {seed} where spelling = {literal(asked)}"
+    rows = engine.table(query).to_pylist() if seed else []
     if not rows:
         raise GateRefused(
             f"{campaign.name}: the seed event_spellings has no spelling {asked!r}.",
@@ -164,96 +152,88 @@ def _write_all(job: Job, content: Content, engine: Engine, folder: Path, renames
     certificate = job.integration.public_key
     if certificate:
         check_certificate(certificate)
-    parts: dict[str, list[Part]] = {}
     with closing(Nameless(folder)) if certificate else nullcontext() as plain:
-        for kind, selection in content.selections.items():
-            found, ordered = _write(_places(job, folder, kind), engine, selection, job.integration, renames, plain)
-            _prove(found, selection, job.integration, engine, renames, ordered=ordered)
-            parts[kind] = [_encrypted(part, certificate) for part in found] if certificate else found
-        for kind, batch in content.listed.items():
-            part = _write_listed(job, batch, kind, folder, plain)
-            parts[kind] = [_encrypted(part, certificate) if certificate else part]
+        files = Files(job, folder, renames, plain)
+        parts = {kind: files.of_rows(kind, selection, engine) for kind, selection in content.selections.items()}
+        parts |= {kind: [files.of_list(kind, batch)] for kind, batch in content.listed.items()}
+        if certificate:
+            parts = {kind: [_encrypted(part, certificate) for part in found] for kind, found in parts.items()}
     return parts
 
 
-def _write_listed(job: Job, batch: pa.RecordBatch, kind: str, folder: Path, plain: Nameless | None) -> Part:
-    """The file that lists what is in no table any more, in the client's dialect, proven as the others are."""
-    integration = job.integration.model_copy(update={"split": None})
-    (part,) = write_parts(_places(job, folder, kind), [batch], integration, {}, plain=plain)
-    dialect = Dialect(part.path.name, integration, {})
-    seen = compare(read_back(part.opened, batch.schema, dialect), Rows([batch]), "", dialect)
-    if not seen == part.written.rows == batch.num_rows:
-        raise WriteFailed(
-            f"{part.path.name}: {seen} of {batch.num_rows} rows were read back.",
-            hint="Nothing was sent. This is a defect: report it.",
-        )
-    return part
+class Files:
+    """One delivery's files, written and proven by reading them. plain: takes their bytes in place of the folder."""
 
+    def __init__(self, job: Job, folder: Path, renames: Renames, plain: Nameless | None = None) -> None:
+        self._job, self._folder, self._renames, self._plain = job, folder, renames, plain
+        self._now = datetime.now(UTC)
 
-def _places(job: Job, folder: Path, kind: str = "") -> Callable[[int], Path]:
-    now = datetime.now(UTC)
-    return lambda number: folder / job.file_name(now, number, kind)
+    def of_rows(self, kind: str, selection: Selection, engine: Engine) -> list[Part]:
+        """The parts with the rows of a table. Raises WriteFailed when they do not read back the same."""
+        parts, ordered = self._write(kind, selection, engine)
+        self._prove(parts, selection, engine, ordered=ordered)
+        return parts
 
+    def of_list(self, kind: str, batch: pa.RecordBatch) -> Part:
+        """The file that lists what is in no table any more, in the client's dialect, proven as the others are."""
+        integration = self._job.integration.model_copy(update={"split": None})
+        (part,) = write_parts(self._place(kind), [batch], integration, {}, plain=self._plain)
+        dialect = Dialect(part.path.name, integration, {})
+        seen = compare(read_back(part.opened, batch.schema, dialect), Rows([batch]), "", dialect)
+        if not seen == part.written.rows == batch.num_rows:
+            raise WriteFailed(
+                f"{part.path.name}: {seen} of {batch.num_rows} rows were read back.",
+                hint="Nothing was sent. This is a defect: report it.",
+            )
+        return part
 
-def _write(
-    place: Callable[[int], Path],
-    engine: Engine,
-    selection: Selection,
-    integration: Integration,
-    renames: Renames,
-    plain: Nameless | None,
-) -> tuple[list[Part], bool]:
-    """The parts, and whether their rows had to be sorted."""
-    written: list[Path] = []
-    begun = plain.size if plain else 0
+    def _place(self, kind: str) -> Callable[[int], Path]:
+        return lambda number: self._folder / file_name(self._job, self._now, number, kind)
 
-    def placed(number: int) -> Path:
-        written.append(place(number))
-        return written[-1]
+    def _write(self, kind: str, selection: Selection, engine: Engine) -> tuple[list[Part], bool]:
+        """The parts, and whether their rows had to be sorted."""
+        integration, begun = self._job.integration, self._plain.size if self._plain else 0
+        written: list[Path] = []
 
-    def write(*, ordered: bool) -> list[Part]:
-        done: list[Part] = []
-        for piece in selection.by_day() if integration.split and integration.split.by == "day" else [selection]:
-            rows = read(engine, piece, ordered=ordered)
-            done += write_parts(placed, rows, integration, renames, first=len(done) + 1, plain=plain)
-        return done
+        def placed(number: int) -> Path:
+            written.append(self._place(kind)(number))
+            return written[-1]
 
-    if engine.keeps_order:
-        try:
-            return write(ordered=False), False
-        except OutOfOrder:  # rebuilt by hand, or by more than one build: sort after all
-            for path in written:
-                path.unlink(missing_ok=True)
-            if plain:
-                plain.cut(begun)
-    return write(ordered=True), True
+        def write(*, ordered: bool) -> list[Part]:
+            done: list[Part] = []
+            for piece in selection.by_day() if integration.split and integration.split.by == "day" else [selection]:
+                rows = read(engine, piece, ordered=ordered)
+                done += write_parts(placed, rows, integration, self._renames, first=len(done) + 1, plain=self._plain)
+            return done
 
+        if engine.keeps_order:
+            try:
+                return write(ordered=False), False
+            except OutOfOrder:  # rebuilt by hand, or by more than one build: sort after all
+                for path in written:
+                    path.unlink(missing_ok=True)
+                if self._plain:
+                    self._plain.cut(begun)
+        return write(ordered=True), True
 
-def _prove(
-    parts: list[Part],
-    selection: Selection,
-    integration: Integration,
-    engine: Engine,
-    renames: Renames,
-    *,
-    ordered: bool,
-) -> None:
-    """Reads the files again and holds every cell against a second query. Raises WriteFailed when they differ."""
-    expected, again = selection.count(engine), []
-    with closing(read_again(engine, selection, ordered=ordered)) as table:
-        schema = next(table).schema
-        rows = Rows(table)
-        for part in parts:
-            dialect = Dialect(part.path.name, integration, renames)
-            seen = read_back(part.opened, schema, dialect)
-            again.append(compare(seen, rows, integration.namespace, dialect))
-    written = [part.written.rows for part in parts]
-    if written != again or sum(again) != expected:
-        raise WriteFailed(
-            f"{parts[0].path.name}: the table has {expected} rows, {sum(written)} were written and {sum(again)} read "
-            "back.",
-            hint="Nothing was sent. This is a defect: report it.",
-        )
+    def _prove(self, parts: list[Part], selection: Selection, engine: Engine, *, ordered: bool) -> None:
+        """Reads the files again and holds every cell against a second query. Raises WriteFailed when they differ."""
+        integration = self._job.integration
+        expected, again = selection.count(engine), []
+        with closing(read_again(engine, selection, ordered=ordered)) as table:
+            schema = next(table).schema
+            rows = Rows(table)
+            for part in parts:
+                dialect = Dialect(part.path.name, integration, self._renames)
+                seen = read_back(part.opened, schema, dialect)
+                again.append(compare(seen, rows, integration.namespace, dialect))
+        written = [part.written.rows for part in parts]
+        if written != again or sum(again) != expected:
+            raise WriteFailed(
+                f"{parts[0].path.name}: the table has {expected} rows, {sum(written)} were written and {sum(again)} "
+                "read back.",
+                hint="Nothing was sent. This is a defect: report it.",
+            )
 
 
 def _encrypted(part: Part, certificate: Path) -> Part:
@@ -265,16 +245,5 @@ def _encrypted(part: Part, certificate: Path) -> Part:
     return Part(part.path, replace(part.written, bytes=done.bytes, sha256=done.sha256))
 
 
-def _row(
-    part: int, role: str, path: Path, rows: int | None, size: int, sha256: str, destination: str
-) -> dict[str, Any]:
-    return {
-        "part": part,
-        "role": role,
-        "name": path.name,
-        "spool": str(path),
-        "rows": rows,
-        "bytes": size,
-        "sha256": sha256,
-        "destination": destination,
-    }
+def _row(role: Role, path: Path, size: int, sha256: str, rows: int | None = None) -> dict[str, Any]:
+    return {"role": role, "name": path.name, "spool": str(path), "rows": rows, "bytes": size, "sha256": sha256}

@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from delivery.errors import GateRefused
-from delivery.ledger import Delivery, Ledger, deliveries
+from delivery.ledger import Delivery, Ledger, State, deliveries
 from delivery.schedule.slots import SLOT
 
 if TYPE_CHECKING:
@@ -44,11 +44,9 @@ def refusal(job: Job, rows: int, ledger: Ledger) -> GateRefused | None:
 
 def last_delivered(job: Job, ledger: Ledger) -> list[Delivery]:
     """The last windows delivered before this one, oldest first; none when they are too few to compare with."""
-    found = ledger.find(
-        deliveries.c.campaign == job.campaign.name,
-        deliveries.c.integration == job.integration_name,
-        deliveries.c.namespace == job.integration.namespace,
-        deliveries.c.state == "delivered",
+    found = ledger.series(
+        *job.series,
+        deliveries.c.state == State.DELIVERED,
         deliveries.c.revision == 0,
         deliveries.c.slot < job.slot.strftime(SLOT),
     )

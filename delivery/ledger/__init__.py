@@ -1,11 +1,25 @@
 """The ledger: what was promised, how far it got, and what was handed over.
 
-tables: what it holds. storage, schema: where it lies. book: the steps of deliveries. leases: which of
-several runners has a delivery in hand. identity: whether this is the ledger that the state directory knows. health:
-looking for what must not be. opened: all of it, as a run needs it.
+tables: what it holds. states: the words for how far it got. storage, schema: where it lies. book: the steps of
+deliveries. leases: which of several runners has a delivery in hand. identity: whether this is the ledger that the state
+directory knows. opened: all of it, as a run needs it.
 """
 
 from delivery.ledger.book import Ledger
-from delivery.ledger.tables import OPEN_STATES, Delivery, File, Layout, deliveries, delivery_id
+from delivery.ledger.states import ENDED_WELL, OPEN_STATES, AskedBy, FileState, Role, State
+from delivery.ledger.tables import Delivery, File, Layout, deliveries, delivery_id
 
-__all__ = ["OPEN_STATES", "Delivery", "File", "Layout", "Ledger", "deliveries", "delivery_id"]
+__all__ = [
+    "ENDED_WELL",
+    "OPEN_STATES",
+    "AskedBy",
+    "Delivery",
+    "File",
+    "FileState",
+    "Layout",
+    "Ledger",
+    "Role",
+    "State",
+    "deliveries",
+    "delivery_id",
+]

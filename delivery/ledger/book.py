@@ -98,6 +98,14 @@ class Ledger:
         with self._begin() as connection:
             return [Delivery._make(row) for row in connection.execute(query)]
 
+    def series(
+        self, campaign: str, integration: str, namespace: str, *conditions: sa.ColumnElement[bool]
+    ) -> list[Delivery]:
+        """The deliveries of a campaign to an integration that meet all the conditions, oldest first."""
+        columns = deliveries.c
+        same = (columns.campaign == campaign, columns.integration == integration, columns.namespace == namespace)
+        return self.find(*same, *conditions)
+
     def files(self, key: str) -> list[File]:
         """The files of a delivery, in the order in which they are handed over."""
         query = sa.select(files).where(files.c.delivery_id == key).order_by(files.c.part)

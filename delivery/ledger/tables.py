@@ -86,8 +86,6 @@ probes = sa.Table(  # what each destination was seen to do; the newest replaces 
     sa.Column("probed_at", sa.Text, nullable=False),
 )
 
-OPEN_STATES = ("planned", "spooled")
-
 
 class Delivery(NamedTuple):
     """One row of `deliveries`. Times are ISO 8601 in UTC; window_end is exclusive."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from delivery.config.integrations import load_integrations
 from delivery.errors import ConfigError, DeliveryError, Held
-from delivery.files.spool import clear
+from delivery.files.spool import clear, folder_of
 from delivery.ledger import Delivery, Ledger, deliveries
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
@@ -69,7 +69,7 @@ def _needs_writing(ledger: Ledger, row: Delivery) -> bool:
 
 def _tidy(project: Project, ledger: Ledger, row: Delivery) -> None:
     """Removes what a cancelled delivery left: its spool, and its temporary files if its destination can be reached."""
-    clear(project.spool / row.id[:32])
+    clear(folder_of(project, row.id))
     left = [temp_name(file) for file in ledger.files(row.id) if file.state != "published"]
     try:
         integration = load_integrations(project.integrations_file, (row.integration,)).get(row.integration)

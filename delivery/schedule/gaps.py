@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from delivery.config.campaigns import campaigns as campaigns_of
 from delivery.config.integrations import declared_names, declared_namespaces
 from delivery.errors import ConfigError
-from delivery.ledger import Ledger, deliveries
+from delivery.ledger import ENDED_WELL, Ledger, State
 from delivery.schedule.slots import SLOT, days_on_record, first_due, instant, scheduled
 from delivery.windows import parse_day
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from delivery.ledger import Delivery
 
 # What needs nothing more: it went, there was nothing to send, or a person did not want it.
-ENDED = ("delivered", "skipped", "cancelled")
+ENDED = (*ENDED_WELL, State.CANCELLED)
 
 
 class Gap(NamedTuple):
@@ -59,11 +59,7 @@ def _of(
     campaign: Campaign, where: tuple[str, str], ledger: Ledger, first: date | None, until: datetime
 ) -> Iterator[Gap]:
     integration, namespace = where
-    recorded = ledger.find(
-        deliveries.c.campaign == campaign.name,
-        deliveries.c.integration == integration,
-        deliveries.c.namespace == namespace,
-    )
+    recorded = ledger.series(campaign.name, integration, namespace)
     begins = _midnight(first) if first else first_due(recorded) or _first(campaign, recorded)
     if begins is None:
         return

@@ -1,24 +1,27 @@
-"""What a request means: which deliveries, of which windows or slots, under which keys and names."""
+"""What a request means: which deliveries, of which windows or slots, under which keys."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from delivery.errors import ConfigError
-from delivery.ledger import OPEN_STATES, Ledger, deliveries, delivery_id
-from delivery.schedule.names import EXTENSIONS, LONGEST_ADDITION, check_name, split_name
-from delivery.schedule.slots import SLOT, slots
+from delivery.ledger import ENDED_WELL, OPEN_STATES, Delivery, Ledger, deliveries, delivery_id
+from delivery.schedule.slots import SLOT, instant, slots, window_on_record
+from delivery.windows import DAY, parse_day
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from datetime import date, datetime
 
     from delivery.config.campaigns import Campaign
     from delivery.config.integrations import Integration
     from delivery.config.values import RowCount
     from delivery.schedule.request import Request
     from delivery.windows import Window
+
+LOOKED_AT = timedelta(days=7)  # since a window's end: as long as webhooks are tried again, twice over
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,14 @@ class Job:
         return f"{self.window.start}/{self.window.end}" if self.window else self.slot.strftime(SLOT)
 
     @property
+    def series(self) -> tuple[str, str, str]:
+        """Of what this is one delivery: campaign, integration and namespace, as the ledger has them."""
+        return self.campaign.name, self.integration_name, self.integration.namespace
+
+    @property
     def key(self) -> str:
         """The delivery's id in the ledger."""
-        return delivery_id(
-            self.campaign.name, self.integration_name, self.integration.namespace, self.when, self.revision
-        )
+        return delivery_id(*self.series, self.when, self.revision)
 
     @property
     def empty(self) -> str:
@@ -54,37 +60,6 @@ class Job:
     def row_count(self) -> RowCount | None:
         """The bounds of the row count: the campaign's, as a whole, before the integration's."""
         return self.campaign.export.row_count or self.integration.row_count
-
-    def file_name(self, now: datetime, part: int = 1, kind: str = "") -> str:
-        """The final name of a part, or of the only file.
-
-        now: for `filename_timestamped`; kept by the ledger from the first time on. kind: what else than rows it has.
-        """
-        default = "{campaign}_{window:%Y-%m-%d}" if self.window else "{campaign}"
-        template = self.integration.file_name or default
-        day = self.window.start if self.window else self.slot.date()
-        name = template.format(
-            namespace=self.integration.namespace,
-            campaign=self.campaign.name,
-            window=day,
-            revision=self.revision,
-            part=part,
-        )
-        name = name.removesuffix(EXTENSIONS[self.integration.encryption])
-        compressed = EXTENSIONS[self.integration.compression]
-        packed = compressed != "" and name.endswith(compressed)
-        stem, suffix = split_name(name.removesuffix(compressed) if packed else name)
-        if self.revision and "{revision" not in template and self.integration.existing != "replace":
-            stem += f"_r{self.revision}"
-        if self.integration.split and "{part" not in template:
-            stem += f"_part{part:04}"
-        if kind:
-            stem += f"_{kind}"
-        if self.integration.filename_timestamped:
-            stem += now.astimezone(UTC).strftime("_%Y%m%d%H%M%S")
-        encrypted = EXTENSIONS[self.integration.encryption]
-        name = stem + (suffix or ("" if packed else ".csv")) + compressed + encrypted
-        return check_name(name, room=LONGEST_ADDITION)
 
     def record(self, destination: str, reason: str | None) -> dict[str, object]:
         """The delivery's row in the ledger when it is planned."""
@@ -111,26 +86,21 @@ def jobs(
     _check_names("campaign", request.select, campaigns)
     _check_names("integration", request.integrations, integrations)
     found: dict[str, Job] = {}
-    for campaign in campaigns.values():
-        if request.select and campaign.name not in request.select:
-            continue
-        for name in campaign.integrations:
-            if request.integrations and name not in request.integrations:
-                continue
-            integration = integrations[name]
-            if integration.split and integration.split.by == "day" and campaign.dataset.window is None:
-                raise ConfigError(
-                    f"integrations.{name}.split: {campaign.dataset.name} ({campaign.name}) has no days to split by.",
-                    hint="Split by rows or bytes.",
-                )
-            if integration.existing == "replace" and campaign.export.mode == "changes":
-                raise ConfigError(
-                    f"integrations.{name}.existing: replace would overwrite changes ({campaign.name}) not loaded yet.",
-                    hint="Put {window:%Y-%m-%d} into file_name, or set filename_timestamped, with existing: hold.",
-                )
-            for slot, window in slots(request, campaign, name, integration.namespace, ledger):
-                job = _revised(Job(campaign, name, integration, slot, window), request, ledger)
-                found[job.key] = job
+    for campaign, name in _asked(request, campaigns):
+        integration = integrations[name]
+        if integration.split and integration.split.by == "day" and campaign.dataset.window is None:
+            raise ConfigError(
+                f"integrations.{name}.split: {campaign.dataset.name} ({campaign.name}) has no days to split by.",
+                hint="Split by rows or bytes.",
+            )
+        if integration.existing == "replace" and campaign.export.mode == "changes":
+            raise ConfigError(
+                f"integrations.{name}.existing: replace would overwrite changes ({campaign.name}) not loaded yet.",
+                hint="Put {window:%Y-%m-%d} into file_name, or set filename_timestamped, with existing: hold.",
+            )
+        for slot, window in slots(request, campaign, name, integration.namespace, ledger):
+            job = _revised(Job(campaign, name, integration, slot, window), request, ledger)
+            found[job.key] = job
     return sorted(found.values(), key=lambda job: (job.slot, job.campaign.name, job.integration_name))
 
 
@@ -142,21 +112,72 @@ def _check_names(kind: str, asked: tuple[str, ...], known: Mapping[str, object])
 
 def _revised(job: Job, request: Request, ledger: Ledger) -> Job:
     """The job's latest revision, or the one after it when a new one is asked for."""
-    same = [
-        deliveries.c.campaign == job.campaign.name,
-        deliveries.c.integration == job.integration_name,
-        deliveries.c.namespace == job.integration.namespace,
-    ]
-    if job.window:
-        same += [
-            deliveries.c.window_start == job.window.start.isoformat(),
-            deliveries.c.window_end == job.window.end.isoformat(),
-        ]
-    else:
-        same.append(deliveries.c.slot == job.slot.strftime(SLOT))
-    known = ledger.find(*same)
+    known = revisions(job, ledger)
     if not known:
         return job
     latest = max(known, key=lambda row: row.revision)
     step = 1 if request.redeliver and latest.state not in OPEN_STATES else 0
     return replace(job, revision=latest.revision + step, corrects=None if step else latest.corrects)
+
+
+def revisions(job: Job, ledger: Ledger) -> list[Delivery]:
+    """All deliveries of the job's window, or of its slot, to the same client."""
+    if job.window is None:
+        return ledger.series(*job.series, deliveries.c.slot == job.slot.strftime(SLOT))
+    start, end = job.window.start.isoformat(), job.window.end.isoformat()
+    return ledger.series(*job.series, deliveries.c.window_start == start, deliveries.c.window_end == end)
+
+
+def told_since(job: Job, ledger: Ledger) -> tuple[list[Delivery], str | None]:
+    """What ended well before a delivery of `mode: changes`, oldest first, and since which of it changes are told.
+
+    None when all is to be sent: at first, each `full_every`-th time, and when a delivery is sent again.
+    """
+    found = ledger.series(*job.series, deliveries.c.state.in_(ENDED_WELL), deliveries.c.id != job.key)
+    before = sorted(found, key=lambda row: (row.slot, row.revision))
+    last = before[1 - job.campaign.export.full_every :] if job.campaign.export.full_every > 1 else []
+    is_full_due = len(last) == job.campaign.export.full_every - 1 and all(row.since for row in last)
+    return before, None if job.revision or not before or is_full_due else before[-1].id
+
+
+def sent(
+    request: Request, campaigns: Mapping[str, Campaign], integrations: Mapping[str, Integration], ledger: Ledger
+) -> Iterator[Job]:
+    """What may need a correction: the newest revision of each window that the request means, where it ended well.
+
+    With `--due` those that touch the last seven days, otherwise the days that are named.
+    """
+    first, last = _days(request)
+    for campaign, name in _asked(request, campaigns):
+        if not campaign.is_corrected:
+            continue
+        rows = ledger.series(
+            campaign.name,
+            name,
+            integrations[name].namespace,
+            deliveries.c.window_end > first.isoformat(),
+            deliveries.c.window_start <= last.isoformat(),
+        )
+        newest = {row.window_start: row for row in sorted(rows, key=lambda row: row.revision)}
+        for row in newest.values():
+            if row.state in ENDED_WELL:
+                slot, window = instant(row.slot), window_on_record(row)
+                yield Job(campaign, name, integrations[name], slot, window, row.revision, row.corrects)
+
+
+def _asked(request: Request, campaigns: Mapping[str, Campaign]) -> Iterator[tuple[Campaign, str]]:
+    """The campaigns that are asked for, with the name of each integration that is."""
+    for campaign in campaigns.values():
+        if not request.select or campaign.name in request.select:
+            for name in campaign.integrations:
+                if not request.integrations or name in request.integrations:
+                    yield campaign, name
+
+
+def _days(request: Request) -> tuple[date, date]:
+    if request.window is not None:
+        day = parse_day(request.window, request.at)
+        return day, day
+    if request.start is not None and request.end is not None:
+        return parse_day(request.start, request.at), parse_day(request.end, request.at) - DAY
+    return (request.at - LOOKED_AT).date(), request.at.date()

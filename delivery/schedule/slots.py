@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from delivery.errors import ConfigError
-from delivery.ledger import OPEN_STATES, Delivery, Ledger, deliveries
+from delivery.ledger import OPEN_STATES, AskedBy, Delivery, Ledger
 from delivery.windows import (
     Window,
     last_slot,
@@ -97,11 +97,7 @@ def _due(
     What was sent by hand hides no slot that was missed, and does not make older ones due. What lies after `at` counts
     for nothing: a clock that ran ahead may have left it.
     """
-    recorded = ledger.find(
-        deliveries.c.campaign == campaign.name,
-        deliveries.c.integration == integration,
-        deliveries.c.namespace == namespace,
-    )
+    recorded = ledger.series(campaign.name, integration, namespace)
     known = [row for row in recorded if instant(row.slot) <= request.at]
     yield from ((instant(row.slot), window_on_record(row)) for row in known if row.state in OPEN_STATES)
     schedule, windowed = campaign.export.schedule, campaign.dataset.window is not None
@@ -136,7 +132,7 @@ def scheduled(campaign: Campaign, after: datetime, until: datetime) -> list[tupl
 
 def first_due(recorded: Iterable[Delivery]) -> datetime | None:
     """The first slot that was delivered because the schedule said so; None when none was."""
-    return min((instant(row.slot) for row in recorded if row.asked_by == "schedule"), default=None)
+    return min((instant(row.slot) for row in recorded if row.asked_by == AskedBy.SCHEDULE), default=None)
 
 
 def days_on_record(recorded: Iterable[Delivery]) -> set[date]:

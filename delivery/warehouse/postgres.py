@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 import pyarrow as pa
 
+from delivery.sql import literal
 from delivery.warehouse.adbc import Adbc, Source, open_adbc
 from delivery.warehouse.keys import read_keys
 
@@ -101,7 +102,5 @@ def _uri(said: dict[str, str]) -> str:
 
 
 def _decimals(engine: Postgres, schema: str) -> dict[str, pa.DataType]:
-    from delivery.sql import literal
-
     rows = engine.table(NUMERICS.replace("$1", literal(schema))).to_pylist()
     return {row["column_name"]: pa.decimal128(row["precision"], row["scale"]) for row in rows if row["kinds"] == 1}

@@ -9,12 +9,31 @@ from typing import TYPE_CHECKING
 import pytest
 import sampling
 
+from delivery.ledger import Ledger
+
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 pytest_plugins = ["postgres", "projects", "servers"]
 # Of the project itself: its pages, its sample and generator, how it tests. Counted apart from the product's.
 PROJECT = {"dbt_worker", "dictionary", "docs", "generate", "landing", "mutants", "nasty_page", "readers", "sampling"}
+
+
+@pytest.fixture
+def ledger() -> Generator[Ledger]:
+    """An empty one, in memory."""
+    opened = Ledger("sqlite://")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def spool(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A file to be sent, with the test module's CONTENT."""
+    path = tmp_path / "spool"
+    path.write_bytes(request.module.CONTENT)
+    return path
 
 
 @pytest.hookimpl(wrapper=True)

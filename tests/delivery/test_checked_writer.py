@@ -28,13 +28,6 @@ CONTENT = random.Random(1).randbytes(SIZE)
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    path = tmp_path / "spool"
-    path.write_bytes(CONTENT)
-    return path
-
-
-@pytest.fixture
 def remote(tmp_path: Path) -> Path:
     path = tmp_path / "remote"
     path.mkdir()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from contextlib import closing
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,6 @@ from delivery.transfer.progress import Watch
 from delivery.transfer.protocol import hand_over
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from delivery.config.integrations import Integration
@@ -38,12 +36,6 @@ OPEN, LOOKED_AT = (
     for publish in ("exclusive", "look-and-rename")
 )
 NOTHING = ("-P", "rename,posix-rename,hardlink")
-
-
-@pytest.fixture
-def ledger() -> Iterator[Ledger]:
-    with closing(Ledger("sqlite://")) as opened:
-        yield opened
 
 
 def choose(ledger: Ledger, channel: PipeChannel | Shim, of: Any = PROBED) -> str:

@@ -236,7 +236,7 @@ def test_a_ledger_from_before_the_delivery_holds_what_lies_there(
     with monkeypatch.context() as patched:
         refused = DestinationRefused("not yet")
         if backup == "planned":
-            patched.setattr(runner, "spool", mock.Mock(side_effect=refused))
+            patched.setattr(spool.Spool, "write", mock.Mock(side_effect=refused))
         patched.setattr(LocalDirectory, "upload", mock.Mock(side_effect=refused))
         run(project)
     saved = project.state.with_name("saved")

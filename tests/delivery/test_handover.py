@@ -531,12 +531,6 @@ def hold_case(tmp_path: Path, ledger: Ledger, content: bytes = OURS, **changes: 
     return Case(ledger, tmp_path / "there", tmp_path / "spool", **changes)
 
 
-@pytest.fixture
-def ledger() -> Iterator[Ledger]:
-    with closing(Ledger("sqlite://")) as opened:
-        yield opened
-
-
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("method", ["look-and-rename", "exclusive"])
 def test_dying_at_every_step_of_another_method(tmp_path: Path, ledger: Ledger, method: str, when: str) -> None:

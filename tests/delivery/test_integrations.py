@@ -21,6 +21,7 @@ from delivery.config.integrations import (
     load_integrations,
 )
 from delivery.errors import ConfigError
+from delivery.schedule.names import file_name
 
 ROOT = Path(__file__).parents[2]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxvY2FsLWV4YW1wbGUta2V5LW5vdC1yZWFsLTAwMDAw"
@@ -222,7 +223,7 @@ def test_an_unknown_field_lists_the_known(file: Path, value: str) -> None:
 
 @pytest.mark.parametrize("value", ["{campaign}", "{{x}}-{part:03d}", "a {window:%d %b}.txt", "Grüße.csv"])
 def test_a_good_template_names_a_file(value: str) -> None:
-    assert job(file_name=value).file_name(NOW)
+    assert file_name(job(file_name=value), NOW)
 
 
 @pytest.mark.parametrize("value", ["", "../x", "a/b", "a b", "a\n", "a\0", "'x'", ".x", "-x", "é", 5, None])

@@ -22,13 +22,6 @@ CONTENT = random.Random(1).randbytes(2_500_001)
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    path = tmp_path / "spool"
-    path.write_bytes(CONTENT)
-    return path
-
-
-@pytest.fixture
 def inbox(tmp_path: Path) -> Path:
     path = tmp_path / "inbox"
     path.mkdir()

@@ -12,12 +12,15 @@ import pytest
 from builders import campaign, dataset, job
 
 from delivery.errors import ConfigError
-from delivery.files.manifest import Changes, Checked, Correction, DeliveryManifest, render, verify
+from delivery.files.manifest import Changes, Checked, Correction, DeliveryManifest, verify
+from delivery.files.parts import Part
 from delivery.files.writer import write_file
 from delivery.schedule.names import MANIFEST_SUFFIX as SUFFIX
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from delivery.schedule.jobs import Job
 
 COLUMNS = ("namespace", "email")
 
@@ -26,9 +29,13 @@ def deliver(folder: Path, name: str = "daily.csv", **changes: Any) -> Path:
     """A file and its manifest beside it, as a client would find them; returns the file."""
     chosen = job(**changes)
     rows = pa.record_batch({"namespace": ["acme_outdoor"] * 2, "email": ["a@example.com", "b@example.com"]})
-    written = write_file(folder / name, [rows], chosen.integration)
-    (folder / (name + SUFFIX)).write_bytes(render(chosen, COLUMNS, [(name, written)], "build-1"))
+    part = Part(folder / name, write_file(folder / name, [rows], chosen.integration))
+    (folder / (name + SUFFIX)).write_bytes(content([part], chosen))
     return folder / name
+
+
+def content(parts: list[Part], of: Job, told: Correction | Changes | None = None) -> bytes:
+    return DeliveryManifest.of(of, COLUMNS, parts, "build-1", told).content()
 
 
 def document(file: Path) -> dict[str, Any]:
@@ -192,7 +199,8 @@ def test_its_bytes(tmp_path: Path) -> None:
     rows = pa.record_batch({"namespace": ["acme_outdoor"], "email": ["a@example.com"]})
     chosen = job()
     written = write_file(tmp_path / "x", [rows], chosen.integration)
-    content = render(chosen, ("größe",), [("tägliche.csv", written)], None).decode()
+    parts = [Part(tmp_path / "tägliche.csv", written)]
+    content = DeliveryManifest.of(chosen, ("größe",), parts, None).content().decode()
     before, _, after = content.partition('  "file_format": {')
     assert before == (
         f'{{\n  "version": 1,\n  "delivery": "{chosen.key}",\n  "campaign": "daily",\n  "integration": "acme",\n'
@@ -208,18 +216,19 @@ def test_its_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("correction", "changes"),
+    ("key", "told"),
     [
         (None, None),
-        (Correction(corrects="d1", scope="changes", withdrawn="w.csv"), None),
-        (Correction(corrects="d1", scope="whole", withdrawn=None), None),
-        (None, Changes(since="d0", entered=["e.csv"], changed=["c.csv"], left=["l.csv"])),
+        ("correction", Correction(corrects="d1", scope="changes", withdrawn="w.csv")),
+        ("correction", Correction(corrects="d1", scope="whole", withdrawn=None)),
+        ("changes", Changes(since="d0", entered=["e.csv"], changed=["c.csv"], left=["l.csv"])),
     ],
 )
-def test_only_a_correction_and_only_changes_say_so(correction: Correction | None, changes: Changes | None) -> None:
-    content = json.loads(render(job(), COLUMNS, [], "build-1", correction, changes))
-    assert content.get("correction", "absent") == (correction.model_dump() if correction else "absent")
-    assert content.get("changes", "absent") == (changes.model_dump() if changes else "absent")
+def test_only_a_correction_and_only_changes_say_so(key: str | None, told: Correction | Changes | None) -> None:
+    found = json.loads(content([], job(), told))
+    assert {name: found[name] for name in ("correction", "changes") if name in found} == (
+        {key: told.model_dump()} if told else {}
+    )
 
 
 def deliver_parts(folder: Path, *names: str) -> list[Path]:
@@ -227,8 +236,8 @@ def deliver_parts(folder: Path, *names: str) -> list[Path]:
     chosen, parts = job(), []
     for number, name in enumerate(names, 1):
         rows = pa.record_batch({"namespace": ["acme_outdoor"] * number, "email": ["a@example.com"] * number})
-        parts.append((name, write_file(folder / name, [rows], chosen.integration)))
-    (folder / (names[0] + SUFFIX)).write_bytes(render(chosen, COLUMNS, parts, "build-1"))
+        parts.append(Part(folder / name, write_file(folder / name, [rows], chosen.integration)))
+    (folder / (names[0] + SUFFIX)).write_bytes(content(parts, chosen))
     return [folder / name for name in names]
 
 

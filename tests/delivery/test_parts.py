@@ -23,6 +23,7 @@ from delivery.errors import ConfigError
 from delivery.files.manifest import verify
 from delivery.files.parts import write_parts
 from delivery.schedule.jobs import jobs
+from delivery.schedule.names import file_name
 from delivery.schedule.request import Request
 from delivery.transfer.local_directory import LocalDirectory
 from delivery.transfer.progress import Watch
@@ -90,12 +91,12 @@ def test_no_rows_are_one_part(split: dict[str, int], tmp_path: Path) -> None:
 
 def test_names_have_a_number() -> None:
     chosen = job(split={"rows": 5}, compression="gzip")
-    assert [chosen.file_name(AT, n) for n in (1, 12)] == [
+    assert [file_name(chosen, AT, n) for n in (1, 12)] == [
         "daily_2026-11-03_part0001.csv.gz", "daily_2026-11-03_part0012.csv.gz"
     ]  # fmt: skip
     chosen = job(split={"rows": 5}, file_name="x-{part:03}-{window:%m}.txt", filename_timestamped=True)
-    assert chosen.file_name(AT, 2) == "x-002-11_20261104060000.txt"
-    assert job().file_name(AT) == "daily_2026-11-03.csv"
+    assert file_name(chosen, AT, 2) == "x-002-11_20261104060000.txt"
+    assert file_name(job(), AT) == "daily_2026-11-03.csv"
 
 
 @pytest.mark.parametrize("split", [{}, {"rows": 1, "bytes": 2048}, {"rows": 0}, {"bytes": 5}, {"by": "week"}, {"x": 1}])

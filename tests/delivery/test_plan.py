@@ -12,27 +12,19 @@ from builders import NOW, campaign, dataset, integration, job, utc, window
 
 from delivery.config.project import Project
 from delivery.errors import ConfigError
-from delivery.ledger import Ledger
 from delivery.run import Setup, _wanted
 from delivery.schedule.jobs import Job, jobs
-from delivery.schedule.names import check_name
+from delivery.schedule.names import check_name, file_name
 from delivery.schedule.request import Request
 from delivery.warehouse.rows import selection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from delivery.config.campaigns import Campaign
+    from delivery.ledger import Ledger
 
 CURRENT = dataset(window=None, order_by=("email",))
-
-
-@pytest.fixture
-def ledger() -> Iterator[Ledger]:
-    opened = Ledger("sqlite://")
-    yield opened
-    opened.close()
 
 
 def meant(ledger: Ledger, chosen: Campaign, at: str = "2026-11-04 06:00", **request: Any) -> list[Job]:
@@ -435,16 +427,16 @@ def test_keys_differ_in_everything_that_makes_another_delivery() -> None:
     ],
 )
 def test_file_names(keys: dict[str, Any], expected: str) -> None:
-    assert job(**keys).file_name(utc("2026-11-04 06:07:08.9")) == expected
+    assert file_name(job(**keys), utc("2026-11-04 06:07:08.9")) == expected
 
 
 def test_the_name_of_a_later_part_and_of_another_kind() -> None:
     now = utc("2026-11-04 06:07:08")
-    assert job(split={"rows": 9}).file_name(now, 12) == "daily_2026-11-03_part0012.csv"
-    assert job(file_name="{part}").file_name(now, 12) == "12.csv"
-    named = job(revision=2, split={"rows": 9}, filename_timestamped=True).file_name(now, 3, "entered")
+    assert file_name(job(split={"rows": 9}), now, 12) == "daily_2026-11-03_part0012.csv"
+    assert file_name(job(file_name="{part}"), now, 12) == "12.csv"
+    named = file_name(job(revision=2, split={"rows": 9}, filename_timestamped=True), now, 3, "entered")
     assert named == "daily_2026-11-03_r2_part0003_entered_20261104060708.csv"
-    assert job(filename_timestamped=True).file_name(now.astimezone(timezone(timedelta(hours=5)))) == (
+    assert file_name(job(filename_timestamped=True), now.astimezone(timezone(timedelta(hours=5)))) == (
         "daily_2026-11-03_20261104060708.csv"
     )
 
@@ -456,16 +448,16 @@ def test_an_encrypted_file_says_so_in_its_name(tmp_path: Path) -> None:
     ):  # fmt: skip
         keys = {"encryption": "openpgp", "public_key": str(tmp_path / "key.asc"), "file_name": name}
         packed = {"compression": "gzip"} if ".gz" in name else {}
-        assert job(**keys, **packed).file_name(NOW) == expected
+        assert file_name(job(**keys, **packed), NOW) == expected
 
 
 def test_a_name_leaves_room_for_what_is_added_to_it() -> None:
-    longest = job(file_name="x" * 215 + ".csv").file_name(NOW)
+    longest = file_name(job(file_name="x" * 215 + ".csv"), NOW)
     check_name(f".{longest}.manifest.json.12345678.123456.part")
     with pytest.raises(ConfigError, match="longer than 219 bytes"):
-        job(file_name="x" * 216 + ".csv").file_name(NOW)
+        file_name(job(file_name="x" * 216 + ".csv"), NOW)
     with pytest.raises(ConfigError, match="longer than 219 bytes"):
-        job(file_name="é" * 112 + ".csv").file_name(NOW)
+        file_name(job(file_name="é" * 112 + ".csv"), NOW)
 
 
 def test_two_deliveries_of_one_name_are_refused(ledger: Ledger, tmp_path: Path) -> None:

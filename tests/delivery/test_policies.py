@@ -21,7 +21,6 @@ from delivery.schedule.request import Request
 from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -183,13 +182,6 @@ def test_nothing_is_judged_that_was_not_asked_for(tmp_path: Path) -> None:
 
 
 # By hand: what was delivered before, among neighbours
-
-
-@pytest.fixture
-def ledger() -> Iterator[Ledger]:
-    opened = Ledger("sqlite://")
-    yield opened
-    opened.close()
 
 
 def went(ledger: Ledger, day: int, rows: int | None, state: str = "delivered", **changes: Any) -> None:

@@ -16,6 +16,7 @@ from delivery.config.project import open_project
 from delivery.errors import EngineDown
 from delivery.files import spool
 from delivery.files.manifest import verify
+from delivery.files.spool import Files
 from delivery.gate.judge import Gate
 from delivery.warehouse import open_engine
 from delivery.warehouse.postgres import Postgres
@@ -122,14 +123,14 @@ def test_a_build_that_comes_between(
 ) -> None:
     copy = Copy(tmp_path / "project")
     make_postgres_project(copy.root, server)
-    prove = spool._prove
+    prove = Files._prove
 
-    def built_meanwhile(*arguments: Any, **options: Any) -> None:
+    def built_meanwhile(self: Files, *arguments: Any, **options: Any) -> None:
         if not server.execute("select 1 from delivery.build_log where invocation_id = 'i2'").fetchone():
             logged(server, STARTED)
-        prove(*arguments, **options)
+        prove(self, *arguments, **options)
 
-    monkeypatch.setattr(spool, "_prove", built_meanwhile)
+    monkeypatch.setattr(Files, "_prove", built_meanwhile)
     if kind == "with a snapshot":
         assert copy.delivery(*RUN).exit_code == 0
         return

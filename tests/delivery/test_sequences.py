@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ from delivery.errors import Busy, DeliveryError, DestinationFailed, DestinationR
 from delivery.gate.judge import Verdict
 from delivery.ledger import Ledger
 from delivery.operations import holds
+from delivery.schedule.names import file_name
 from delivery.schedule.request import Request
 from delivery.transfer.local_directory import LocalDirectory
 from delivery.transfer.progress import Watch
@@ -282,7 +284,7 @@ class Deliveries(RuleBasedStateMachine):
                 (holds, "open_ledger", lambda _: nullcontext(self.ledger)),
                 (runner, "open_engine", lambda _: mock.MagicMock()),
                 (runner, "Gate", lambda *_: SimpleNamespace(judge=lambda *_: Verdict("events", ()))),
-                (runner, "spool", self._spool),
+                (runner, "Spool", lambda _, ledger, *__: SimpleNamespace(write=partial(self._spool, ledger))),
             ):
                 stack.enter_context(mock.patch.object(where, name, value))
             stack.enter_context(mock.patch("time.sleep"))
@@ -291,11 +293,11 @@ class Deliveries(RuleBasedStateMachine):
     def _destination(self, *_: object, **__: object) -> LocalDirectory:
         return LocalDirectory(self.inbox)
 
-    def _spool(self, job: Any, *arguments: Any) -> None:
+    def _spool(self, ledger: Any, job: Any, *_: Any) -> None:
         folder = self.base / "state" / "spool" / job.key[:32]
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        name = job.file_name(self.at)
+        name = file_name(job, self.at)
         rows = []
         for part, (file, role) in enumerate([(name, "data"), (name + ".manifest.json", "manifest")]):
             content = f"{role} of {job.when} {job.revision}, version {self.data}\n".encode() * 3
@@ -307,7 +309,6 @@ class Deliveries(RuleBasedStateMachine):
                     "bytes": len(content), "sha256": sha256(content).hexdigest(), "destination": str(self.inbox),
                 }
             )  # fmt: skip
-        ledger = next(argument for argument in arguments if isinstance(argument, _Wrapped | Ledger))
         ledger.spooled(job.key, rows, rows=3)
 
     def glance(self) -> None:

@@ -64,13 +64,6 @@ def inbox(server: SshServer, request: pytest.FixtureRequest) -> Path:
     return server.directory(sha256(request.node.nodeid.encode()).hexdigest()[:12])
 
 
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    path = tmp_path / "spool"
-    path.write_bytes(CONTENT)
-    return path
-
-
 def connect(server: SshServer, directory: Path, **changes: Any) -> SftpDirectory:
     login = {"password": PASSWORD} if server.base.name.startswith("proftpd") else {}
     return SftpDirectory.of("acme", server.target(**login | changes), str(directory.relative_to(server.root)))

@@ -48,13 +48,6 @@ def inbox(sshd: SshServer, request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    path = tmp_path / "spool"
-    path.write_bytes(CONTENT)
-    return path
-
-
-@pytest.fixture
 def destination(sshd: SshServer, inbox: Path) -> Iterator[SftpDirectory]:
     with connect(sshd.target(), inbox) as connected:
         yield connected

@@ -7,7 +7,6 @@ import os
 import random
 import stat
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
@@ -15,26 +14,19 @@ from builders import job
 from odd_sftp import ALL, MODE, MORE, OWNER, SIZE, TIMES, Answers, OddServer, sha256_of
 
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, Held, NameTaken
-from delivery.ledger import Ledger
 from delivery.transfer import Found, Method
 from delivery.transfer.protocol import hand_over
 from delivery.transfer.sftp_directory import Opened, SftpDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from delivery.ledger import Ledger
 
 CONTENT = random.Random(3).randbytes(600_001)
 METHODS = get_args(Method)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 FSYNC, STATVFS, RENAME = "fsync@openssh.com", "statvfs@openssh.com", "posix-rename@openssh.com"
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    path = tmp_path / "spool"
-    path.write_bytes(CONTENT)
-    return path
 
 
 @pytest.fixture
@@ -45,12 +37,6 @@ def remote(tmp_path: Path) -> Path:
     for name in ("daily.csv ", " daily.csv", "daily.CSV", "daily.csv.", "temp "):
         (path / name).write_bytes(b"a neighbour's")
     return path
-
-
-@pytest.fixture
-def ledger() -> Iterator[Ledger]:
-    with closing(Ledger("sqlite://")) as opened:
-        yield opened
 
 
 def over(server: OddServer, timeout: float = 5.0, deadline: float = 30.0) -> SftpDirectory:

@@ -11,28 +11,19 @@ import pytest
 from builders import campaign, dataset, integration, utc, window
 
 from delivery.errors import ConfigError
-from delivery.ledger import Ledger
 from delivery.schedule.jobs import Job
 from delivery.schedule.request import Request
 from delivery.schedule.slots import days_on_record, first_due, instant, scheduled, slots, window_on_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from delivery.config.campaigns import Campaign
+    from delivery.ledger import Ledger
     from delivery.windows import Window
 
 DAILY, WEEKLY, TWICE = "0 5 * * *", "0 5 * * 1", "0 6,18 * * *"
 CURRENT = dataset(window=None, order_by=("email",))
 CLIENT = "acme_outdoor"
 NUMBERS = count()
-
-
-@pytest.fixture
-def ledger() -> Iterator[Ledger]:
-    opened = Ledger("sqlite://")
-    yield opened
-    opened.close()
 
 
 def sent(ledger: Ledger, slot: str, days: Window | None = None, state: str = "delivered", **changes: Any) -> None:

@@ -14,22 +14,14 @@ from audience_project import Audiences
 from builders import NOW, campaign, job
 
 from delivery.errors import GateRefused, WriteFailed
-from delivery.files.contents import Content
-from delivery.files.spool import _judge, _write_listed, clear, spellings
+from delivery.files.receipts import Content
+from delivery.files.spool import Files, _judge, clear, spellings
 from delivery.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 FEW, NONE = Content(2, {}), Content(0, {})
-
-
-@pytest.fixture
-def ledger() -> Iterator[Ledger]:
-    opened = Ledger("sqlite://")
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize(
@@ -66,7 +58,7 @@ def test_how_many_rows_may_leave(
 def test_a_list_of_who_left_is_one_file_however_long(tmp_path: Path, split: dict[str, Any] | None) -> None:
     gone = pa.RecordBatch.from_pydict({"email": [f"p{n}@example.com" for n in range(300)]})
     one = job(**({"split": split} if split else {}))
-    part = _write_listed(one, gone, "left", tmp_path, None)
+    part = Files(one, tmp_path, {}).of_list("left", gone)
     number = "_part0001" if split else ""
     assert [path.name for path in tmp_path.iterdir()] == [f"daily_2026-11-03{number}_left.csv"] == [part.path.name]
     lines = part.path.read_text().splitlines()
@@ -77,7 +69,7 @@ def test_a_list_that_is_read_back_otherwise_is_not_sent(tmp_path: Path, monkeypa
     gone = pa.RecordBatch.from_pydict({"email": ["x@example.com"]})
     monkeypatch.setattr("delivery.files.spool.compare", lambda *_: 0)
     with pytest.raises(WriteFailed, match=r"daily_2026-11-03_left\.csv: 0 of 1 rows were read back"):
-        _write_listed(job(), gone, "left", tmp_path, None)
+        Files(job(), tmp_path, {}).of_list("left", gone)
 
 
 SPELLINGS = pa.table(
@@ -97,7 +89,7 @@ class Seed:
 
 def test_events_are_spelt_as_the_campaign_says() -> None:
     nodes = {
-        "model.p.event_spellings": {"resource_type": "model", "name": "event_spellings", "relation_name": "nowhere"},
+        "test.p.event_spellings": {"resource_type": "test", "name": "event_spellings", "relation_name": "nowhere"},
         "seed.p.event_types": {"resource_type": "seed", "name": "event_types", "relation_name": "nowhere"},
         "seed.p.event_spellings": {"resource_type": "seed", "name": "event_spellings", "relation_name": "seed"},
     }

@@ -1,4 +1,4 @@
-"""Late rows: what changes in a delivered window leaves as a numbered correction, once, and only what changed."""
+"""Receipts: what changes after a delivery is told once, and only what changed; of windows and of audiences."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ import os
 import time
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import duckdb
+import pyarrow as pa
 import pytest
-from builders import job
+from audience_project import Audiences
+from builders import NOW, campaign, dataset, job
 from small_project import AT, BESIDE, DAY, ROWS, make_project
 
 from delivery import run as runner
+from delivery.config.datasets import Column
 from delivery.config.project import Project
 from delivery.errors import ConfigError, DestinationRefused, ExitCode, NothingDue
-from delivery.files import corrections
-from delivery.files.manifest import verify
+from delivery.files import receipts
+from delivery.files.manifest import Changes, Correction, verify
+from delivery.files.receipts import Content, Difference
+from delivery.files.spool import Spool
 from delivery.ledger import Ledger
+from delivery.schedule.jobs import sent, told_since
 from delivery.schedule.request import Request
 from delivery.transfer.local_directory import LocalDirectory
 from delivery.transfer.progress import Watch
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
 
 NAME = f"daily_{DAY}.csv"
 CLIENT = "acme_outdoor"
+NEXT = timedelta(days=1)
+PEOPLE = dataset(window=None, order_by=("customer_id",), key="customer_id", contacts=("email", "phone"))
 
 
 @pytest.fixture
@@ -158,7 +166,7 @@ def test_a_day_that_was_built_again_and_is_the_same_sends_nothing(
     run(project)
     build(project)
     assert list(run(project)) == [0]
-    monkeypatch.setattr(corrections, "changes", mock.Mock(side_effect=AssertionError("compared again")))
+    monkeypatch.setattr(receipts, "_compare", mock.Mock(side_effect=AssertionError("compared again")))
     assert list(run(project)) == [0]
     for day in BESIDE:
         build(project, day=day)
@@ -216,7 +224,7 @@ def due(project: Project, **request: Any) -> list[str]:
     asked = {"at": LONG_AFTER, "integrations": ("by_share",)} | request
     setup = runner.load(project, ("by_share", "share_of_cedar_books", "share_of_brightside_beauty"))
     with closing(Ledger(project.ledger_url)) as ledger:
-        found = corrections.due(Request(**asked), setup.campaigns, setup.integrations, project, ledger)
+        found = receipts.outdated(sent(Request(**asked), setup.campaigns, setup.integrations, ledger), project)
         assert all(one.corrects == replace(one, revision=one.revision - 1).key for one in found)
         assert {one.revision for one in found} <= {1}
     return sorted(f"{one.campaign.name} {one.window}" for one in found)
@@ -279,7 +287,8 @@ def on_record(ledger: Ledger, one: Job, state: str, **changes: Any) -> None:
     ],
 )
 def test_the_newest_revision_is_corrected_where_it_has_ended_well(states: list[str], found: list[int]) -> None:
-    one = job()
+    columns = tuple(Column(name, "text", "file") for name in ("namespace", "unique_key", "updated_at"))
+    one = job(campaign=campaign(of=dataset(columns=columns)))
     with closing(Ledger("sqlite://")) as ledger:
         for revision, state in reversed(list(enumerate(states))):
             on_record(ledger, replace(one, revision=revision), state)
@@ -288,9 +297,9 @@ def test_the_newest_revision_is_corrected_where_it_has_ended_well(states: list[s
         on_record(ledger, one, "delivered", revision=7, integration="other")
         on_record(ledger, one, "delivered", revision=7, namespace="cedar_books")
         on_record(ledger, one, "delivered", revision=7, **beside)
-        days = (date(2026, 11, 3), date(2026, 11, 3))
-        sent = list(corrections._sent(one.campaign, "acme", one.integration, days, ledger))
-        assert [(other.revision, other.window, other.slot) for other in sent] == [
+        asked = Request(at=AT, window=DAY)
+        newest = sent(asked, {"daily": one.campaign}, {"acme": one.integration}, ledger)
+        assert [(other.revision, other.window, other.slot) for other in newest] == [
             (revision, one.window, one.slot) for revision in found
         ]
 
@@ -316,7 +325,7 @@ def test_a_correction_is_whole_without_keys_or_anything_before(
     with closing(Ledger("sqlite://")) as ledger:
         state = before.pop("state", "delivered")
         on_record(ledger, one, state, **before)
-        assert corrections.is_whole(one, columns, ledger) == whole
+        assert receipts._is_whole(one, columns, ledger) == whole
 
 
 def test_what_is_older_is_left_alone_unless_it_is_named(project: Project) -> None:
@@ -397,7 +406,7 @@ def test_a_correction_that_was_interrupted_goes_on_as_one(
     build(project, late("late1", 1))
     with monkeypatch.context() as patched:
         dies = mock.Mock(side_effect=KeyboardInterrupt)
-        patched.setattr(*((runner, "spool", dies) if died_at == "spool" else (LocalDirectory, "upload", dies)))
+        patched.setattr(*((Spool, "write", dies) if died_at == "spool" else (LocalDirectory, "upload", dies)))
         with pytest.raises(KeyboardInterrupt):
             run(project)
     assert run(project)[1].state == "delivered"
@@ -408,7 +417,7 @@ def test_what_is_the_same_again_by_then_is_skipped(project: Project, monkeypatch
     run(project)
     build(project, late("late1", 1))
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "spool", mock.Mock(side_effect=DestinationRefused("not now")))
+        patched.setattr(Spool, "write", mock.Mock(side_effect=DestinationRefused("not now")))
         run(project)
     build(project, "delete from events where unique_key = 'late1'")
     assert run(project)[1].state == "skipped"
@@ -464,3 +473,193 @@ def test_a_row_count_is_not_asked_of_what_changed(project: Project) -> None:
     build(project, late("late1", 1), CHANGE)
     corrected = run(project)[1]
     assert (corrected.state, corrected.delivery.rows) == ("delivered", 2)
+
+
+# What changed of an audience
+
+
+@pytest.fixture
+def changing(tmp_path: Path) -> Audiences:
+    made = Audiences(tmp_path / "project")
+    made.export = {"mode": "changes", "full_every": 9, "layout": {"columns": ["customer_id"]}}
+    return made
+
+
+def told(audiences: Audiences, day: str, campaign: str = "many") -> dict[str, list[str]]:
+    kinds = ("entered", "changed", "left")
+    return {kind: [row.split(",")[0] for row in audiences.rows(f"{campaign}_{day}_{kind}.csv")] for kind in kinds}
+
+
+def test_a_contact_that_two_members_shared_leaves_once_and_only_with_the_last(changing: Audiences) -> None:
+    changing.sql("update people set email = 'both@example.com', phone = null where points in (2, 3, 4, 5)")
+    changing.run()
+    changing.sql("delete from aud_many where customer_id in ('a-002', 'a-003')")
+    changing.run(NOW + NEXT)
+    assert told(changing, "2026-11-05") == {"entered": [], "changed": [], "left": []}, "two are members still"
+    changing.sql("delete from aud_many where customer_id in ('a-004', 'a-005')")
+    changing.run(NOW + 2 * NEXT)
+    assert told(changing, "2026-11-06") == {"entered": [], "changed": [], "left": ["both@example.com"]}
+
+
+def test_who_has_only_one_of_two_contacts_is_known_by_it(changing: Audiences) -> None:
+    """Of the members some have no phone and some no email: what is not there is the same as what is not there."""
+    changing.run()
+    changing.run(NOW + NEXT)
+    assert told(changing, "2026-11-05") == {"entered": [], "changed": [], "left": []}
+    changing.sql("update people set pclv = 1 where points in (1, 7) ")
+    changing.sql("update people set phone = '+447700900001' where points = 3")
+    changing.run(NOW + 2 * NEXT)
+    assert told(changing, "2026-11-06") == {
+        "entered": ["a-003"], "changed": ["a-001", "a-007"], "left": ["a3@example.com"],
+    }  # fmt: skip
+
+
+def test_each_campaign_tells_of_its_own_last_delivery(changing: Audiences) -> None:
+    changing.campaigns = ("many", "more")
+    changing.run()
+    changing.sql("delete from aud_many where customer_id = 'a-001'")
+    changing.run(NOW + NEXT, select=("more",))
+    changing.sql("delete from aud_many where customer_id = 'a-002'")
+    changing.run(NOW + 2 * NEXT)
+    assert told(changing, "2026-11-06")["left"] == ["a1@example.com", "a2@example.com"]
+    assert told(changing, "2026-11-05", "more")["left"] == ["a1@example.com"]
+    assert told(changing, "2026-11-06", "more")["left"] == ["a2@example.com"]
+
+
+def test_what_does_not_differ_is_no_change_and_a_value_cannot_run_into_the_next(changing: Audiences) -> None:
+    changing.definitions = ["first_name", "pclv"]
+    changing.export["layout"] = {"columns": ["customer_id"]}
+    changing.sql("update people set first_name = 'x1', pclv = 23 where points = 3")
+    changing.run()
+    changing.sql("update people set first_name = 'x', pclv = 123 where points = 3")
+    changing.sql("update people set first_name = null where points = 4")
+    changing.run(NOW + NEXT)
+    assert told(changing, "2026-11-05")["changed"] == ["a-003", "a-004"]
+
+
+def test_the_record_of_the_last_delivery_is_kept_and_a_neighbours_too(changing: Audiences) -> None:
+    changing.campaigns = ("many", "more")
+    changing.run()
+    changing.run(NOW + NEXT, select=("many",))
+    changing.run(NOW + 2 * NEXT, select=("many",))
+    folder = changing.root / ".delivery" / "members"
+    assert len(list(folder.iterdir())) == 3, "two of `many`, one of `more`"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.suffix for path in folder.iterdir()} == {".parquet"}
+
+
+def ended(ledger: Ledger, slot: str, state: str = "delivered", **changes: Any) -> str:
+    one = job(slot, campaign=campaign(of=PEOPLE, mode="changes"))
+    values = one.record("/share", None) | {"id": f"{len(ledger.find()):02}"} | changes
+    ledger.plan(**values)
+    if state != "planned":
+        ledger.advance(values["id"], "planned", state)
+    return str(values["id"])
+
+
+def test_before_is_what_ended_well_of_this_campaign_and_client_in_order(ledger: Ledger) -> None:
+    third = ended(ledger, "2026-11-02 05:00", revision=1)
+    second = ended(ledger, "2026-11-02 05:00")
+    first = ended(ledger, "2026-11-01 05:00", "skipped")
+    for state in ("planned", "spooled", "held", "cancelled"):
+        ended(ledger, "2026-11-03 05:00", state)
+    for neighbour in ({"campaign": "weekly"}, {"integration": "other"}, {"namespace": "cedar_books"}):
+        ended(ledger, "2026-11-03 05:00", **neighbour)
+    today: Job = job("2026-11-04 05:00", campaign=campaign(of=PEOPLE, mode="changes"))
+    ended(ledger, "2026-11-04 05:00", id=today.key)
+    assert [row.id for row in told_since(today, ledger)[0]] == [first, second, third]
+    assert told_since(today, ledger)[1] == third
+
+
+@pytest.mark.parametrize(
+    ("full_every", "told_changes", "is_full"),
+    [
+        (1, [], True),
+        (1, [True, True], True),
+        (2, [False], False),
+        (2, [False, True], True),
+        (3, [False, True], False),
+        (3, [True, True], True),
+        (3, [False, True, True], True),
+        (3, [True, False, True], False),
+        (3, [True, True, False], False),
+        (4, [True, True], False),
+        (4, [True, True, True], True),
+    ],
+)
+def test_each_so_many_th_is_whole(ledger: Ledger, full_every: int, told_changes: list[bool], is_full: bool) -> None:
+    for day, changed in enumerate(told_changes, start=1):
+        ended(ledger, f"2026-11-{day:02} 05:00", since="before" if changed else None)
+    today = job("2026-11-09 05:00", campaign=campaign(of=PEOPLE, mode="changes", full_every=full_every))
+    assert (told_since(today, ledger)[1] is None) == is_full
+
+
+@pytest.mark.parametrize(("entered", "changed", "left"), [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)])
+def test_one_of_any_kind_is_a_change(entered: int, changed: int, left: int) -> None:
+    gone = pa.RecordBatch.from_pydict({"email": ["x"] * left})
+    found = Difference(pa.array(["k"] * entered), pa.array(["k"] * changed), gone)
+    assert bool(found) == (entered + changed + left > 0)
+
+
+def test_other_modes_tell_no_changes_and_keep_no_receipt(changing: Audiences) -> None:
+    changing.export["mode"] = "full"
+    changing.run()
+    changing.run(NOW + NEXT)
+    assert changing.rows("many_2026-11-05.csv") == changing.rows("many_2026-11-04.csv")
+    assert not (changing.root / ".delivery" / "members").exists()
+
+
+# What a delivery's files hold
+
+
+@pytest.mark.parametrize(
+    ("content", "skipped_with"),
+    [
+        # a first delivery: empty or not
+        ({"rows": 3}, []),
+        ({"rows": 0}, ["skip"]),
+        # the whole window again, where something differs or nothing does
+        ({"rows": 3, "differs": True}, []),
+        ({"rows": 3, "differs": False}, ["header", "skip", "fail"]),
+        ({"rows": 0, "differs": True}, ["skip"]),
+        ({"rows": 0, "differs": False}, ["header", "skip", "fail"]),
+        # what changed of a window; without rows of its own, it lists what is gone
+        ({"rows": 2, "is_judged": False, "differs": True}, []),
+        ({"rows": 0, "is_judged": False, "differs": True}, []),
+        ({"rows": 0, "is_judged": False, "differs": False}, ["header", "skip", "fail"]),
+        # changes of an audience
+        ({"rows": 3, "since": "before", "differs": True}, []),
+        ({"rows": 0, "since": "before", "differs": True}, []),
+        ({"rows": 3, "since": "before", "differs": False}, ["skip"]),
+        ({"rows": 0, "since": "before", "differs": False}, ["skip"]),
+    ],
+    ids=str,
+)
+def test_what_there_is_nothing_to_send_of(content: dict[str, Any], skipped_with: list[str]) -> None:
+    found = Content(selections={}, **content)
+    assert [empty for empty in ("header", "skip", "fail") if found.is_skipped(empty)] == skipped_with
+
+
+@pytest.mark.parametrize(
+    ("is_judged", "names", "scope", "withdrawn"),
+    [
+        (True, {"": ["a.csv"]}, "whole", None),
+        (False, {"": ["a.csv"]}, "changes", None),
+        (False, {"": ["a.csv"], "withdrawn": ["gone.csv"]}, "changes", "gone.csv"),
+    ],
+)
+def test_a_correction_says_of_what_and_how_much(
+    is_judged: bool, names: dict[str, list[str]], scope: str, withdrawn: str | None
+) -> None:
+    content = Content(3, {}, is_judged=is_judged)
+    assert content.told(replace(job(), corrects="first"), names) == Correction(
+        corrects="first", scope=scope, withdrawn=withdrawn
+    )
+    assert content.told(job(), names) is None
+
+
+def test_changes_say_since_when_and_in_which_files() -> None:
+    names = {"entered": ["e1", "e2"], "changed": ["c"], "left": ["l"]}
+    assert Content(3, {}, since="before").told(job(), names) == Changes(
+        since="before", entered=["e1", "e2"], changed=["c"], left=["l"]
+    )

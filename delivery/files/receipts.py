@@ -1,0 +1,251 @@
+"""Receipts: which rows a client has, kept beside each delivery and held against what the table has later.
+
+Of a window the receipt holds unique_key and updated_at, a function of what the row was made of (decision 0005); it is
+kept for two weeks, and what differs leaves as a numbered correction. With `mode: changes` it holds the key of members,
+the contacts by which the client knows them, and a hash of the row as it left; it is kept until the delivery after the
+next. Who has another contact has left under the old one and entered under the new one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from delivery.errors import WriteFailed
+from delivery.files.manifest import Changes, Correction
+from delivery.files.writer import exclusive, writing
+from delivery.ledger import State
+from delivery.schedule.jobs import revisions, told_since
+from delivery.sql import identifier, literal
+from delivery.warehouse import Engine, open_engine
+from delivery.warehouse.duckdb import in_little_memory
+from delivery.warehouse.kinds import cast_back
+from delivery.warehouse.rows import selection_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping
+    from pathlib import Path
+
+    from delivery.config.project import Project
+    from delivery.ledger import Ledger
+    from delivery.schedule.jobs import Job
+    from delivery.warehouse.rows import Selection
+
+KEY, CHANGED = "unique_key", "updated_at"
+SENT, MEMBERS = "sent", "members"  # folders of the state directory
+KEPT = timedelta(days=14)
+MEMORY = "96MB"
+BUILT = b"built"  # a window's own: when its days had last been built
+
+
+class Difference(NamedTuple):
+    """Between a receipt and the table. entered, changed: keys of rows; left: by what the client knows those gone."""
+
+    entered: pa.Array
+    changed: pa.Array
+    left: pa.RecordBatch
+
+    def __bool__(self) -> bool:
+        return bool(len(self.entered) or len(self.changed) or self.left.num_rows)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a delivery's files hold, by kind of file; the plain file's kind is empty.
+
+    selections: rows to be read. listed: rows that are in no table any more. rows: what the ledger records, and the
+    policies judge if is_judged; of an audience all members, whatever is sent of them. differs: None where nothing came
+    before. since: the delivery that changes are told of.
+    """
+
+    rows: int
+    selections: Mapping[str, Selection]
+    listed: Mapping[str, pa.RecordBatch] = field(default_factory=dict)
+    is_judged: bool = True
+    differs: bool | None = None
+    since: str | None = None
+
+    def is_skipped(self, empty: str) -> bool:
+        """Whether there is nothing to be sent. empty: what the client wants of a delivery without rows."""
+        if self.since:
+            return empty == "skip" and not self.differs
+        return self.differs is False or (self.is_judged and self.rows == 0 and empty == "skip")
+
+    def told(self, job: Job, names: Mapping[str, list[str]]) -> Correction | Changes | None:
+        """What the manifest says of a delivery that others came before. names: of files, by kind."""
+        if self.since is not None:
+            return Changes(since=self.since, entered=names["entered"], changed=names["changed"], left=names["left"])
+        if job.corrects is None:
+            return None
+        withdrawn = names.get("withdrawn", [None])[0]
+        return Correction(corrects=job.corrects, scope="whole" if self.is_judged else "changes", withdrawn=withdrawn)
+
+
+class _Kind(NamedTuple):
+    """What receipts hold of a row. names: by what the client knows it; mark: what is another when the row changed."""
+
+    folder: str
+    key: str
+    names: tuple[str, ...]
+    mark: str
+    select: str  # key, names and mark as SQL
+    reads: Selection
+
+    def path(self, project: Project, delivery: str) -> Path:
+        return project.state / self.folder / f"{delivery}.parquet"
+
+
+def content_of(job: Job, selection: Selection, engine: Engine, project: Project, ledger: Ledger) -> Content:
+    """What the delivery's files are to hold; keeps a receipt of the rows, for what comes after.
+
+    Raises WriteFailed, also when the delivery that is corrected left no receipt.
+    """
+    kind = _kind(job, selection)
+    if kind is None:
+        return Content(selection.count(engine), {"": selection})
+    if job.corrects and not kind.path(project, job.corrects).is_file():
+        raise WriteFailed(
+            f"There is no record here of the rows that delivery {job.corrects[:12]} had.",
+            hint="Run where it was delivered, or send the window again with --redeliver.",
+        )
+    now = kind.path(project, job.key)
+    _write(now, kind, engine, project)
+    before, since = ([], job.corrects) if kind.folder == SENT else told_since(job, ledger)
+    for row in before[:-1]:
+        kind.path(project, row.id).unlink(missing_ok=True)
+    if since is None or not kind.path(project, since).is_file():
+        return Content(selection.count(engine), {"": selection})
+    found = _compare(kind.path(project, since), now, kind, project)
+    if not job.corrects:
+        chosen = replace(selection, key_column=kind.key)
+        told = {"entered": replace(chosen, keys=found.entered), "changed": replace(chosen, keys=found.changed)}
+        return Content(selection.count(engine), told, {"left": found.left}, differs=bool(found), since=since)
+    if _is_whole(job, selection.columns, ledger):
+        return Content(selection.count(engine), {"": selection}, differs=bool(found))
+    keys = pa.concat_arrays([found.entered, found.changed])
+    gone = {"withdrawn": found.left} if found.left.num_rows else {}
+    return Content(len(keys), {"": replace(selection, keys=keys)}, gone, is_judged=False, differs=bool(found))
+
+
+def outdated(delivered: Iterable[Job], project: Project) -> list[Job]:
+    """A correction for each delivery whose rows are not what they were."""
+    known = [job for job in delivered if (project.state / SENT / f"{job.key}.parquet").is_file()]
+    for path in (project.state / SENT).glob("*"):
+        if time.time() - path.stat().st_mtime > KEPT.total_seconds():
+            path.unlink(missing_ok=True)
+    if not known:
+        return []
+    with open_engine(project) as engine:
+        found = [job for job in known if _differs(job, engine, project)]
+    return [replace(job, revision=job.revision + 1, corrects=job.key) for job in found]
+
+
+def _kind(job: Job, selection: Selection) -> _Kind | None:
+    """None when nothing is told of a delivery later."""
+    if job.campaign.export.mode == "changes":
+        return _of_members(selection)
+    return _of_window(selection) if job.campaign.is_corrected or job.corrects else None
+
+
+def _of_window(selection: Selection) -> _Kind:
+    return _Kind(SENT, KEY, (KEY,), CHANGED, f"{KEY}, {CHANGED}", replace(selection, columns=(KEY, CHANGED), kinds={}))
+
+
+def _of_members(selection: Selection) -> _Kind:
+    key, contacts = selection.dataset.key or "", selection.dataset.contacts
+    kept = tuple(dict.fromkeys((key, *contacts)))
+    # As JSON, so that no value can run into the next one.
+    row = ", ".join(f"{identifier(f'c{n}')} := {identifier(name)}" for n, name in enumerate(selection.columns))
+    names = ", ".join(f"cast({identifier(name)} as varchar) as {identifier(name)}" for name in kept)
+    select = f"{names}, md5(cast(to_json(struct_pack({row})) as varchar)) as hash"
+    reads = replace(selection, columns=tuple(dict.fromkeys((*kept, *selection.columns))))
+    return _Kind(MEMBERS, key, contacts, "hash", select, reads)
+
+
+def _is_whole(job: Job, columns: tuple[str, ...], ledger: Ledger) -> bool:
+    """Whether the correction must be the whole window: where rows have no key in the file, or nothing came before."""
+    has_delivered = any(row.state == State.DELIVERED for row in revisions(job, ledger))
+    return job.integration.existing == "replace" or KEY not in columns or not has_delivered
+
+
+def _differs(job: Job, engine: Engine, project: Project) -> bool:
+    """Compares only what was built since; what turns out to be the same is not compared again."""
+    kind = _of_window(selection_of(job, (KEY,)))
+    sent = kind.path(project, job.key)
+    if pq.read_schema(sent).metadata[BUILT].decode() == _built(kind.reads, engine):
+        return False
+    now = sent.with_suffix(f".{os.getpid()}")  # `plan` may look at the same time
+    _write(now, kind, engine, project)
+    differs = bool(_compare(sent, now, kind, project))
+    if not differs:
+        now.replace(sent)
+    now.unlink(missing_ok=True)
+    return differs
+
+
+def _write(path: Path, kind: _Kind, engine: Engine, project: Project) -> None:
+    """A receipt of the rows as they are now, in any order, in the snapshot that the files are written from."""
+    columns = ", ".join(identifier(name) for name in kind.reads.columns)
+    query = f"select {columns} from {kind.reads.dataset.relation} where {kind.reads.where()}"
+    built = _built(kind.reads, engine) if kind.folder == SENT else None
+    of_none = pa.RecordBatch.from_pylist([], schema=engine.table(f"{query} limit 0").schema)
+    unfinished = path.with_name(path.name + ".part")
+    with writing(path), _duckdb(project) as connection:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        unfinished.unlink(missing_ok=True)
+        with exclusive(unfinished) as disk, ExitStack() as stack:
+            writer = None
+            for batch in itertools.chain([of_none], engine.stream(query)):
+                rows = pa.Table.from_batches([cast_back(batch, kind.reads.kinds)])  # noqa: F841 - found by its name
+                kept = connection.sql(f"select {kind.select} from rows").to_arrow_table()
+                if writer is None:
+                    schema = kept.schema.with_metadata({BUILT: built} if built else None)
+                    writer = stack.enter_context(pq.ParquetWriter(disk, schema, compression="zstd"))
+                writer.write_table(kept.cast(schema))
+        unfinished.replace(path)
+
+
+def _compare(sent: Path, now: Path, kind: _Kind, project: Project) -> Difference:
+    """Between two receipts, each list sorted."""
+    key, names, mark = identifier(kind.key), [identifier(name) for name in kind.names], identifier(kind.mark)
+    known = " and ".join(f"now.{name} is not distinct from sent.{name}" for name in names)
+    same = f"now.{key} = sent.{key} and {known}"
+    queries = (
+        f"select now.{key} from now anti join sent on {same} order by 1",
+        f"select now.{key} from now join sent on {same} where now.{mark} is distinct from sent.{mark} order by 1",
+        f"select distinct {', '.join(names)} from sent anti join now on {known} order by all nulls last",
+    )
+    with _duckdb(project) as connection:
+        connection.read_parquet(str(sent)).create_view("sent")
+        connection.read_parquet(str(now)).create_view("now")
+        entered, changed, left = (connection.sql(query).to_arrow_table() for query in queries)
+    gone = left.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=left.schema)]
+    return Difference(entered.column(0).combine_chunks(), changed.column(0).combine_chunks(), gone[0])
+
+
+@contextmanager
+def _duckdb(project: Project) -> Generator[duckdb.DuckDBPyConnection]:
+    try:
+        with duckdb.connect(config=in_little_memory(project, MEMORY)) as connection:
+            yield connection
+    except (duckdb.Error, pa.ArrowException) as error:
+        raise WriteFailed(
+            f"A receipt in {project.state} could not be written or read: {type(error).__name__}.",
+            hint="Free space or permission there, then run again.",
+        ) from None
+
+
+def _built(selection: Selection, engine: Engine) -> str:
+    schema, window = selection.dataset.relation.rsplit(".", 1)[0], selection.window
+    bounds = f" and event_day >= date '{window.start}' and event_day < date '{window.end}'" if window else ""
+    query = f"select max(started_at) as built from {schema}.build_days where unique_id = "
+    return str(engine.table(query + literal(selection.dataset.unique_id) + bounds)["built"][0].as_py())
