@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -19,13 +20,13 @@ from delivery.files.spool import Spool, clear, folder_of
 from delivery.gate import entitlements
 from delivery.gate.build import build
 from delivery.gate.judge import Gate, Verdict
-from delivery.ledger import OPEN_STATES, Ledger
+from delivery.ledger import OPEN_STATES, AskedBy, FileState, Ledger, State
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
 from delivery.schedule.jobs import Job, jobs, sent
 from delivery.schedule.names import file_name
 from delivery.transfer import open_destination
-from delivery.transfer.method import publish_method
+from delivery.transfer.probe import foreseen_method, publish_method
 from delivery.transfer.protocol import hand_over, temp_name
 from delivery.warehouse import Engine, open_engine
 from delivery.warehouse.kinds import kinds_of
@@ -46,12 +47,26 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 
 
+class Ended(StrEnum):
+    """How a delivery ended in a run. ALREADY: it had ended so before."""
+
+    DELIVERED = "delivered"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+    HELD = "held"
+    REFUSED = "refused"
+    FAILED = "failed"
+    ALREADY_DELIVERED = "already delivered"
+    ALREADY_SKIPPED = "already skipped"
+    ALREADY_CANCELLED = "already cancelled"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How one delivery ended. code: what it asks of the operator; files: as recorded, in order of handing over."""
 
     delivery: Delivery
-    state: str
+    state: Ended
     code: ExitCode
     files: tuple[File, ...] = ()
     message: str = ""
@@ -120,7 +135,7 @@ def run(project: Project, request: Request, watch: Watch, *, build_first: bool =
             rows[job.key], busy = _take(setup, job, request, ledger)
             if busy:
                 refused[job.key] = _failed(job, ledger, busy)
-        planned = [job for job in wanted if rows[job.key].state == "planned" and job.key not in refused]
+        planned = [job for job in wanted if rows[job.key].state == State.PLANNED and job.key not in refused]
         changed: dict[str, tuple[str, ...]] = {}
         refused |= _spool_all(setup, request, ledger, planned, changed)
         found = [refused.get(job.key) or _deliver(setup, job, ledger, watch, was=rows[job.key].state) for job in wanted]
@@ -129,7 +144,7 @@ def run(project: Project, request: Request, watch: Watch, *, build_first: bool =
 
 def _take(setup: Setup, job: Job, request: Request, ledger: Ledger) -> tuple[Delivery, Busy | None]:
     """Plans a delivery and takes it in hand if there is something to do; what keeps us from it, if anything."""
-    asked_by = "schedule" if request.due else "hand"
+    asked_by = AskedBy.SCHEDULE if request.due else AskedBy.HAND
     row = ledger.plan(**job.record(setup.destination(job).describe(), request.reason), asked_by=asked_by)
     if row.state not in OPEN_STATES:
         return row, None
@@ -138,7 +153,7 @@ def _take(setup: Setup, job: Job, request: Request, ledger: Ledger) -> tuple[Del
     except Busy as busy:
         return row, busy
     row = ledger.delivery(job.key)
-    if row.state == "spooled" and not ledger.is_ours(row.spooled_by):
+    if row.state == State.SPOOLED and not ledger.is_ours(row.spooled_by):
         _write_anew(setup, job, ledger, f"written anew: {row.spooled_by} has the spool")
     return ledger.delivery(job.key), None
 
@@ -146,12 +161,12 @@ def _take(setup: Setup, job: Job, request: Request, ledger: Ledger) -> tuple[Del
 def _write_anew(setup: Setup, job: Job, ledger: Ledger, note: str) -> None:
     """Puts back what lies in another runner's spool, unless a part of it may have been renamed: that is looked for."""
     files = ledger.files(job.key)
-    if any(file.state not in {"spooled", "uploaded"} for file in files):
+    if any(file.state not in {FileState.SPOOLED, FileState.UPLOADED} for file in files):
         return
     with suppress(DeliveryError), setup.destination(job) as destination:
         for file in files:
             destination.remove(temp_name(file))
-    ledger.advance(job.key, "spooled", "planned", note=note)
+    ledger.advance(job.key, State.SPOOLED, State.PLANNED, note=note)
 
 
 def plan(project: Project, request: Request) -> list[Forecast]:
@@ -240,25 +255,25 @@ def _spool_all(
 def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) -> Outcome:
     row = ledger.delivery(job.key)
     recorded = tuple(ledger.files(job.key))
-    if row.state == "held":
-        return Outcome(row, "held", ExitCode.FAILED, recorded, row.note, "Look at it: `delivery history`.")
-    if row.state != "spooled":
-        state = f"already {row.state}" if was == row.state else row.state
+    if row.state == State.HELD:
+        return Outcome(row, Ended.HELD, ExitCode.FAILED, recorded, row.note, "Look at it: `delivery history`.")
+    if row.state != State.SPOOLED:
+        state = Ended(f"already {row.state}" if was == row.state else row.state)
         return Outcome(row, state, ExitCode.DONE, recorded, row.note)
     try:
         if job.integration.public_key:  # it may have expired since the file was encrypted
             check_certificate(job.integration.public_key)
         _hand_over_all(setup, job, ledger, watch)
     except Held as error:
-        ledger.advance(job.key, "spooled", "held", note=error.message)
+        ledger.advance(job.key, State.SPOOLED, State.HELD, note=error.message)
         return _failed(job, ledger, error)
     except DeliveryError as error:
         ledger.note(job.key, error.message)
         return _failed(job, ledger, error)
     ledger.freeze_layout(job.key)  # before a run can die
-    ledger.advance(job.key, "spooled", "delivered")
+    ledger.advance(job.key, State.SPOOLED, State.DELIVERED)
     clear(folder_of(setup.project, job.key))
-    return Outcome(ledger.delivery(job.key), "delivered", ExitCode.DONE, tuple(ledger.files(job.key)))
+    return Outcome(ledger.delivery(job.key), Ended.DELIVERED, ExitCode.DONE, tuple(ledger.files(job.key)))
 
 
 def _hand_over_all(setup: Setup, job: Job, ledger: Ledger, watch: Watch) -> None:
@@ -277,7 +292,8 @@ def _hand_over_all(setup: Setup, job: Job, ledger: Ledger, watch: Watch) -> None
 
 
 def _failed(job: Job, ledger: Ledger, error: DeliveryError) -> Outcome:
-    state = "refused" if isinstance(error, GateRefused) else "held" if isinstance(error, Held) else "failed"
+    kinds = {GateRefused: Ended.REFUSED, Held: Ended.HELD}
+    state = next((state for kind, state in kinds.items() if isinstance(error, kind)), Ended.FAILED)
     return Outcome(
         ledger.delivery(job.key), state, error.exit_code, tuple(ledger.files(job.key)), error.message, error.hint
     )
@@ -287,9 +303,9 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, gate: Gate, engine: Engine
     try:
         state = ledger.delivery(job.key).state
     except KeyError:
-        state = "planned"
+        state = State.PLANNED
     verdict, refusal, kinds, rows = None, None, None, None
-    if state == "planned":
+    if state == State.PLANNED:
         verdict = gate.judge(job.campaign.dataset, job.window, job.campaign.proven_with)
         kinds = kinds_of(job.campaign.dataset, engine) if verdict.passed else None
     layout = layouts.layout_of(job, ledger, kinds or {})
@@ -302,7 +318,7 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, gate: Gate, engine: Engine
         title + (f" r{job.revision}" if job.revision else ""),
         state,
         setup.destination(job).describe(),
-        "exclusive" if job.integration.publishes_open else ledger.method(setup.destination(job).describe()) or "",
+        foreseen_method(setup.destination(job), job.integration, ledger) or "",
         file_name(job, job.slot),
         verdict,
         rows,

@@ -117,8 +117,7 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
             f"There is no record here of the rows that delivery {job.corrects[:12]} had.",
             hint="Run where it was delivered, or send the window again with --redeliver.",
         )
-    now = kind.path(project, job.key)
-    _write(now, kind, engine, project)
+    now = _write(kind.path(project, job.key), kind, engine, project)
     before, since = ([], job.corrects) if kind.folder == SENT else told_since(job, ledger)
     for row in before[:-1]:
         kind.path(project, row.id).unlink(missing_ok=True)
@@ -181,10 +180,10 @@ def _differs(job: Job, engine: Engine, project: Project) -> bool:
     """Compares only what was built since; what turns out to be the same is not compared again."""
     kind = _of_window(selection_of(job, (KEY,)))
     sent = kind.path(project, job.key)
-    if pq.read_schema(sent).metadata[BUILT].decode() == _built(kind.reads, engine):
+    known = pq.read_schema(sent).metadata[BUILT].decode()
+    if known == _built(kind.reads, engine):
         return False
-    now = sent.with_suffix(f".{os.getpid()}")  # `plan` may look at the same time
-    _write(now, kind, engine, project)
+    now = _write(sent.with_suffix(f".{os.getpid()}"), kind, engine, project)  # `plan` may look at the same time
     differs = bool(_compare(sent, now, kind, project))
     if not differs:
         now.replace(sent)
@@ -192,7 +191,7 @@ def _differs(job: Job, engine: Engine, project: Project) -> bool:
     return differs
 
 
-def _write(path: Path, kind: _Kind, engine: Engine, project: Project) -> None:
+def _write(path: Path, kind: _Kind, engine: Engine, project: Project) -> Path:
     """A receipt of the rows as they are now, in any order, in the snapshot that the files are written from."""
     columns = ", ".join(identifier(name) for name in kind.reads.columns)
     query = f"select {columns} from {kind.reads.dataset.relation} where {kind.reads.where()}"
@@ -211,7 +210,7 @@ def _write(path: Path, kind: _Kind, engine: Engine, project: Project) -> None:
                     schema = kept.schema.with_metadata({BUILT: built} if built else None)
                     writer = stack.enter_context(pq.ParquetWriter(disk, schema, compression="zstd"))
                 writer.write_table(kept.cast(schema))
-        unfinished.replace(path)
+        return unfinished.replace(path)
 
 
 def _compare(sent: Path, now: Path, kind: _Kind, project: Project) -> Difference:

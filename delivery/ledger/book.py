@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from delivery.errors import Busy
 from delivery.ledger import leases
 from delivery.ledger.schema import prepare
+from delivery.ledger.states import FileState, State
 from delivery.ledger.storage import TIME, Storage, now
 from delivery.ledger.tables import Delivery, File, Layout, Probe, deliveries, files, layouts, meta, probes, steps
 
@@ -52,9 +53,9 @@ class Ledger:
         at, same = now(), sa.select(deliveries.c.id).where(deliveries.c.id == values["id"])
         with self._begin() as connection:
             if connection.execute(same).first() is None:
-                row = {"state": "planned", "note": "", "created_at": at, "updated_at": at, **values}
+                row = {"state": State.PLANNED, "note": "", "created_at": at, "updated_at": at, **values}
                 if not row["revision"] and row["slot"] < _doubt_until(connection):
-                    row |= {"state": "held", "note": DOUBT}
+                    row |= {"state": State.HELD, "note": DOUBT}
                 try:
                     with connection.begin_nested():
                         connection.execute(deliveries.insert().values(row))
@@ -118,7 +119,7 @@ class Ledger:
             files.c.destination == destination,
             files.c.name == name,
             files.c.sha256 == sha256,
-            files.c.state == "published",
+            files.c.state == FileState.PUBLISHED,
         )
         with self._begin() as connection:
             row = connection.execute(query).first()
@@ -128,20 +129,20 @@ class Ledger:
         """Records the spooled files of a planned delivery, all at once."""
         at, fence = now(), self._fences.get(key, 0)
         with self._begin() as connection:
-            self._advance(connection, key, "planned", "spooled", at, {"spooled_by": self._runner, **values})
+            self._advance(connection, key, State.PLANNED, State.SPOOLED, at, {"spooled_by": self._runner, **values})
             connection.execute(files.delete().where(files.c.delivery_id == key))
             for row in written:
-                values_ = {"delivery_id": key, "state": "spooled", "updated_at": at, "fence": fence, **row}
+                values_ = {"delivery_id": key, "state": FileState.SPOOLED, "updated_at": at, "fence": fence, **row}
                 connection.execute(files.insert().values(values_))
 
     def resend(self, key: str, *, anew: bool, note: str) -> None:
         """Puts a held delivery back: its unpublished files to `spooled`, or itself to `planned` to be written anew."""
         with self._begin() as connection:
-            self._advance(connection, key, "held", "planned" if anew else "spooled", now(), {"note": note})
+            self._advance(connection, key, State.HELD, State.PLANNED if anew else State.SPOOLED, now(), {"note": note})
             connection.execute(
                 files.update()
-                .where(files.c.delivery_id == key, files.c.state != "published")
-                .values(state="spooled", updated_at=now())
+                .where(files.c.delivery_id == key, files.c.state != FileState.PUBLISHED)
+                .values(state=FileState.SPOOLED, updated_at=now())
             )
 
     def advance(self, key: str, before: str, after: str, **values: Any) -> None:

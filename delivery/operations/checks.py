@@ -11,7 +11,7 @@ from delivery.config.integrations import SftpDestination, load_integrations, loa
 from delivery.errors import ConfigError, DeliveryError
 from delivery.ledger import Ledger
 from delivery.transfer import Capabilities, Method, open_destination
-from delivery.transfer.method import probe
+from delivery.transfer.probe import probe
 
 if TYPE_CHECKING:
     from delivery.config.integrations import Integration

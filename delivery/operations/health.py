@@ -11,6 +11,7 @@ from delivery.errors import ConfigError, DeliveryError
 from delivery.ledger.book import Ledger
 from delivery.ledger.copies import backup
 from delivery.ledger.identity import this_runner
+from delivery.ledger.states import FileState, State
 from delivery.ledger.tables import deliveries
 from delivery.transfer.protocol import check_spool
 
@@ -31,16 +32,16 @@ def check(project: Project) -> list[str]:
 def problems(ledger: Ledger, runner: str) -> Iterator[str]:
     """What is wrong, each with the delivery it concerns. runner: whose spool is looked at."""
     yield from _of_storage(ledger)
-    for row in ledger.find(deliveries.c.state.in_(("spooled", "delivered"))):
+    for row in ledger.find(deliveries.c.state.in_((State.SPOOLED, State.DELIVERED))):
         files = ledger.files(row.id)
-        if row.state == "delivered":
-            by_hand = any(step == "delivered" and note for _, step, note in ledger.steps(row.id))
-            left = [file.name for file in files if file.state not in {"published", "pruned"}]
+        if row.state == State.DELIVERED:
+            by_hand = any(step == State.DELIVERED and note for _, step, note in ledger.steps(row.id))
+            left = [file.name for file in files if file.state not in {FileState.PUBLISHED, FileState.PRUNED}]
             if left and not by_hand:
                 yield f"{row.title} is delivered, and {', '.join(left)} never was"
             continue
         for file in files:
-            if file.state in ("spooled", "uploaded") and row.spooled_by == runner:
+            if file.state in (FileState.SPOOLED, FileState.UPLOADED) and row.spooled_by == runner:
                 try:
                     check_spool(file)
                 except DeliveryError as error:

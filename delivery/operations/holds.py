@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from delivery.config.integrations import load_integrations
 from delivery.errors import ConfigError, DeliveryError, Held
 from delivery.files.spool import clear, folder_of
-from delivery.ledger import Delivery, Ledger, deliveries
+from delivery.ledger import Delivery, FileState, Ledger, State, deliveries
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
 from delivery.transfer import open_destination
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def held(project: Project) -> list[Delivery]:
     """The deliveries that are held, oldest first."""
     with closing(Ledger(project.ledger_url)) as ledger:
-        return ledger.find(deliveries.c.state == "held")
+        return ledger.find(deliveries.c.state == State.HELD)
 
 
 def release(project: Project, start: str, decision: str, reason: str) -> Delivery:
@@ -31,7 +31,7 @@ def release(project: Project, start: str, decision: str, reason: str) -> Deliver
     Raises ConfigError when the id is not that of one held delivery, or a resend is no longer possible.
     """
     with only_runner(project.state), open_ledger(project) as ledger:
-        found = [row for row in ledger.find(deliveries.c.state == "held") if row.id.startswith(start)]
+        found = [row for row in ledger.find(deliveries.c.state == State.HELD) if row.id.startswith(start)]
         if len(found) != 1:
             raise ConfigError(
                 f"{len(found)} held deliveries have an id that begins with {start!r}.",
@@ -43,9 +43,9 @@ def release(project: Project, start: str, decision: str, reason: str) -> Deliver
             ledger.resend(row.id, anew=_needs_writing(ledger, row), note=note)
         elif decision == "accept":
             ledger.freeze_layout(row.id)
-            ledger.advance(row.id, "held", "delivered", note=note)
+            ledger.advance(row.id, State.HELD, State.DELIVERED, note=note)
         else:
-            ledger.advance(row.id, "held", "cancelled", note=note)
+            ledger.advance(row.id, State.HELD, State.CANCELLED, note=note)
             _tidy(project, ledger, row)
         return ledger.delivery(row.id)
 
@@ -55,10 +55,10 @@ def _needs_writing(ledger: Ledger, row: Delivery) -> bool:
     files = ledger.files(row.id)
     try:
         for file in files:
-            if file.state != "published":
+            if file.state != FileState.PUBLISHED:
                 check_spool(file)
     except Held as error:
-        if any(file.state == "published" for file in files):
+        if any(file.state == FileState.PUBLISHED for file in files):
             raise ConfigError(
                 f"{error.message} Part of the delivery has been handed over.",
                 hint="Accept or cancel it, then redeliver.",
@@ -70,7 +70,7 @@ def _needs_writing(ledger: Ledger, row: Delivery) -> bool:
 def _tidy(project: Project, ledger: Ledger, row: Delivery) -> None:
     """Removes what a cancelled delivery left: its spool, and its temporary files if its destination can be reached."""
     clear(folder_of(project, row.id))
-    left = [temp_name(file) for file in ledger.files(row.id) if file.state != "published"]
+    left = [temp_name(file) for file in ledger.files(row.id) if file.state != FileState.PUBLISHED]
     try:
         integration = load_integrations(project.integrations_file, (row.integration,)).get(row.integration)
         if integration is None:

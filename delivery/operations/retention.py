@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from delivery.config.integrations import HostedDestination, Integration, declared_names, load_integrations
 from delivery.errors import DeliveryError, WriteFailed
 from delivery.files.spool import clear
-from delivery.ledger import File, Ledger
+from delivery.ledger import File, FileState, Ledger, State
 from delivery.ledger.lock import only_runner
 from delivery.transfer.local_directory import LocalDirectory
 
@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
 LONGEST_GAP = timedelta(days=3)
 KEPT_DAYS: int = HostedDestination.model_fields["keep_days"].default
-NEEDED = ("planned", "spooled", "held")  # states of deliveries whose spool and temporary files may be needed
+NEEDED = (
+    State.PLANNED,
+    State.SPOOLED,
+    State.HELD,
+)  # states of deliveries whose spool and temporary files may be needed
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.part")
 SPOOL_FOLDER = re.compile(r"[0-9a-f]{32}")
 
@@ -192,7 +196,7 @@ class _Pruning:
         return self._deliveries[file.delivery_id].state in NEEDED
 
     def _is_removable(self, file: File) -> bool:
-        return self._deliveries[file.delivery_id].state == "delivered" and file.state != "pruned"
+        return self._deliveries[file.delivery_id].state == State.DELIVERED and file.state != FileState.PRUNED
 
     def _keep_days(self, file: File) -> int:
         integration: Integration | None = self._integrations.get(self._deliveries[file.delivery_id].integration)
@@ -204,7 +208,7 @@ class _Pruning:
 
     def _record(self, file: File, age: timedelta, done: str, why: str) -> Pruned:
         if not self._dry_run:
-            self._ledger.advance_file(file, "pruned")
+            self._ledger.advance_file(file, FileState.PRUNED)
             self._ledger.note(file.delivery_id, f"pruned: {why}")
         return Pruned("file", file.name, file.destination, _days(age), done, why)
 

@@ -77,8 +77,8 @@ class Destination(Protocol):
     def software(self) -> str:
         """What the other side says it is: a probe holds as long as this stays the same."""
 
-    def publish(self, temp: str, final: str, method: Method) -> None:
-        """Rename the file to its final name. NameTaken when that exists; after any other error: look."""
+    def publish(self, temp: str, final: str) -> None:
+        """Rename the file to its final name, as configured. NameTaken when that exists; after any other error: look."""
 
     def replace(self, temp: str, final: str) -> None:
         """Rename over what lies there, in one step: readers see the old file or the new one."""
@@ -105,6 +105,7 @@ def open_destination(name: str, integration: Integration, *, share: Path, root: 
         return SftpDirectory.of(name, target, integration.directory)
     from delivery.transfer.local_directory import LocalDirectory
 
+    looks = target.publish == "look-and-rename"
     if target.type == "hosted":
-        return LocalDirectory.hosted(share, integration.namespace, integration.directory)
-    return LocalDirectory(root / integration.directory)
+        return LocalDirectory.hosted(share, integration.namespace, integration.directory, looks=looks)
+    return LocalDirectory(root / integration.directory, looks=looks)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from delivery.errors import DestinationFailed, DestinationRefused, NameTaken
 from delivery.schedule.names import check_name
-from delivery.transfer import Capabilities, Found, Method
+from delivery.transfer import Capabilities, Found
 from delivery.transfer.probe import prove
 
 if TYPE_CHECKING:
@@ -42,17 +42,21 @@ _FINAL = {
 class LocalDirectory:
     """Destination in the file system; see `Destination` for what each method promises."""
 
-    def __init__(self, directory: Path, *, below: Path | None = None) -> None:
-        """directory: must exist, or, when it is to lie `below` a root, is created there with mode 0700."""
+    def __init__(self, directory: Path, *, below: Path | None = None, looks: bool = False) -> None:
+        """directory: must exist, or, when it is to lie `below` a root, is created there with mode 0700.
+
+        looks: before a rename that would replace, where none refuses to.
+        """
         self._path = directory
         self._below = below
+        self._looks = looks
         self._fd = -1
 
     @classmethod
-    def hosted(cls, share: Path, namespace: str, directory: str) -> Self:
+    def hosted(cls, share: Path, namespace: str, directory: str, *, looks: bool = False) -> Self:
         """`<share>/<namespace>/<directory>`."""
         parts = [check_name(part) for part in (namespace, *directory.split("/")) if part]
-        return cls(share.joinpath(*parts), below=share)
+        return cls(share.joinpath(*parts), below=share, looks=looks)
 
     def __enter__(self) -> Self:
         with self._step("open"):
@@ -108,12 +112,12 @@ class LocalDirectory:
         """Nothing that is worth knowing: the kernel says what it cannot do."""
         return ""
 
-    def publish(self, temp: str, final: str, method: Method) -> None:
+    def publish(self, temp: str, final: str) -> None:
         """Rename without replacing, in one step; or, where the integration says so, look, and rename."""
-        if method == "look-and-rename" and self.look(final):
+        if self._looks and self.look(final):
             raise NameTaken(f"{self.describe()}: {final} exists already")
         try:
-            (self.replace if method == "look-and-rename" else self._rename)(temp, final)
+            (self.replace if self._looks else self._rename)(temp, final)
         except DestinationFailed as error:
             if isinstance(error.__cause__, FileExistsError):
                 raise NameTaken(f"{self.describe()}: {final} exists already") from None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from delivery.errors import DestinationFailed, Held, NameTaken
 from delivery.files.writer import hash_file
+from delivery.ledger import FileState, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,20 +41,20 @@ def hand_over(
 
     Raises Held when only a person can decide, DestinationFailed when trying again may help.
     """
-    if file.state == "published":  # by a run that may have died before it looked
+    if file.state == FileState.PUBLISHED:  # by a run that may have died before it looked
         return _confirm(file, destination, ledger)
-    if file.state == "publishing":  # all that counts now lies there
-        return _resume_publishing(file, destination, ledger, replace=replace, method=method)
+    if file.state == FileState.PUBLISHING:  # all that counts now lies there
+        return _resume_publishing(file, destination, ledger, replace=replace)
     check_spool(file)
-    if file.state == "opening" or method == "exclusive":
+    if file.state == FileState.OPENING or method == "exclusive":
         return _hand_over_open(file, destination, ledger, progress)
-    if file.state == "spooled":
+    if file.state == FileState.SPOOLED:
         _send(file, destination, ledger, replace=replace, progress=progress)
-        file = ledger.advance_file(file, "uploaded")
+        file = ledger.advance_file(file, FileState.UPLOADED)
     elif not _temp_is_whole(file, destination):  # somebody tidied up between two runs
         _send(file, destination, ledger, replace=replace, progress=progress)
-    file = ledger.advance_file(file, "publishing")
-    return _publish(file, destination, ledger, replace=replace, method=method)
+    file = ledger.advance_file(file, FileState.PUBLISHING)
+    return _publish(file, destination, ledger, replace=replace)
 
 
 def temp_name(file: File) -> str:
@@ -110,16 +111,16 @@ def _temp_is_whole(file: File, destination: Destination) -> bool:
     )
 
 
-def _publish(file: File, destination: Destination, ledger: Ledger, *, replace: bool, method: Method) -> File:
+def _publish(file: File, destination: Destination, ledger: Ledger, *, replace: bool) -> File:
     try:
         if replace and destination.look(file.name) is not None:
             _check_free(file, destination, ledger, replace=True)
             destination.replace(temp_name(file), file.name)
         else:
-            destination.publish(temp_name(file), file.name, method)
+            destination.publish(temp_name(file), file.name)
     except NameTaken:
         raise _appeared(file, destination) from None
-    file = ledger.advance_file(file, "published")
+    file = ledger.advance_file(file, FileState.PUBLISHED)
     return file if _was_renamed(file, destination) else _confirm(file, destination, ledger)
 
 
@@ -137,7 +138,7 @@ def _confirm(file: File, destination: Destination, ledger: Ledger) -> File:
             destination.remove(temp_name(file))
         return file
     if destination.look(file.name) is not None or destination.look(temp_name(file)) is not None:
-        ledger.advance_file(file, "unconfirmed")
+        ledger.advance_file(file, FileState.UNCONFIRMED)
         raise Held(
             f"{destination.describe()} said that {file.name} was renamed, and it was not.",
             hint="Have the server looked at, then release the delivery.",
@@ -169,12 +170,12 @@ def _final_is_ours(file: File, destination: Destination) -> bool:
     )
 
 
-def _resume_publishing(file: File, destination: Destination, ledger: Ledger, *, replace: bool, method: Method) -> File:
+def _resume_publishing(file: File, destination: Destination, ledger: Ledger, *, replace: bool) -> File:
     if _final_is_ours(file, destination):
         destination.remove(temp_name(file))
-        return ledger.advance_file(file, "published")
+        return ledger.advance_file(file, FileState.PUBLISHED)
     if _temp_is_whole(file, destination) and (replace or destination.look(file.name) is None):
-        return _publish(file, destination, ledger, replace=replace, method=method)
+        return _publish(file, destination, ledger, replace=replace)
     seen = "neither it nor its temporary file is to be seen whole"
     if destination.look(file.name) is not None:
         seen = "something else lies under its name"
@@ -182,7 +183,7 @@ def _resume_publishing(file: File, destination: Destination, ledger: Ledger, *, 
 
 
 def _undecided(file: File, destination: Destination, seen: str) -> Held:
-    doing = "created" if file.state == "opening" else "renamed"
+    doing = "created" if file.state == FileState.OPENING else "renamed"
     return Held(
         f"{file.name} was being {doing} when a run died, and {seen} in {destination.describe()}.",
         hint="Ask the client whether it was collected, then release the delivery.",
@@ -193,29 +194,29 @@ def _hand_over_open(
     file: File, destination: Destination, ledger: Ledger, progress: Callable[[int], None] | None
 ) -> File:
     """Writes the file under its final name; the client waits for the done file, which comes last and is empty."""
-    if file.state != "opening":
+    if file.state != FileState.OPENING:
         destination.remove(temp_name(file))  # of a run that had another method
         _check_free(file, destination, ledger, replace=False)
-        file = ledger.advance_file(file, "opening")
+        file = ledger.advance_file(file, FileState.OPENING)
     elif (found := destination.look(file.name)) is not None:
         if _final_is_ours(file, destination):
-            return ledger.advance_file(file, "published")
+            return ledger.advance_file(file, FileState.PUBLISHED)
         if found.kind == "other" or not _begins_as_ours(file, destination, found.size):
             raise _undecided(file, destination, "something else lies under its name")
         destination.remove(file.name)
-    elif file.role == "done":
+    elif file.role == Role.DONE:
         raise _undecided(file, destination, "it is not to be seen")
     try:
-        if file.role == "done":
+        if file.role == Role.DONE:
             destination.create(file.name)  # it is there, or not: nothing is taken back that a client may have seen
         else:
             destination.upload(Path(file.spool), file.name, progress)
     except NameTaken:
         raise _appeared(file, destination) from None
-    if file.role != "done" and not _final_is_ours(file, destination):
+    if file.role != Role.DONE and not _final_is_ours(file, destination):
         destination.remove(file.name)
         raise DestinationFailed(f"{file.name}: the destination holds other bytes than were sent.", step="verify")
-    return ledger.advance_file(file, "published")
+    return ledger.advance_file(file, FileState.PUBLISHED)
 
 
 def _begins_as_ours(file: File, destination: Destination, size: int) -> bool:

@@ -19,7 +19,7 @@ from delivery.sftp.failures import LOWER_ERRORS, translate
 from delivery.sftp.session import Session, Status, string
 from delivery.sftp.ssh import connect
 from delivery.sftp.watchdog import Watchdog
-from delivery.transfer import Capabilities, Found, Method
+from delivery.transfer import Capabilities, Found
 from delivery.transfer.probe import prove
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class SftpDirectory:
         """The server's version, and the names of what it offers."""
         return " ".join([self._version, *sorted(self._session.extensions)])
 
-    def publish(self, temp: str, final: str, method: Method) -> None:  # noqa: ARG002 - one way for all
+    def publish(self, temp: str, final: str) -> None:
         """Look; then RENAME, which the probe saw refuse a taken name, unless the integration does without that."""
         if self.look(final):
             raise NameTaken(f"{self._where}: {final} exists already")

@@ -41,7 +41,7 @@ def deliver(shim: Shim | PipeChannel, spool: Path, timeout: float = 1.0) -> str:
         destination.upload(spool, "temp")
         digest = destination.hash("temp")
         if digest == sha256(spool):
-            destination.publish("temp", "final", "rename")
+            destination.publish("temp", "final")
             found = destination.look("final")
             if found is None or found.size != SIZE:
                 return "not there"
@@ -182,7 +182,7 @@ def test_servers_whose_rename_overwrites_are_looked_at_first(spool: Path, remote
         destination.upload(spool, "temp")
         (remote / "final").write_bytes(b"theirs")
         with pytest.raises(NameTaken):
-            destination.publish("temp", "final", "look-and-rename")
+            destination.publish("temp", "final")
     assert (remote / "final").read_bytes() == b"theirs"
     assert sha256(remote / "temp") == sha256(spool)
 

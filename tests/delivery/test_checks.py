@@ -18,7 +18,7 @@ from delivery.errors import ConfigError, DeliveryError, DestinationRefused, Exit
 from delivery.ledger import Ledger, history
 from delivery.operations.checks import check, host_keys
 from delivery.schedule.request import Request
-from delivery.transfer.method import probe, publish_method
+from delivery.transfer.probe import probe, publish_method
 from delivery.transfer.progress import Watch
 from delivery.transfer.protocol import hand_over
 

@@ -116,7 +116,7 @@ class Case:
 
     def run(self, destination: Any = None, ledger: Any = None) -> File:
         """One run of hand_over, from the recorded state."""
-        with LocalDirectory(self.directory) as opened:
+        with LocalDirectory(self.directory, looks=self.method == "look-and-rename") as opened:
             chosen = destination(opened) if destination else opened
             return hand_over(self.file, chosen, ledger or self.ledger, replace=self.replace, method=self.method)
 
@@ -396,8 +396,8 @@ def test_a_replacement_that_is_only_said_is_held(case: Case) -> None:
 
 def test_a_file_that_is_collected_at_once_was_delivered(case: Case) -> None:
     def collecting(opened: LocalDirectory) -> Any:
-        def publish(temp: str, final: str, method: Any) -> None:
-            opened.publish(temp, final, method)
+        def publish(temp: str, final: str) -> None:
+            opened.publish(temp, final)
             case.final.rename(case.directory.parent / "collected")
 
         return Wrapped(opened, publish=publish)
@@ -413,8 +413,8 @@ def test_collected_but_the_answer_lost_is_held(case: Case) -> None:
     """The one case that looking cannot decide."""
 
     def losing(opened: LocalDirectory) -> Any:
-        def publish(temp: str, final: str, method: Any) -> None:
-            opened.publish(temp, final, method)
+        def publish(temp: str, final: str) -> None:
+            opened.publish(temp, final)
             case.final.unlink()
             raise Killed
 
@@ -430,9 +430,9 @@ def test_collected_but_the_answer_lost_is_held(case: Case) -> None:
 
 def test_a_file_that_appears_during_the_upload_is_not_overwritten(case: Case) -> None:
     def racing(opened: LocalDirectory) -> Any:
-        def publish(temp: str, final: str, method: Any) -> None:
+        def publish(temp: str, final: str) -> None:
             case.final.write_bytes(STRANGE)
-            opened.publish(temp, final, method)
+            opened.publish(temp, final)
 
         return Wrapped(opened, publish=publish)
 
@@ -448,9 +448,9 @@ def test_a_file_that_appears_during_the_upload_is_not_overwritten(case: Case) ->
 
 def test_a_temp_that_is_removed_midway_is_uploaded_again(case: Case) -> None:
     def tidying(opened: LocalDirectory) -> Any:
-        def publish(temp: str, final: str, method: Any) -> None:
+        def publish(temp: str, final: str) -> None:
             (case.directory / temp).unlink()
-            opened.publish(temp, final, method)
+            opened.publish(temp, final)
 
         return Wrapped(opened, publish=publish)
 
@@ -551,9 +551,9 @@ def test_a_name_that_appears_before_the_rename_is_kept(tmp_path: Path, ledger: L
     case = hold_case(tmp_path, ledger, method=method)
 
     def racing(opened: LocalDirectory) -> Any:
-        def publish(temp: str, final: str, method: Any) -> None:
+        def publish(temp: str, final: str) -> None:
             case.final.write_bytes(STRANGE)
-            opened.publish(temp, final, method)
+            opened.publish(temp, final)
 
         return Wrapped(opened, publish=publish)
 
@@ -717,7 +717,7 @@ def test_a_server_that_copies_in_place_of_renaming_leaves_nothing(case: Case) ->
     def copying(opened: LocalDirectory) -> Any:
         return Wrapped(
             opened,
-            publish=lambda temp, final, _: (case.directory / final).write_bytes((case.directory / temp).read_bytes()),
+            publish=lambda temp, final: (case.directory / final).write_bytes((case.directory / temp).read_bytes()),
         )
 
     case.run(copying)
@@ -728,7 +728,7 @@ def test_a_server_that_renames_into_other_bytes_is_held(case: Case) -> None:
     """Of the same size, and the temporary file still there."""
 
     def scrambling(opened: LocalDirectory) -> Any:
-        return Wrapped(opened, publish=lambda _, final, __: (case.directory / final).write_bytes(STRANGE[: len(OURS)]))
+        return Wrapped(opened, publish=lambda _, final: (case.directory / final).write_bytes(STRANGE[: len(OURS)]))
 
     with pytest.raises(Held, match=r"said that daily\.csv was renamed, and it was not"):
         case.run(scrambling)

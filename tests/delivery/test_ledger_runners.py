@@ -215,14 +215,14 @@ def test_a_runner_that_wakes_up_late_leaves_one_file(two: tuple[Ledger, Ledger],
         ledger.spooled(key, [row | {"sha256": sha256(content).hexdigest()}])
 
     class Sleeper(LocalDirectory):
-        def publish(self, temp: str, final: str, method: Any) -> None:
+        def publish(self, temp: str, final: str) -> None:
             let_leases_end(one)
             other.take(key)
             with LocalDirectory(inbox) as destination:  # in `publishing`: it looks, and renames the same file
                 hand_over(other.files(key)[0], destination, other, replace=False)
             assert (inbox / NAME).read_bytes() == content
             (inbox / NAME).unlink()
-            super().publish(temp, final, method)
+            super().publish(temp, final)
 
     spool(one)
     with Sleeper(inbox) as destination, pytest.raises(DestinationFailed):

@@ -35,7 +35,7 @@ def test_delivers_byte_exact(inbox: Path, spool: Path) -> None:
         destination.upload(spool, ".a.part", copied.append)
         assert destination.look(".a.part") == Found("file", len(CONTENT))
         assert destination.hash(".a.part") == hashlib.sha256(CONTENT).hexdigest()
-        destination.publish(".a.part", "a.csv", "rename")
+        destination.publish(".a.part", "a.csv")
         assert destination.list() == ["a.csv"]
         destination.remove("a.csv")
         destination.remove("a.csv")
@@ -90,7 +90,7 @@ def test_a_directory_that_is_swapped_for_a_link_does_not_redirect(tmp_path: Path
         inbox.rename(tmp_path / "moved")
         inbox.symlink_to(tmp_path / "other_client")
         destination.upload(spool, "temp")
-        destination.publish("temp", "final", "rename")
+        destination.publish("temp", "final")
     assert (tmp_path / "moved" / "final").exists()
     assert list((tmp_path / "other_client").iterdir()) == []
 
@@ -112,7 +112,7 @@ def test_nothing_that_lies_there_is_used(inbox: Path, spool: Path, kind: str, st
         if step == "publish":
             destination.upload(spool, "temp")
         with pytest.raises(NameTaken):
-            destination.upload(spool, "name") if step == "upload" else destination.publish("temp", "name", "rename")
+            destination.upload(spool, "name") if step == "upload" else destination.publish("temp", "name")
         found = destination.look("name")
         destination.remove("temp")
     assert found is not None
@@ -137,7 +137,7 @@ def test_replaces_in_one_step(inbox: Path, spool: Path) -> None:
 
 def test_a_vanished_temp_may_be_uploaded_again(inbox: Path) -> None:
     with LocalDirectory(inbox) as destination:
-        for use in (lambda: destination.publish("temp", "final", "rename"), lambda: destination.hash("temp")):
+        for use in (lambda: destination.publish("temp", "final"), lambda: destination.hash("temp")):
             with pytest.raises(DestinationFailed):
                 use()
 
@@ -225,11 +225,12 @@ def test_publishing_where_a_rename_cannot_refuse(
         assert destination.list() == []
         destination.upload(spool, "temp")
         with pytest.raises(DestinationFailed):
-            destination.publish("temp", "final", "rename")
-        destination.publish("temp", "final", "look-and-rename")
+            destination.publish("temp", "final")
+    with LocalDirectory(inbox, looks=True) as destination:
+        destination.publish("temp", "final")
         destination.upload(spool, "temp")
         with pytest.raises(NameTaken):
-            destination.publish("temp", "final", "look-and-rename")
+            destination.publish("temp", "final")
         assert destination.list() == ["final", "temp"]
 
 
@@ -238,7 +239,7 @@ def test_publishing_is_one_step(inbox: Path, spool: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "unlink", None)
     with LocalDirectory(inbox) as destination:
         destination.upload(spool, "temp")
-        destination.publish("temp", "final", "rename")
+        destination.publish("temp", "final")
         assert destination.list() == ["final"]
 
 
@@ -257,7 +258,7 @@ def test_what_changes_a_directory_is_on_the_disk_when_it_is_done(
     with LocalDirectory(inbox) as destination:
         for step, expected in (
             (lambda: destination.upload(spool, "temp"), ["file"]),
-            (lambda: destination.publish("temp", "final", "rename"), ["directory"]),
+            (lambda: destination.publish("temp", "final"), ["directory"]),
             (lambda: destination.create("done"), ["directory"]),
             (lambda: destination.replace("done", "final"), ["directory"]),
             (lambda: destination.remove("final"), ["directory"]),

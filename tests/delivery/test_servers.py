@@ -80,10 +80,10 @@ def test_a_whole_delivery(server: SshServer, inbox: Path, spool: Path) -> None:
         assert destination.list() == []
         destination.upload(spool, "temp")
         assert destination.hash("temp") == sha256(CONTENT).hexdigest()
-        destination.publish("temp", "final", "rename")
+        destination.publish("temp", "final")
         destination.upload(spool, "temp")
         with pytest.raises(NameTaken):
-            destination.publish("temp", "final", "rename")
+            destination.publish("temp", "final")
         with pytest.raises(NameTaken):
             destination.upload(spool, "final")
         with pytest.raises(NameTaken):

@@ -74,7 +74,7 @@ def test_delivers_byte_exact(sshd: SshServer, inbox: Path, spool: Path, login: s
         destination.upload(spool, ".a.part", acknowledged.append)
         assert destination.look(".a.part") == Found("file", size)
         assert destination.hash(".a.part") == hashlib.sha256(CONTENT[:size]).hexdigest()
-        destination.publish(".a.part", "a.csv", "rename")
+        destination.publish(".a.part", "a.csv")
         assert destination.list() == ["a.csv"]
     assert (inbox / "a.csv").read_bytes() == CONTENT[:size]
     assert (inbox / "a.csv").stat().st_mode & 0o777 == 0o600
@@ -103,7 +103,7 @@ def test_publishing_never_overwrites(destination: SftpDirectory, inbox: Path, sp
     victim = lay(inbox / "final", kind)
     destination.upload(spool, "temp")
     with pytest.raises(NameTaken):
-        destination.publish("temp", "final", "rename")
+        destination.publish("temp", "final")
     assert untouched(inbox / "final", victim, kind)
     assert (inbox / "temp").read_bytes() == CONTENT
     found = destination.look("final")
@@ -149,7 +149,7 @@ def test_removes(destination: SftpDirectory, inbox: Path) -> None:
 
 def test_a_temp_that_vanished_may_be_uploaded_again(destination: SftpDirectory) -> None:
     with pytest.raises(DestinationFailed):
-        destination.publish("temp", "final", "rename")
+        destination.publish("temp", "final")
     with pytest.raises(DestinationFailed):
         destination.hash("temp")
 
@@ -169,7 +169,7 @@ def test_names_cannot_leave_their_directory(destination: SftpDirectory, spool: P
             use(name)
     for pair in ((name, "a"), ("a", name)):
         with pytest.raises(ConfigError):
-            destination.publish(*pair, "rename")
+            destination.publish(*pair)
         with pytest.raises(ConfigError):
             destination.replace(*pair)
     with pytest.raises(ConfigError):
@@ -182,10 +182,10 @@ def test_proftpd_delivers_and_hashes_by_itself(spool: Path) -> None:
         assert destination.probe("test").remote_hash
         destination.upload(spool, "temp")
         assert destination.hash("temp") == hashlib.sha256(CONTENT).hexdigest()
-        destination.publish("temp", "final", "rename")
+        destination.publish("temp", "final")
         destination.upload(spool, "temp")
         with pytest.raises(NameTaken):
-            destination.publish("temp", "final", "rename")
+            destination.publish("temp", "final")
         with pytest.raises(NameTaken):
             destination.upload(spool, "final")
         assert destination.list() == ["final", "temp"]
@@ -401,7 +401,7 @@ def whole(target: SftpDestination, inbox: Path | str, spool: Path) -> None:
     with connect(target, inbox) as destination:
         destination.upload(spool, "temp")
         destination.hash("temp")
-        destination.publish("temp", "final", "rename")
+        destination.publish("temp", "final")
 
 
 @pytest.fixture(scope="session")

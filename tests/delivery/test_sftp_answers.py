@@ -114,7 +114,7 @@ def test_hands_over_once_and_whole(answers: dict[str, Any], spool: Path, remote:
             destination.create("daily.csv")
         destination.upload(spool, "temp")
         with pytest.raises(NameTaken, match=r"daily\.csv exists already"):
-            destination.publish("temp", "daily.csv", "rename")
+            destination.publish("temp", "daily.csv")
     assert (remote / "temp").exists()
 
 
@@ -424,7 +424,7 @@ def test_a_rename_that_is_refused_for_another_reason(
     if temp == "there":
         (remote / "temp").write_bytes(b"ours")
     with client(remote, codes={"RENAME": code}) as destination, pytest.raises(kind) as said:
-        destination.publish("temp", "final", "rename")
+        destination.publish("temp", "final")
     assert type(said.value) is kind
     assert said.value.message.startswith("odd: publish: ")
 
@@ -443,7 +443,7 @@ def test_a_name_that_is_taken_just_now(temp: str, kind: type[DeliveryError], rem
 
     (remote / "temp").write_bytes(b"ours")
     with over(Racing(remote, Answers(code=11))) as destination, pytest.raises(kind) as said:
-        destination.publish("temp", "final", "rename")
+        destination.publish("temp", "final")
     assert type(said.value) is kind
     assert (remote / "final").read_bytes() == b"theirs"
 

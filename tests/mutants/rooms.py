@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 EQUIVALENT = Path(__file__).with_name("equivalent.yml")
 # Where a fault means late, lost, doubled or unproven rows.
 SPINE = [
-    *("judge", "lineage", "bounds", "windows", "slots", "jobs", "gaps", "names", "spool", "corrections", "memberships"),
-    *("contents", "text", "proof", "rows", "protocol", "method", "book", "leases", "run", "retention", "holds"),
+    *("judge", "lineage", "bounds", "windows", "slots", "jobs", "gaps", "names", "spool", "receipts"),
+    *("text", "proof", "rows", "protocol", "probe", "book", "leases", "run", "retention", "holds"),
 ]
 
 
