@@ -69,7 +69,7 @@ def export(project: Project, asked: Question, output: str, kind: Format, at: dat
         frame = measures.answer(engine, asked, measures.read_metrics(engine, manifest, asked.dataset))
         if verdict.passed:
             gate.check_unchanged(asked.dataset)
-    content = render(frame, kind, asked.dataset.name)
+    content = encode(frame, kind, asked.dataset.name)
     _write(content, output)
     done = Exported(
         at=at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -110,7 +110,7 @@ def _check_client(engine: Engine, manifest: Manifest, asked: Question) -> None:
         raise ConfigError(f"Unknown namespace {asked.namespace!r}.", hint=f"Known: {', '.join(known) or 'none'}.")
 
 
-def render(frame: pl.DataFrame, kind: Format, title: str) -> bytes:
+def encode(frame: pl.DataFrame, kind: Format, title: str) -> bytes:
     """The rows as the bytes of one file; also of no rows, with the header."""
     buffer = io.BytesIO()
     if kind == "parquet":

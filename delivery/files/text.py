@@ -55,7 +55,7 @@ def check_types(schema: pa.Schema) -> None:
             )
 
 
-def render(
+def to_text(
     batch: pa.RecordBatch, integration: Integration, renames: Mapping[str, Mapping[str, str]], *, header: bool
 ) -> bytes:
     """The batch as UTF-8 text in the integration's dialect. renames: per column, values that are spelled differently.

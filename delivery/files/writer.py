@@ -17,7 +17,7 @@ import zstandard
 from isal import igzip
 
 from delivery.errors import ConfigError, WriteFailed
-from delivery.files.text import check_types, render
+from delivery.files.text import check_types, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -108,7 +108,7 @@ class NewFile:
         """What the batch would add, the header included if the file has none yet."""
         if not self._begun:
             check_types(batch.schema)
-        text = render(
+        text = to_text(
             batch, self._integration, self._renames, header=not self._begun and self._integration.include_header_row
         )
         return text.decode("utf-8").encode("utf-16-le") if self._integration.character_encoding == "UTF-16" else text

@@ -19,7 +19,7 @@ from projects import AT, ROOT, Copy
 from test_gate import sql
 
 from delivery.analytics import measures
-from delivery.analytics.export import format_of, render
+from delivery.analytics.export import encode, format_of
 
 RANGE = ("--from", "2026-11-01", "--to", "2026-11-05", "--at", AT.replace("-04T", "-08T"))
 DATASETS = ("performance", "campaigns", "identification", "customers")
@@ -168,7 +168,7 @@ def test_no_rows_still_have_a_header(project: Copy, kind: str) -> None:
 
 def test_text_in_a_workbook_is_no_formula() -> None:
     frame = pl.DataFrame({"name": ["=1+1", "+1", "http://x.example"], "day": [date(2026, 11, 1)] * 3})
-    sheet = openpyxl.load_workbook(io.BytesIO(render(frame, "xlsx", "t"))).active
+    sheet = openpyxl.load_workbook(io.BytesIO(encode(frame, "xlsx", "t"))).active
     assert [(cell.value, cell.data_type) for cell in sheet["A"][1:]] == [
         (text, "s") for text in ("=1+1", "+1", "http://x.example")
     ]

@@ -247,7 +247,7 @@ def _table(chosen: Chosen) -> None:
     for kind in export.FORMATS:
         buttons.download_button(
             kind.upper(),
-            partial(export.render, found.frame, kind, f"{measures.PREFIX}{chosen.dataset}"),
+            partial(export.encode, found.frame, kind, f"{measures.PREFIX}{chosen.dataset}"),
             f"{name}.{kind}",
             on_click="ignore",
             icon=":material/download:",
