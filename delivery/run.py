@@ -9,23 +9,19 @@ from typing import TYPE_CHECKING
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from delivery.config.campaigns import campaigns as campaigns_of
-from delivery.config.campaigns import definition_faults
-from delivery.config.datasets import relation_of
-from delivery.config.integrations import declared_definitions, declared_names, load_integrations
-from delivery.errors import Busy, ConfigError, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held, NothingDue
-from delivery.files import layouts, receipts
+from delivery.config.integrations import load_integrations
+from delivery.errors import Busy, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held
+from delivery.files import layouts
 from delivery.files.openpgp import check_certificate
 from delivery.files.spool import Spool, clear, folder_of
 from delivery.gate import entitlements
 from delivery.gate.build import build
 from delivery.gate.judge import Gate, Verdict
-from delivery.ledger import OPEN_STATES, AskedBy, FileState, Ledger, State
+from delivery.ledger import OPEN_STATES, AskedBy, FileState, Ledger, State, deliveries
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
-from delivery.schedule.jobs import Job, jobs, sent
 from delivery.schedule.names import file_name
-from delivery.transfer import open_destination
+from delivery.setup import Setup, load
 from delivery.transfer.probe import foreseen_method, publish_method
 from delivery.transfer.protocol import hand_over, temp_name
 from delivery.warehouse import Engine, open_engine
@@ -33,15 +29,10 @@ from delivery.warehouse.kinds import kinds_of
 from delivery.warehouse.rows import selection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from delivery.config.campaigns import Campaign
-    from delivery.config.datasets import Manifest
-    from delivery.config.integrations import Integration
     from delivery.config.project import Project
     from delivery.ledger import Delivery, File
+    from delivery.schedule.jobs import Job
     from delivery.schedule.request import Request
-    from delivery.transfer import Destination
     from delivery.transfer.progress import Watch
 
 ATTEMPTS = 3
@@ -93,34 +84,6 @@ class Forecast:
     refusal: str  # what the contract does not allow
 
 
-@dataclass(frozen=True)
-class Setup:
-    """The configuration of one run, validated."""
-
-    project: Project
-    manifest: Manifest
-    campaigns: dict[str, Campaign]
-    integrations: dict[str, Integration]
-
-    def destination(self, job: Job) -> Destination:
-        """The job's destination, not yet connected."""
-        return open_destination(job.integration_name, job.integration, share=self.project.share, root=self.project.root)
-
-
-def load(project: Project, integrations: tuple[str, ...] = ()) -> Setup:
-    """Reads and checks integrations and campaigns. Raises ConfigError with every fault."""
-    known = load_integrations(project.integrations_file, integrations or None)
-    manifest = project.manifest()
-    names = declared_names(project.integrations_file)  # those whose secrets are not set, too
-    found = campaigns_of(manifest, names)
-    if faults := definition_faults(found, declared_definitions(project.integrations_file)):
-        raise ConfigError(
-            f"{project.integrations_file.name} has faults:\n" + "\n".join(f"  {fault}" for fault in faults),
-            hint="docs/data-dictionary.md has every definition.",
-        )
-    return Setup(project, manifest, found, known)
-
-
 def run(project: Project, request: Request, watch: Watch, *, build_first: bool = False) -> list[Outcome]:
     """Makes the requested deliveries. Raises DeliveryError only for what concerns the run as a whole."""
     with only_runner(project.state), open_ledger(project) as ledger:
@@ -128,7 +91,7 @@ def run(project: Project, request: Request, watch: Watch, *, build_first: bool =
             load_integrations(project.integrations_file, request.integrations or None)
             build(project, request.select)
         setup = load(project, request.integrations)
-        wanted = _wanted(setup, request, ledger)
+        wanted = setup.wanted(request, ledger)
         rows: dict[str, Delivery] = {}
         refused: dict[str, Outcome] = {}
         for job in wanted:
@@ -137,7 +100,7 @@ def run(project: Project, request: Request, watch: Watch, *, build_first: bool =
                 refused[job.key] = _failed(job, ledger, busy)
         planned = [job for job in wanted if rows[job.key].state == State.PLANNED and job.key not in refused]
         changed: dict[str, tuple[str, ...]] = {}
-        refused |= _spool_all(setup, request, ledger, planned, changed)
+        refused |= _spool_all(setup, request, ledger, planned, changed) if planned else {}
         found = [refused.get(job.key) or _deliver(setup, job, ledger, watch, was=rows[job.key].state) for job in wanted]
         return [replace(one, layout_changes=changed.get(one.delivery.id, ())) for one in found]
 
@@ -174,48 +137,11 @@ def plan(project: Project, request: Request) -> list[Forecast]:
     fresh = project.ledger_url.startswith("sqlite:///") and not (project.state / "ledger.sqlite").exists()
     with closing(Ledger("sqlite://" if fresh else project.ledger_url)) as ledger:
         setup = load(project, request.integrations)
-        wanted = _wanted(setup, request, ledger)
+        wanted = setup.wanted(request, ledger)
         with open_engine(project) as engine:
-            _check_namespaces(setup, wanted, engine)
+            setup.check_namespaces(wanted, engine)
             gate = Gate(setup.manifest, engine)
             return [_forecast(setup, job, ledger, gate, engine) for job in wanted]
-
-
-def _wanted(setup: Setup, request: Request, ledger: Ledger) -> list[Job]:
-    wanted = jobs(request, setup.campaigns, setup.integrations, ledger)
-    wanted += receipts.outdated(sent(request, setup.campaigns, setup.integrations, ledger), setup.project)
-    if not wanted:
-        raise NothingDue(
-            "Nothing is due.", hint="`delivery plan` shows the schedules; `delivery status` what was done."
-        )
-    places: dict[tuple[str, str], Job] = {}
-    for job in wanted:
-        place = (setup.destination(job).describe(), file_name(job, request.at))
-        other = places.setdefault(place, job)
-        if other is not job and job.integration.existing != "replace":
-            raise ConfigError(
-                f"{place[1]} in {place[0]} would be written by {other.campaign.name} for {other.when} "
-                f"and by {job.campaign.name} for {job.when}.",
-                hint="Put {campaign} and {window:%Y-%m-%d} into file_name.",
-            )
-    return wanted
-
-
-def _check_namespaces(setup: Setup, wanted: Iterable[Job], engine: Engine) -> None:
-    relation = relation_of(setup.manifest, "namespaces")
-    if relation is None:
-        return
-    known = set(engine.table(f"select namespace from {relation}")["namespace"].to_pylist())
-    unknown = {
-        job.integration_name: job.integration.namespace for job in wanted if job.integration.namespace not in known
-    }
-    if unknown:
-        raise ConfigError(
-            "\n".join(
-                f"integrations.{name}.namespace: unknown namespace {namespace!r}" for name, namespace in unknown.items()
-            ),
-            hint=f"Known: {', '.join(sorted(known))}.",
-        )
 
 
 def _spool_all(
@@ -226,10 +152,8 @@ def _spool_all(
     changed: is told how each layout differs from what a new campaign's would be.
     """
     refused: dict[str, Outcome] = {}
-    if not planned:
-        return refused
     with open_engine(setup.project) as engine:
-        _check_namespaces(setup, planned, engine)
+        setup.check_namespaces(planned, engine)
         gate = Gate(setup.manifest, engine)
         spool = Spool(setup.project, ledger, engine, gate, setup.manifest)
         for job in planned:
@@ -258,8 +182,8 @@ def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) 
     if row.state == State.HELD:
         return Outcome(row, Ended.HELD, ExitCode.FAILED, recorded, row.note, "Look at it: `delivery history`.")
     if row.state != State.SPOOLED:
-        state = Ended(f"already {row.state}" if was == row.state else row.state)
-        return Outcome(row, state, ExitCode.DONE, recorded, row.note)
+        ended = Ended(f"already {row.state}" if was == row.state else row.state)
+        return Outcome(row, ended, ExitCode.DONE, recorded, row.note)
     try:
         if job.integration.public_key:  # it may have expired since the file was encrypted
             check_certificate(job.integration.public_key)
@@ -292,19 +216,14 @@ def _hand_over_all(setup: Setup, job: Job, ledger: Ledger, watch: Watch) -> None
 
 
 def _failed(job: Job, ledger: Ledger, error: DeliveryError) -> Outcome:
-    kinds = {GateRefused: Ended.REFUSED, Held: Ended.HELD}
-    state = next((state for kind, state in kinds.items() if isinstance(error, kind)), Ended.FAILED)
-    return Outcome(
-        ledger.delivery(job.key), state, error.exit_code, tuple(ledger.files(job.key)), error.message, error.hint
-    )
+    state = Ended.REFUSED if isinstance(error, GateRefused) else Ended.HELD if isinstance(error, Held) else Ended.FAILED
+    row, recorded = ledger.delivery(job.key), tuple(ledger.files(job.key))
+    return Outcome(row, state, error.exit_code, recorded, error.message, error.hint)
 
 
 def _forecast(setup: Setup, job: Job, ledger: Ledger, gate: Gate, engine: Engine) -> Forecast:
-    try:
-        state = ledger.delivery(job.key).state
-    except KeyError:
-        state = State.PLANNED
-    verdict, refusal, kinds, rows = None, None, None, None
+    state = next((row.state for row in ledger.find(deliveries.c.id == job.key)), State.PLANNED)
+    verdict = refusal = kinds = rows = None
     if state == State.PLANNED:
         verdict = gate.judge(job.campaign.dataset, job.window, job.campaign.proven_with)
         kinds = kinds_of(job.campaign.dataset, engine) if verdict.passed else None
@@ -312,13 +231,15 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, gate: Gate, engine: Engine
     if kinds:
         refusal = entitlements.refusal(job, layout.columns, setup.manifest, engine)
         rows = selection_of(job, layout.columns).count(engine)
-    row = job.record("", None)
-    title = f"{row['campaign']} to {row['integration']} {job.window or row['slot']}"
+    title, destination = (
+        f"{job.campaign.name} to {job.integration_name} {job.window or job.when}",
+        setup.destination(job),
+    )
     return Forecast(
         title + (f" r{job.revision}" if job.revision else ""),
         state,
-        setup.destination(job).describe(),
-        foreseen_method(setup.destination(job), job.integration, ledger) or "",
+        destination.describe(),
+        foreseen_method(destination, job.integration, ledger) or "",
         file_name(job, job.slot),
         verdict,
         rows,

@@ -51,7 +51,7 @@ class SftpDirectory:
     ) -> None:
         """where: for messages; timeout, deadline: seconds, see Watchdog."""
         self._where = where
-        self._directory = directory.rstrip("/") or "/"
+        self._directory = (directory.rstrip("/") or "/").encode()
         self._open_channel = open_channel
         self._timeout, self._deadline = timeout, deadline
         self._hashed_there = False
@@ -168,15 +168,13 @@ class SftpDirectory:
     def list(self) -> list[str]:
         """Read the directory."""
         with self._step("list"):
-            return sorted(
-                name.decode(errors="surrogateescape") for name, _ in self._session.scan(self._directory.encode())
-            )
+            return sorted(name.decode(errors="surrogateescape") for name, _ in self._session.scan(self._directory))
 
     def probe(self, token: str) -> Capabilities:
         """Try each step; then tell what the server offers beyond."""
         proof = prove(self, token, self._rename)
         with self._step("look"):
-            free = extensions.free_bytes(self._session, self._directory.encode())
+            free = extensions.free_bytes(self._session, self._directory)
         return Capabilities(
             **vars(proof),
             fsync=extensions.FSYNC in self._session.extensions,
@@ -202,7 +200,7 @@ class SftpDirectory:
             try:
                 size = write_checked(self._session, handle, source, self._request_bytes, progress)
             except Status as status:
-                free = extensions.free_bytes(self._session, self._directory.encode())
+                free = extensions.free_bytes(self._session, self._directory)
                 raise Status(status.code, f"{status.text}; free bytes there: {free}") from None
         with self._step("sync", size):
             extensions.fsync(self._session, handle)
@@ -219,12 +217,10 @@ class SftpDirectory:
         except Status as status:
             if status.code == sftp.NO_SUCH_FILE:
                 return None
-            listed = dict(self._session.scan(self._directory.encode()))
-            if name.encode() not in listed:
+            if (listed := dict(self._session.scan(self._directory)).get(name.encode())) is None:
                 return None
-            found = listed[name.encode()]
-        regular = found.mode is None or stat.S_ISREG(found.mode)
-        return Found("file" if regular else "other", found.size or 0)
+            found = listed
+        return Found("file" if found.mode is None or stat.S_ISREG(found.mode) else "other", found.size or 0)
 
     def _rename(self, old: str, new: str) -> None:
         with self._step("publish"):
@@ -232,7 +228,7 @@ class SftpDirectory:
 
     def _check_directory(self) -> None:
         try:
-            mode = self._session.attributes(sftp.STAT, self._directory.encode()).mode
+            mode = self._session.attributes(sftp.STAT, self._directory).mode
         except Status as status:
             if status.code != sftp.NO_SUCH_FILE:
                 return  # a server may refuse STAT; the first OPEN will tell
@@ -242,7 +238,7 @@ class SftpDirectory:
             raise DestinationRefused(f"{self._where}: no such directory", hint=hint)
 
     def _path(self, name: str) -> bytes:
-        return f"{self._directory.rstrip('/')}/{check_name(name)}".encode()
+        return self._directory.rstrip(b"/") + b"/" + check_name(name).encode()
 
     @contextmanager
     def _step(self, step: str, size: int = 0) -> Iterator[None]:

@@ -18,6 +18,7 @@ from delivery.errors import ConfigError
 from delivery.ledger import Ledger
 from delivery.schedule.gaps import gaps
 from delivery.schedule.request import Request
+from delivery.setup import load
 from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
@@ -169,9 +170,9 @@ def test_the_command_tells_by_its_exit_code(project: Project, monkeypatch: pytes
 
     assert ask("--from", "2026-11-03", "--to", "2026-11-04")[0] == 1
     with closing(Ledger(project.ledger_url)) as ledger:
-        setup = runner.load(project)
+        setup = load(project)
         for name in setup.integrations:
-            (job,) = runner._wanted(setup, Request(at=AT, window="2026-11-03", integrations=(name,)), ledger)
+            (job,) = setup.wanted(Request(at=AT, window="2026-11-03", integrations=(name,)), ledger)
             ledger.plan(**job.record("/share", None))
             ledger.advance(job.key, "planned", "skipped")
     assert ask("--from", "2026-11-03", "--to", "2026-11-04") == (0, [])

@@ -12,10 +12,10 @@ from builders import NOW, campaign, dataset, integration, job, utc, window
 
 from delivery.config.project import Project
 from delivery.errors import ConfigError
-from delivery.run import Setup, _wanted
 from delivery.schedule.jobs import Job, jobs
 from delivery.schedule.names import check_name, file_name
 from delivery.schedule.request import Request
+from delivery.setup import Setup
 from delivery.warehouse.rows import selection_of
 
 if TYPE_CHECKING:
@@ -466,7 +466,7 @@ def test_two_deliveries_of_one_name_are_refused(ledger: Ledger, tmp_path: Path) 
         setup = Setup(
             Project(tmp_path, "dev", {}, tmp_path, tmp_path, "sqlite://"), {}, chosen, {"acme": integration(**keys)}
         )
-        return _wanted(setup, Request(at=NOW, start="2026-11-01", end="2026-11-03"), ledger)
+        return setup.wanted(Request(at=NOW, start="2026-11-01", end="2026-11-03"), ledger)
 
     assert len(wanted()) == 2
     assert len(wanted(file_name="fixed", existing="replace")) == 2

@@ -30,6 +30,7 @@ from delivery.files.spool import Spool
 from delivery.ledger import Ledger
 from delivery.schedule.jobs import sent, told_since
 from delivery.schedule.request import Request
+from delivery.setup import load
 from delivery.transfer.local_directory import LocalDirectory
 from delivery.transfer.progress import Watch
 
@@ -222,7 +223,7 @@ def changed_since(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def due(project: Project, **request: Any) -> list[str]:
     """Campaign and days of the corrections of acme's deliveries, or of those that are asked for."""
     asked = {"at": LONG_AFTER, "integrations": ("by_share",)} | request
-    setup = runner.load(project, ("by_share", "share_of_cedar_books", "share_of_brightside_beauty"))
+    setup = load(project, ("by_share", "share_of_cedar_books", "share_of_brightside_beauty"))
     with closing(Ledger(project.ledger_url)) as ledger:
         found = receipts.outdated(sent(Request(**asked), setup.campaigns, setup.integrations, ledger), project)
         assert all(one.corrects == replace(one, revision=one.revision - 1).key for one in found)

@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from delivery import run as runner
+from delivery import setup
 from delivery.config.project import Project
 from delivery.errors import Busy, DeliveryError, DestinationFailed, DestinationRefused
 from delivery.gate.judge import Verdict
@@ -149,7 +150,7 @@ class Deliveries(RuleBasedStateMachine):
         self.project = Project(self.base, "t", {}, self.base / "state", self.base, "sqlite://")
         job_campaign = campaign("0 5 * * *")
         job_integration = integration(destination={"type": "local"}, directory="inbox")
-        self.setup_ = runner.Setup(self.project, {"nodes": {}}, {"daily": job_campaign}, {"acme": job_integration})
+        self.setup_ = setup.Setup(self.project, {"nodes": {}}, {"daily": job_campaign}, {"acme": job_integration})
         self.at = utc("2026-11-07 06:00")
         self.traps = 0
         self.data = 0  # the warehouse's rows, as a version
@@ -279,7 +280,7 @@ class Deliveries(RuleBasedStateMachine):
         with ExitStack() as stack:
             for where, name, value in (
                 (runner, "load", lambda *_: self.setup_),
-                (runner, "open_destination", open_),
+                (setup, "open_destination", open_),
                 (runner, "open_ledger", lambda _: nullcontext(ledger)),
                 (holds, "open_ledger", lambda _: nullcontext(self.ledger)),
                 (runner, "open_engine", lambda _: mock.MagicMock()),

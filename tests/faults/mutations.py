@@ -220,7 +220,7 @@ GUARDS = [
           "test_guards.py tried_again"),
     Guard("refused is not tried again", "run.py", "retry_if_exception_type(DestinationFailed)",
           "retry_if_exception_type(DeliveryError)", "test_guards.py not_tried_again"),
-    Guard("two targets alike", "run.py", 'if other is not job and job.integration.existing != "replace":', "if False:",
+    Guard("two targets alike", "setup.py", 'if other is not job and job.integration.existing != "replace":', "if False:",
           "test_guards.py targets_alike"),
     Guard("layout frozen before delivered", "run.py",
           "    ledger.freeze_layout(job.key)  # before", "    pass  # before",

@@ -20,7 +20,7 @@ EQUIVALENT = Path(__file__).with_name("equivalent.yml")
 # Where a fault means late, lost, doubled or unproven rows.
 SPINE = [
     *("judge", "lineage", "bounds", "windows", "slots", "jobs", "gaps", "names", "spool", "receipts"),
-    *("text", "proof", "rows", "protocol", "probe", "book", "leases", "run", "retention", "holds"),
+    *("text", "proof", "rows", "protocol", "probe", "book", "leases", "run", "setup", "retention", "holds"),
 ]
 
 
