@@ -2,39 +2,123 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, is_dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-
-from delivery.errors import DeliveryError, ExitCode, redact
+from delivery.errors import ExitCode, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from delivery.run import Forecast, Outcome
+    from delivery.errors import DeliveryError
 
-WIDTH = 1000  # of a table that is not shown on a terminal: nothing is folded, so that lines can be searched
+WIDTH = 100  # of a table that is not shown on a terminal
+NARROWEST = 80
+SHOWN = 12  # characters of a hash: enough to tell deliveries apart, and what commands take
+SHORT = 20  # a column of shorter texts is never folded
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on stdout. Headings that begin with `#` are numbers and stand at the right."""
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    shown = Table(box=None, pad_edge=False)
-    for heading in headings:
+class Hash(str):
+    """A hash or an id: a table shows its first characters, unless it is asked for in full."""
+
+    __slots__ = ()
+
+
+class Brief(str):
+    """A text of which a table shows what fits in one line, unless it is asked for in full."""
+
+    __slots__ = ()
+
+
+class Table(NamedTuple):
+    """Headings that begin with `#` are numbers and stand at the right."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+class Text(NamedTuple):
+    """What is written to stdout as it is, for a file or another program."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class View:
+    """What a command found: as one JSON document, and as people see it. code: what it asks of whoever called.
+
+    parts: in order; a table or a text goes to stdout, a plain line to stderr.
+    """
+
+    document: Any
+    parts: Sequence[Table | Text | str] = ()
+    code: ExitCode = ExitCode.DONE
+
+
+def show(view: View, *, as_json: bool, full: bool = False) -> None:
+    """The document, or all parts. full: tables as wide as they need, with whole hashes."""
+    if as_json:
+        document(view.document)
+        return
+    for part in view.parts:
+        if isinstance(part, Table):
+            _table(part, full=full)
+        elif isinstance(part, Text):
+            sys.stdout.write(part.text)
+        else:
+            say(part)
+
+
+def _table(table: Table, *, full: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table as Shown
+    from rich.text import Text as Cell
+
+    rows = [[_cell(cell, full=full) for cell in row] for row in table.rows]
+    shown = Shown(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for number, heading in enumerate(table.headings):
         shown.add_column(
-            heading.removeprefix("#"), justify="right" if heading.startswith("#") else "left", overflow="fold"
+            heading.removeprefix("#"),
+            justify="right" if heading.startswith("#") else "left",
+            overflow="fold",
+            no_wrap=all(len(row[number]) <= SHORT for row in rows),
         )
     for row in rows:
-        shown.add_row(*("" if cell is None else str(cell) for cell in row))
-    console.print(shown, markup=False)
+        shown.add_row(*(Cell(one, no_wrap=True, overflow="ellipsis") if isinstance(one, Brief) else one for one in row))
+    width = 10_000 if full else max(NARROWEST, shutil.get_terminal_size((WIDTH, 0)).columns)
+    Console(width=width, highlight=False, markup=False, emoji=False).print(shown)
+
+
+def _cell(value: object, *, full: bool) -> str:
+    if full:
+        return "" if value is None else str(value)
+    if isinstance(value, Hash):
+        return value[:SHOWN]
+    return value if isinstance(value, Brief) else "" if value is None else str(value)
 
 
 def document(content: Any) -> None:
     """One JSON document on stdout."""
-    print(json.dumps(content, indent=2, default=str, ensure_ascii=False))  # noqa: T201
+    print(as_text(content))  # noqa: T201
+
+
+def as_text(content: Any) -> str:
+    """The content as JSON, indented; named tuples and dataclasses are objects of their fields."""
+    import json
+
+    return json.dumps(_plain(content), indent=2, default=str, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if is_dataclass(value):
+        return _plain(vars(value))
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def say(text: str) -> None:
@@ -42,13 +126,16 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)  # noqa: T201
 
 
+def said(error: DeliveryError) -> str:
+    """An error with what to do next, for people."""
+    return f"Error: {error.message}" + (f"\nNext: {error.hint}" if error.hint else "")
+
+
 def failure(error: DeliveryError, *, as_json: bool) -> None:
     """An error with what to do next; as the JSON document when one is asked for."""
     if as_json:
         document({"error": {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}})
-    say(f"Error: {error.message}")
-    if error.hint:
-        say(f"Next: {error.hint}")
+    say(said(error))
 
 
 def traceback(error: Exception) -> None:
@@ -56,136 +143,3 @@ def traceback(error: Exception) -> None:
     import traceback as tracebacks
 
     say(redact("".join(tracebacks.format_exception(error))))
-
-
-def outcomes(found: list[Outcome]) -> None:
-    """The table of a run, and below it what did not go well."""
-    table(
-        ["client", "file", "#rows", "#bytes", "SHA-256", "state", "where"],
-        [
-            [
-                o.delivery.namespace,
-                _data(o, "name") or o.delivery.title,
-                o.delivery.rows,
-                _data(o, "bytes"),
-                _data(o, "sha256"),
-                o.state,
-                o.delivery.destination,
-            ]
-            for o in found
-        ],
-    )
-    for message, titles in _grouped(found).items():
-        say(f"\n{', '.join(titles)}:\n{message}")
-    for outcome in found:
-        for change in outcome.layout_changes:
-            say(f"{outcome.delivery.title}: {change}")
-    done = sum(o.state == "delivered" for o in found)
-    before = sum(o.state.startswith("already") for o in found)
-    rest = len(found) - done - before
-    say(
-        f"\n{done} delivered now, {before} already delivered before (nothing was sent twice)"
-        + (f", {rest} not delivered" if rest else "")
-        + "."
-    )
-
-
-def _grouped(found: list[Outcome]) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
-    for outcome in found:
-        if outcome.message and outcome.code != ExitCode.DONE:
-            text = outcome.message + (f"\nNext: {outcome.hint}" if outcome.hint else "")
-            groups.setdefault(text, []).append(outcome.delivery.title)
-    return groups
-
-
-def _data(outcome: Outcome, field: str) -> object:
-    return next((getattr(file, field) for file in outcome.files if file.role == "data"), None)
-
-
-def exit_code(found: list[Outcome]) -> ExitCode:
-    """The code that asks most: destination before gate before another try."""
-    codes = {outcome.code for outcome in found}
-    order = (ExitCode.DESTINATION, ExitCode.GATE, ExitCode.USAGE, ExitCode.FAILED)
-    return next((code for code in order if code in codes), ExitCode.DONE)
-
-
-def outcomes_document(found: list[Outcome]) -> dict[str, Any]:
-    """The run as JSON: one object a delivery, with its files."""
-    return {
-        "exit_code": int(exit_code(found)),
-        "deliveries": [
-            {
-                **o.delivery._asdict(),
-                "outcome": o.state,
-                "message": o.message,
-                "hint": o.hint,
-                "layout_changes": o.layout_changes,
-                "files": [
-                    {
-                        "name": f.name,
-                        "role": f.role,
-                        "state": f.state,
-                        "rows": f.rows,
-                        "bytes": f.bytes,
-                        "sha256": f.sha256,
-                    }
-                    for f in o.files
-                ],
-            }
-            for o in found
-        ],
-    }
-
-
-def forecasts(found: list[Forecast]) -> None:
-    """The table of a plan, then refusals and layout changes."""
-    table(
-        ["delivery", "state", "gate", "#rows", "file", "where", "publish"],
-        [
-            [
-                f.title,
-                f.state,
-                "" if f.verdict is None else "passes" if f.verdict.passed and not f.refusal else "refuses",
-                f.rows,
-                f.file,
-                f.destination,
-                f.publish or "not probed yet",
-            ]
-            for f in found
-        ],
-    )
-    for name, reasons in {f.verdict.dataset: f.verdict.reasons for f in found if f.verdict}.items():
-        for reason in reasons:
-            say(f"{name}: {reason}")
-    for name, warnings in {f.verdict.dataset: f.verdict.warnings for f in found if f.verdict}.items():
-        for warning in warnings:
-            say(f"{name}: {warning} (it may leave)")
-    for forecast in found:
-        for change in forecast.layout_changes:
-            say(f"{forecast.title}: {change}")
-        if forecast.refusal:
-            say(f"{forecast.title}: {forecast.refusal}")
-
-
-def forecasts_document(found: list[Forecast]) -> dict[str, Any]:
-    """The plan as JSON."""
-    return {
-        "deliveries": [
-            {
-                "title": f.title,
-                "state": f.state,
-                "destination": f.destination,
-                "publish": f.publish or None,
-                "file": f.file,
-                "rows": f.rows,
-                "columns": f.columns,
-                "layout_changes": f.layout_changes,
-                "refusal": f.refusal or None,
-                "gate": None
-                if f.verdict is None
-                else {"passed": f.verdict.passed, "reasons": f.verdict.reasons, "warnings": f.verdict.warnings},
-            }
-            for f in found
-        ]
-    }

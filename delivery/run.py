@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from delivery.config.integrations import load_integrations
+from delivery.config.integrations_file import Integrations
 from delivery.errors import Busy, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held
 from delivery.files import layouts
 from delivery.files.openpgp import check_certificate
@@ -87,10 +87,11 @@ class Forecast:
 def run(project: Project, request: Request, watch: Watch, *, build_first: bool = False) -> list[Outcome]:
     """Makes the requested deliveries. Raises DeliveryError only for what concerns the run as a whole."""
     with only_runner(project.state), open_ledger(project) as ledger:
+        declared = Integrations(project.integrations_file)
         if build_first:
-            load_integrations(project.integrations_file, request.integrations or None)
+            declared.usable(request.integrations or None)
             build(project, request.select)
-        setup = load(project, request.integrations)
+        setup = load(project, declared, request.integrations)
         wanted = setup.wanted(request, ledger)
         rows: dict[str, Delivery] = {}
         refused: dict[str, Outcome] = {}
@@ -136,7 +137,7 @@ def plan(project: Project, request: Request) -> list[Forecast]:
     """What `run` would do, without touching anything."""
     fresh = project.ledger_url.startswith("sqlite:///") and not (project.state / "ledger.sqlite").exists()
     with closing(Ledger("sqlite://" if fresh else project.ledger_url)) as ledger:
-        setup = load(project, request.integrations)
+        setup = load(project, Integrations(project.integrations_file), request.integrations)
         wanted = setup.wanted(request, ledger)
         with open_engine(project) as engine:
             setup.check_namespaces(wanted, engine)
@@ -180,7 +181,7 @@ def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) 
     row = ledger.delivery(job.key)
     recorded = tuple(ledger.files(job.key))
     if row.state == State.HELD:
-        return Outcome(row, Ended.HELD, ExitCode.FAILED, recorded, row.note, "Look at it: `delivery history`.")
+        return Outcome(row, Ended.HELD, ExitCode.FAILED, recorded, row.note, "Look at it: `delivery status ID`.")
     if row.state != State.SPOOLED:
         ended = Ended(f"already {row.state}" if was == row.state else row.state)
         return Outcome(row, ended, ExitCode.DONE, recorded, row.note)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from delivery.config.campaigns import campaigns as campaigns_of
-from delivery.config.campaigns import definition_faults
+from delivery.config.campaigns import read_campaigns
 from delivery.config.datasets import relation_of
-from delivery.config.integrations import declared_definitions, declared_names, load_integrations
 from delivery.errors import ConfigError, NothingDue
 from delivery.files import receipts
 from delivery.schedule.jobs import Job, jobs, sent
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from delivery.config.campaigns import Campaign
     from delivery.config.datasets import Manifest
     from delivery.config.integrations import Integration
+    from delivery.config.integrations_file import Integrations
     from delivery.config.project import Project
     from delivery.ledger import Ledger
     from delivery.schedule.request import Request
@@ -77,15 +76,7 @@ class Setup:
             )
 
 
-def load(project: Project, integrations: tuple[str, ...] = ()) -> Setup:
-    """Reads and checks integrations and campaigns. Raises ConfigError with every fault."""
-    known = load_integrations(project.integrations_file, integrations or None)
+def load(project: Project, declared: Integrations, needed: tuple[str, ...] = ()) -> Setup:
+    """Reads and checks campaigns and their integrations. Raises ConfigError with every fault."""
     manifest = project.manifest()
-    names = declared_names(project.integrations_file)  # those whose secrets are not set, too
-    found = campaigns_of(manifest, names)
-    if faults := definition_faults(found, declared_definitions(project.integrations_file)):
-        raise ConfigError(
-            f"{project.integrations_file.name} has faults:\n" + "\n".join(f"  {fault}" for fault in faults),
-            hint="docs/data-dictionary.md has every definition.",
-        )
-    return Setup(project, manifest, found, known)
+    return Setup(project, manifest, *read_campaigns(manifest, declared, needed or None))

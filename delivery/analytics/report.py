@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from delivery.analytics import measures
-from delivery.config.integrations import declared_namespaces
+from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError
 from delivery.gate.judge import Gate
 from delivery.ledger import Delivery, Ledger, deliveries
@@ -80,9 +80,9 @@ class DailyReport:
             "day": self.day,
             "namespace": self.namespace,
             "deliveries": [{**one.delivery._asdict(), "files": one.files} for one in self.sent],
-            "series": [one._asdict() for one in self.series],
-            "missed": [one._asdict() for one in self.missed],
-            "results": [one._asdict() for one in self.results],
+            "series": self.series,
+            "missed": self.missed,
+            "results": self.results,
         }
 
 
@@ -92,7 +92,8 @@ def daily_report(project: Project, day: date, at: datetime, namespace: str | Non
     A slot delivers what came before it, so the page of a morning shows the campaigns of the day that it delivers.
     Raises ConfigError for a day to come and for a client that has no integration.
     """
-    clients = sorted(set(declared_namespaces(project.integrations_file).values()))
+    declared = Integrations(project.integrations_file)
+    clients = declared.clients
     if day > at.date():
         raise ConfigError(f"{day} is yet to come.", hint="--day is the day on which the deliveries were due.")
     if namespace is not None and namespace not in clients:
@@ -104,7 +105,8 @@ def daily_report(project: Project, day: date, at: datetime, namespace: str | Non
         )
         of_day = [row for row in known if row.slot >= _slot(day)]
         sent = tuple(Sent(row, tuple(f.name for f in ledger.files(row.id) if f.role == "data")) for row in of_day)
-    due = [gap for gap in gaps(project, at, None, None, day.isoformat()) if _slot(day) <= gap.due < _slot(day + DAY)]
+    until = gaps(project, declared, at, None, None, day.isoformat())
+    due = [gap for gap in until if _slot(day) <= gap.due < _slot(day + DAY)]
     return DailyReport(
         day,
         namespace,

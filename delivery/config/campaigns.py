@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from delivery.config.datasets import ENTITLEMENTS, datasets
-from delivery.config.values import RowCount
-from delivery.errors import ConfigError
+from delivery.config.datasets import ENTITLEMENTS, find_datasets
+from delivery.config.faults import Faults, described
+from delivery.config.values import RowCount  # noqa: TC001 - pydantic reads it
 from delivery.sql import literal
 from delivery.windows import Window, check_cron
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from delivery.config.datasets import Dataset, Manifest
+    from delivery.config.integrations import Integration
+    from delivery.config.integrations_file import Integrations
 
 
 def _all_or_names(value: object) -> object:
@@ -33,10 +35,10 @@ def _all_or_names(value: object) -> object:
 def _iso_day(value: object) -> object:
     if value is None or isinstance(value, date) or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):
         return value
-    raise ValueError(f"must be a day as YYYY-MM-DD (seen: {value!r})")  # not the seconds since 1970
+    raise ValueError("must be a day as YYYY-MM-DD")  # not the seconds since 1970
 
 
-Integrations = Annotated[Literal["all"] | tuple[str, ...], BeforeValidator(_all_or_names)]
+AllOrNames = Annotated[Literal["all"] | tuple[str, ...], BeforeValidator(_all_or_names)]
 Day = Annotated[date, BeforeValidator(_iso_day)]
 
 
@@ -59,7 +61,7 @@ class Export(BaseModel):
     unsubscribed: Literal["include", "exclude"] = Field(
         default="include", description="whether members go out who may get no email now"
     )
-    integrations: Integrations
+    integrations: AllOrNames
     schedule: str = Field(description="cron in UTC, or `once`")
     start: Day | None = None
     end: Day | None = None
@@ -80,7 +82,7 @@ class Export(BaseModel):
     def _is_schedule(cls, value: str) -> str:
         reason = None if value == "once" else check_cron(value)
         if reason:
-            raise ValueError(f"is neither `once` nor a cron expression: {reason} in {value!r}")
+            raise ValueError(f"is neither `once` nor a cron expression: {reason}")
         return value
 
     @model_validator(mode="after")
@@ -144,38 +146,60 @@ class Campaign:
 
 
 def campaigns(manifest: Manifest, integration_names: Iterable[str]) -> dict[str, Campaign]:
-    """Every campaign by name. Raises ConfigError with all faults of all campaigns."""
-    known, names, models = datasets(manifest), list(integration_names), _models(manifest)
-    found, faults = {}, []
+    """Every campaign by name. Raises ConfigError with all faults of all datasets and campaigns."""
+    found = _find_campaigns(manifest, list(integration_names), faults := Faults())
+    faults.raise_any()
+    return {name: campaign for name, campaign in found.items() if campaign is not None}
+
+
+def read_campaigns(
+    manifest: Manifest, integrations: Integrations, needed: Iterable[str] | None
+) -> tuple[dict[str, Campaign], dict[str, Integration]]:
+    """Campaigns, and the integrations that can be used: `needed`, or all.
+
+    Raises ConfigError with every fault of the datasets, the campaigns and integrations.yml. Definitions are looked for
+    when all campaigns could be read: one that could not may have them.
+    """
+    found = _find_campaigns(manifest, integrations.names, faults := Faults())
+    known = {name: campaign for name, campaign in found.items() if campaign is not None}
+    undefined = definition_faults(known, integrations.definitions) if len(known) == len(found) else []
+    integrations.add_faults(faults, needed, undefined)
+    faults.raise_any()
+    return known, integrations.loaded
+
+
+def _find_campaigns(manifest: Manifest, names: list[str], faults: Faults) -> dict[str, Campaign | None]:
+    """Every campaign by name; None for one that has faults, which are added."""
+    known, models = find_datasets(manifest, faults), _models(manifest)
+    found: dict[str, Campaign | None] = {}
+    wrong: list[str] = []
     for exposure in manifest["exposures"].values():
         meta = exposure["config"].get("meta", {}).get("export")
         if meta is None:
             continue
+        name = exposure["name"]
+        found[name] = None
         try:
             export = Export.model_validate(meta)
         except ValidationError as error:
-            where = f"{exposure['name']}: config.meta.export"
-            faults += [_describe(fault, where) for fault in error.errors()]
+            wrong += [f"{name}: {path}: {why}" for path, why in described(error, Export, "config.meta.export")]
             continue
-        more = list(_mismatches(export, exposure, known, names))
-        more += _faulty_audience(export, exposure, known, models)
-        faults += [f"{exposure['name']}: {fault}" for fault in more]
-        if not more:
+        more = [f"{name}: {fault}" for fault in _mismatches(export, exposure, known, names)]
+        more += [f"{name}: {fault}" for fault in _faulty_audience(export, exposure, known, models)]
+        dataset = known.get(export.dataset)
+        if dataset is not None and not more:
             chosen = tuple(names) if export.integrations == "all" else export.integrations
             members = models[export.audience] if export.audience else None
-            found[exposure["name"]] = Campaign(
-                exposure["name"],
-                known[export.dataset],
+            found[name] = Campaign(
+                name,
+                dataset,
                 chosen,
                 export,
                 Members(members["relation_name"], export.unsubscribed == "exclude") if members else None,
-                tuple(models[name]["unique_id"] for name in _proven_with(export, known)),
+                tuple(models[one]["unique_id"] for one in _proven_with(export, dataset)),
             )
-    if faults:
-        raise ConfigError(
-            "The campaigns have faults:\n" + "\n".join(f"  {fault}" for fault in faults),
-            hint="Mend the exposures in models/campaigns, then `dbt parse`.",
-        )
+        wrong += more
+    faults.add("The campaigns have", wrong, "Mend the exposures in models/campaigns, then `dbt parse`.")
     return found
 
 
@@ -203,13 +227,13 @@ def _models(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _proven_with(export: Export, known: dict[str, Dataset]) -> list[str]:
-    entitlements = [ENTITLEMENTS] if known[export.dataset].definitions else []
+def _proven_with(export: Export, dataset: Dataset) -> list[str]:
+    entitlements = [ENTITLEMENTS] if dataset.definitions else []
     return [*([export.audience] if export.audience else []), *entitlements]
 
 
 def _faulty_audience(
-    export: Export, exposure: dict[str, Any], known: dict[str, Dataset], models: dict[str, Any]
+    export: Export, exposure: dict[str, Any], known: dict[str, Dataset | None], models: dict[str, Any]
 ) -> Iterable[str]:
     where, dataset = "config.meta.export.audience", known.get(export.dataset)
     if export.audience is None or dataset is None:
@@ -228,26 +252,18 @@ def _faulty_audience(
         yield f"depends_on: must name ref('{export.audience}')"
 
 
-def _describe(fault: Any, where: str) -> str:
-    path = ".".join([where, *map(str, fault["loc"])])
-    if fault["type"] == "extra_forbidden":
-        inner: dict[str, type[BaseModel]] = {"layout": Layout, "row_count": RowCount}
-        known = next((inner[part] for part in fault["loc"][:-1] if part in inner), Export)
-        return f"{path}: unknown key; known: {', '.join(known.model_fields)}"
-    if fault["type"] == "missing":
-        return f"{path}: is required"
-    return f"{path}: {fault['msg'].removeprefix('Value error, ')}"
-
-
-def _mismatches(export: Export, exposure: dict[str, Any], known: dict[str, Dataset], names: list[str]) -> Iterable[str]:
+def _mismatches(
+    export: Export, exposure: dict[str, Any], known: dict[str, Dataset | None], names: list[str]
+) -> Iterable[str]:
     where = "config.meta.export"
     if export.integrations != "all":
         for name in export.integrations:
             if name not in names:
                 yield f"{where}.integrations: unknown integration {name!r}; known: {', '.join(names)}"
-    dataset = known.get(export.dataset)
-    if dataset is None:
+    if export.dataset not in known:
         yield f"{where}.dataset: unknown dataset {export.dataset!r}; known: {', '.join(sorted(known))}"
+    dataset = known.get(export.dataset)
+    if dataset is None:  # its own faults are told
         return
     parents = exposure["depends_on"]["nodes"]
     if dataset.unique_id not in parents:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from delivery.errors import ConfigError
+from delivery.config.faults import Faults, described
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,15 +89,25 @@ class DatasetMeta(BaseModel):
 
 def datasets(manifest: Manifest) -> dict[str, Dataset]:
     """Every dataset of the manifest by name. Raises ConfigError with all faults of all datasets."""
-    found, faults = {}, []
+    found = find_datasets(manifest, faults := Faults())
+    faults.raise_any()
+    return {name: dataset for name, dataset in found.items() if dataset is not None}
+
+
+def find_datasets(manifest: Manifest, faults: Faults) -> dict[str, Dataset | None]:
+    """Every dataset of the manifest by name; None for one that has faults, which are added."""
+    found: dict[str, Dataset | None] = {}
+    wrong: list[str] = []
     for unique_id, node in manifest["nodes"].items():
         meta = node["config"].get("meta", {}).get("dataset") if node["resource_type"] == "model" else None
         if meta is None:
             continue
+        name = node["name"]
+        found[name] = None
         try:
             rules = DatasetMeta.model_validate(meta)
         except ValidationError as error:
-            faults += [f"{node['name']}: {_describe(fault)}" for fault in error.errors()]
+            wrong += [f"{name}: {path}: {why}" for path, why in described(error, DatasetMeta, "config.meta.dataset")]
             continue
         columns = tuple(
             Column(
@@ -108,24 +118,11 @@ def datasets(manifest: Manifest) -> dict[str, Dataset]:
             )
             for c in node["columns"].values()
         )
-        more = list(_column_faults(rules, columns))
-        faults += [f"{node['name']}: {fault}" for fault in more]
+        more = [f"{name}: {fault}" for fault in _column_faults(rules, columns)]
         if not more:
-            found[node["name"]] = Dataset(
-                node["name"],
-                unique_id,
-                node["relation_name"],
-                rules.window,
-                rules.order_by,
-                columns,
-                rules.key,
-                rules.contacts,
-            )
-    if faults:
-        raise ConfigError(
-            "The datasets have faults:\n" + "\n".join(f"  {fault}" for fault in faults),
-            hint="Mend the yml files of the models, then `dbt parse`.",
-        )
+            found[name] = Dataset(name, unique_id, node["relation_name"], columns=columns, **dict(rules))
+        wrong += more
+    faults.add("The datasets have", wrong, "Mend the yml files of the models, then `dbt parse`.")
     return found
 
 
@@ -157,12 +154,3 @@ def relation_of(manifest: Manifest, name: str) -> str | None:
     """The relation of the model or seed with that name; None when the project has none."""
     nodes = (node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed"))
     return next((str(node["relation_name"]) for node in nodes if node["name"] == name), None)
-
-
-def _describe(fault: Any) -> str:
-    path = ".".join(["config.meta.dataset", *map(str, fault["loc"])])
-    if fault["type"] == "extra_forbidden":
-        return f"{path}: unknown key; known: {', '.join(DatasetMeta.model_fields)}"
-    if fault["type"] == "missing":
-        return f"{path}: is required"
-    return f"{path}: {fault['msg'].removeprefix('Value error, ')}"

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+SECRETS = ("password", "passphrase")  # keys whose values only the environment may hold
 FILE_NAME_FIELDS = {"namespace": "n", "campaign": "c", "window": date(2026, 1, 1), "revision": 0, "part": 1}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from jinja2 import StrictUndefined, TemplateError
-from jinja2.sandbox import SandboxedEnvironment
 
 from delivery.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from jinja2.sandbox import SandboxedEnvironment
 
 # A value that comes from the environment alone: nothing beside it, and no default that would stand in the file.
 ONLY_ENV_VAR = r"^\{\{\s*env_var\(\s*(?:'[^']+'|\"[^\"]+\")\s*\)\s*\}\}$"
@@ -65,11 +66,36 @@ def _env_var(name: str, default: str | None = None) -> str:
     return value
 
 
-_TEMPLATES = SandboxedEnvironment(undefined=StrictUndefined)
-_TEMPLATES.globals = {"env_var": _env_var, "dict": dict}
-# dbt's, for profiles.yml: they say which type a text is to become, which whoever reads it knows; but see AS_NATIVE.
-_TEMPLATES.filters |= dict.fromkeys(("as_bool", "as_native", "as_number", "as_text"), str)
+# What most templates are; they need no Jinja, which takes a tenth of what `delivery status` may.
+_PLAIN = re.compile(r"\{\{\s*env_var\(\s*'([^'\\]+)'\s*(?:,\s*'([^'\\]*)'\s*)?\)\s*\}\}")
 AS_NATIVE = re.compile(r"\|\s*as_native\s*\}\}\s*$")  # what the template renders is the literal of a mapping, say
+
+
+@functools.cache
+def _templates() -> SandboxedEnvironment:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+
+    environment = SandboxedEnvironment(undefined=StrictUndefined)
+    environment.globals = {"env_var": _env_var, "dict": dict}
+    # dbt's, for profiles.yml: they say which type a text is to become, which whoever reads it knows; but see AS_NATIVE.
+    environment.filters |= dict.fromkeys(("as_bool", "as_native", "as_number", "as_text"), str)
+    return environment
+
+
+def _filled_in(text: str) -> Any:
+    """Raises ValueError, saying what is wrong, or _Missing."""
+    if plain := _PLAIN.fullmatch(text):
+        return _env_var(*plain.groups())
+    from jinja2 import TemplateError
+
+    try:
+        filled = _templates().from_string(text).render()
+        return ast.literal_eval(filled.strip()) if AS_NATIVE.search(text) else filled
+    except TemplateError as error:
+        raise ValueError(error.message) from None
+    except (TypeError, ValueError, SyntaxError, ArithmeticError, LookupError) as error:
+        raise ValueError(type(error).__name__) from None
 
 
 def render(node: Any, path: str, faults: dict[str, str], missing: dict[str, str]) -> Any:
@@ -81,14 +107,11 @@ def render(node: Any, path: str, faults: dict[str, str], missing: dict[str, str]
     if not isinstance(node, str) or "{{" not in node:
         return node
     try:
-        text = _TEMPLATES.from_string(node).render()
-        return ast.literal_eval(text.strip()) if AS_NATIVE.search(node) else text
+        return _filled_in(node)
     except _Missing as error:
         missing[path] = f"the environment variable {error} is not set"
-    except TemplateError as error:
-        faults[path] = f"the template cannot be read: {error.message}"
-    except (TypeError, ValueError, SyntaxError, ArithmeticError, LookupError) as error:
-        faults[path] = f"the template cannot be read: {type(error).__name__}"
+    except ValueError as error:
+        faults[path] = f"the template cannot be read: {error}"
     return node
 
 

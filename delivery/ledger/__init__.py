@@ -1,7 +1,7 @@
 """The ledger: what was promised, how far it got, and what was handed over.
 
-tables: what it holds. states: the words for how far it got. storage, schema: where it lies. book: the steps of
-deliveries. leases: which of several runners has a delivery in hand. identity: whether this is the ledger that the state
+tables: what it holds. states: the words for how far it got. storage: where it lies. book: the steps of deliveries.
+leases, lock: which of several runners has a delivery in hand. identity: whether this is the ledger that the state
 directory knows. opened: all of it, as a run needs it.
 """
 

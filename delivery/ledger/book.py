@@ -17,13 +17,24 @@ from sqlalchemy.exc import IntegrityError
 
 from delivery.errors import Busy
 from delivery.ledger import leases
-from delivery.ledger.schema import prepare
 from delivery.ledger.states import FileState, State
 from delivery.ledger.storage import TIME, Storage, now
-from delivery.ledger.tables import Delivery, File, Layout, Probe, deliveries, files, layouts, meta, probes, steps
+from delivery.ledger.tables import (
+    Delivery,
+    File,
+    Layout,
+    Probe,
+    deliveries,
+    files,
+    layouts,
+    meta,
+    prepare,
+    probes,
+    steps,
+)  # fmt: skip
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Sequence
 
 
 DOUBT = "The ledger was lost or restored, and may not know that this went. Ask the client; then release it."
@@ -39,10 +50,12 @@ class Ledger:
         self.storage = Storage(url)
         self._runner = runner
         self._fences: dict[str, int] = {}  # of the deliveries that we have in hand
+        self._begin = self.storage.begin
         prepare(self.storage)
 
-    def _begin(self) -> AbstractContextManager[sa.Connection]:
-        return self.storage.begin()
+    def _all(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        with self._begin() as connection:
+            return connection.execute(query).all()
 
     def close(self) -> None:
         """Closes all connections."""
@@ -96,8 +109,7 @@ class Ledger:
     def find(self, *conditions: sa.ColumnElement[bool]) -> list[Delivery]:
         """Deliveries that meet all the conditions, oldest first."""
         query = sa.select(deliveries).where(*conditions).order_by(deliveries.c.slot, deliveries.c.created_at)
-        with self._begin() as connection:
-            return [Delivery._make(row) for row in connection.execute(query)]
+        return [Delivery._make(row) for row in self._all(query)]
 
     def series(
         self, campaign: str, integration: str, namespace: str, *conditions: sa.ColumnElement[bool]
@@ -110,8 +122,7 @@ class Ledger:
     def files(self, key: str) -> list[File]:
         """The files of a delivery, in the order in which they are handed over."""
         query = sa.select(files).where(files.c.delivery_id == key).order_by(files.c.part)
-        with self._begin() as connection:
-            return [File._make(row) for row in connection.execute(query)]
+        return [File._make(row) for row in self._all(query)]
 
     def holder_of(self, destination: str, name: str, sha256: str) -> File | None:
         """The published file with that name and hash at that destination, if it is ours."""
@@ -121,9 +132,7 @@ class Ledger:
             files.c.sha256 == sha256,
             files.c.state == FileState.PUBLISHED,
         )
-        with self._begin() as connection:
-            row = connection.execute(query).first()
-        return File._make(row) if row else None
+        return next((File._make(row) for row in self._all(query)), None)
 
     def spooled(self, key: str, written: list[dict[str, Any]], **values: Any) -> None:
         """Records the spooled files of a planned delivery, all at once."""
@@ -159,11 +168,7 @@ class Ledger:
             .where(deliveries.c.id == key, deliveries.c.state == before)
             .values(state=after, updated_at=at, **{"note": "", **values})
         )
-        if changed.rowcount != 1:
-            raise Busy(
-                f"Delivery {key[:12]} is no longer {before}: another runner took it.",
-                hint="Wait for the other runner, then `delivery status`.",
-            )
+        _check_moved(changed, f"Delivery {key[:12]}", before)
         _log(connection, key, after, str(values.get("note", "")))
 
     def advance_file(self, file: File, after: str) -> File:
@@ -176,11 +181,7 @@ class Ledger:
                 .where(files.c.delivery_id == file.delivery_id, files.c.part == file.part, files.c.state == file.state)
                 .values(state=after, updated_at=at)
             )
-            if changed.rowcount != 1:
-                raise Busy(
-                    f"{file.name} is no longer {file.state}: another runner took it.",
-                    hint="Wait for the other runner, then `delivery status`.",
-                )
+            _check_moved(changed, file.name, file.state)
             _log(connection, file.delivery_id, after, file.name)
         return file._replace(state=after, updated_at=at)
 
@@ -205,13 +206,11 @@ class Ledger:
     def steps(self, key: str) -> list[tuple[str, str, str]]:
         """(time, step, note) of a delivery, in order."""
         query = sa.select(steps.c.at, steps.c.step, steps.c.note).where(steps.c.delivery_id == key).order_by(steps.c.id)
-        with self._begin() as connection:
-            return [(row.at, row.step, row.note) for row in connection.execute(query)]
+        return [(row.at, row.step, row.note) for row in self._all(query)]
 
     def all_files(self) -> list[File]:
         """The files of every delivery."""
-        with self._begin() as connection:
-            return [File._make(row) for row in connection.execute(sa.select(files).order_by(files.c.delivery_id))]
+        return [File._make(row) for row in self._all(sa.select(files).order_by(files.c.delivery_id))]
 
     def times(self) -> list[datetime]:
         """When the ledger was written to, step by step, and when `prune` ran; in order."""
@@ -229,8 +228,7 @@ class Ledger:
 
     def probes(self) -> dict[str, Probe]:
         """The newest probe of each destination."""
-        with self._begin() as connection:
-            return {row.destination: Probe._make(row) for row in connection.execute(sa.select(probes))}
+        return {row.destination: Probe._make(row) for row in self._all(sa.select(probes))}
 
     def method(self, destination: str) -> str | None:
         """How files are published there; None when it was not probed."""
@@ -266,13 +264,11 @@ class Ledger:
     def layouts(self) -> dict[tuple[str, str], Layout]:
         """Every frozen layout, by campaign and integration."""
         query = sa.select(layouts).order_by(layouts.c.campaign, layouts.c.integration)
-        with self._begin() as connection:
-            found = connection.execute(query).all()
         return {
             (row.campaign, row.integration): Layout(
                 tuple(json.loads(row.columns)), tuple(json.loads(row.kinds)) if row.kinds else None, row.created_at
             )
-            for row in found
+            for row in self._all(query)
         }
 
     def freeze_layout(self, key: str) -> None:
@@ -291,6 +287,14 @@ class Ledger:
 
 def _doubt_until(connection: sa.Connection) -> str:
     return connection.execute(sa.select(meta.c.value).where(meta.c.key == "doubt_until")).scalar() or ""
+
+
+def _check_moved(changed: sa.CursorResult[Any], what: str, before: str) -> None:
+    if changed.rowcount != 1:
+        raise Busy(
+            f"{what} is no longer {before}: another runner took it.",
+            hint="Wait for the other runner, then `delivery status`.",
+        )
 
 
 def _log(connection: sa.Connection, key: str, step: str, note: str) -> None:

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 from delivery.errors import DeliveryError
 from delivery.ledger.book import Ledger
-from delivery.ledger.copies import save_daily
 from delivery.ledger.identity import recognise, remember, this_runner
 from delivery.ledger.leases import LEASE
 from delivery.ledger.lock import only_runner
+from delivery.ledger.storage import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from delivery.config.project import Project
+
+COPIES = 7  # days of which a copy is kept
 
 
 @contextmanager
@@ -62,3 +65,13 @@ def kept(ledger: Ledger, every: float = LEASE.total_seconds() / 4) -> Iterator[N
     finally:
         ended.set()
         thread.join()
+
+
+def save_daily(ledger: Ledger, folder: Path) -> None:
+    """Keeps one copy of a SQLite ledger for each of the last days."""
+    if not ledger.storage.path:
+        return
+    folder.mkdir(mode=0o700, exist_ok=True)
+    ledger.storage.copy_to(folder / f"ledger-{now()[:10]}.sqlite")
+    for old in sorted(folder.glob("ledger-*.sqlite"))[:-COPIES]:
+        old.unlink()

@@ -58,11 +58,17 @@ class Storage:
                 hint="Nothing more was sent. Mend the ledger's storage and run again; `delivery ledger check` looks.",
             ) from None
 
-    @contextmanager
-    def outside_transaction(self) -> Iterator[sqlite3.Connection]:
-        """For what SQLite does not do inside one. Raises WriteFailed."""
+    def copy_to(self, target: Path) -> None:
+        """A whole copy of a SQLite ledger, as of one moment, private; replaces an older copy at once."""
+        unfinished = target.with_name(f".{target.name}.part")
+        unfinished.unlink(missing_ok=True)
+        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # SQLite would make it 0644
+        # Outside of any transaction, or SQLite does not do it.
         with self._translated(), closing(self.engine.raw_connection()) as raw:
-            yield cast("sqlite3.Connection", raw.driver_connection)
+            cast("sqlite3.Connection", raw.driver_connection).execute("vacuum into ?", (str(unfinished),))
+        with unfinished.open("rb") as copied:
+            os.fsync(copied.fileno())
+        unfinished.replace(target)
 
     def alone(self, connection: sa.Connection) -> None:
         """Lets no other transaction that says so begin before this one ends; those of SQLite exclude each other."""

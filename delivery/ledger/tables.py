@@ -1,61 +1,142 @@
-"""The ledger's tables and their rows. A change here needs a new number in schema.py."""
+"""The ledger's tables: each column is declared once, in the row that it is part of.
+
+A change here needs a new number: a ledger of another one is refused (decision 0030).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import NamedTuple
+import secrets
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import sqlalchemy as sa
 
+from delivery.errors import ConfigError
+
+if TYPE_CHECKING:
+    from delivery.ledger.storage import Storage
+
+VERSION = 4
 METADATA = sa.MetaData()
 
-deliveries = sa.Table(
+
+class Kind(NamedTuple):
+    """How a column is stored, where that is more than text or a whole number."""
+
+    type: sa.types.TypeEngine[Any]
+    server_default: str | None = None
+
+
+Hash = Annotated[str, Kind(sa.String(64))]
+Place = Annotated[str, Kind(sa.String(1024))]
+Count = Annotated[int, Kind(sa.BigInteger())]
+Fence = Annotated[int, Kind(sa.Integer(), "0")]  # counts who had it in hand
+
+
+class Delivery(NamedTuple):
+    """One row of `deliveries`. Times are ISO 8601 in UTC; window_end is exclusive."""
+
+    id: Hash
+    campaign: str
+    integration: str
+    namespace: str
+    dataset: str
+    slot: str
+    window_start: str | None
+    window_end: str | None
+    revision: int
+    state: str
+    note: str
+    destination: str
+    rows: Count | None
+    invocation_id: str | None
+    reason: str | None
+    created_at: str
+    updated_at: str
+    asked_by: str | None  # `schedule`, or `hand`
+    corrects: Hash | None  # the delivery whose rows changed since
+    holder: str | None  # the runner that has it in hand, until lease_until
+    lease_until: str | None
+    fence: Fence
+    spooled_by: str | None  # the runner whose disk has the spool
+    layout: str | None  # JSON: the columns of its files, and what kind of value each holds
+    since: Hash | None  # the delivery since which it tells the changes; NULL: it is whole
+
+    @property
+    def title(self) -> str:
+        """What people call it: campaign, integration, days and revision."""
+        when = self.slot
+        if self.window_start and self.window_end:
+            when = f"[{self.window_start}, {self.window_end})"
+        return f"{self.campaign} to {self.integration} {when}" + (f" r{self.revision}" if self.revision else "")
+
+
+class File(NamedTuple):
+    """One row of `files`. bytes and sha256 are of the file as it leaves, after compression."""
+
+    delivery_id: Hash
+    part: int
+    role: str
+    name: str
+    spool: str
+    state: str
+    rows: Count | None
+    bytes: Count
+    sha256: Hash
+    destination: str
+    updated_at: str
+    fence: Fence  # in whose hand it was spooled
+
+
+class Layout(NamedTuple):
+    """The columns of a campaign's files for an integration, in order.
+
+    kinds: what each holds (delivery/warehouse/kinds.py), None where it is not known; frozen_at: None before the first
+    delivery.
+    """
+
+    columns: tuple[str, ...]
+    kinds: tuple[str, ...] | None = None
+    frozen_at: str | None = None
+
+
+class Probe(NamedTuple):
+    """One row of `probes`: what a destination was last seen to do.
+
+    method: how files are published there, None if no way is safe; offers: JSON.
+    """
+
+    destination: Place
+    method: str | None
+    offers: str
+    software: str
+    probed_at: str
+
+
+def _table(name: str, row: type, *constraints: sa.Constraint, key: tuple[str, ...]) -> sa.Table:
+    """The table whose columns are the row's fields: nullable where a field may be None."""
+    hints = get_type_hints(row, include_extras=True)
+    columns = (_column(field, hints[field], is_key=field in key) for field in row.__annotations__)
+    return sa.Table(name, METADATA, *columns, *constraints)
+
+
+def _column(name: str, hint: Any, *, is_key: bool) -> sa.Column[Any]:
+    may_be_null = NoneType in get_args(hint)
+    declared = get_args(hint)[0] if may_be_null else hint
+    _, kind = get_args(declared) or (declared, Kind(sa.Text() if declared is str else sa.Integer()))
+    return sa.Column(name, kind.type, primary_key=is_key, nullable=may_be_null, server_default=kind.server_default)
+
+
+deliveries = _table(
     "deliveries",
-    METADATA,
-    sa.Column("id", sa.String(64), primary_key=True),
-    sa.Column("campaign", sa.Text, nullable=False),
-    sa.Column("integration", sa.Text, nullable=False),
-    sa.Column("namespace", sa.Text, nullable=False),
-    sa.Column("dataset", sa.Text, nullable=False),
-    sa.Column("slot", sa.Text, nullable=False),
-    sa.Column("window_start", sa.Text),
-    sa.Column("window_end", sa.Text),
-    sa.Column("revision", sa.Integer, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("note", sa.Text, nullable=False, default=""),
-    sa.Column("destination", sa.Text, nullable=False),
-    sa.Column("rows", sa.BigInteger),
-    sa.Column("invocation_id", sa.Text),
-    sa.Column("reason", sa.Text),
-    sa.Column("created_at", sa.Text, nullable=False),
-    sa.Column("updated_at", sa.Text, nullable=False),
-    sa.Column("asked_by", sa.Text),  # `schedule`, or `hand`
-    sa.Column("corrects", sa.String(64)),  # the delivery whose rows changed since
-    sa.Column("holder", sa.Text),  # the runner that has it in hand, until lease_until
-    sa.Column("lease_until", sa.Text),
-    sa.Column("fence", sa.Integer, nullable=False, server_default="0"),  # counts who had it in hand
-    sa.Column("spooled_by", sa.Text),  # the runner whose disk has the spool
-    sa.Column("layout", sa.Text),  # JSON: the columns of its files, and what kind of value each holds
-    sa.Column("since", sa.String(64)),  # the delivery since which it tells the changes; NULL: it is whole
+    Delivery,
     sa.UniqueConstraint("campaign", "integration", "namespace", "slot", "window_start", "window_end", "revision"),
+    key=("id",),
 )
-files = sa.Table(
-    "files",
-    METADATA,
-    sa.Column("delivery_id", sa.String(64), sa.ForeignKey("deliveries.id"), primary_key=True),
-    sa.Column("part", sa.Integer, primary_key=True),
-    sa.Column("role", sa.Text, nullable=False),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("spool", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("rows", sa.BigInteger),
-    sa.Column("bytes", sa.BigInteger, nullable=False),
-    sa.Column("sha256", sa.String(64), nullable=False),
-    sa.Column("destination", sa.Text, nullable=False),
-    sa.Column("updated_at", sa.Text, nullable=False),
-    sa.Column("fence", sa.Integer, nullable=False, server_default="0"),  # in whose hand it was spooled
-)
+files = _table("files", File, sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"]), key=("delivery_id", "part"))
+probes = _table("probes", Probe, key=("destination",))
 layouts = sa.Table(
     "layouts",
     METADATA,
@@ -76,92 +157,25 @@ steps = sa.Table(
 )
 meta = sa.Table("meta", METADATA, sa.Column("key", sa.Text, primary_key=True), sa.Column("value", sa.Text))
 
-probes = sa.Table(  # what each destination was seen to do; the newest replaces the one before
-    "probes",
-    METADATA,
-    sa.Column("destination", sa.String(1024), primary_key=True),
-    sa.Column("method", sa.Text),
-    sa.Column("offers", sa.Text, nullable=False),
-    sa.Column("software", sa.Text, nullable=False),
-    sa.Column("probed_at", sa.Text, nullable=False),
-)
 
-
-class Delivery(NamedTuple):
-    """One row of `deliveries`. Times are ISO 8601 in UTC; window_end is exclusive."""
-
-    id: str
-    campaign: str
-    integration: str
-    namespace: str
-    dataset: str
-    slot: str
-    window_start: str | None
-    window_end: str | None
-    revision: int
-    state: str
-    note: str
-    destination: str
-    rows: int | None
-    invocation_id: str | None
-    reason: str | None
-    created_at: str
-    updated_at: str
-    asked_by: str | None
-    corrects: str | None
-    holder: str | None
-    lease_until: str | None
-    fence: int
-    spooled_by: str | None
-    layout: str | None
-    since: str | None
-
-    @property
-    def title(self) -> str:
-        """What people call it: campaign, integration, days and revision."""
-        when = self.slot
-        if self.window_start and self.window_end:
-            when = f"[{self.window_start}, {self.window_end})"
-        return f"{self.campaign} to {self.integration} {when}" + (f" r{self.revision}" if self.revision else "")
-
-
-class File(NamedTuple):
-    """One row of `files`. bytes and sha256 are of the file as it leaves, after compression."""
-
-    delivery_id: str
-    part: int
-    role: str
-    name: str
-    spool: str
-    state: str
-    rows: int | None
-    bytes: int
-    sha256: str
-    destination: str
-    updated_at: str
-    fence: int
-
-
-class Layout(NamedTuple):
-    """The columns of a campaign's files for an integration, in order.
-
-    kinds: what each holds (delivery/warehouse/kinds.py), None where it is not known; frozen_at: None before the first
-    delivery.
-    """
-
-    columns: tuple[str, ...]
-    kinds: tuple[str, ...] | None = None
-    frozen_at: str | None = None
-
-
-class Probe(NamedTuple):
-    """One row of `probes`. method: how files are published there, None if no way is safe; offers: JSON."""
-
-    destination: str
-    method: str | None
-    offers: str
-    software: str
-    probed_at: str
+def prepare(storage: Storage) -> None:
+    """Creates the tables of a new ledger. Raises ConfigError, and changes nothing, when its schema is another."""
+    with storage.begin() as connection:
+        storage.alone(connection)
+        if not sa.inspect(connection).has_table("meta"):
+            METADATA.create_all(connection)
+            connection.execute(
+                meta.insert(),
+                [{"key": "schema_version", "value": str(VERSION)}, {"key": "id", "value": secrets.token_hex(8)}],
+            )
+            return
+        found = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
+    if found != str(VERSION):
+        raise ConfigError(
+            f"The ledger {storage.describe()} has schema version {found or 'unknown'}; this program reads {VERSION}.",
+            hint="Nothing was written or sent. Run the version of this program that wrote it, or name another ledger "
+            "with --ledger; `delivery ledger adopt` then holds what that one does not know.",
+        )
 
 
 def delivery_id(campaign: str, integration: str, namespace: str, when: str, revision: int) -> str:

@@ -7,7 +7,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from delivery.config.integrations import SftpDestination, load_integrations, load_without_secrets
+from delivery.config.integrations import SftpDestination
+from delivery.config.integrations_file import Integrations, unknown_integration
 from delivery.errors import ConfigError, DeliveryError
 from delivery.ledger import Ledger
 from delivery.transfer import Capabilities, Method, open_destination
@@ -53,7 +54,7 @@ class Check:
 
 def check(project: Project, names: tuple[str, ...]) -> list[Check]:
     """Probes the named integrations, all by default, and keeps what was proven; one that fails stops no other."""
-    known = load_integrations(project.integrations_file, names or None)
+    known = Integrations(project.integrations_file).usable(names or None)
     chosen = [(name, _named(known, name)) for name in names or known]
     with closing(Ledger(project.ledger_url)) as ledger:
         return [_check(project, ledger, name, integration) for name, integration in chosen]
@@ -61,7 +62,7 @@ def check(project: Project, names: tuple[str, ...]) -> list[Check]:
 
 def _named(known: dict[str, Integration], name: str) -> Integration:
     if name not in known:
-        raise ConfigError(f"Unknown integration: {name}.", hint=f"Known: {', '.join(known) or 'none'}.")
+        raise unknown_integration(name, known)
     return known[name]
 
 
@@ -80,7 +81,7 @@ def host_keys(project: Project, name: str) -> list[tuple[str, str]]:
     """(OpenSSH line, SHA-256 fingerprint) of every host key that the integration's server has."""
     from delivery.sftp.ssh import HostKey, fetch_host_keys
 
-    target = load_without_secrets(project.integrations_file, name).destination
+    target = Integrations(project.integrations_file).without_secrets(name).destination
     if not isinstance(target, SftpDestination):
         raise ConfigError(f"{name} is not an SFTP integration.", hint="`trust` is for SFTP servers.")
     return [

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from delivery.errors import ConfigError, DeliveryError
 from delivery.ledger.book import Ledger
-from delivery.ledger.copies import backup
 from delivery.ledger.identity import this_runner
 from delivery.ledger.states import FileState, State
 from delivery.ledger.tables import deliveries
@@ -67,4 +66,4 @@ def copy(project: Project, target: Path) -> None:
             )
         if target.exists() or not target.parent.is_dir():
             raise ConfigError(f"{target} cannot be a new file.", hint="Name a new file in a directory that is there.")
-        backup(ledger.storage, target)
+        ledger.storage.copy_to(target)

@@ -1,14 +1,13 @@
-"""Deliveries that wait for a person: which they are, and what the person decided."""
+"""Deliveries that wait for a person: carrying out what the person decided."""
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
-from delivery.config.integrations import load_integrations
+from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError, DeliveryError, Held
 from delivery.files.spool import clear, folder_of
-from delivery.ledger import Delivery, FileState, Ledger, State, deliveries
+from delivery.ledger import FileState, State, deliveries
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
 from delivery.transfer import open_destination
@@ -16,12 +15,7 @@ from delivery.transfer.protocol import check_spool, temp_name
 
 if TYPE_CHECKING:
     from delivery.config.project import Project
-
-
-def held(project: Project) -> list[Delivery]:
-    """The deliveries that are held, oldest first."""
-    with closing(Ledger(project.ledger_url)) as ledger:
-        return ledger.find(deliveries.c.state == State.HELD)
+    from delivery.ledger import Delivery, Ledger
 
 
 def release(project: Project, start: str, decision: str, reason: str) -> Delivery:
@@ -35,7 +29,7 @@ def release(project: Project, start: str, decision: str, reason: str) -> Deliver
         if len(found) != 1:
             raise ConfigError(
                 f"{len(found)} held deliveries have an id that begins with {start!r}.",
-                hint="`delivery held` shows them.",
+                hint="`delivery status --held` shows them.",
             )
         row = found[0]
         note = f"released by a person: {decision}, {reason}"
@@ -72,7 +66,7 @@ def _tidy(project: Project, ledger: Ledger, row: Delivery) -> None:
     clear(folder_of(project, row.id))
     left = [temp_name(file) for file in ledger.files(row.id) if file.state != FileState.PUBLISHED]
     try:
-        integration = load_integrations(project.integrations_file, (row.integration,)).get(row.integration)
+        integration = Integrations(project.integrations_file).usable((row.integration,)).get(row.integration)
         if integration is None:
             raise ConfigError(f"There is no integration {row.integration} any more.")
         with open_destination(row.integration, integration, share=project.share, root=project.root) as destination:

@@ -16,7 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from delivery.config.integrations import HostedDestination, Integration, declared_names, load_integrations
+from delivery.config.integrations import HostedDestination, Integration
+from delivery.config.integrations_file import Integrations
 from delivery.errors import DeliveryError, WriteFailed
 from delivery.files.spool import clear
 from delivery.ledger import File, FileState, Ledger, State
@@ -95,8 +96,8 @@ def prune(project: Project, now: datetime, days: int | None = None, *, dry_run: 
 class _Pruning:
     def __init__(self, project: Project, ledger: Ledger, clock: Clock, days: int | None, *, dry_run: bool) -> None:
         self._project, self._ledger, self._clock, self._days, self._dry_run = project, ledger, clock, days, dry_run
-        self._integrations = load_integrations(project.integrations_file, ())
-        self._declared = declared_names(project.integrations_file)
+        declared = Integrations(project.integrations_file)
+        self._declared, self._integrations = declared.names, declared.usable(())
         self._deliveries = {row.id: row for row in ledger.find()}
 
     def share(self) -> Iterable[Pruned]:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.config.campaigns import campaigns as campaigns_of
-from delivery.config.integrations import declared_names, declared_namespaces
 from delivery.errors import ConfigError
 from delivery.ledger import ENDED_WELL, Ledger, State
 from delivery.schedule.slots import SLOT, days_on_record, first_due, instant, scheduled
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from delivery.config.campaigns import Campaign
+    from delivery.config.integrations_file import Integrations
     from delivery.config.project import Project
     from delivery.ledger import Delivery
 
@@ -37,10 +37,12 @@ class Gap(NamedTuple):
     note: str
 
 
-def gaps(project: Project, at: datetime, campaign: str | None, start: str | None, end: str | None) -> list[Gap]:
+def gaps(
+    project: Project, declared: Integrations, at: datetime, campaign: str | None, start: str | None, end: str | None
+) -> list[Gap]:
     """The gaps of all campaigns or of one, oldest first. start, end: days, end exclusive; see the command's help."""
-    namespaces = declared_namespaces(project.integrations_file)
-    known = campaigns_of(project.manifest(), declared_names(project.integrations_file))
+    namespaces = declared.namespaces
+    known = campaigns_of(project.manifest(), declared.names)
     if campaign is not None and campaign not in known:
         raise ConfigError(f"Unknown campaign: {campaign}.", hint=f"Known: {', '.join(known) or 'none'}.")
     first = parse_day(start, at) if start else None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import campaign, dataset, utc, window
 
-from delivery.config.campaigns import campaigns, definition_faults
+from delivery.config.campaigns import campaigns, definition_faults, read_campaigns
 from delivery.config.datasets import Manifest, datasets, relation_of
+from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError
 
 COLUMNS = {
@@ -116,7 +119,7 @@ def test_layouts_are_read_from_older_manifests_too() -> None:
         ({"integrations": ["nosuch"]}, ".integrations: unknown integration 'nosuch'; known: acme, bright"),
         ({"schedule": None}, ".schedule: is required"),
         ({"schedule": "daily"}, ".schedule: is neither `once` nor a cron expression: it does not have the five"),
-        ({"schedule": "0 25 * * *"}, ".schedule: is neither `once` nor a cron expression: Bad hour in '0 25 * * *'"),
+        ({"schedule": "0 25 * * *"}, ".schedule: is neither `once` nor a cron expression: Bad hour (seen: '0 25"),
         ({"schedule": "30 0 5 * * *"}, ".schedule: is neither `once` nor a cron expression: it does not have the five"),
         ({"schedule": 5}, ".schedule: Input should be a valid string"),
         ({"schedule": "once"}, ": a `once` campaign of esp_events needs start and end, its days"),
@@ -336,6 +339,70 @@ def test_definitions_are_those_of_the_integrations_campaigns(
     exports = {"many": TO_PEOPLE, "daily": DAILY | {"integrations": ["acme", "bright"]}}
     found = campaigns(of_people(**exports), ["acme", "bright"])
     assert definition_faults(found, definitions) == expected
+
+
+# All that people wrote
+
+
+def declared(folder: Path, **entries: Any) -> Integrations:
+    common = {"vendor_name": "A", "namespace": "a", "directory": "d", "destination": {"type": "hosted"}}
+    document = {"integrations": {name: common | entry for name, entry in entries.items()}}
+    (folder / "integrations.yml").write_text(json.dumps(document))
+    return Integrations(folder / "integrations.yml")
+
+
+def test_faults_of_all_files_are_said_at_once(tmp_path: Path) -> None:
+    integrations = declared(tmp_path, acme={"directory": "..", "definitions": ["plcv"]}, bright={"bom": "x"})
+    document = of_people(many=TO_PEOPLE, wrong=DAILY | {"dataset": "nosuch"}, daily=DAILY)
+    document["nodes"]["model.p.eligibility"]["config"]["meta"]["dataset"] = {}
+    with pytest.raises(ConfigError) as refused:
+        read_campaigns(document, integrations, None)
+    lines = refused.value.message.splitlines()
+    assert [line for line in lines if not line.startswith("  ")] == [
+        "The datasets have one fault:", "The campaigns have one fault:", "integrations.yml has 2 faults:",
+    ]  # fmt: skip
+    assert [line.split(":")[0].strip() for line in lines if line.startswith("  ")] == [
+        "eligibility", "wrong", "integrations.acme.directory", "integrations.bright.bom",
+    ]  # fmt: skip
+    assert "models/campaigns" in refused.value.hint
+    assert "integrations.yml" in refused.value.hint
+    del document["exposures"]["exposure.p.wrong"]
+    with pytest.raises(ConfigError, match=r"acme\.definitions: unknown 'plcv'; known: pclv") as again:
+        read_campaigns(document, integrations, None)
+    assert "docs/data-dictionary.md" in again.value.hint
+
+
+def test_a_campaign_of_a_faulty_dataset_has_no_fault_of_its_own() -> None:
+    document = manifest({"window": "event_day"}, daily=DAILY)
+    (found,) = faults(campaigns, document, ["acme"])
+    assert found.startswith("esp_events: config.meta.dataset.order_by: is required")
+
+
+def test_what_is_read_is_what_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An integration that is not needed, and whose secret is not set, is known to campaigns and used by none."""
+    monkeypatch.delenv("UNSET", raising=False)
+    unset = {"vendor_name": "{{ env_var('UNSET') }}"}
+    integrations = declared(tmp_path, acme={}, bright=unset)
+    known, usable = read_campaigns(manifest(daily=DAILY | {"integrations": "all"}), integrations, ("acme",))
+    assert (known["daily"].integrations, list(usable)) == (("acme", "bright"), ["acme"])
+    with pytest.raises(ConfigError, match=r"bright\.vendor_name: the environment variable UNSET is not set"):
+        read_campaigns(manifest(daily=DAILY), integrations, None)
+
+
+def test_the_file_is_read_once(tmp_path: Path) -> None:
+    integrations = declared(tmp_path, acme={"definitions": ["x"]}, bright={"namespace": "b"})
+    (tmp_path / "integrations.yml").unlink()
+    assert (integrations.names, integrations.clients) == (["acme", "bright"], ["a", "b"])
+    assert integrations.definitions == {"acme": ("x",), "bright": ()}
+    assert list(integrations.usable()) == ["acme", "bright"]
+
+
+@pytest.mark.parametrize("entry", [5, "text", None, []])
+def test_an_entry_that_is_no_mapping_is_a_fault_and_no_crash(tmp_path: Path, entry: Any) -> None:
+    (tmp_path / "integrations.yml").write_text(json.dumps({"integrations": {"acme": entry}}))
+    integrations = Integrations(tmp_path / "integrations.yml")
+    assert (integrations.names, integrations.definitions) == (["acme"], {"acme": ()})
+    assert faults(integrations.usable)[0].startswith("integrations.acme: Input should be")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from contextlib import closing
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from small_project import AT, CANARIES, DAY, make_project
 from delivery import run as runner
 from delivery.config.project import Project
 from delivery.errors import ConfigError, DeliveryError, DestinationRefused, ExitCode
-from delivery.ledger import Ledger, history
+from delivery.ledger import Ledger
 from delivery.operations.checks import check, host_keys
 from delivery.schedule.request import Request
 from delivery.transfer.probe import probe, publish_method
@@ -142,7 +143,7 @@ def test_the_method_is_kept_used_and_shown(tmp_path: Path, monkeypatch: pytest.M
     ]  # fmt: skip
     assert (inbox / f"daily_{DAY}.csv.done").read_bytes() == b""
     assert [forecast.publish for forecast in runner.plan(project, request)] == ["rename"]
-    assert history.publish_methods(project) == {str(inbox): "rename"}
+    assert methods(project) == {str(inbox): "rename"}
     (checked,) = check(project, ("by_share",))
     assert checked.as_dict()["publish"] == "rename"
 
@@ -168,6 +169,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(
         tmp_path / "project", "duckdb", profile, state, tmp_path / "share", f"sqlite:///{state}/ledger.sqlite"
     )
+
+
+def methods(project: Project) -> dict[str, str | None]:
+    """How files are published, by destination, as the ledger knows it."""
+    with closing(Ledger(project.ledger_url)) as ledger:
+        return {where: kept.method for where, kept in ledger.probes().items()}
 
 
 def test_one_that_fails_stops_no_other(project: Project) -> None:
@@ -203,7 +210,7 @@ def test_one_that_fails_stops_no_other(project: Project) -> None:
         "rename_refuses": True, "remote_hash": False, "request_bytes": 1_048_576,
     }  # fmt: skip
     assert found[1].offers() == "rename, rename_refuses, replace, fsync, statvfs"
-    assert history.publish_methods(project) == {one.where: "rename" for one in found[1:]}
+    assert methods(project) == {one.where: "rename" for one in found[1:]}
 
 
 def test_all_are_checked_where_none_is_named(project: Project) -> None:

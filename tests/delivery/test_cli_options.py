@@ -118,7 +118,7 @@ def test_the_version(call: Callable[..., Result]) -> None:
         ["status", "--limit", "0"],
         ["status", "--limit", "-1"],
         ["status", "--limit", "many"],
-        ["history"],
+        ["status", "a", "b"],
         ["trust"],
         ["verify"],
         ["verify", "/no/such/path"],
@@ -268,7 +268,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         raise ZeroDivisionError("row of jo.doe@example.com, password hunter2")
 
     make_project(tmp_path / "project")
-    monkeypatch.setattr("delivery.ledger.history.latest", fail)
+    monkeypatch.setattr("delivery.operations.status.latest", fail)
     return tmp_path / "project"
 
 
@@ -307,4 +307,8 @@ def test_the_ledgers_commands(tmp_path: Path) -> None:
     assert ask("adopt", "--reason", "for jo.doe@example.com").exit_code == 0
     with closing(sqlite3.connect(tmp_path / "project" / ".delivery" / "ledger.sqlite")) as connection:
         (reason,) = connection.execute("select value from meta where key = 'doubt_reason'").fetchone()
+        connection.execute("insert into steps values (1, 'of no delivery', '', '', '')")
+        connection.commit()
     assert reason == "for <address>"
+    damaged = ask("check")
+    assert (damaged.exit_code, damaged.stderr) == (ExitCode.FAILED, "foreign_key_check: steps\n1 problems.\n")

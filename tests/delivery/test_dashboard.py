@@ -27,6 +27,7 @@ from test_gate import sql
 
 from delivery.analytics.page import server
 from delivery.analytics.page.periods import before, change, year_before
+from delivery.config.integrations_file import Integrations
 from delivery.config.project import open_project
 from delivery.schedule.gaps import gaps
 from delivery.windows import Window, parse_instant
@@ -228,7 +229,8 @@ def test_deliveries_show_what_went_and_what_is_missing(browser: Browser, project
         seen.page.get_by_role("heading", name="Deliveries").wait_for(timeout=SECONDS)
         status = json.loads(project.delivery("status", "--json").stdout)["deliveries"]
         mine = [row for row in status if row["namespace"] == "acme_outdoor"]
-        missing = gaps(open_project(project.root, None, None), parse_instant(AT[1]), None, None, None)
+        here = open_project(project.root, None, None)
+        missing = gaps(here, Integrations(here.integrations_file), parse_instant(AT[1]), None, None, None)
         assert seen.figure("Delivered") == str(len(mine))
         assert seen.figure("Rows delivered") == f"{sum(row['rows'] for row in mine):,}"
         mine_missing = [gap for gap in missing if gap.namespace == "acme_outdoor"]

@@ -26,7 +26,8 @@ from cronsim import CronSim
 
 from delivery.cli import cli
 from delivery.config.campaigns import Export, Layout
-from delivery.config.integrations import Integration, SftpDestination, json_schema, load_integrations
+from delivery.config.integrations import Integration, SftpDestination, json_schema
+from delivery.config.integrations_file import Integrations
 from delivery.errors import ExitCode
 from delivery.files.manifest import DeliveryManifest, ManifestFile
 from delivery.ledger import FileState, State
@@ -104,14 +105,14 @@ def options_of(command: click.Command) -> set[str]:
 def test_every_command_and_option_is_described(name: str) -> None:
     described = words(section("docs/commands.md", f"## delivery {name}"))
     command = cli.commands[name]
-    assert options_of(command) - {"--json"} <= described
+    assert options_of(command) - {"--json", "--full"} <= described
     for below in command.commands if isinstance(command, click.Group) else [""]:
         assert f"delivery {name} {below}".rstrip() in section("docs/commands.md", f"## delivery {name}")
 
 
 def test_options_of_every_command_are_described() -> None:
     described = words(section("docs/commands.md", "## Every command"))
-    assert options_of(cli) | {"--json", "--help", "-h"} <= described
+    assert options_of(cli) | {"--json", "--full", "--help", "-h"} <= described
 
 
 def test_no_command_is_described_that_is_not_there() -> None:
@@ -293,7 +294,7 @@ def test_yaml_examples_are_valid(block: Block, tmp_path: Path, monkeypatch: pyte
     if "integrations" in document:
         jsonschema.validate(document, json_schema())
         (tmp_path / "integrations.yml").write_text(block.text, encoding="utf-8")
-        assert set(load_integrations(tmp_path / "integrations.yml", ())) == set(document["integrations"])
+        assert set(Integrations(tmp_path / "integrations.yml").usable(())) == set(document["integrations"])
         return
     for exposure in document["exposures"]:
         export = Export.model_validate(exposure["config"]["meta"]["export"])

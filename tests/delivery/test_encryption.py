@@ -21,7 +21,7 @@ import pytest
 from small_project import AT, DAY, make_project
 
 from delivery import run as runner
-from delivery.config.integrations import load_integrations
+from delivery.config.integrations_file import Integrations
 from delivery.config.project import Project
 from delivery.errors import ConfigError, ExitCode, WriteFailed
 from delivery.files import spool
@@ -338,7 +338,7 @@ def test_a_certificate_that_was_revoked_since_refuses_the_upload(
 def test_a_missing_certificate_is_a_fault_of_the_file(project: Project) -> None:
     (project.root / "acme.asc").unlink()
     with pytest.raises(ConfigError, match=r"by_share.public_key: .*acme.asc cannot be read: No such file"):
-        load_integrations(project.integrations_file, ("by_share",))
+        Integrations(project.integrations_file).usable(("by_share",))
 
 
 @pytest.mark.parametrize("left_out", ["encryption: openpgp", "public_key: acme.asc"])
@@ -346,7 +346,7 @@ def test_encryption_and_certificate_need_each_other(left_out: str, project: Proj
     text = project.integrations_file.read_text().replace(left_out + "\n    ", "")
     project.integrations_file.write_text(text)
     with pytest.raises(ConfigError, match="needs public_key, and public_key needs"):
-        load_integrations(project.integrations_file, ("by_share",))
+        Integrations(project.integrations_file).usable(("by_share",))
 
 
 def test_memory_stays_flat(certificates: Path, tmp_path: Path) -> None:

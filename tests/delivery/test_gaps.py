@@ -13,6 +13,7 @@ from small_project import make_project
 
 from delivery import run as runner
 from delivery.cli import cli
+from delivery.config.integrations_file import Integrations
 from delivery.config.project import Project
 from delivery.errors import ConfigError
 from delivery.ledger import Ledger
@@ -46,7 +47,11 @@ def run(project: Project, at: str, **request: Any) -> None:
 
 def found(project: Project, start: str | None = None, end: str | None = None) -> dict[str, str]:
     """Windows and states of the integration that was ever used."""
-    return {g.when: g.state for g in gaps(project, AT, "daily", start, end) if g.integration == "by_share"}
+    return {
+        g.when: g.state
+        for g in gaps(project, Integrations(project.integrations_file), AT, "daily", start, end)
+        if g.integration == "by_share"
+    }
 
 
 def test_what_should_have_gone_and_did_not(project: Project) -> None:
@@ -90,7 +95,14 @@ def recorded(project: Project, slot: str, days: Window | None, state: str, **cha
 
 
 def listed(project: Project, at: str = "2026-11-05 06:00", **asked: Any) -> list[tuple[str, ...]]:
-    found = gaps(project, utc(at), asked.get("campaign"), asked.get("start"), asked.get("end"))
+    found = gaps(
+        project,
+        Integrations(project.integrations_file),
+        utc(at),
+        asked.get("campaign"),
+        asked.get("start"),
+        asked.get("end"),
+    )
     return [gap[1:] for gap in found if gap.integration in ("by_share", "share_of_cedar_books")]
 
 
@@ -157,7 +169,7 @@ def test_what_went_to_another_fills_no_gap_of_this_one(weekly: Project, neighbou
 
 def test_an_unknown_campaign_is_said(project: Project) -> None:
     with pytest.raises(ConfigError, match="Unknown campaign: nightly") as refused:
-        gaps(project, AT, "nightly", None, None)
+        gaps(project, Integrations(project.integrations_file), AT, "nightly", None, None)
     assert "daily" in refused.value.hint
 
 
@@ -165,15 +177,15 @@ def test_the_command_tells_by_its_exit_code(project: Project, monkeypatch: pytes
     monkeypatch.chdir(project.root)
 
     def ask(*arguments: str) -> tuple[int, Any]:
-        result = CliRunner().invoke(cli, ["gaps", "--json", *arguments], catch_exceptions=False)
+        result = CliRunner().invoke(cli, ["status", "--gaps", "--json", *arguments], catch_exceptions=False)
         return result.exit_code, json.loads(result.stdout)["gaps"]
 
     assert ask("--from", "2026-11-03", "--to", "2026-11-04")[0] == 1
     with closing(Ledger(project.ledger_url)) as ledger:
-        setup = load(project)
+        setup = load(project, Integrations(project.integrations_file))
         for name in setup.integrations:
             (job,) = setup.wanted(Request(at=AT, window="2026-11-03", integrations=(name,)), ledger)
             ledger.plan(**job.record("/share", None))
             ledger.advance(job.key, "planned", "skipped")
     assert ask("--from", "2026-11-03", "--to", "2026-11-04") == (0, [])
-    assert "Nothing is missing" in CliRunner().invoke(cli, ["gaps", "--to", "2026-11-04"]).stderr
+    assert "Nothing is missing" in CliRunner().invoke(cli, ["status", "--gaps", "--to", "2026-11-04"]).stderr

@@ -10,7 +10,8 @@ from builders import job
 
 from delivery.config.project import Project
 from delivery.errors import ConfigError
-from delivery.ledger import Ledger, history
+from delivery.ledger import Ledger
+from delivery.operations import status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,19 +45,22 @@ def project(tmp_path: Path) -> Project:
     ],
 )
 def test_the_latest_come_last(project: Project, campaign: str | None, limit: int, keys: list[str]) -> None:
-    assert [row.id for row in history.latest(project, campaign, limit)] == keys
+    assert [row.id for row, _ in status.latest(project, campaign, limit)] == keys
 
 
 def test_an_id_may_be_short_as_long_as_it_is_one(project: Project) -> None:
-    delivery, files, steps = history.one(project, "f4")
+    delivery, files, steps = status.one(project, "f4")
     assert (delivery.id, [file.delivery_id for file in files]) == ("f4", ["f4"])
     assert [step for _, step, _ in steps] == ["planned", "spooled"]
-    assert history.one(project, "abc")[0].id == "abc1"
-    assert history.one(project, "a_")[0].id == "a_e3", "no pattern"
+    assert status.one(project, "abc")[0].id == "abc1"
+    assert status.one(project, "a_")[0].id == "a_e3", "no pattern"
     for start, count in (("ab", 2), ("f", 2), ("x", 0), ("%", 0)):
         with pytest.raises(ConfigError, match=f"^{count} deliveries have an id that begins with '{start}'"):
-            history.one(project, start)
+            status.one(project, start)
 
 
-def test_each_destination_has_its_method(project: Project) -> None:
-    assert history.publish_methods(project) == {"/share": "rename", "/other": None}
+def test_each_delivery_has_its_destinations_method(project: Project) -> None:
+    assert {method for _, method in status.latest(project, None, 9)} == {"rename"}
+    with closing(Ledger(project.ledger_url)) as ledger:
+        ledger.keep_probe("/share", None, {}, "")
+    assert {method for _, method in status.latest(project, None, 9)} == {None}

@@ -27,7 +27,7 @@ def taken(project: Copy) -> Path:
 
 
 def held(project: Copy) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = json.loads(project.delivery("held", "--json").stdout)["deliveries"]
+    found: list[dict[str, str]] = json.loads(project.delivery("status", "--held", "--json").stdout)["deliveries"]
     return found
 
 
@@ -38,7 +38,7 @@ def release(project: Copy, *options: str) -> int:
 def test_held_says_why(project: Copy, taken: Path) -> None:
     (row,) = held(project)
     assert taken.name in row["note"]
-    assert taken.name in project.delivery("held").stdout
+    assert taken.name in project.delivery("status", "--held", "--full").stdout
 
 
 def test_resend_hands_over_when_the_name_is_free(project: Copy, taken: Path) -> None:

@@ -16,10 +16,9 @@ from delivery.config.integrations import (
     Integration,
     LocalDestination,
     SftpDestination,
-    declared_names,
     json_schema,
-    load_integrations,
 )
+from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError
 from delivery.schedule.names import file_name
 
@@ -54,7 +53,7 @@ def save(file: Path, **entries: dict[str, Any]) -> Path:
 def faults(file: Path, needed: tuple[str, ...] | None = None) -> list[str]:
     """What the file is refused for, one line a fault."""
     with pytest.raises(ConfigError) as refused:
-        load_integrations(file, needed)
+        Integrations(file).usable(needed)
     first, *rest = refused.value.message.splitlines()
     count = first.removeprefix("integrations.yml has ").split()[0]
     assert count == ("one" if len(rest) == 1 else str(len(rest)))
@@ -73,7 +72,7 @@ def sftp(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_minimal_file_has_the_platforms_defaults(file: Path) -> None:
-    loaded = load_integrations(save(file, acme=VALID))["acme"]
+    loaded = Integrations(save(file, acme=VALID)).usable()["acme"]
     assert (loaded.character_encoding, loaded.row_delimiter, loaded.column_delimiter) == ("UTF-8", "windows", ",")
     assert (loaded.include_header_row, loaded.filename_timestamped, loaded.file_name) == (True, False, None)
     assert (loaded.compression, loaded.bom, loaded.nulls, loaded.quoting) == ("none", False, "", "minimal")
@@ -81,7 +80,8 @@ def test_a_minimal_file_has_the_platforms_defaults(file: Path) -> None:
 
 
 def test_the_samples_file_is_valid() -> None:
-    assert set(load_integrations(ROOT / "integrations.yml", ())) <= set(declared_names(ROOT / "integrations.yml"))
+    declared = Integrations(ROOT / "integrations.yml")
+    assert set(declared.usable(())) <= set(declared.names)
 
 
 # Faults
@@ -163,7 +163,7 @@ def test_a_token_that_could_be_a_value_is_refused(file: Path, token: str) -> Non
 
 @pytest.mark.parametrize("token", ["NULL", "\\N", "<null>", "-", "(none)", "n/a", " ", "é"])
 def test_any_other_token_is_taken(file: Path, token: str) -> None:
-    assert load_integrations(save(file, acme={**VALID, "nulls": token}))["acme"].nulls == token
+    assert Integrations(save(file, acme={**VALID, "nulls": token})).usable()["acme"].nulls == token
 
 
 # Names and paths that could leave their directory
@@ -181,7 +181,7 @@ def test_a_directory_cannot_leave_its_place(file: Path, value: str, destination:
 
 def test_a_hosted_directory_has_plain_names(file: Path) -> None:
     assert "directory must be plain names on the hosted share" in fault(file, directory="./x")
-    assert load_integrations(save(file, acme={**VALID, "directory": "/a/b/"}))["acme"].directory == "/a/b/"
+    assert Integrations(save(file, acme={**VALID, "directory": "/a/b/"})).usable()["acme"].directory == "/a/b/"
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_what_looks_like_a_secret_is_not_shown(file: Path, destination: Any, mon
 
 
 def test_loaded_secrets_are_not_shown(file: Path) -> None:
-    loaded = load_integrations(save(file, acme={**VALID, "destination": sftp()}))["acme"]
+    loaded = Integrations(save(file, acme={**VALID, "destination": sftp()})).usable()["acme"]
     assert isinstance(loaded.destination, SftpDestination)
     assert loaded.destination.password
     assert loaded.destination.password.get_secret_value() == "correct horse"
@@ -301,9 +301,9 @@ def test_a_missing_variable_is_named_only_for_who_needs_it(file: Path) -> None:
     expected = "integrations.other.destination.password: the environment variable UNSET is not set"
     assert faults(file) == [expected]
     assert faults(file, ("other",)) == [expected]
-    assert list(load_integrations(file, ("acme",))) == ["acme"]
-    assert list(load_integrations(file, ())) == ["acme"]
-    assert declared_names(file) == ["acme", "other"]
+    assert list(Integrations(file).usable(("acme",))) == ["acme"]
+    assert list(Integrations(file).usable(())) == ["acme"]
+    assert Integrations(file).names == ["acme", "other"]
 
 
 def test_other_faults_beside_a_missing_variable_are_said_too(file: Path) -> None:
@@ -326,14 +326,14 @@ def test_an_empty_secret_is_a_missing_one(file: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_any_value_may_come_from_the_environment(file: Path, text: str, expected: str) -> None:
-    assert load_integrations(save(file, acme={**VALID, "vendor_name": text}))["acme"].vendor_name == expected
+    assert Integrations(save(file, acme={**VALID, "vendor_name": text})).usable()["acme"].vendor_name == expected
 
 
 def test_numbers_and_booleans_may_come_from_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "2222")
     monkeypatch.setenv("BOM", "yes")
     values = {**VALID, "bom": "{{ env_var('BOM') }}", "destination": sftp(port="{{ env_var('PORT') }}")}
-    loaded = load_integrations(save(file, acme=values))["acme"]
+    loaded = Integrations(save(file, acme=values)).usable()["acme"]
     assert isinstance(loaded.destination, SftpDestination)
     assert (loaded.bom, loaded.destination.port) == (True, 2222)
 
@@ -354,7 +354,7 @@ def test_a_key_file_is_needed_readable_and_private(file: Path) -> None:
     entry = {**VALID, "destination": sftp(private_key=str(key), password=None)}
     where = "integrations.acme.destination.private_key"
     assert faults(save(file, acme=entry)) == [f"{where}: {key} cannot be read: No such file or directory"]
-    assert load_integrations(file, ())["acme"], "whoever does not need it goes on"
+    assert Integrations(file).usable(())["acme"], "whoever does not need it goes on"
     key.mkdir()
     assert faults(file) == [f"{where}: {key} cannot be read: Is a directory"]
     key.rmdir()
@@ -363,7 +363,7 @@ def test_a_key_file_is_needed_readable_and_private(file: Path) -> None:
         key.chmod(mode)
         assert faults(file) == [f"{where}: {key} is open to others; chmod 600"]
     key.chmod(0o600)
-    assert load_integrations(file)["acme"]
+    assert Integrations(file).usable()["acme"]
 
 
 def test_a_key_files_path_is_relative_to_the_file(
@@ -377,7 +377,7 @@ def test_a_key_files_path_is_relative_to_the_file(
     (file.parent / "home").mkdir()
     (file.parent / "home" / "id").touch(0o600)
     for text, path in (("keys/id", key), ("~/id", file.parent / "home" / "id"), (str(key), key)):
-        loaded = load_integrations(save(file, acme={**VALID, "destination": sftp(private_key=text)}))["acme"]
+        loaded = Integrations(save(file, acme={**VALID, "destination": sftp(private_key=text)})).usable()["acme"]
         assert isinstance(loaded.destination, SftpDestination)
         assert loaded.destination.private_key == path
 
@@ -410,20 +410,20 @@ def test_a_key_files_path_is_relative_to_the_file(
 def test_bad_yaml_is_said_with_its_line(file: Path, text: str, message: str) -> None:
     file.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as refused:
-        load_integrations(file)
+        Integrations(file).usable()
     assert refused.value.message.startswith(f"integrations.yml {message}")
 
 
 def test_a_file_that_is_not_there_or_not_text(file: Path) -> None:
     with pytest.raises(ConfigError, match=r"No integrations\.yml in"):
-        load_integrations(file)
+        Integrations(file).usable()
     file.write_bytes(b"integrations: \xff\xfe")
     with pytest.raises(ConfigError, match=r"is not valid YAML: .*utf-8"):
-        load_integrations(file)
+        Integrations(file).usable()
     file.unlink()
     file.mkdir()
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
-        load_integrations(file)
+        Integrations(file).usable()
 
 
 def test_merged_mappings_are_not_duplicates(file: Path) -> None:
@@ -434,7 +434,7 @@ def test_merged_mappings_are_not_duplicates(file: Path) -> None:
         "  c:\n    <<: [*more]\n    vendor_name: C\n",
         encoding="utf-8",
     )
-    loaded = load_integrations(file)
+    loaded = Integrations(file).usable()
     assert [(one.vendor_name, one.directory) for one in loaded.values()] == [("A", "d"), ("A", "e"), ("C", "e")]
 
 

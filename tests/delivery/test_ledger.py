@@ -10,23 +10,26 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 from builders import job, utc, window
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from delivery.errors import Busy, ConfigError, WriteFailed
-from delivery.ledger import Ledger, deliveries, delivery_id
+from delivery.ledger import Ledger, delivery_id
 from delivery.ledger.book import DOUBT
-from delivery.ledger.tables import files, meta
+from delivery.ledger.tables import METADATA, VERSION, Delivery, File, Probe, deliveries, files, meta, probes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 HASH = "a" * 64
+TABLES = Path(__file__).with_name(f"ledger_{VERSION}.sql")
 
 
 @pytest.fixture
@@ -472,3 +475,22 @@ def test_a_runner_knows_its_own_spool(tmp_path: Path) -> None:
     with closing(Ledger(f"sqlite:///{tmp_path / 'l'}", "one")) as ledger:
         assert [ledger.is_ours(name) for name in ("one", None, "two", "")] == [True, False, False, False]
         assert ledger.delivery(spooled(ledger)).spooled_by == "one"
+
+
+# The tables
+
+
+def test_the_schema_is_what_its_number_says() -> None:
+    """Other tables under the same number would be read wrongly by, or from, ledgers that are there."""
+    found = []
+    for dialect in (sqlite.dialect(), postgresql.dialect()):
+        for table in METADATA.sorted_tables:
+            found += [str(CreateTable(table).compile(dialect=dialect)).strip()]
+            found += [str(CreateIndex(index).compile(dialect=dialect)) for index in table.indexes]
+    lines = [line.rstrip() for line in ";\n".join(found).replace("\t", "  ").splitlines()]
+    assert lines == TABLES.read_text().splitlines()
+
+
+@pytest.mark.parametrize(("table", "row"), [(deliveries, Delivery), (files, File), (probes, Probe)])
+def test_a_row_has_its_tables_columns_in_order(table: sa.Table, row: type[Any]) -> None:
+    assert [column.name for column in table.c] == list(row._fields)

@@ -20,12 +20,11 @@ from delivery import run as runner
 from delivery.config.project import Project
 from delivery.errors import ConfigError, DestinationRefused, ExitCode, WriteFailed
 from delivery.ledger import Ledger
-from delivery.ledger.copies import COPIES
-from delivery.ledger.opened import adopt
-from delivery.ledger.schema import VERSION
+from delivery.ledger.opened import COPIES, adopt
 from delivery.ledger.storage import Storage
-from delivery.ledger.tables import meta
+from delivery.ledger.tables import VERSION, meta
 from delivery.operations import health, holds
+from delivery.operations.status import held as held_deliveries
 from delivery.schedule.request import Request
 from delivery.transfer.local_directory import LocalDirectory
 from delivery.transfer.progress import Watch
@@ -75,7 +74,7 @@ def test_a_ledger_with_another_schema_stops_the_run_before_anything_is_written(
         if number is not None:
             connection.execute(meta.insert().values(key="schema_version", value=number))
     before = (_rows(project), arrived(project), sorted(project.state.rglob("*")))
-    for command in (run, health.check, holds.held):
+    for command in (run, health.check, held_deliveries):
         with pytest.raises(
             ConfigError, match=f"schema version {number or 'unknown'}; this program reads {VERSION}"
         ) as no:

@@ -11,8 +11,8 @@ from test_ledger import file_row, planned, spooled
 
 from delivery.errors import ConfigError
 from delivery.ledger import Ledger
-from delivery.ledger.copies import save_daily
 from delivery.ledger.identity import Runner, recognise, this_runner
+from delivery.ledger.opened import save_daily
 from delivery.operations.health import problems
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from small_project import AT, BESIDE, DAY, ROWS, make_project
 
 from delivery import run as runner
 from delivery.config.datasets import Column
+from delivery.config.integrations_file import Integrations
 from delivery.config.project import Project
 from delivery.errors import ConfigError, DestinationRefused, ExitCode, NothingDue
 from delivery.files import receipts
@@ -223,7 +224,8 @@ def changed_since(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def due(project: Project, **request: Any) -> list[str]:
     """Campaign and days of the corrections of acme's deliveries, or of those that are asked for."""
     asked = {"at": LONG_AFTER, "integrations": ("by_share",)} | request
-    setup = load(project, ("by_share", "share_of_cedar_books", "share_of_brightside_beauty"))
+    declared = Integrations(project.integrations_file)
+    setup = load(project, declared, ("by_share", "share_of_cedar_books", "share_of_brightside_beauty"))
     with closing(Ledger(project.ledger_url)) as ledger:
         found = receipts.outdated(sent(Request(**asked), setup.campaigns, setup.integrations, ledger), project)
         assert all(one.corrects == replace(one, revision=one.revision - 1).key for one in found)

@@ -12,7 +12,8 @@ from delivery import run as runner
 from delivery.config.project import Project
 from delivery.errors import ConfigError
 from delivery.ledger import Ledger, deliveries
-from delivery.operations.holds import held, release
+from delivery.operations.holds import release
+from delivery.operations.status import held
 from delivery.schedule.request import Request
 from delivery.transfer.progress import Watch
 

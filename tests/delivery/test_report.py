@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from delivery import console
+from delivery.cli.deliver import exit_code, forecasts, outcomes
 from delivery.errors import ConfigError, DeliveryError, ExitCode, unexpected
 from delivery.gate.judge import Verdict
 from delivery.ledger import Delivery, File
@@ -59,14 +60,18 @@ def outcome(state: str = "delivered", code: ExitCode = DONE, **more: Any) -> Out
 def test_the_exit_code_is_the_one_that_asks_most(codes: list[ExitCode], asks_most: ExitCode) -> None:
     for order in permutations(codes):
         found = [outcome(code=code) for code in order]
-        assert console.exit_code(found) == asks_most
-        assert console.outcomes_document(found)["exit_code"] == int(asks_most)
+        assert exit_code(found) == outcomes(found).code == asks_most
+        assert outcomes(found).document["exit_code"] == int(asks_most)
+
+
+def shown(found: list[Outcome]) -> None:
+    console.show(outcomes(found), as_json=False)
 
 
 def test_the_table_of_a_run_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     other = delivery(integration="other", namespace="cedar_books", window_end="2026-11-10", rows=None, revision=2)
     refused = {"code": GATE, "message": "not proven", "hint": "mend it"}
-    console.outcomes([
+    shown([
         outcome(files=(file(1, "manifest"), file(2, "data"), file(3, "data"))),
         outcome("already delivered", message="pruned"),
         outcome("already held", FAILED, delivery=other, message="a stranger's", layout_changes=("x was added",)),
@@ -76,20 +81,20 @@ def test_the_table_of_a_run_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     lines = [line.split() for line in out.splitlines()]
     assert lines[0] == ["client", "file", "rows", "bytes", "SHA-256", "state", "where"]
-    assert lines[1] == ["acme_outdoor", "f2.csv", "600", "9002", "2" * 64, "delivered", "/share/acme"]
+    assert lines[1] == ["acme_outdoor", "f2.csv", "600", "9002", "2" * 12, "delivered", "/share/acme"]
     title, ours = "daily to other [2026-11-03, 2026-11-10) r2", "daily to acme [2026-11-03, 2026-11-04)"
     assert err.split("\n\n") == [
         f"\n{title}:\na stranger's",
         f"{title}, {ours}:\nnot proven\nNext: mend it\n{title}: x was added",
         "1 delivered now, 2 already delivered before (nothing was sent twice), 2 not delivered.\n",
     ]
-    console.outcomes([outcome(), outcome("already delivered")])
+    shown([outcome(), outcome("already delivered")])
     assert capsys.readouterr().err == "\n1 delivered now, 1 already delivered before (nothing was sent twice).\n"
 
 
 def test_the_document_of_a_run_has_each_delivery_with_its_files() -> None:
     done = outcome("held", FAILED, files=(file(0, "data"),), message="why", hint="what", layout_changes=("x",))
-    (one,) = console.outcomes_document([done])["deliveries"]
+    (one,) = outcomes([done]).document["deliveries"]
     assert one == delivery()._asdict() | {
         "outcome": "held", "message": "why", "hint": "what", "layout_changes": ("x",),
         "files": [
@@ -113,7 +118,8 @@ def test_the_table_of_a_plan_says_why_not(capsys: pytest.CaptureFixture[str]) ->
         forecast(proven), forecast(warned, "pclv: no contract", publish=""), forecast(unproven, rows=None),
         forecast(unproven, layout_changes=("x was added",)), forecast(None, state="delivered"),
     ]  # fmt: skip
-    console.forecasts(found)
+    view = forecasts(found)
+    console.show(view, as_json=False, full=True)
     out, err = capsys.readouterr()
     gates = [line.split("planned" if "planned" in line else "delivered")[1].split()[0] for line in out.splitlines()[1:]]
     assert gates == ["passes", "refuses", "refuses", "refuses", "3"]
@@ -129,7 +135,8 @@ def test_the_table_of_a_plan_says_why_not(capsys: pytest.CaptureFixture[str]) ->
         "people: list: 2 rows outside an open list (it may leave)",
         "daily to acme: pclv: no contract", "daily to acme: x was added",
     ]  # fmt: skip
-    document = console.forecasts_document(found)["deliveries"]
+    assert (view.code, forecasts(found[:1]).code, forecasts(found[1:2]).code) == (GATE, DONE, GATE)
+    document = view.document["deliveries"]
     assert [one["gate"] and one["gate"]["passed"] for one in document] == [True, True, False, False, None]
     assert [(one["publish"], one["refusal"]) for one in document[:2]] == [("rename", None), (None, "pclv: no contract")]
 

@@ -272,20 +272,20 @@ def test_frozen_layout_goes_on_and_plan_says_what_changed(project: Copy) -> None
     assert after.read_bytes().splitlines()[0] == before.read_bytes().splitlines()[0]
 
 
-def test_status_and_history_show_every_step(project: Copy) -> None:
+def test_status_shows_every_step(project: Copy) -> None:
     project.deliver()
     rows = json.loads(project.delivery("status", "--json").stdout)["deliveries"]
     assert {row["state"] for row in rows} == {"delivered"}
 
-    steps = json.loads(project.delivery("history", "--json", rows[0]["id"][:16]).stdout)["steps"]
+    steps = json.loads(project.delivery("status", "--json", rows[0]["id"][:16]).stdout)["steps"]
     assert [s["step"] for s in steps] == [
         "planned",
         "spooled",
         *["uploaded", "publishing", "published"] * 2,
         "delivered",
     ]
-    assert project.delivery("history", "nothing").exit_code == 2
-    assert project.delivery("history", "").exit_code == 2, "which all ids begin with"
+    assert project.delivery("status", "nothing").exit_code == 2
+    assert project.delivery("status", "").exit_code == 2, "which all ids begin with"
 
 
 def test_no_address_reaches_output_or_ledger(project: Copy) -> None:

@@ -171,7 +171,7 @@ GUARDS = [
           "test_ledger.py private"),
     Guard("steps are synced", "ledger/storage.py", "pragma synchronous=full", "pragma synchronous=off", "test_ledger.py synced"),
     Guard("a read sees what is", "ledger/storage.py", "begin immediate", "begin", "test_ledger.py processes or connections"),
-    Guard("ledger of another schema is refused", "ledger/schema.py", "if found != str(VERSION):", "if False:",
+    Guard("ledger of another schema is refused", "ledger/tables.py", "if found != str(VERSION):", "if False:",
           "test_ledger_care.py another_schema"),
     # Several runners
     Guard("who has it in hand keeps it", "ledger/leases.py", ".where(column.id == key, is_free)", ".where(column.id == key)",

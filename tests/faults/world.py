@@ -35,8 +35,8 @@ import steps  # noqa: E402
 from servers import PipeChannel, Shim, name_of  # noqa: E402
 from small_project import AT, CANARIES, CLIENTS, DAY, canary  # noqa: E402
 
-from delivery import console  # noqa: E402
 from delivery import run as runner  # noqa: E402
+from delivery.cli.deliver import exit_code  # noqa: E402
 from delivery.config.project import Project  # noqa: E402
 from delivery.errors import DeliveryError  # noqa: E402
 from delivery.schedule.request import Request  # noqa: E402
@@ -264,7 +264,7 @@ class World:
             request = Request(at=AT, window=DAY, integrations=(KINDS[self.kind], *others))
             count = steps.install(kill, control if watched else None) if watched or counted or kill is not None else int
             try:
-                code = int(console.exit_code(runner.run(self.project, request, Watch())))
+                code = int(exit_code(runner.run(self.project, request, Watch())))
             except DeliveryError as error:
                 print(error.message)
                 code = int(error.exit_code)

@@ -11,6 +11,7 @@ import streamlit as st
 
 from delivery.analytics import measures
 from delivery.analytics.page.served import current
+from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError
 from delivery.gate.judge import Gate
 from delivery.ledger import Delivery, Ledger, deliveries
@@ -96,7 +97,8 @@ def files_of(keys: tuple[str, ...]) -> dict[str, str]:
 def missed(namespace: str, window: Window) -> list[Gap]:
     """What should have gone to a client on days of a range, and did not, newest first."""
     _check(namespace)
-    found = gaps(current().project, current().now(), None, None, (window.end).isoformat())
+    project = current().project
+    found = gaps(project, Integrations(project.integrations_file), current().now(), None, None, window.end.isoformat())
     first, last = f"{window.start:{SLOT}}", f"{window.end:{SLOT}}"
     return [gap for gap in reversed(found) if gap.namespace == namespace and first <= gap.due < last]
 

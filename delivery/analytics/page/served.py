@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from delivery.config.integrations import declared_namespaces
+from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _current: list[Served] = []
 
 def serve_these(project: Project, namespaces: Sequence[str], at: datetime | None) -> Served:
     """Sets what is served: the clients named, or all. Raises ConfigError for one that has no integration."""
-    known = sorted(set(declared_namespaces(project.integrations_file).values()))
+    known = Integrations(project.integrations_file).clients
     unknown = [name for name in namespaces if name not in known]
     if unknown:
         raise ConfigError(

@@ -1,0 +1,16 @@
+"""The command line. What a command needs is imported when it is called, so that help is quick."""
+
+import sys
+
+from delivery.cli import analytics, clients, deliver, keep, status  # noqa: F401 - each adds its commands
+from delivery.cli.command import EXIT_CODES, cli
+
+__all__ = ["EXIT_CODES", "cli", "main"]
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        cli(standalone_mode=True)
+    except BrokenPipeError:
+        sys.exit(1)

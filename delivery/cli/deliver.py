@@ -1,0 +1,181 @@
+"""`run` and `plan`: deliver, and show what would be delivered."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from delivery.cli.command import command, instant, project
+from delivery.console import Hash, Table, View
+from delivery.errors import ConfigError, ExitCode, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from delivery.gate.judge import Verdict
+    from delivery.run import Forecast, Outcome
+    from delivery.schedule.request import Request
+
+FILE_FIELDS = ("name", "role", "state", "rows", "bytes", "sha256")
+
+
+def _request_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    options = [
+        click.option("--select", multiple=True, metavar="CAMPAIGN", help="Only this campaign; may be repeated."),
+        click.option("--integration", multiple=True, metavar="NAME", help="Only this integration; may be repeated."),
+        click.option("--window", metavar="DAY", help="The window that holds this day: YYYY-MM-DD or `yesterday`."),
+        click.option("--from", "start", metavar="DAY", help="With --to: every window from this day on."),
+        click.option("--to", "end", metavar="DAY", help="The day after the last one."),
+        click.option("--due", is_flag=True, help="What the schedules say, missed and unfinished deliveries included."),
+        click.option("--at", metavar="TIME", help="Act as at this time (UTC). [default: now]"),
+        click.option(
+            "--redeliver", is_flag=True, help="Send delivered windows again, as a new revision; needs --reason."
+        ),
+        click.option(
+            "--ungated", is_flag=True, help="Send although the gate refuses; needs --reason, which is recorded."
+        ),
+        click.option("--reason", metavar="TEXT", help="Why, for the ledger; no addresses."),
+    ]
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), function)
+
+
+def _request(*, at: str | None, reason: str | None, integration: tuple[str, ...], **options: Any) -> Request:
+    from delivery.schedule.request import Request
+
+    chosen = [name for name in ("window", "start", "due") if options[name]]
+    if len(chosen) > 1 or bool(options["start"]) != bool(options["end"]):
+        raise ConfigError("Give one of --window, --from with --to, or --due.")
+    if (options["redeliver"] or options["ungated"]) != bool(reason):
+        raise ConfigError("--redeliver and --ungated need --reason, and --reason needs one of them.")
+    return Request(at=instant(at), integrations=integration, reason=reason and redact(reason), **options)
+
+
+@command(tables=True)
+@_request_options
+@click.option("--build", "build_first", is_flag=True, help="First build what the campaigns need, under the same lock.")
+@click.option("--dry-run", is_flag=True, help="The same as `plan`.")
+def run(*, build_first: bool, dry_run: bool, **options: Any) -> View:
+    """Deliver: gate, write, hand over, record. Running it again sends nothing twice."""
+    if dry_run:
+        return _plan(**options)
+    from delivery import run as runner
+    from delivery.transfer.progress import Watch
+
+    return outcomes(runner.run(project(), _request(**options), Watch(), build_first=build_first))
+
+
+@command(tables=True)
+@_request_options
+def plan(**options: Any) -> View:
+    """Show what `run` would do, with gate verdicts and layout differences; touches nothing."""
+    return _plan(**options)
+
+
+def _plan(**options: Any) -> View:
+    from delivery import run as runner
+
+    return forecasts(runner.plan(project(), _request(**options)))
+
+
+def outcomes(found: list[Outcome]) -> View:
+    """The table of a run, and below it what did not go well; as JSON one object a delivery, with its files."""
+    code = exit_code(found)
+    table = Table(
+        ["client", "file", "#rows", "#bytes", "SHA-256", "state", "where"],
+        [
+            [
+                o.delivery.namespace,
+                _data(o, "name") or o.delivery.title,
+                o.delivery.rows,
+                _data(o, "bytes"),
+                Hash(_data(o, "sha256") or ""),
+                o.state,
+                o.delivery.destination,
+            ]
+            for o in found
+        ],
+    )
+    failures = [f"\n{', '.join(titles)}:\n{message}" for message, titles in _grouped(found).items()]
+    changes = [f"{o.delivery.title}: {change}" for o in found for change in o.layout_changes]
+    documents = [
+        {
+            **o.delivery._asdict(),
+            "outcome": o.state,
+            "message": o.message,
+            "hint": o.hint,
+            "layout_changes": o.layout_changes,
+            "files": [{field: getattr(file, field) for field in FILE_FIELDS} for file in o.files],
+        }
+        for o in found
+    ]
+    return View({"exit_code": int(code), "deliveries": documents}, [table, *failures, *changes, _summary(found)], code)
+
+
+def exit_code(found: Iterable[Outcome]) -> ExitCode:
+    """The code that asks most: destination before gate before another try."""
+    codes = {outcome.code for outcome in found}
+    order = (ExitCode.DESTINATION, ExitCode.GATE, ExitCode.USAGE, ExitCode.FAILED)
+    return next((code for code in order if code in codes), ExitCode.DONE)
+
+
+def _summary(found: list[Outcome]) -> str:
+    done = sum(o.state == "delivered" for o in found)
+    before = sum(o.state.startswith("already") for o in found)
+    rest = len(found) - done - before
+    return (
+        f"\n{done} delivered now, {before} already delivered before (nothing was sent twice)"
+        + (f", {rest} not delivered" if rest else "")
+        + "."
+    )
+
+
+def _grouped(found: list[Outcome]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for outcome in found:
+        if outcome.message and outcome.code != ExitCode.DONE:
+            text = outcome.message + (f"\nNext: {outcome.hint}" if outcome.hint else "")
+            groups.setdefault(text, []).append(outcome.delivery.title)
+    return groups
+
+
+def _data(outcome: Outcome, field: str) -> object:
+    return next((getattr(file, field) for file in outcome.files if file.role == "data"), None)
+
+
+def forecasts(found: list[Forecast]) -> View:
+    """The table of a plan, then what the gate says, layout changes and refusals."""
+    table = Table(
+        ["delivery", "state", "gate", "#rows", "file", "where", "publish"],
+        [
+            [
+                f.title,
+                f.state,
+                "" if f.verdict is None else "passes" if f.verdict.passed and not f.refusal else "refuses",
+                f.rows,
+                f.file,
+                f.destination,
+                f.publish or "not probed yet",
+            ]
+            for f in found
+        ],
+    )
+    verdicts = {f.verdict.dataset: f.verdict for f in found if f.verdict}
+    said = [f"{name}: {reason}" for name, verdict in verdicts.items() for reason in verdict.reasons]
+    said += [f"{name}: {one} (it may leave)" for name, verdict in verdicts.items() for one in verdict.warnings]
+    for f in found:
+        said += [f"{f.title}: {one}" for one in (*f.layout_changes, f.refusal) if one]
+    refuses = any(f.refusal or (f.verdict and not f.verdict.passed) for f in found)
+    documents = [
+        {name: value for name, value in vars(f).items() if name != "verdict"}
+        | {"publish": f.publish or None, "refusal": f.refusal or None, "gate": _gate(f.verdict)}
+        for f in found
+    ]
+    return View({"deliveries": documents}, [table, *said], ExitCode.GATE if refuses else ExitCode.DONE)
+
+
+def _gate(verdict: Verdict | None) -> dict[str, Any] | None:
+    if verdict is None:
+        return None
+    return {"passed": verdict.passed, "reasons": verdict.reasons, "warnings": verdict.warnings}

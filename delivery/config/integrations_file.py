@@ -1,0 +1,165 @@
+"""Reading `integrations.yml`: once a run, and every fault of it at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from delivery.config.faults import Faults, described
+from delivery.config.integrations import Integration, SftpDestination
+from delivery.config.values import NAME, SECRETS
+from delivery.config.yaml_file import is_secret_reference, read_yaml, render
+from delivery.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One integration as the file has it. integration: None where it cannot be one; secrets may not be set.
+
+    faults, missing: by key path, what is wrong with the file, and what only the environment lacks.
+    """
+
+    namespace: str
+    definitions: tuple[str, ...]
+    integration: Integration | None
+    faults: dict[str, str]
+    missing: dict[str, str]
+
+
+class Integrations:
+    """integrations.yml, read once. Raises ConfigError when the file is not there or no YAML.
+
+    names, namespaces, definitions: of all entries, whether or not they can be used; clients: the namespaces, in order.
+    loaded: those whose secrets are set.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path
+        entries, self._around = _entries(read_yaml(path, hint="Create it: docs/configure-a-client.md."))
+        self._entries = {name: _entry(entry, f"integrations.{name}", path.parent) for name, entry in entries.items()}
+        self.names = list(self._entries)
+        self.namespaces = {name: entry.namespace for name, entry in self._entries.items()}
+        self.clients = sorted({*self.namespaces.values()})
+        self.definitions = {name: entry.definitions for name, entry in self._entries.items()}
+        self.loaded = {
+            name: one.integration for name, one in self._entries.items() if one.integration and not one.missing
+        }
+
+    def usable(self, needed: Iterable[str] | None = None) -> dict[str, Integration]:
+        """What is loaded, if there are no faults. needed: those whose secrets must be set; all by default.
+
+        Raises ConfigError with every fault of the file, each with its key path.
+        """
+        self.add_faults(faults := Faults(), needed)
+        faults.raise_any()
+        return self.loaded
+
+    def add_faults(self, faults: Faults, needed: Iterable[str] | None, undefined: Sequence[str] = ()) -> None:
+        """Adds what is wrong with the file. undefined: of its definitions, what campaigns found; see `usable`."""
+        found, needed = list(self._around), self.names if needed is None else set(needed)
+        for name, entry in self._entries.items():
+            found += _lines(entry.faults | entry.missing if name in needed else entry.faults)
+            if name in needed and entry.integration is not None:
+                found += _unusable_key(entry.integration, f"integrations.{name}.destination.private_key")
+                found += _unreadable_certificate(entry.integration, f"integrations.{name}.public_key")
+        hint = f"Mend {self._file.name} or the environment, then run `delivery plan`."
+        hint += " docs/data-dictionary.md has every definition." if undefined else ""
+        faults.add(f"{self._file.name} has", [*found, *undefined], hint)
+
+    def without_secrets(self, name: str) -> Integration:
+        """One whose secrets need not be set: enough to reach its server, not to log in.
+
+        Raises ConfigError with every other fault of it, or when the file does not have it.
+        """
+        entry = self._entries.get(name)
+        if entry is None:
+            raise unknown_integration(name, self.names)
+        missing = {path: why for path, why in entry.missing.items() if path.rsplit(".", 1)[-1] not in SECRETS}
+        faults = Faults()
+        faults.add(f"{self._file.name} has", _lines(entry.faults | missing), "")
+        faults.raise_any()
+        assert entry.integration is not None  # noqa: S101 - or it has faults
+        return entry.integration
+
+
+def unknown_integration(name: str, known: Iterable[str]) -> ConfigError:
+    """What is said of a name that the file does not have."""
+    return ConfigError(f"Unknown integration: {name}.", hint=f"Known: {', '.join(known) or 'none'}.")
+
+
+def _entries(document: Any) -> tuple[dict[str, Any], list[str]]:
+    """The entries with a name that can be one, and the faults around them."""
+    entries = document.get("integrations") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(entries, dict):
+        return {}, ["integrations: is required: a mapping of names to integrations"]
+    faults = [f"{key}: unknown key; known: integrations" for key in document if key != "integrations"]
+    named = {}
+    for name, entry in entries.items():
+        if isinstance(name, str) and NAME.fullmatch(name):
+            named[name] = entry
+        else:
+            faults.append(f"integrations.{name}: a name has letters, digits, - and _ (seen: {name!r})")
+    return named, faults
+
+
+def _entry(entry: Any, where: str, folder: Path) -> Entry:
+    faults, missing = dict(_literal_secrets(entry, where)), dict[str, str]()
+    rendered = render(entry, where, faults, missing)
+    integration = None
+    try:
+        integration = Integration.model_validate(rendered, context={"folder": folder})
+    except ValidationError as error:
+        for path, message in described(error, Integration, where):
+            if path not in missing:
+                faults.setdefault(path, message)
+    said = rendered if isinstance(rendered, dict) else {}
+    definitions = said.get("definitions")
+    return Entry(
+        str(said.get("namespace")),
+        tuple(map(str, definitions)) if isinstance(definitions, list) else (),
+        integration,
+        faults,
+        missing,
+    )
+
+
+def _lines(faults: dict[str, str]) -> list[str]:
+    return [f"{path}: {message}" for path, message in faults.items()]
+
+
+def _literal_secrets(node: Any, path: str) -> Iterator[tuple[str, str]]:
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        where = f"{path}.{key}"
+        if key in SECRETS and value is not None and not is_secret_reference(value):
+            yield where, "a secret must not stand in the file; use \"{{ env_var('NAME') }}\""
+        yield from _literal_secrets(value, where)
+
+
+def _unreadable_certificate(integration: Integration, where: str) -> list[str]:
+    """Whether files can be encrypted to it is judged delivery by delivery: one that expires stops no other client."""
+    try:
+        if integration.public_key is not None:
+            integration.public_key.open("rb").close()
+    except OSError as error:
+        return [f"{where}: {integration.public_key} cannot be read: {error.strerror}"]
+    return []
+
+
+def _unusable_key(integration: Integration, where: str) -> list[str]:
+    destination = integration.destination
+    if not isinstance(destination, SftpDestination) or destination.private_key is None:
+        return []
+    try:
+        with destination.private_key.open("rb") as key:
+            mode = os.fstat(key.fileno()).st_mode
+    except OSError as error:
+        return [f"{where}: {destination.private_key} cannot be read: {error.strerror}"]
+    return [f"{where}: {destination.private_key} is open to others; chmod 600"] if mode & 0o077 else []
