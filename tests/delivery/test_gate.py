@@ -85,6 +85,18 @@ def test_a_missing_result_refuses(project: Copy, *, bounded: bool) -> None:
     assert any("has no result" in reason for reason in judge(project).reasons)
 
 
+def test_unit_tests_are_not_asked_for_but_one_that_failed_refuses(project: Copy) -> None:
+    test = "unit_test.delivery.esp_events.sends_and_resubscribes_do_not_leave"
+    sql(project, "delete from build_log where resource_type = 'unit_test'")
+    assert judge(project).passed
+
+    row = "insert into build_log select invocation_id, started_at, 'end', command, false, '{}', 'unit_test', '{}', 1, true"
+    of_the_model = ", '' from build_log where phase = 'end' and unique_id = 'model.delivery.esp_events'"
+    sql(project, row.format(test, "fail") + of_the_model)
+    assert [reason for reason in judge(project).reasons if "sends_and_resubscribes_do_not_leave: fail" in reason]
+    assert judge(project, "email_unsubscribes").passed
+
+
 def test_a_test_upstream_counts_and_one_beside_does_not(project: Copy) -> None:
     test = one_test(project, "email_unsubscribes", bounded=True)
     sql(project, f"update build_log set status = 'fail' where unique_id = '{test}'")
