@@ -74,14 +74,16 @@
 {%- endmacro %}
 
 
-{# A growing model that was dropped by hand has no days any more. #}
+{# A growing model that was dropped by hand, or is to be built anew, has no days any more. #}
 {% macro forget_dropped_models() -%}
     {%- if is_audited() -%}
         {%- set dropped = [] -%}
-        {%- for unique_id in growing_models() -%}
+        {%- for name in growing_models() -%}
+            {%- set unique_id = 'model.' ~ project_name ~ '.' ~ name -%}
             {%- set node = graph.nodes[unique_id] -%}
             {%- set relation = adapter.get_relation(node.database, node.schema, node.alias) -%}
-            {%- do dropped.append(unique_id) if not relation or relation.is_view -%}
+            {%- set is_anew = flags.FULL_REFRESH and unique_id in selected_resources -%}
+            {%- do dropped.append(unique_id) if not relation or relation.is_view or is_anew -%}
         {%- endfor -%}
         {%- if dropped -%}
             {{ forget_days(dropped) }}
@@ -141,20 +143,22 @@
 {%- endmacro %}
 
 
+{# What is due when a command ends is what it built: nothing is due any more once this is written. #}
 {% macro log_days(results) -%}
-    {%- set rows = [] -%}
+    {%- set built = [] -%}
     {%- if is_audited() and not is_partial() -%}
-        {%- for result in results if result.status | string == 'success' and result.node.unique_id in growing_models() -%}
-            {%- for day in days_to_rebuild(result.node.unique_id) -%}
-                {%- do rows.append(
-                    "('" ~ invocation_id ~ "', " ~ started_at() ~ ", '" ~ result.node.unique_id ~ "', date '" ~ day ~ "')"
-                ) -%}
-            {%- endfor -%}
+        {%- for result in results if result.status | string == 'success' and result.node.name in growing_models() -%}
+            {%- do built.append(result.node.name) if result.node.resource_type == 'model' -%}
         {%- endfor -%}
     {%- endif -%}
-    {%- if rows -%}
+    {%- if built -%}
         insert into {{ audit_table('build_days') }} (invocation_id, started_at, unique_id, event_day)
-        values {{ rows | join(', ') }}
+        {%- for name in built %}
+        {{ 'union all' if not loop.first }}
+        select '{{ invocation_id }}', {{ started_at() }}, 'model.{{ project_name }}.{{ name }}', event_day
+        from {{ audit_table('int_days_due') }}
+        where model = '{{ name }}'
+        {%- endfor %}
     {%- endif -%}
 {%- endmacro %}
 

@@ -1,163 +1,171 @@
 {#
-    Which days a growing model has to build again. A growing model (config.meta.grows_by: event_day) is replaced by whole
-    days. A day is due when raw rows that touch it were loaded, or a growing model above it was built, after the model's
-    own last build of the day; the tables build_days and build_log remember those builds (macros/audit.sql).
-    Days come as literals, not as a subquery, so that every engine reads only those days.
+    Days due. Tables that grow (config.meta.grows_by: event_day) are replaced by whole days; the model int_days_due says
+    which days of which of them. Here is what it knows besides raw rows, how a day's old rows go, and which days a test
+    has to look at.
 #}
 
-{% macro days_to_rebuild(unique_id) -%}
-    {%- if not execute or not load_relation(raw_days()) -%}
-        {{ return([]) }}
-    {%- endif -%}
-    {%- if flags.FULL_REFRESH and unique_id in selected_resources -%}
-        {{ return(query_days('select distinct event_day from ' ~ raw_days())) }}
-    {%- endif -%}
-    {%- set query -%}
-        {%- for node in [unique_id] + growing_parents(unique_id) if node == unique_id or node in selected_resources %}
-            {{ 'union' if not loop.first }}
-            select versions.event_day
-            from (
-                select event_day, loaded_at as version from {{ raw_days() }}
-                union all
-                select event_day, started_at as version from {{ audit_table('build_days') }}
-                where unique_id in ({{ quoted(growing_parents(node) or ['']) }})
-            ) as versions
-            left join (
-                select event_day, max(started_at) as built_at from {{ audit_table('build_days') }}
-                where unique_id = '{{ node }}' and started_at > {{ last_partial(node) }}
-                group by event_day
-            ) as builds on versions.event_day = builds.event_day
-            where builds.built_at is null or versions.version > builds.built_at
-        {%- endfor %}
-        {%- if var('rebuild_from') and var('rebuild_to') and unique_id in selected_resources %}
-            union
-            select event_day from {{ raw_days() }}
-            where event_day between date '{{ var("rebuild_from") }}' and date '{{ var("rebuild_to") }}'
-        {%- endif %}
-    {%- endset -%}
-    {{ return(query_days(query)) }}
-{%- endmacro %}
-
-
-{# The filter of a growing model on what it reads: the days due. Everything when the table is made anew. #}
-{% macro is_due(column='event_day') -%}
-    {%- do ref('int_raw_days') if model.resource_type == 'model' -%}
-    {%- if is_incremental() -%}
-        {{ in_days(column, days_to_rebuild(model.unique_id)) }}
-    {%- else -%}
-        true
-    {%- endif -%}
-{%- endmacro %}
-
-
-{#
-    The days that a test of growing models has to look at: those that it has not passed since they were built. So a
-    bounded test that passes vouches for every day built until then, and one that failed looks at its days again until
-    it passes. None: all days.
-#}
-{% macro days_under_test(unique_ids) -%}
-    {%- if not execute or var('test_all_days') or flags.FULL_REFRESH or not load_relation(raw_days()) -%}
-        {{ return(none) }}
-    {%- endif -%}
-    {%- set statuses = ['pass', 'warn'] if (model.config.meta or {}).get('gate') == 'open_list' else ['pass'] -%}
-    {%- set query -%}
-        select distinct event_day
-        from {{ audit_table('build_days') }}
-        where unique_id in ({{ quoted(unique_ids) }})
-            and started_at > (
-                select coalesce(max(started_at), timestamp '1970-01-01 00:00:00')
-                from {{ audit_table('build_log') }}
-                where unique_id = '{{ model.unique_id }}' and phase = 'end' and not partial
-                    and status in ({{ quoted(statuses) }})
-            )
-    {%- endset -%}
-    {%- set days = query_days(query) -%}
-    {%- for unique_id in unique_ids if unique_id in selected_resources -%}
-        {%- do days.extend(days_to_rebuild(unique_id)) -%}
-    {%- endfor -%}
-    {{ return(days | unique | sort | list) }}
-{%- endmacro %}
-
-
-{# The same as a filter, for singular tests; models: names of the growing models tested; before: days more to look back. #}
-{% macro is_under_test(models, column='event_day', before=0) -%}
-    {%- set unique_ids = [] -%}
-    {%- for name in models -%}
-        {%- do unique_ids.append('model.' ~ project_name ~ '.' ~ name) -%}
-    {%- endfor -%}
-    {%- set days = days_under_test(unique_ids) -%}
-    {{ return('true' if days is none else in_days(column, days + days_before(days, before))) }}
-{%- endmacro %}
-
-
-{# Generic tests on growing models say `config: where: __rebuilt_days__`; every other condition works as dbt has it. #}
-{% macro get_where_subquery(relation) -%}
-    {%- set where = config.get('where') or '' -%}
-    {%- if '__rebuilt_days__' in where -%}
-        {%- set days = days_under_test([model.attached_node]) -%}
-        {%- set bound = 'true' if days is none else in_days('event_day', days) -%}
-        {%- set where = where | replace('__rebuilt_days__', bound) -%}
-    {%- endif -%}
-    {%- if where -%}
-        {{ return('(select * from ' ~ relation ~ ' where ' ~ where ~ ') as dbt_subquery') }}
-    {%- else -%}
-        {{ return(relation) }}
-    {%- endif -%}
-{%- endmacro %}
-
-
-{# The relation of int_raw_days for tests, which look at it without waiting for it. #}
-{% macro raw_days() -%}
-    {{ return(audit_table('int_raw_days')) }}
-{%- endmacro %}
-
-
-{# The growing models above a model, through whatever lies between. #}
-{% macro growing_parents(unique_id) -%}
-    {%- set found = [] -%}
-    {%- set queue = [unique_id] -%}
-    {%- for _ in range(10000) if queue -%}
-        {%- set node = graph.nodes.get(queue.pop()) -%}
-        {%- for parent in (node.depends_on.nodes if node else []) if parent not in found -%}
-            {%- do found.append(parent) -%}
-            {%- do queue.append(parent) -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {{ return(found | select('in', growing_models()) | list) }}
-{%- endmacro %}
-
-
+{# Each growing model by name, with the names of itself and of the growing models above it, through whatever lies between. #}
 {% macro growing_models() -%}
-    {%- set found = [] -%}
-    {%- for node in graph.nodes.values() if node.resource_type == 'model' -%}
-        {%- do found.append(node.unique_id) if node.config.meta.get('grows_by') == 'event_day' -%}
+    {%- set growing = {} -%}
+    {%- for node in (graph.nodes.values() if execute else []) if node.resource_type == 'model' and node.config.meta.get('grows_by') -%}
+        {%- do growing.update({node.unique_id: node.name}) -%}
+    {%- endfor -%}
+    {%- set found = {} -%}
+    {%- for unique_id, name in growing.items() -%}
+        {%- set above = [unique_id] -%}
+        {#- The list grows while it is walked: parents of parents come last. -#}
+        {%- for one in above -%}
+            {%- set parents = graph.nodes[one].depends_on.nodes if one in graph.nodes else [] -%}
+            {%- do above.extend(parents | reject('in', above)) -%}
+        {%- endfor -%}
+        {%- set names = [] -%}
+        {%- for one in above if one in growing -%}
+            {%- do names.append(growing[one]) -%}
+        {%- endfor -%}
+        {%- do found.update({name: names}) -%}
     {%- endfor -%}
     {{ return(found) }}
 {%- endmacro %}
 
 
-{% macro query_days(query) -%}
-    {{ return(run_query(query).columns[0].values() | map('string') | unique | sort | list) }}
+{# One row per growing model, day and build of it; is_kept: no partial run, after which the rows may be gone, began since. #}
+{% macro builds_of_days() -%}
+    select
+        {{ name_of('days.unique_id') }} as model,
+        days.event_day,
+        days.started_at as built_at,
+        partial_runs.started_at is null or days.started_at > partial_runs.started_at as is_kept
+    from {{ audit_table('build_days') }} as days
+    left join (
+        select
+            unique_id,
+            max(started_at) as started_at
+        from {{ audit_table('build_log') }}
+        where partial
+        group by unique_id
+    ) as partial_runs on days.unique_id = partial_runs.unique_id
 {%- endmacro %}
 
 
-{% macro in_days(column, days) -%}
-    {%- if not days -%}
-        {{ return('false') }}
+{# The name of a model in its unique id, of this project. #}
+{% macro name_of(unique_id) -%}
+    substr({{ unique_id }}, {{ ('model.' ~ project_name ~ '.') | length + 1 }})
+{%- endmacro %}
+
+
+{# The hook before a growing model: a day due loses its old rows, also if it has no new ones. #}
+{% macro delete_days_due() -%}
+    {%- set days = 'select event_day from ' ~ ref('int_days_due') ~ " where model = '" ~ model.name ~ "'" -%}
+    {%- if is_incremental() -%}
+        {{ return(delete_days(this, days)) }}
+    {%- elif execute and not load_relation(this) and not run_query(days ~ ' limit 1').rows
+            and run_query('select event_day from ' ~ raw_days() ~ ' limit 1').rows -%}
+        {%- do exceptions.raise_compiler_error(
+            model.name ~ ' is new, and int_days_due does not know it: build it with what it is made of, --select +'
+            ~ model.name ~ '.'
+        ) -%}
     {%- endif -%}
-    {%- set literals = [] -%}
-    {%- for day in days -%}
-        {%- do literals.append("date '" ~ day ~ "'") -%}
-    {%- endfor -%}
-    {{ return(column ~ ' in (' ~ literals | join(', ') ~ ')') }}
 {%- endmacro %}
 
 
-{# Replaces whole days; a day that has no rows any more loses its old ones. #}
-{% macro get_incremental_replace_days_sql(arg_dict) -%}
-    {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
-    delete from {{ arg_dict['target_relation'] }}
-    where {{ in_days('event_day', days_to_rebuild(model.unique_id)) }};
-    insert into {{ arg_dict['target_relation'] }} ({{ columns }})
-    select {{ columns }} from {{ arg_dict['temp_relation'] }}
+{#
+    A condition: the days that a test of growing models has to look at. Those are the days due, which the same command
+    has just built, and those built since the test last passed. So a pass vouches for every day built until then, and a
+    test that failed looks at its days again until it passes. before: days more to look back.
+#}
+{% macro is_under_test(models, before=0) -%}
+    {%- if var('test_all_days') or flags.FULL_REFRESH -%}
+        {{ return('true') }}
+    {%- endif -%}
+    {%- set unique_ids = [] -%}
+    {%- for name in models -%}
+        {%- do unique_ids.append('model.' ~ project_name ~ '.' ~ name) -%}
+    {%- endfor -%}
+    {%- set statuses = ['pass', 'warn'] if (model.config.meta or {}).get('gate') == 'open_list' else ['pass'] -%}
+    event_day in (
+        {%- for back in range(before + 1) %}
+        {{ 'union' if not loop.first }}
+        select cast({{ dbt.dateadd('day', -back, 'event_day') }} as date) as event_day
+        from (
+            select event_day from {{ audit_table('int_days_due') }} where model in ({{ quoted(models) }})
+            union
+            select event_day from {{ audit_table('build_days') }}
+            where unique_id in ({{ quoted(unique_ids) }}) and started_at > (
+                select coalesce(max(started_at), timestamp '1970-01-01 00:00:00')
+                from {{ audit_table('build_log') }}
+                where unique_id = '{{ model.unique_id }}' and phase = 'end' and not partial
+                    and status in ({{ quoted(statuses) }})
+            )
+        ) as days
+        {%- endfor %}
+    )
+{%- endmacro %}
+
+
+{# The relation of int_raw_days, for what looks at it without waiting for it. #}
+{% macro raw_days() -%}
+    {{ return(audit_table('int_raw_days')) }}
+{%- endmacro %}
+
+
+{#
+    What the last build rejected: a row rejected for want of its campaign run makes its day due again when the run is
+    known, but rejected_events is itself built from those days.
+#}
+{% macro earlier_rejected_events() -%}
+    {%- set relation = adapter.get_relation(this.database, this.schema, 'rejected_events') if execute and is_incremental() -%}
+    select
+        {{ 'event_day' if relation else 'cast(null as date) as event_day' }}
+        {%- for column in ['reason', 'namespace', 'campaign_run_id'] %},
+        {{ column if relation else 'cast(null as ' ~ dbt.type_string() ~ ') as ' ~ column }}
+        {%- endfor %}
+    {{ 'from ' ~ relation if relation else 'where false' }}
+{%- endmacro %}
+
+
+{# The keys of the retry days before the days due; days due are read anew, not here. #}
+{% macro earlier_email_events() -%}
+    {%- set days_due = 'select event_day from ' ~ ref('int_days_due') ~ " where model = '" ~ model.name ~ "'" -%}
+    {%- if is_incremental() -%}
+        select
+            unique_key,
+            is_rejected,
+            event_day
+        from {{ this }}
+        where event_day not in ({{ days_due }})
+            and event_day in (
+                {%- for back in range(1, var('webhook_retry_days') + 1) %}
+                {{ 'union' if not loop.first }}
+                select cast({{ dbt.dateadd('day', -back, 'event_day') }} as date) from ({{ days_due }}) as days
+                {%- endfor %}
+            )
+    {%- else -%}
+        select
+            cast(null as {{ dbt.type_string() }}) as unique_key,
+            cast(null as boolean) as is_rejected,
+            cast(null as date) as event_day
+        where false
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# What int_raw_days knew before, without the days that were only asked for. #}
+{% macro earlier_raw_days() -%}
+    {%- if is_incremental() -%}
+        select * from {{ this }} where cause <> 'asked for'
+    {%- else -%}
+        select
+            cast(null as date) as event_day,
+            cast(null as {{ dbt.type_string() }}) as cause,
+            cast(null as {{ dbt.type_string() }}) as file_name,
+            cast(null as timestamp) as loaded_at
+        where false
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# Whether an event received on one day may be the retry of the same event received on a day before. #}
+{% macro is_retry_of(first_day, day, same_day=false) -%}
+    {{ first_day }} {{ '<=' if same_day else '<' }} {{ day }}
+    and cast({{ dbt.dateadd('day', var('webhook_retry_days'), first_day) }} as date) >= {{ day }}
 {%- endmacro %}

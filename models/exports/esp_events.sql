@@ -1,14 +1,15 @@
 {{
     config(
-        materialized='incremental', incremental_strategy=day_strategy(), partition_by=day_parts(),
-        on_schema_change='fail'
+        materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+        pre_hook="{{ delete_days_due() }}", partition_by=day_parts()
     )
 }}
 
 with events as (
 
     select * from {{ ref('email_events') }}
-    where is_exported and {{ is_due() }}
+    where is_exported
+        and event_day in (select event_day from {{ ref('int_days_due') }} where model = 'esp_events')
 
 )
 

@@ -1,7 +1,7 @@
 {{
     config(
-        materialized='incremental', incremental_strategy=day_strategy(), partition_by=day_parts(),
-        on_schema_change='fail'
+        materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+        pre_hook="{{ delete_days_due() }}", partition_by=day_parts()
     )
 }}
 
@@ -11,7 +11,8 @@ with events as (
         *,
         rejection_reason is not null as is_rejected
     from {{ ref('int_email_events_recognised') }}
-    where {{ is_due() }} and {{ worked_out_once() }}
+    where event_day in (select event_day from {{ ref('int_days_due') }} where model = 'int_email_events_classified')
+        and {{ worked_out_once() }}
 
 ),
 

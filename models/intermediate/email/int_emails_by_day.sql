@@ -1,7 +1,7 @@
 {{
     config(
-        materialized='incremental', incremental_strategy=day_strategy(), partition_by=day_parts(),
-        on_schema_change='fail'
+        materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+        pre_hook="{{ delete_days_due() }}", partition_by=day_parts()
     )
 }}
 
@@ -11,7 +11,8 @@ with events as (
         *,
         case when is_bot_click then 'bot_click' else event end as counted_as
     from {{ ref('email_events') }}
-    where nqe is not null and {{ is_due() }}
+    where nqe is not null
+        and event_day in (select event_day from {{ ref('int_days_due') }} where model = 'int_emails_by_day')
 
 )
 

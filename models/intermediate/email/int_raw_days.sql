@@ -1,23 +1,31 @@
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
-with files as (
+{%- set newest = "(select coalesce(max(loaded_at), timestamp '1970-01-01 00:00:00') from earlier)" %}
+
+with earlier as (
+
+    {{ earlier_raw_days() | indent(4) }}
+
+),
+
+files as (
 
     select * from {{ ref('base_landing__files') }}
-    where loaded_at > {{ newest_raw_day() }}
+    where loaded_at > {{ newest }}
 
 ),
 
 events as (
 
     select * from {{ ref('base_sendgrid__events') }}
-    where loaded_at > {{ newest_raw_day() }}
+    where loaded_at > {{ newest }}
 
 ),
 
 platform_rows as (
 
     select * from {{ ref('base_platform__rows') }}
-    where loaded_at > {{ newest_raw_day() }} and entity in ('halts', 'unsubscribes')
+    where loaded_at > {{ newest }} and entity in ('halts', 'unsubscribes')
 
 ),
 
@@ -36,12 +44,6 @@ namespaces as (
 reasons as (
 
     select * from {{ ref('rejection_reasons') }}
-
-),
-
-earlier as (
-
-    {{ earlier_raw_days() | indent(4) }}
 
 ),
 
@@ -161,3 +163,13 @@ followed as (
 select * from touched
 union all
 select * from followed
+{%- if var('rebuild_from') and var('rebuild_to') %}
+union all
+select
+    event_day,
+    'asked for' as cause,
+    cast(null as {{ dbt.type_string() }}) as file_name,
+    {{ started_at() }} as loaded_at
+from known_days
+where event_day between date '{{ var("rebuild_from") }}' and date '{{ var("rebuild_to") }}'
+{%- endif %}

@@ -23,4 +23,4 @@ select
 from tested
 inner join around
     on tested.unique_key = around.unique_key
-    and tested.event_day > around.event_day
+    and {{ is_retry_of('around.event_day', 'tested.event_day') }}

@@ -1,0 +1,355 @@
+{# Raw data: DuckDB reads files in the landing folder, the others read tables that a loader fills. #}
+
+{#
+    One row per file in the landing folder: file_name below it, file_size, modified_at. Files that a loader is still
+    writing are left out: hidden ones, *.tmp and *.part. No rows where sources are tables.
+#}
+{% macro landing_files() -%}
+    {{ return(adapter.dispatch('landing_files', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro duckdb__landing_files() -%}
+    select
+        substr(filename, {{ landing_dir() | length + 2 }}) as file_name,
+        cast(size as bigint) as file_size,
+        cast(last_modified as timestamp) as modified_at
+    from read_blob([
+        {%- for system in ['sendgrid'] + entities().keys() | list %}
+        {{ quoted([no_glob(landing_dir()) ~ '/' ~ system ~ '/**']) }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    ])
+    where not regexp_matches(filename, '(^|/)\.[^/]*$|\.(tmp|part)$')
+{%- endmacro %}
+
+{% macro default__landing_files() -%}
+    select
+        cast(null as {{ dbt.type_string() }}) as file_name,
+        cast(null as bigint) as file_size,
+        cast(null as timestamp) as modified_at
+    where false
+{%- endmacro %}
+
+
+{# When a loader last left something: the newest file of a folder, or row of a table. #}
+{% macro freshness_query(source, folder) -%}
+    {{ return(adapter.dispatch('freshness_query', 'delivery')(source, folder)) }}
+{%- endmacro %}
+
+{% macro duckdb__freshness_query(source, folder) -%}
+    select max(modified_at) from ({{ landing_files() }}) as files where file_name like '{{ folder }}/%'
+{%- endmacro %}
+
+{% macro default__freshness_query(source, folder) -%}
+    select max(loaded_at) from {{ source }}
+{%- endmacro %}
+
+
+{# Stops before anything is built when the landing folder holds nothing to read. #}
+{% macro check_landing() -%}
+    {{ return(adapter.dispatch('check_landing', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro duckdb__check_landing() -%}
+    {%- if execute and 'model.delivery.base_landing__files' in selected_resources -%}
+        {%- set query = 'select file_name from (' ~ landing_files() ~ ') as files where ' ~ is_read('file_name') -%}
+        {%- set found = run_query(query).columns[0].values() -%}
+        {%- for folder in ['sendgrid', 'platform'] -%}
+            {%- if not found | select('ge', folder ~ '/') | select('lt', folder ~ '0') | list -%}
+                {%- do exceptions.raise_compiler_error(
+                    "No raw data: there is no file to read in '" ~ landing_dir() ~ "/" ~ folder
+                    ~ "'. Set LANDING_DIR to the folder that the loaders write to."
+                ) -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro default__check_landing() -%}
+{%- endmacro %}
+
+
+{#
+    Before version 16, PostgreSQL cannot ask whether text is JSON without stopping when it is not: a function that catches
+    the error, made anew by every command.
+#}
+{% macro postgres__check_landing() -%}
+    {%- if execute -%}
+        create or replace function {{ target.schema }}.is_json(candidate text) returns boolean
+        language plpgsql immutable parallel safe as $$
+        begin
+            perform cast(candidate as json);
+            return candidate is not null;
+        exception when others then
+            return false;
+        end $$
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro postgres__is_json(text) -%}
+    {{ target.schema }}.is_json({{ text }})
+{%- endmacro %}
+
+
+{#
+    Spark's raw tables are folders of parquet files, which the loader (macros/load_raw.sql) adds to; every command names
+    them anew, as a folder that was moved or emptied is then read as it is.
+#}
+{% macro spark__check_landing() -%}
+    {%- if execute and invocation_args_dict.which in ['build', 'run', 'test', 'retry', 'compile', 'source'] -%}
+        {%- for source in graph.sources.values() -%}
+            {%- do run_query('create schema if not exists ' ~ source.schema) -%}
+            {%- do run_query(
+                'create table if not exists ' ~ source.schema ~ '.' ~ source.identifier ~ ' ('
+                ~ ('received_at timestamp, ' if source.source_name == 'sendgrid' else '')
+                ~ 'payload string, fault string, file_name string, line_number bigint, landed_at timestamp, '
+                ~ "loaded_at timestamp) using parquet location '" ~ raw_dir() ~ '/' ~ source.source_name ~ '/'
+                ~ source.name ~ "'"
+            ) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Where the raw tables of engines that read tables lie. From its root: Spark would look below its own warehouse. #}
+{% macro raw_dir() -%}
+    {%- set folder = env_var('RAW_DIR', '').rstrip('/') -%}
+    {%- if not folder.startswith('/') -%}
+        {%- do exceptions.raise_compiler_error(
+            "RAW_DIR is '" ~ folder ~ "'. Set it to the folder of the raw tables, as a path from the root (/...)."
+        ) -%}
+    {%- endif -%}
+    {{ return(folder) }}
+{%- endmacro %}
+
+
+{# Whether raw data is files in a landing folder. #}
+{% macro reads_files() -%}
+    {{ return(adapter.dispatch('reads_files', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro duckdb__reads_files() -%}
+    {{ return(true) }}
+{%- endmacro %}
+
+{% macro default__reads_files() -%}
+    {{ return(false) }}
+{%- endmacro %}
+
+
+{#
+    One row per SendGrid event, arrays taken apart: received_at, payload, fault, file_name, line_number,
+    landed_at (when a loader's table got it). fault says why a line is no event; payload is then the line as it is. files: names below root.
+#}
+{% macro landed_events(source, files, root) -%}
+    {{ return(adapter.dispatch('landed_events', 'delivery')(source, files, root)) }}
+{%- endmacro %}
+
+{% macro duckdb__landed_events(source, files, root) -%}
+    {%- set posts = [] -%}
+    {%- set lines = [] -%}
+    {%- for file in files -%}
+        {%- do (posts if file.endswith(('.json', '.json.gz')) else lines).append(file) -%}
+    {%- endfor -%}
+    with lines as (
+
+        {{ duckdb__file_lines(lines, root) }}
+
+    ),
+
+    posts as (
+
+        select
+            file_name,
+            string_agg(line, chr(10) order by line_number) as line
+        from ({{ duckdb__file_lines(posts, root) }})
+        group by file_name
+
+    ),
+
+    read as (
+
+        select
+            file_name,
+            line_number,
+            line,
+            case when json_valid(line) then
+                json_transform(line, '{"received_at": "VARCHAR", "payload": "JSON"}')
+            end as document
+        from lines
+        where not {{ duckdb__is_blank('line') }}
+
+        union all
+
+        select
+            file_name,
+            1 as line_number,
+            line,
+            {
+                'received_at': regexp_extract(file_name, '/(\d{8}T\d{6}Z)[^/]*$', 1),
+                'payload': case when json_valid(line) then cast(line as json) end
+            } as document
+        from posts
+
+    ),
+
+    judged as (
+
+        select
+            file_name,
+            line_number,
+            document.payload as payload,
+            coalesce(
+                {{ try_timestamp('document.received_at') }},
+                try_strptime(document.received_at, '%Y%m%dT%H%M%SZ')
+            ) as received_at,
+            case
+                when document.payload is null then 'not {"received_at": ..., "payload": ...}'
+                when left(document.payload, 1) not in ('{', '[') then 'the payload is no object or array'
+                when received_at is null then 'received_at is no time'
+            end as fault,
+            case when fault is not null then line end as faulty_line
+        from read
+
+    ),
+
+    events as (
+
+        select
+            * exclude (payload),
+            unnest(
+                case
+                    when fault is null and left(payload, 1) = '[' then json_extract(payload, '$[*]')
+                    else [payload]
+                end
+            ) as event
+        from judged
+
+    )
+
+    select
+        received_at,
+        coalesce(faulty_line, cast(event as varchar)) as payload,
+        coalesce(fault, case when left(event, 1) <> '{' then 'the event is no object' end) as fault,
+        file_name,
+        line_number,
+        cast(null as timestamp) as landed_at
+    from events
+{%- endmacro %}
+
+{% macro default__landed_events(source, files, root) -%}
+    select
+        landed.received_at,
+        landed.payload,
+        {{ fault_here() }} as fault,
+        landed.file_name,
+        landed.line_number,
+        landed.landed_at
+    from {{ source }} as landed
+    {{ new_rows(source) }}
+{%- endmacro %}
+
+
+{# One row per line of a platform entity: payload, fault, file_name, line_number. #}
+{% macro landed_rows(source, files, root) -%}
+    {{ return(adapter.dispatch('landed_rows', 'delivery')(source, files, root)) }}
+{%- endmacro %}
+
+{% macro duckdb__landed_rows(source, files, root) -%}
+    select
+        line as payload,
+        case when not json_valid(line) or json_type(line) <> 'OBJECT' then 'not one JSON object' end as fault,
+        file_name,
+        line_number,
+        cast(null as timestamp) as landed_at
+    from ({{ duckdb__file_lines(files, root) }})
+    where not {{ duckdb__is_blank('line') }}
+{%- endmacro %}
+
+{% macro default__landed_rows(source, files, root) -%}
+    select
+        landed.payload,
+        {{ fault_here() }} as fault,
+        landed.file_name,
+        landed.line_number,
+        landed.landed_at
+    from {{ source }} as landed
+    {{ new_rows(source) }}
+{%- endmacro %}
+
+
+{# Why a loaded row is no event or record; an engine may have reasons of its own. #}
+{% macro fault_here() -%}
+    {{ return(adapter.dispatch('fault_here', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro default__fault_here() -%}
+    landed.fault
+{%- endmacro %}
+
+{# PostgreSQL's text has no NUL, and taking a field with one from JSON is an error. #}
+{% macro postgres__fault_here() -%}
+    coalesce(landed.fault, case when position('\u0000' in landed.payload) > 0 then 'a text holds the character NUL' end)
+{%- endmacro %}
+
+
+{#
+    The rows of files, and versions of files, that the model has not read: by name, as a file may be loaded while a build
+    is running. What was loaded before the oldest of them comes as a literal, so that Spark leaves out whole parts, unread.
+#}
+{% macro new_rows(source) -%}
+    {%- if is_incremental() -%}
+        {%- set files = 'select distinct file_name, landed_at, true as is_known from ' ~ this -%}
+        left join ({{ files }}) as known
+            on landed.file_name = known.file_name and landed.landed_at = known.landed_at
+        where known.is_known is null and {{ loaded_since_unread(source, files) }}
+    {%- elif flags.EMPTY -%}
+        where false
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro loaded_since_unread(source, files) -%}
+    {%- if not execute -%}{{ return('true') }}{%- endif -%}
+    {%- set oldest = run_query(
+        'select cast(min(landed.loaded_at) as ' ~ dbt.type_string() ~ ') from ' ~ source ~ ' as landed left join (' ~ files
+        ~ ') as known on landed.file_name = known.file_name and landed.landed_at = known.landed_at'
+        ~ ' where known.is_known is null'
+    ).columns[0].values()[0] -%}
+    {{ return("landed.loaded_at >= timestamp '" ~ oldest ~ "'" if oldest else 'false') }}
+{%- endmacro %}
+
+
+{#
+    One row per line of the files: file_name, line_number, line. The CSV reader takes any text, where the JSON reader
+    would stop at, or drop, a malformed line. Lines may be 32 MB long. No files: no rows.
+#}
+{% macro duckdb__file_lines(files, root) -%}
+    {%- if files -%}
+        select
+            file_name,
+            line_number - min(line_number) over (partition by file_name) + 1 as line_number,
+            line
+        from (
+            select
+                substr(filename, {{ root | length + 2 }}) as file_name,
+                row_number() over () as line_number,
+                line
+            from read_csv(
+                [{% for file in files %}{{ quoted([no_glob(root ~ '/' ~ file)]) }}{{ ', ' if not loop.last }}{% endfor %}],
+                columns = {'line': 'varchar'}, delim = '\x01', quote = '', escape = '', header = false,
+                filename = true, auto_detect = false, strict_mode = false, new_line = '\n',
+                max_line_size = 33554432
+            )
+        )
+    {%- else -%}
+        select
+            cast(null as varchar) as file_name,
+            cast(null as bigint) as line_number,
+            cast(null as varchar) as line
+        where false
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# Whether a line is blank; trimming long lines, only to see that they are none, would cost more than reading them. #}
+{% macro duckdb__is_blank(line) -%}
+    ({{ line }} is null or (strlen({{ line }}) < 9 and trim({{ line }}, chr(9) || chr(13) || ' ') = ''))
+{%- endmacro %}

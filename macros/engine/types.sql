@@ -1,0 +1,157 @@
+{# Casts of untidy text: NULL instead of an error. PostgreSQL has no try_cast, Spark needs its own for times. #}
+
+{% macro try_timestamp(text) -%}
+    {{ return(adapter.dispatch('try_timestamp', 'delivery')(text)) }}
+{%- endmacro %}
+
+{# By way of a time with zone: a plain cast would drop "+02:00" instead of reckoning with it. #}
+{% macro duckdb__try_timestamp(text) -%}
+    cast(try_cast({{ text }} as timestamptz) as timestamp)
+{%- endmacro %}
+
+{# Every part is checked before the cast: before version 16, PostgreSQL cannot ask whether a cast would succeed. #}
+{% macro postgres__try_timestamp(text) -%}
+    case
+        when
+            {{ text }} ~ '^\d{4}-\d\d-\d\d([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)?)?$'
+            then case
+                when {{ postgres__is_date('left(' ~ text ~ ', 10)') }}
+                    then cast({{ text }} || case
+                        when length({{ text }}) = 10 then ' 00:00:00Z'
+                        when {{ text }} ~ '(Z|[+-]\d\d(:?\d\d)?)$' then ''
+                        else 'Z'
+                    end as timestamptz) at time zone 'UTC'
+            end
+    end
+{%- endmacro %}
+
+{# Whether text of the form YYYY-MM-DD is a day of the calendar; never stops. #}
+{% macro postgres__is_date(text) -%}
+    case
+        when substr({{ text }}, 1, 4) >= '0001' and substr({{ text }}, 6, 2) between '01' and '12'
+            then substr({{ text }}, 9, 2) between '01' and to_char(
+                make_date(cast(substr({{ text }}, 1, 4) as int), cast(substr({{ text }}, 6, 2) as int), 1)
+                + interval '1 month - 1 day',
+                'DD'
+            )
+        else false
+    end
+{%- endmacro %}
+
+{% macro spark__try_timestamp(text) -%}
+    case
+        when {{ text }} rlike '^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?\z'
+            then cast(try_cast({{ text }} as timestamp_ltz) as timestamp_ntz)
+    end
+{%- endmacro %}
+
+
+{% macro try_bigint(text) -%}
+    {{ return(adapter.dispatch('try_bigint', 'delivery')(text)) }}
+{%- endmacro %}
+
+{% macro default__try_bigint(text) -%}
+    try_cast({{ text }} as bigint)
+{%- endmacro %}
+
+{% macro postgres__try_bigint(text) -%}
+    case when {{ text }} ~ '^\s*-?\d{1,18}\s*$' then cast({{ text }} as bigint) end
+{%- endmacro %}
+
+
+{# Seconds since 1970 as text, with or without a fraction, as a time. #}
+{% macro try_epoch(text) -%}
+    {{ return(adapter.dispatch('try_epoch', 'delivery')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__try_epoch(text) -%}
+    case
+        when try_cast({{ text }} as double) between 0 and 253402300799
+            then make_timestamp(cast(round(cast({{ text }} as double) * 1000000) as bigint))
+    end
+{%- endmacro %}
+
+{% macro postgres__try_epoch(text) -%}
+    case
+        when {{ text }} ~ '^\s*\d{1,11}(\.\d{1,6})?\s*$'
+            then timestamp 'epoch' + cast({{ text }} as numeric) * interval '1 second'
+    end
+{%- endmacro %}
+
+{% macro spark__try_epoch(text) -%}
+    case
+        when try_cast({{ text }} as double) between 0 and 253402300799
+            then cast(timestamp_micros(cast(round(cast({{ text }} as double) * 1000000) as bigint)) as timestamp_ntz)
+    end
+{%- endmacro %}
+
+
+{# Whole days from one date to another; dbt's own macro is far longer than what each engine needs for dates. #}
+{% macro days_between(first, last) -%}
+    {{ return(adapter.dispatch('days_between', 'delivery')(first, last)) }}
+{%- endmacro %}
+
+{% macro duckdb__days_between(first, last) -%}
+    date_diff('day', {{ first }}, {{ last }})
+{%- endmacro %}
+
+{% macro postgres__days_between(first, last) -%}
+    ({{ last }} - {{ first }})
+{%- endmacro %}
+
+{% macro spark__days_between(first, last) -%}
+    datediff({{ last }}, {{ first }})
+{%- endmacro %}
+
+
+{# A cast of text that a CASE has checked. DuckDB and Spark may cast before they look, and must not stop then. #}
+{% macro checked_cast(text, data_type) -%}
+    {{ return(adapter.dispatch('checked_cast', 'delivery')(text, data_type)) }}
+{%- endmacro %}
+
+{% macro default__checked_cast(text, data_type) -%}
+    try_cast({{ text }} as {{ data_type }})
+{%- endmacro %}
+
+{% macro postgres__checked_cast(text, data_type) -%}
+    cast({{ text }} as {{ data_type }})
+{%- endmacro %}
+
+{% macro spark__checked_cast(text, data_type) -%}
+    try_cast({{ text }} as {{ data_type | replace('double precision', 'double') }})
+{%- endmacro %}
+
+
+{# A day as YYYY-MM-DD. #}
+{% macro try_date(text) -%}
+    {{ return(adapter.dispatch('try_date', 'delivery')(text)) }}
+{%- endmacro %}
+
+{% macro default__try_date(text) -%}
+    case when {{ matches(text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') }} then try_cast({{ text }} as date) end
+{%- endmacro %}
+
+{% macro postgres__try_date(text) -%}
+    case
+        when {{ matches(text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') }}
+            then case when {{ postgres__is_date(text) }} then cast({{ text }} as date) end
+    end
+{%- endmacro %}
+
+
+{# The whole quotient of two whole numbers that are not negative. #}
+{% macro whole_quotient(dividend, divisor) -%}
+    {{ return(adapter.dispatch('whole_quotient', 'delivery')(dividend, divisor)) }}
+{%- endmacro %}
+
+{% macro duckdb__whole_quotient(dividend, divisor) -%}
+    (({{ dividend }}) // ({{ divisor }}))
+{%- endmacro %}
+
+{% macro postgres__whole_quotient(dividend, divisor) -%}
+    (({{ dividend }}) / ({{ divisor }}))
+{%- endmacro %}
+
+{% macro spark__whole_quotient(dividend, divisor) -%}
+    (({{ dividend }}) div ({{ divisor }}))
+{%- endmacro %}
