@@ -1,0 +1,121 @@
+"""How the dbt side is made, as rules on its manifest; what is left out of one, with the reason, is a row of exceptions.csv."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from projects import Copy, new_project
+
+ROOT = Path(__file__).parents[2]
+KEYS = {"unique", "unique_together", "is_key"}
+NAME_LENGTH = 80  # longer ones are cut by dbt, and nobody reads them
+CONTRACTED = {"audiences", "exports", "marts"}
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What dbt reads of the project."""
+    project: Copy = new_project(tmp_path_factory.mktemp("rules") / "project")
+    project.dbt("parse")
+    found: dict[str, Any] = json.loads((project.root / "target" / "manifest.json").read_text(encoding="utf-8"))
+    return found
+
+
+def exceptions(rule: str) -> set[str]:
+    """The names that a rule leaves out; each has a reason."""
+    with (Path(__file__).parent / "exceptions.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["rule"] == rule]
+    assert all(row["reason"] for row in rows)
+    return {row["name"] for row in rows}
+
+
+def of_type(manifest: dict[str, Any], resource_type: str) -> list[dict[str, Any]]:
+    """The nodes of a type."""
+    return [node for node in manifest["nodes"].values() if node["resource_type"] == resource_type]
+
+
+def layer(node: dict[str, Any]) -> str:
+    """The folder of models that a model lies in."""
+    return str(node["fqn"][1])
+
+
+def check(rule: str, broken: set[str]) -> None:
+    """Nothing breaks the rule but its exceptions, and each exception does."""
+    assert broken == exceptions(rule)
+
+
+def test_every_model_has_a_tested_key(manifest: dict[str, Any]) -> None:
+    keyed = {
+        test["attached_node"]
+        for test in of_type(manifest, "test")
+        if (test.get("test_metadata") or {}).get("name") in KEYS
+    }
+    check("key", {model["name"] for model in of_type(manifest, "model") if model["unique_id"] not in keyed})
+
+
+def test_staging_and_intermediate_are_private_and_the_rest_is_not(manifest: dict[str, Any]) -> None:
+    private = {layer(model) for model in of_type(manifest, "model") if model["access"] == "private"}
+    others = {layer(model) for model in of_type(manifest, "model") if model["access"] != "private"}
+    assert private == {"staging", "intermediate"}
+    assert not private & others
+
+
+def test_no_layer_reads_a_later_one(manifest: dict[str, Any]) -> None:
+    order = ["staging", "intermediate", "marts", "exports", "audiences"]
+    broken = {
+        model["name"]
+        for model in of_type(manifest, "model")
+        for parent in model["depends_on"]["nodes"]
+        if parent.startswith("model.")
+        and order.index(layer(manifest["nodes"][parent])) > order.index(layer(model))
+    }
+    check("layer", broken)
+
+
+def test_what_others_read_has_a_contract(manifest: dict[str, Any]) -> None:
+    check(
+        "contract",
+        {
+            model["name"]
+            for model in of_type(manifest, "model")
+            if layer(model) in CONTRACTED and not model["config"]["contract"]["enforced"]
+        },
+    )
+
+
+def test_models_and_columns_are_described(manifest: dict[str, Any]) -> None:
+    for model in of_type(manifest, "model"):
+        assert model["description"], model["name"]
+        assert [name for name, column in model["columns"].items() if not column["description"]] == [], model["name"]
+
+
+def test_names_of_tests_can_be_read(manifest: dict[str, Any]) -> None:
+    assert [test["name"] for test in of_type(manifest, "test") if len(test["name"]) >= NAME_LENGTH] == []
+
+
+def test_every_macro_is_described_with_its_arguments(manifest: dict[str, Any]) -> None:
+    for macro in manifest["macros"].values():
+        if macro["package_name"] != "delivery" or macro["name"].startswith("test_"):
+            continue
+        taken = re.search(rf"macro\s+{macro['name']}\((.*?)\)\s*-?%}}", macro["macro_sql"], re.DOTALL)
+        names = [argument.split("=")[0].strip() for argument in taken[1].split(",")] if taken and taken[1] else []
+        assert macro["description"], macro["name"]
+        assert [argument["name"] for argument in macro["arguments"]] == names, macro["name"]
+        assert all(argument["description"] for argument in macro["arguments"]), macro["name"]
+
+
+def test_growing_models_say_which_days_as_one_does(manifest: dict[str, Any]) -> None:
+    growing = [model for model in of_type(manifest, "model") if "grows_by" in model["config"]["meta"]]
+    for model in growing:
+        name = model["name"]
+        assert "model.delivery.int_days_due" in model["depends_on"]["nodes"], name
+        assert f"select event_day from {{{{ ref('int_days_due') }}}} where model = '{name}'" in model["raw_code"]
+        assert model["config"]["incremental_strategy"] == "append", name
+        deletes = any("delete_days_due" in hook["sql"] for hook in model["config"]["pre-hook"])
+        assert deletes == ("event_day" in model["columns"]), name
+    assert len(growing) > 1
