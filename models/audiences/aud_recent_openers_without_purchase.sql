@@ -9,7 +9,7 @@ opened as (
     select distinct
         namespace,
         email
-    from {{ ref('int_emails_by_day') }}
+    from {{ ref('email_days') }}
     where opens > machine_opens
         and event_day > {{ as_of(-var('recent_days')) }} and event_day <= {{ as_of() }}
 

@@ -49,7 +49,7 @@ products as (
 
 last_products as (
 
-    select * from {{ ref('int_last_products') }}
+    select * from {{ ref('last_products') }}
 
 )
 

@@ -12,7 +12,7 @@ namespaces as (
 
 customers as (
 
-    select * from {{ ref('customers') }}
+    select * from {{ ref('stg_platform__customers') }}
 
 ),
 

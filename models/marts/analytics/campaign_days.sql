@@ -13,7 +13,7 @@ conversions as (
         nqe,
         count(*) as conversions,
         sum(total) as revenue
-    from {{ ref('int_orders_attributed') }}
+    from {{ ref('attributed_orders') }}
     group by namespace, nqe
 
 ),

@@ -1,6 +1,6 @@
-with emails_by_day as (
+with email_days as (
 
-    select * from {{ ref('int_emails_by_day') }}
+    select * from {{ ref('email_days') }}
 
 )
 
@@ -34,5 +34,5 @@ select
     cast(sum(drops) as bigint) as drops,
     cast(sum(halts) as bigint) as halts,
     max(updated_at) as updated_at
-from emails_by_day
+from email_days
 group by namespace, nqe

@@ -7,7 +7,7 @@ with sides as (
         coalesce(sum(total), 0) as paid,
         0 as conversions,
         0 as revenue
-    from {{ ref('int_orders_attributed') }}
+    from {{ ref('attributed_orders') }}
     group by namespace
 
     union all

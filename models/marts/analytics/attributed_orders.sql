@@ -21,7 +21,7 @@ namespaces as (
 
 clicks as (
 
-    select * from {{ ref('int_clicks') }}
+    select * from {{ ref('email_clicks') }}
 
 ),
 
