@@ -274,6 +274,28 @@ def test_a_dropped_table_is_built_and_recorded_whole(warehouse: Warehouse) -> No
 
 
 @pytest.mark.slow
+def test_a_model_made_anew_has_all_its_days(warehouse: Warehouse) -> None:
+    before = warehouse.exports()
+    warehouse.models("--full-refresh", "--select", "esp_events")
+    assert warehouse.last_days("esp_events") == DAYS
+    assert warehouse.exports() == before
+    assert warehouse.rows("select * from int_days_due") == []
+
+
+@pytest.mark.slow
+def test_a_new_growing_model_is_not_built_before_its_days_are_known(warehouse: Warehouse) -> None:
+    model = Copy(warehouse.folder).own("models/intermediate/email/int_sent.sql")
+    text = model.with_name("int_email_signals.sql").read_text()
+    model.write_text(text.replace("int_email_signals", "int_sent"))
+    model.with_suffix(".yml").write_text("models: [{name: int_sent, config: {meta: {grows_by: event_day}}}]")
+    alone = warehouse.dbt("run", "--select", "int_sent")
+    assert alone.code == 1
+    assert "--select +int_sent" in alone.output
+    warehouse.models("--select", "+int_sent")
+    assert warehouse.last_days("int_sent") == DAYS
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--empty"], ["--empty", "--full-refresh"]], ids=["kept", "refreshed"])
 def test_an_empty_run_is_marked_and_made_good(warehouse: Warehouse, arguments: list[str]) -> None:
     before = warehouse.exports()
