@@ -1,4 +1,4 @@
-"""How the dbt side is made, as rules on its manifest. What a rule leaves out is a row of exceptions.csv, with the reason."""
+"""How the dbt side is made, as rules on its manifest. What a rule leaves out is in exceptions.csv, with the reason."""
 
 from __future__ import annotations
 

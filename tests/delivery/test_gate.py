@@ -90,9 +90,11 @@ def test_unit_tests_are_not_asked_for_but_one_that_failed_refuses(project: Copy)
     sql(project, "delete from build_log where resource_type = 'unit_test'")
     assert judge(project).passed
 
-    row = "insert into build_log select invocation_id, started_at, 'end', command, false, '{}', 'unit_test', '{}', 1, true"
-    of_the_model = ", '' from build_log where phase = 'end' and unique_id = 'model.delivery.esp_events'"
-    sql(project, row.format(test, "fail") + of_the_model)
+    sql(
+        project,
+        f"insert into build_log select invocation_id, started_at, 'end', command, false, '{test}', 'unit_test',"
+        " 'fail', 1, true, '' from build_log where phase = 'end' and unique_id = 'model.delivery.esp_events'",
+    )
     assert [reason for reason in judge(project).reasons if "sends_and_resubscribes_do_not_leave: fail" in reason]
     assert judge(project, "email_unsubscribes").passed
 
