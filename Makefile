@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver analytics postgres spark cluster load engines test project slow sequences faults sweep far dropbear nasty crosscheck mutants lint generate dictionary schema lock clean
+.PHONY: deliver analytics postgres spark cluster load engines test project slow sequences faults sweep far dropbear nasty crosscheck mutants lint generate dictionary schema reference lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -89,6 +89,8 @@ dictionary: $(VENV)/run.stamp ## docs/data-dictionary.md from the models
 
 schema: $(VENV)/run.stamp ## the editors' schema of integrations.yml
 	$(BIN)/delivery schema > docs/integrations.schema.json
+
+reference: dictionary schema ## the pages made from the project; tests say when one is stale
 
 lock: ## new versions within the bounds of requirements/*.in; needs uv
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/run.in -o requirements/run.lock

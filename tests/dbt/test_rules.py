@@ -71,8 +71,7 @@ def test_no_layer_reads_a_later_one(manifest: dict[str, Any]) -> None:
         model["name"]
         for model in of_type(manifest, "model")
         for parent in model["depends_on"]["nodes"]
-        if parent.startswith("model.")
-        and order.index(layer(manifest["nodes"][parent])) > order.index(layer(model))
+        if parent.startswith("model.") and order.index(layer(manifest["nodes"][parent])) > order.index(layer(model))
     }
     check("layer", broken)
 
