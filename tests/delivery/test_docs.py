@@ -121,7 +121,7 @@ def test_no_command_is_described_that_is_not_there() -> None:
 
 
 def test_every_environment_variable_is_described() -> None:
-    sources = [*(ROOT / "delivery").rglob("*.py"), *(ROOT / "macros").glob("*.sql"), ROOT / "profiles.yml"]
+    sources = [*(ROOT / "delivery").rglob("*.py"), *(ROOT / "macros").rglob("*.sql"), ROOT / "profiles.yml"]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     used = set(re.findall(r"""(?:env_var\(|environ\.get\(|envvar=)["']([A-Z_]+)["']""", text)) - {"NAME"}
     described = set(re.findall(r"^\| `([A-Z_]+)`", section("docs/commands.md", "## Environment"), re.MULTILINE))
