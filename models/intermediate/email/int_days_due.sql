@@ -1,10 +1,4 @@
-{#- Each growing model and what of it grows: itself and the growing models above it. -#}
-{%- set pairs = [] -%}
-{%- for model, ancestors in growing_models().items() -%}
-    {%- for built_from in ancestors -%}
-        {%- do pairs.append((model, built_from)) -%}
-    {%- endfor -%}
-{%- endfor -%}
+{#- growing: each growing model, and what of it grows: itself and the growing models above it. -#}
 
 with touched as (
 
@@ -17,11 +11,14 @@ with touched as (
 ),
 
 growing as (
-    {% for model, built_from in pairs %}
+    {% for model, ancestors in growing_models().items() %}
+    {% set is_last = loop.last %}
+    {% for built_from in ancestors %}
     select
         '{{ model }}' as model,
         '{{ built_from }}' as built_from
-    {% if not loop.last %}union all{% endif %}
+    {% if not (is_last and loop.last) %}union all{% endif %}
+    {% endfor %}
     {% endfor %}
 ),
 
