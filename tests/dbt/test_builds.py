@@ -536,7 +536,8 @@ def test_builds_that_are_no_proof_are_marked(warehouse: Warehouse) -> None:
     built = "select count(*) from build_days"
     days = warehouse.rows(built)
     warehouse.environment["DBT_WRITE_JSON"] = "true"
-    warehouse.dbt("run", "--select", "esp_events", "--vars", "{rebuild_from: 2026-11-01, rebuild_to: 2026-11-01}")
+    asked = ("--vars", "{rebuild_from: 2026-11-01, rebuild_to: 2026-11-01}")
+    warehouse.dbt("run", "--select", "int_raw_days", "esp_events", *asked)
     assert warehouse.rows(marked) == [(False,)]
     assert warehouse.rows(built) == [(days[0][0] + 1,)]
     for arguments in (["--empty"], ["--sample", "1 day"], ["--defer", "--state", "target"]):
