@@ -1,5 +1,15 @@
 {# What an address and a phone number may look like. #}
 
+{#
+    An address as people and programs write it, as every table has it: in lower case, without blanks of any kind around
+    it, out of the brackets of `Mona Vale <mona@example.com>`. Text that is only blank is NULL.
+#}
+{% macro tidy_address(text) -%}
+    {%- set bare = "case when " ~ text ~ " like '%<%>%' then "
+        ~ without(without(text, '^[^<]*<'), '>[^>]*$') ~ " else " ~ text ~ " end" -%}
+    nullif(lower(trim(both '{{ " \t\r\n\u000b\u000c\u00a0\u2007\u202f\ufeff\u200b" }}' from {{ bare }})), '')
+{%- endmacro %}
+
 {# The signs that people write between digits: blanks, no-break space, brackets, dots, dashes, slashes. #}
 {% macro phone_marks() -%}
     {{ return('[ \t\u00a0\u2009\u202f\u2010\u2011\u2012\u2013()./-]') }}

@@ -12,11 +12,45 @@
 {%- endmacro %}
 
 
+{# What a record of the platform must say to be one; a line that does not is a rejected record. #}
+{% macro needed_fields() -%}
+    {{ return({
+        'namespaces': ['namespace', 'updated_at'],
+        'campaigns': ['namespace', 'campaign_id', 'updated_at'],
+        'campaign_runs': ['namespace', 'campaign_run_id', 'updated_at'],
+        'audiences': ['namespace', 'audience_id', 'updated_at'],
+        'journeys': ['namespace', 'journey_id', 'updated_at'],
+        'customers': ['updated_at'],
+        'entitlements': ['namespace', 'entitlement'],
+        'halts': ['received_at'],
+        'unsubscribes': ['received_at']
+    }) }}
+{%- endmacro %}
+
+
+{# Why a line of the platform is no record, NULL if it is one; its document has the fields that any entity needs. #}
+{% macro record_fault(document) -%}
+    {%- set read = {
+        'updated_at': try_timestamp(json_field(document, 'updated_at')),
+        'received_at': 'received_at',
+        'campaign_id': try_bigint(json_field(document, 'campaign_id'))
+    } -%}
+    case
+        {%- for entity, fields in needed_fields().items() %}
+        {%- for field in fields %}
+        when entity = '{{ entity }}' and {{ read.get(field, "nullif(trim(" ~ json_field(document, field) ~ "), '')") }} is null
+            then '{{ field }} is {{ "no time" if field.endswith("_at") else "missing" }}'
+        {%- endfor %}
+        {%- endfor %}
+    end
+{%- endmacro %}
+
+
 {#
     One row per line of a system's entities, of new and changed files only: entity, payload, fault, file_name,
-    line_number, landed_at, received_at (as the line says, if it does).
+    line_number, landed_at, received_at (as the line says, if it does), and the document of the fields named.
 #}
-{% macro entity_rows(system) -%}
+{% macro entity_rows(system, fields=['received_at']) -%}
     with files as (
 
         select * from {{ ref('base_landing__files') }}
@@ -45,7 +79,7 @@
 
         select
             *,
-            case when fault is null then {{ parse_json('payload', ['received_at']) }} end as document
+            case when fault is null then {{ parse_json('payload', fields) }} end as document
         from landed
 
     )
@@ -57,7 +91,8 @@
         parsed.file_name,
         parsed.line_number,
         coalesce(parsed.landed_at, files.modified_at) as landed_at,
-        {{ try_timestamp(json_field('parsed.document', 'received_at')) }} as received_at
+        {{ try_timestamp(json_field('parsed.document', 'received_at')) }} as received_at,
+        parsed.document
     from parsed
     left join files on parsed.file_name = files.file_name
 {%- endmacro %}

@@ -24,18 +24,43 @@ said as (
         email,
         signal,
         source,
-        received_at as said_at,
-        received_at as updated_at
+        min(said_at) as said_at,
+        min(received_at) as updated_at
     from signals
+    group by namespace, email, signal, source, unique_key
 
     union all
 
     select
         namespace,
         email,
-        case when email_consent then 'opt_in' else 'known' end as signal,
-        case when email_consent then 'Consent' else 'Customer' end as source,
-        case when email_consent then coalesce(email_consent_at, updated_at) else updated_at end as said_at,
+        'opt_in' as signal,
+        'Consent' as source,
+        email_opted_in_at as said_at,
+        updated_at
+    from customers
+    where email_opted_in_at is not null
+
+    union all
+
+    select
+        namespace,
+        email,
+        'unsubscribe' as signal,
+        'Consent' as source,
+        email_opted_out_at as said_at,
+        updated_at
+    from customers
+    where email_opted_out_at is not null
+
+    union all
+
+    select
+        namespace,
+        email,
+        'known' as signal,
+        'Customer' as source,
+        updated_at as said_at,
         updated_at
     from customers
 

@@ -16,7 +16,7 @@ with unsubscribes as (
 sources as (
 
     select * from {{ ref('unsubscribe_sources') }}
-    where origin = 'email'
+    where origin <> 'email'
 
 )
 
@@ -41,5 +41,6 @@ select
     unsubscribes.updated_at,
     unsubscribes.event_day
 from unsubscribes
-inner join sources on unsubscribes.unsubscribe_source = sources.unsubscribe_source
+left join sources on lower(unsubscribes.unsubscribe_source) = lower(sources.unsubscribe_source)
+where sources.unsubscribe_source is null
 order by unsubscribes.event_day, unsubscribes.namespace, unsubscribes.event_time, unsubscribes.unique_key

@@ -28,6 +28,38 @@ scores as (
 
 ),
 
+faulty as (
+
+    select
+        'platform.' || entity as source,
+        fault,
+        file_name,
+        line_number
+    from {{ ref('base_platform__rows') }}
+    where fault is not null and entity not in ('halts', 'unsubscribes')
+
+    union all
+
+    select
+        'commerce.' || entity as source,
+        fault,
+        file_name,
+        line_number
+    from {{ ref('base_commerce__rows') }}
+    where fault is not null
+
+    union all
+
+    select
+        'data_science.' || entity as source,
+        fault,
+        file_name,
+        line_number
+    from {{ ref('base_data_science__rows') }}
+    where fault is not null
+
+),
+
 customers as (
 
     select
@@ -112,6 +144,18 @@ rejected as (
         cast(null as bigint) as line_number
     from misfits
     where detail <> ''
+
+    union all
+
+    select
+        source,
+        cast(null as {{ dbt.type_string() }}) as namespace,
+        cast(null as {{ dbt.type_string() }}) as record_id,
+        'malformed' as reason,
+        fault as detail,
+        file_name,
+        line_number
+    from faulty
 
 )
 

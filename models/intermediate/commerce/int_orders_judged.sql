@@ -10,18 +10,58 @@ namespaces as (
 
 ),
 
+digits as (
+
+    select * from {{ ref('currency_digits') }}
+
+),
+
+used as (
+
+    select
+        namespace,
+        currency,
+        row_number() over (partition by namespace order by count(*) desc, currency) as preference
+    from orders
+    where currency is not null
+    group by namespace, currency
+
+),
+
 judged as (
 
     select
-        orders.*,
+        orders.namespace,
+        orders.order_id,
+        orders.customer_id,
+        orders.email,
+        orders.status,
+        orders.ordered_at,
+        orders.currency,
+        cast(
+            case coalesce(digits.digits, 2)
+                when 0 then round(orders.total, 0)
+                when 3 then orders.total
+                else round(orders.total, 2)
+            end as decimal(18, 3)
+        ) as total,
+        orders.lines,
+        orders.updated_at,
+        orders.loaded_at,
+        orders.file_name,
+        orders.line_number,
         case
             when orders.namespace is null then 'no_namespace'
             when namespaces.namespace is null then 'unknown_namespace'
             when orders.order_id is null then 'no_id'
             when orders.ordered_at is null or orders.updated_at is null then 'no_time'
+            when orders.total is null then 'no_amount'
+            when orders.currency <> coalesce(namespaces.currency, used.currency) then 'another_currency'
         end as rejection_reason
     from orders
     left join namespaces on orders.namespace = namespaces.namespace
+    left join digits on orders.currency = digits.currency
+    left join used on orders.namespace = used.namespace and used.preference = 1
 
 ),
 

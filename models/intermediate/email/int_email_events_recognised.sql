@@ -4,6 +4,12 @@ with events as (
 
 ),
 
+bounce_evidence as (
+
+    select * from {{ ref('bounce_evidence') }}
+
+),
+
 event_types as (
 
     select * from {{ ref('event_types') }}
@@ -66,7 +72,8 @@ joined as (
         case
             when events.fault is not null then 'malformed'
             when events.namespace is null then 'no_namespace'
-            when events.email is null or events.email not like '%_@_%' then 'no_email'
+            when events.email is null then 'no_email'
+            when not ({{ is_possible_address('events.email') }}) then 'impossible_address'
             when event_types.event is null then 'unknown_type'
             when namespaces.namespace is null then 'unknown_namespace'
             when not event_types.needs_run then null
@@ -77,10 +84,18 @@ joined as (
         end as rejection_reason,
         events.fault
     from events
+    left join bounce_evidence as by_type
+        on by_type.evidence = 'type' and events.bounce_type = by_type.value
+    left join bounce_evidence as by_classification
+        on by_classification.evidence = 'classification' and events.bounce_classification = by_classification.value
+    left join bounce_evidence as by_reply
+        on by_reply.evidence = 'reply' and events.reply_class = by_reply.value
     left join event_types
         on events.source = event_types.source
         and events.provider_event = event_types.provider_event
-        and event_types.bounce_type in ('any', events.bounce_type)
+        and event_types.bounce_type in (
+            'any', coalesce(by_type.bounce_type, by_classification.bounce_type, by_reply.bounce_type, 'blocked')
+        )
     left join namespaces
         on events.namespace = namespaces.namespace
     left join campaign_runs

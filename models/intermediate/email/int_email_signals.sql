@@ -8,7 +8,7 @@
 with events as (
 
     select * from {{ ref('int_email_events_classified') }}
-    where disposition in ('exported', 'not_exported')
+    where disposition <> 'duplicate'
         and event_day in (select event_day from {{ ref('int_days_due') }} where model = 'int_email_signals')
 
 ),
@@ -21,6 +21,12 @@ event_types as (
     from {{ ref('event_types') }}
     where signal <> ''
 
+),
+
+reasons as (
+
+    select * from {{ ref('rejection_reasons') }}
+
 )
 
 select
@@ -29,8 +35,11 @@ select
     event_types.signal,
     events.event,
     events.unsubscribe_source as source,
+    least(coalesce(events.occurred_at, events.received_at), events.received_at) as said_at,
     events.received_at,
     events.event_day,
     events.unique_key
 from events
 inner join event_types on events.event = event_types.event
+left join reasons on events.rejection_reason = reasons.reason
+where events.rejection_reason is null or reasons.knows_address

@@ -5,6 +5,12 @@ with orders as (
 
 ),
 
+statuses as (
+
+    select * from {{ ref('order_statuses') }}
+
+),
+
 addresses as (
 
     select
@@ -24,7 +30,7 @@ select
     coalesce(orders.customer_id, addresses.customer_id) as customer_id,
     orders.email,
     orders.status,
-    coalesce(orders.status, '') <> 'cancelled' as is_purchase,
+    coalesce(statuses.is_purchase, true) as is_purchase,
     orders.ordered_at,
     cast(orders.ordered_at as date) as ordered_on,
     orders.currency,
@@ -32,6 +38,7 @@ select
     orders.lines,
     orders.updated_at
 from orders
+left join statuses on orders.status = statuses.status
 left join addresses
     on orders.namespace = addresses.namespace
     and orders.email = addresses.email

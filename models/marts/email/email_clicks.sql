@@ -18,6 +18,6 @@ select
     namespace,
     email,
     nqe,
-    event_time as clicked_at,
+    least(coalesce(occurred_at, event_time), event_time) as clicked_at,
     event_day
 from clicks

@@ -2,7 +2,7 @@
 
 with landed as (
 
-    {{ entity_rows('platform') | indent(4) }}
+    {{ entity_rows('platform', needed_fields().values() | sum(start=[]) | unique | list) | indent(4) }}
 
 )
 
@@ -11,10 +11,7 @@ select
     coalesce(received_at, landed_at) as received_at,
     cast(coalesce(received_at, landed_at) as date) as event_day,
     payload,
-    coalesce(
-        fault,
-        case when entity in ('halts', 'unsubscribes') and received_at is null then 'received_at is no time' end
-    ) as fault,
+    coalesce(fault, {{ record_fault('document') }}) as fault,
     file_name,
     line_number,
     landed_at,

@@ -24,10 +24,11 @@ typed as (
     select
         nullif({{ json_field('document', 'namespace') }}, '') as namespace,
         nullif({{ json_field('document', 'customer_id') }}, '') as customer_id,
-        nullif(lower(trim({{ json_field('document', 'email') }})), '') as email,
+        {{ tidy_address(json_field('document', 'email')) }} as email,
         {{ json_field('document', 'phone') }} as phone,
         {{ json_field('document', 'phones') }} as phones,
         coalesce({{ json_field('document', 'email_consent') }} = 'true', false) as email_consent,
+        {{ json_field('document', 'email_consent') }} as email_consent_said,
         {{ try_timestamp(json_field('document', 'email_consent_at')) }} as email_consent_at,
         coalesce({{ json_field('document', 'sms_consent') }} = 'true', false) as sms_consent,
         {{ try_timestamp(json_field('document', 'sms_consent_at')) }} as sms_consent_at,
@@ -45,6 +46,8 @@ ranked as (
 
     select
         *,
+        max(case when email_consent_said = 'true' then email_consent_at end) over person as email_opted_in_at,
+        max(case when email_consent_said = 'false' then email_consent_at end) over person as email_opted_out_at,
         row_number() over (
             partition by
                 namespace, customer_id,
@@ -53,6 +56,13 @@ ranked as (
             order by updated_at desc, loaded_at desc, file_name desc, line_number desc
         ) as version
     from typed
+    window
+        person as (
+            partition by
+                namespace, customer_id,
+                case when namespace is null or customer_id is null then file_name end,
+                case when namespace is null or customer_id is null then line_number end
+        )
 
 )
 
@@ -64,6 +74,8 @@ select
     phones,
     email_consent,
     email_consent_at,
+    email_opted_in_at,
+    email_opted_out_at,
     sms_consent,
     sms_consent_at,
     attributes,

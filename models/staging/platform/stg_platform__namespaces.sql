@@ -1,4 +1,4 @@
-{%- set fields = ['namespace', 'name', 'soft_bounce_limit', 'attribution_hours', 'default_country', 'updated_at'] -%}
+{%- set fields = ['namespace', 'name', 'soft_bounce_limit', 'attribution_hours', 'default_country', 'currency', 'updated_at'] -%}
 
 with namespaces as (
 
@@ -30,6 +30,7 @@ typed as (
             {{ var('attribution_hours') }}
         ) as attribution_hours,
         upper({{ json_field('document', 'default_country') }}) as default_country,
+        nullif(upper(trim({{ json_field('document', 'currency') }})), '') as currency,
         {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
         loaded_at,
         file_name,
@@ -57,6 +58,7 @@ select
     soft_bounce_limit,
     attribution_hours,
     default_country,
+    currency,
     updated_at,
     loaded_at
 from ranked

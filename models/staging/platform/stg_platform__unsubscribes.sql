@@ -19,8 +19,8 @@ parsed as (
 select
     nullif({{ json_field('document', 'unsubscribe_id') }}, '') as unsubscribe_id,
     nullif({{ json_field('document', 'namespace') }}, '') as namespace,
-    nullif(lower(trim({{ json_field('document', 'email') }})), '') as email,
-    nullif({{ json_field('document', 'source') }}, '') as source,
+    {{ tidy_address(json_field('document', 'email')) }} as email,
+    coalesce(nullif(trim({{ json_field('document', 'source') }}), ''), 'unknown') as source,
     nullif({{ json_field('document', 'campaign_run_id') }}, '') as campaign_run_id,
     nullif({{ json_field('document', 'nqe') }}, '') as nqe,
     received_at,

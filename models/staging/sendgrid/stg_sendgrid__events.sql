@@ -1,6 +1,6 @@
 {%- set fields = [
     'sg_event_id', 'sg_message_id', 'smtp-id', 'namespace', 'email', 'event', 'type', 'timestamp', 'category',
-    'useragent', 'ip', 'url', 'reason', 'sg_machine_open', 'campaign_id', 'campaign_run_id', 'audience_id',
+    'useragent', 'ip', 'url', 'reason', 'status', 'bounce_classification', 'sg_machine_open', 'campaign_id', 'campaign_run_id', 'audience_id',
     'variant_id', 'journey_id', 'nqe'
 ] -%}
 
@@ -40,9 +40,11 @@ select
     sg_message_id_text as sg_message_id,
     smtp_id_text as smtp_id,
     namespace_text as namespace,
-    nullif(lower(trim(email_text)), '') as email,
-    event_text as provider_event,
-    type_text as bounce_type,
+    {{ tidy_address('email_text') }} as email,
+    lower(trim(event_text)) as provider_event,
+    lower(trim(type_text)) as bounce_type,
+    lower(trim(bounce_classification_text)) as bounce_classification,
+    left(trim(coalesce(status_text, reason_text)), 1) as reply_class,
     {{ piped('category_text') }} as category,
     useragent_text as user_agent,
     ip_text as ip_address,

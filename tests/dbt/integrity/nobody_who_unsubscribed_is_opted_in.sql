@@ -17,7 +17,7 @@ select
     eligibility.namespace,
     eligibility.status,
     eligibility.changed_at,
-    signals.received_at as unsubscribed_at
+    signals.said_at as unsubscribed_at
 from signals
 left join eligibility
     on signals.namespace = eligibility.namespace
@@ -25,5 +25,5 @@ left join eligibility
 where eligibility.email is null
     or (
         eligibility.status <> 'unsubscribed'
-        and (eligibility.status = 'known' or signals.received_at >= eligibility.changed_at)
+        and (eligibility.status = 'known' or signals.said_at >= eligibility.changed_at)
     )

@@ -1,4 +1,4 @@
--- Each row of email_unsubscribes is an exported event, and none with an email's source is left out.
+-- Each row of email_unsubscribes is an exported event, and none is left out but those with a source of screens, files or rules.
 {{ config(meta={'bounded_by': 'event_day'}) }}
 {%- set bound = is_under_test(['email_unsubscribes']) %}
 
@@ -19,7 +19,7 @@ email_events as (
 sources as (
 
     select * from {{ ref('unsubscribe_sources') }}
-    where origin = 'email'
+    where origin <> 'email'
 
 ),
 
@@ -27,7 +27,8 @@ by_email as (
 
     select email_events.*
     from email_events
-    inner join sources on email_events.unsubscribe_source = sources.unsubscribe_source
+    left join sources on lower(email_events.unsubscribe_source) = lower(sources.unsubscribe_source)
+    where sources.unsubscribe_source is null
 
 )
 
