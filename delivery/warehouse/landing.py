@@ -1,0 +1,165 @@
+"""Raw files that DuckDB's reader would stop at: functions that models call, as a plugin of dbt-duckdb.
+
+A landing file is an outside party's. One byte that is not UTF-8, or a gzip that is cut, ends DuckDB's whole statement, and
+its message quotes the line. So each new file is looked at once, in flat memory; one that has a fault is taken apart here.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from dbt.adapters.duckdb.plugins import BasePlugin
+from isal import isal_zlib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import duckdb
+
+CHUNK_BYTES = 1 << 20
+MOST_BYTES = 32 << 20  # of a line, as the model's reader has it
+GZIP = 31  # window bits: a gzip header and its checksum
+DAMAGED_LINES = "struct(line_number bigint, line varchar, fault varchar)[]"
+
+
+class Damaged(Exception):
+    """Why a file cannot be read to its end; never what is in it."""
+
+
+class Plugin(BasePlugin):
+    """Named in profiles.yml; dbt-duckdb calls it once for each connection."""
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """Makes the functions known to SQL."""
+        for function, returns in (
+            (file_fault, "varchar"),
+            (file_version, "bigint"),
+            (damaged_lines, DAMAGED_LINES),
+            (json_fault, "varchar"),
+        ):
+            conn.create_function(
+                function.__name__, function, ["varchar"], returns, null_handling="special", side_effects=True
+            )
+
+
+def file_version(path: str) -> int | None:
+    """A number that another content of the file does not have: the nanosecond at which it was last written or moved."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return max(found.st_mtime_ns, found.st_ctime_ns)
+
+
+def file_fault(path: str) -> str | None:
+    """Why DuckDB's reader would stop at a file; None when it would not."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    length = 0
+    try:
+        for chunk in _bytes_of(path):
+            decoder.decode(chunk)
+            *ended, rest = chunk.split(b"\n") if length + len(chunk) > MOST_BYTES else (b"", chunk[chunk.rfind(b"\n") + 1 :])
+            if any(length * (not number) + len(line) > MOST_BYTES for number, line in enumerate(ended)):
+                return "a line is too long"
+            length = len(rest) if b"\n" in chunk else length + len(chunk)
+            if length > MOST_BYTES:
+                return "a line is too long"
+        decoder.decode(b"", final=True)
+    except Damaged as fault:
+        return str(fault)
+    except UnicodeDecodeError:
+        return "not UTF-8"
+    return None
+
+
+def damaged_lines(path: str) -> list[dict[str, Any]]:
+    """All lines of a file that has a fault, from 1; a line that has one says so. A file that cannot be read is one line.
+
+    Of a gzip that is cut nothing is taken: what is there may be half of what was meant, and the whole will come.
+    """
+    try:
+        content = b"".join(_bytes_of(path))
+    except Damaged as fault:
+        return [{"line_number": 1, "line": "", "fault": f"the file cannot be read: {fault}"}]
+    found = []
+    for number, line in enumerate(content.split(b"\n"), 1):
+        fault = None
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            text, fault = line.decode(errors="replace"), "not UTF-8"
+        if len(line) > MOST_BYTES:
+            text, fault = text[:1000], "the line is longer than 32 MB"
+        if text.strip():
+            found.append({"line_number": number, "line": text, "fault": fault})
+    return found
+
+
+def json_fault(text: str | None) -> str | None:
+    """What the standard forbids and some readers let pass: one answer for every engine."""
+    if text is None:
+        return None
+    try:
+        json.loads(text, object_pairs_hook=_names_once, parse_constant=_no_number)
+    except ValueError as error:
+        return str(error) if isinstance(error, _Refused) else "not JSON"
+    except RecursionError:
+        return "nested too deeply"
+    return None
+
+
+class _Refused(ValueError):
+    """A text that reads as JSON, and means another thing to another reader."""
+
+
+def _names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Refused("a name comes twice in one object")
+    for key, value in pairs:
+        for part in (key, value):
+            if isinstance(part, str):
+                if "\0" in part:
+                    raise _Refused("a text holds the character NUL")
+                if not part.isascii() and any("\ud800" <= sign <= "\udfff" for sign in part):
+                    raise _Refused("a text holds half a character")
+    return found
+
+
+def _no_number(word: str) -> None:
+    raise _Refused(f"{word} is no JSON")
+
+
+def _bytes_of(path: str) -> Iterator[bytes]:
+    """A file's content, unpacked where its name says so. Raises Damaged."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - the model gives a text
+            if not path.endswith(".gz"):
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+                return
+            member = isal_zlib.decompressobj(GZIP)
+            has_any, data = False, file.read(CHUNK_BYTES)
+            while data:
+                has_any = True
+                yield member.decompress(data)
+                data = member.unused_data if member.eof else b""
+                if member.eof and (data or (data := file.read(CHUNK_BYTES))):
+                    if not data.startswith(b"\x1f"):
+                        raise Damaged("there is something after the end of the gzip")
+                    member = isal_zlib.decompressobj(GZIP)
+                elif not member.eof:
+                    data = file.read(CHUNK_BYTES)
+            if not has_any:
+                raise Damaged("an empty gzip")
+            if not member.eof:
+                raise Damaged("the gzip is cut")
+    except FileNotFoundError:
+        raise Damaged("it is gone") from None
+    except OSError as error:
+        raise Damaged(error.strerror or "an error of the disk") from None
+    except (isal_zlib.error, EOFError):
+        raise Damaged("no gzip, or a damaged one") from None
