@@ -9,10 +9,13 @@
 {% macro landing_patterns() -%}
     {%- set found = [] -%}
     {%- for suffix in ['', '.gz'] -%}
-        {%- do found.extend(['sendgrid/%.ndjson' ~ suffix, 'sendgrid/posts/%.json' ~ suffix]) -%}
-        {%- for system, names in entities().items() -%}
-            {%- for entity in names -%}
-                {%- do found.append(system ~ '/' ~ entity ~ '/%.ndjson' ~ suffix) -%}
+        {%- do found.append('sendgrid/posts/%.json' ~ suffix) -%}
+        {%- for lines in ['.ndjson', '.jsonl'] -%}
+            {%- do found.append('sendgrid/%' ~ lines ~ suffix) -%}
+            {%- for system, names in entities().items() -%}
+                {%- for entity in names -%}
+                    {%- do found.append(system ~ '/' ~ entity ~ '/%' ~ lines ~ suffix) -%}
+                {%- endfor -%}
             {%- endfor -%}
         {%- endfor -%}
     {%- endfor -%}
@@ -45,10 +48,25 @@
     {%- set query -%}
         select file_name
         from {{ landed }}
-        where file_name like '{{ folder }}/%' and {{ is_read('file_name') }}
+        where file_name like '{{ folder }}/%' and {{ is_read('file_name') }} and {{ is_there('file_name') }}
         {%- if is_incremental() %}
             and loaded_at > {{ last_success(model.unique_id) }}
         {%- endif %}
+        order by file_name
+    {%- endset -%}
+    {{ return(run_query(query).columns[0].values() | list) }}
+{%- endmacro %}
+
+
+{# Of files, those that the reader would stop at. #}
+{% macro damaged_files(files) -%}
+    {%- set landed = ref('base_landing__files') -%}
+    {%- if not execute or not files -%}
+        {{ return([]) }}
+    {%- endif -%}
+    {%- set query -%}
+        select file_name from {{ landed }}
+        where fault is not null and file_name in ({{ quoted(files) }})
         order by file_name
     {%- endset -%}
     {{ return(run_query(query).columns[0].values() | list) }}
@@ -64,6 +82,16 @@
     );
     insert into {{ arg_dict['target_relation'] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }}
+{%- endmacro %}
+
+
+{#
+    Whether something may have been received at a time: not before the product's first day, nor more than a day (clocks
+    differ) after what says so was itself written.
+#}
+{% macro is_possible_time(received_at, landed_at) -%}
+    {{ received_at }} >= cast('{{ var('first_day') }}' as timestamp)
+    and {{ received_at }} < {{ dbt.dateadd('day', 1, landed_at) }}
 {%- endmacro %}
 
 

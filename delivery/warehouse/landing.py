@@ -41,7 +41,12 @@ class Plugin(BasePlugin):
             (json_fault, "varchar"),
         ):
             conn.create_function(
-                function.__name__, function, ["varchar"], returns, null_handling="special", side_effects=True
+                function.__name__,
+                function,
+                ["varchar"],
+                returns,
+                null_handling="special",
+                side_effects=function is not json_fault,  # a file is another one at the next call
             )
 
 
@@ -57,16 +62,14 @@ def file_version(path: str) -> int | None:
 def file_fault(path: str) -> str | None:
     """Why DuckDB's reader would stop at a file; None when it would not."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    length = 0
+    length = 0  # of the line that is being read
     try:
         for chunk in _bytes_of(path):
             decoder.decode(chunk)
-            *ended, rest = chunk.split(b"\n") if length + len(chunk) > MOST_BYTES else (b"", chunk[chunk.rfind(b"\n") + 1 :])
-            if any(length * (not number) + len(line) > MOST_BYTES for number, line in enumerate(ended)):
+            head, line_end, _ = chunk.partition(b"\n")
+            if length + len(head) > MOST_BYTES:
                 return "a line is too long"
-            length = len(rest) if b"\n" in chunk else length + len(chunk)
-            if length > MOST_BYTES:
-                return "a line is too long"
+            length = len(chunk) - chunk.rindex(b"\n") - 1 if line_end else length + len(chunk)
         decoder.decode(b"", final=True)
     except Damaged as fault:
         return str(fault)
@@ -145,14 +148,12 @@ def _bytes_of(path: str) -> Iterator[bytes]:
             has_any, data = False, file.read(CHUNK_BYTES)
             while data:
                 has_any = True
-                yield member.decompress(data)
-                data = member.unused_data if member.eof else b""
-                if member.eof and (data or (data := file.read(CHUNK_BYTES))):
+                yield member.decompress(data, CHUNK_BYTES)
+                data = (member.unused_data if member.eof else member.unconsumed_tail) or file.read(CHUNK_BYTES)
+                if member.eof and data:
                     if not data.startswith(b"\x1f"):
                         raise Damaged("there is something after the end of the gzip")
                     member = isal_zlib.decompressobj(GZIP)
-                elif not member.eof:
-                    data = file.read(CHUNK_BYTES)
             if not has_any:
                 raise Damaged("an empty gzip")
             if not member.eof:

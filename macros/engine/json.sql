@@ -46,7 +46,7 @@
 
 {# Text that is one value or a JSON list of values: the values joined by a pipe. #}
 {% macro piped(text) -%}
-    {{ return(adapter.dispatch('piped', 'delivery')(text)) }}
+    {{ return("nullif(" ~ adapter.dispatch('piped', 'delivery')(text) ~ ", '')") }}
 {%- endmacro %}
 
 {% macro duckdb__piped(text) -%}

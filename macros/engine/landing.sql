@@ -1,8 +1,8 @@
 {# Raw data: DuckDB reads files in the landing folder, the others read tables that a loader fills. #}
 
 {#
-    One row per file in the landing folder: file_name below it, file_size, modified_at. Files that a loader is still
-    writing are left out: hidden ones, *.tmp and *.part. No rows where sources are tables.
+    One row per file in the landing folder: file_name below it, file_size, modified_at, file_version (another for every
+    content). Files that a loader is still writing are left out: hidden ones, *.tmp and *.part. No rows where sources are tables.
 #}
 {% macro landing_files() -%}
     {{ return(adapter.dispatch('landing_files', 'delivery')()) }}
@@ -12,7 +12,8 @@
     select
         substr(filename, {{ landing_dir() | length + 2 }}) as file_name,
         cast(size as bigint) as file_size,
-        cast(last_modified as timestamp) as modified_at
+        cast(last_modified as timestamp) as modified_at,
+        file_version(filename) as file_version
     from read_blob([
         {%- for system in ['sendgrid'] + entities().keys() | list %}
         {{ quoted([no_glob(landing_dir()) ~ '/' ~ system ~ '/**']) }}{{ ',' if not loop.last }}
@@ -25,8 +26,37 @@
     select
         cast(null as {{ dbt.type_string() }}) as file_name,
         cast(null as bigint) as file_size,
-        cast(null as timestamp) as modified_at
+        cast(null as timestamp) as modified_at,
+        cast(null as bigint) as file_version
     where false
+{%- endmacro %}
+
+
+{# Why a file cannot be read as it is: a function of delivery/warehouse/landing.py. NULL where sources are tables. #}
+{% macro file_fault(file_name) -%}
+    {{ return(adapter.dispatch('file_fault', 'delivery')(file_name)) }}
+{%- endmacro %}
+
+{% macro duckdb__file_fault(file_name) -%}
+    file_fault({{ quoted([landing_dir()]) }} || '/' || {{ file_name }})
+{%- endmacro %}
+
+{% macro default__file_fault(file_name) -%}
+    cast(null as {{ dbt.type_string() }})
+{%- endmacro %}
+
+
+{# Whether a file that was seen is still there: one that is gone is as one that is empty. #}
+{% macro is_there(file_name) -%}
+    {{ return(adapter.dispatch('is_there', 'delivery')(file_name)) }}
+{%- endmacro %}
+
+{% macro duckdb__is_there(file_name) -%}
+    file_version({{ quoted([landing_dir()]) }} || '/' || {{ file_name }}) is not null
+{%- endmacro %}
+
+{% macro default__is_there(file_name) -%}
+    true
 {%- endmacro %}
 
 
@@ -159,7 +189,8 @@
 
         select
             file_name,
-            string_agg(line, chr(10) order by line_number) as line
+            string_agg(line, chr(10) order by line_number) as line,
+            max(fault) as fault
         from ({{ duckdb__file_lines(posts, root) }})
         group by file_name
 
@@ -171,11 +202,12 @@
             file_name,
             line_number,
             line,
-            case when json_valid(line) then
+            coalesce(fault, {{ duckdb__json_fault('line') }}) as line_fault,
+            case when line_fault is null and json_valid(line) then
                 json_transform(line, '{"received_at": "VARCHAR", "payload": "JSON"}')
             end as document
         from lines
-        where not {{ duckdb__is_blank('line') }}
+        where fault is not null or not {{ duckdb__is_blank('line') }}
 
         union all
 
@@ -183,9 +215,10 @@
             file_name,
             1 as line_number,
             line,
+            coalesce(fault, {{ duckdb__json_fault('line') }}) as line_fault,
             {
                 'received_at': regexp_extract(file_name, '/(\d{8}T\d{6}Z)[^/]*$', 1),
-                'payload': case when json_valid(line) then cast(line as json) end
+                'payload': case when line_fault is null and json_valid(line) then cast(line as json) end
             } as document
         from posts
 
@@ -199,9 +232,14 @@
             document.payload as payload,
             coalesce(
                 {{ try_timestamp('document.received_at') }},
-                try_strptime(document.received_at, '%Y%m%dT%H%M%SZ')
+                try_strptime(document.received_at, '%Y%m%dT%H%M%SZ'),
+                case
+                    when document.received_at is null
+                        then {{ try_timestamp("regexp_extract(line, '\"received_at\"\\s*:\\s*\"([^\"]*)\"', 1)") }}
+                end
             ) as received_at,
             case
+                when line_fault is not null then line_fault
                 when document.payload is null then 'not {"received_at": ..., "payload": ...}'
                 when left(document.payload, 1) not in ('{', '[') then 'the payload is no object or array'
                 when received_at is null then 'received_at is no time'
@@ -256,12 +294,16 @@
 {% macro duckdb__landed_rows(source, files, root) -%}
     select
         line as payload,
-        case when not json_valid(line) or json_type(line) <> 'OBJECT' then 'not one JSON object' end as fault,
+        coalesce(
+            fault,
+            {{ duckdb__json_fault('line') }},
+            case when not json_valid(line) or json_type(line) <> 'OBJECT' then 'not one JSON object' end
+        ) as fault,
         file_name,
         line_number,
         cast(null as timestamp) as landed_at
     from ({{ duckdb__file_lines(files, root) }})
-    where not {{ duckdb__is_blank('line') }}
+    where fault is not null or not {{ duckdb__is_blank('line') }}
 {%- endmacro %}
 
 {% macro default__landed_rows(source, files, root) -%}
@@ -322,30 +364,60 @@
     would stop at, or drop, a malformed line. Lines may be 32 MB long. No files: no rows.
 #}
 {% macro duckdb__file_lines(files, root) -%}
-    {%- if files -%}
+    {%- set damaged = damaged_files(files) -%}
+    {%- set whole = files | reject('in', damaged) | list -%}
+    {%- if not files -%}
+        select
+            cast(null as varchar) as file_name,
+            cast(null as bigint) as line_number,
+            cast(null as varchar) as line,
+            cast(null as varchar) as fault
+        where false
+    {%- endif -%}
+    {%- if whole -%}
         select
             file_name,
             line_number - min(line_number) over (partition by file_name) + 1 as line_number,
-            line
+            line,
+            cast(null as varchar) as fault
         from (
             select
                 substr(filename, {{ root | length + 2 }}) as file_name,
                 row_number() over () as line_number,
                 line
             from read_csv(
-                [{% for file in files %}{{ quoted([no_glob(root ~ '/' ~ file)]) }}{{ ', ' if not loop.last }}{% endfor %}],
+                [{% for file in whole %}{{ quoted([no_glob(root ~ '/' ~ file)]) }}{{ ', ' if not loop.last }}{% endfor %}],
                 columns = {'line': 'varchar'}, delim = '\x01', quote = '', escape = '', header = false,
                 filename = true, auto_detect = false, strict_mode = false, new_line = '\n',
                 max_line_size = 33554432
             )
         )
-    {%- else -%}
-        select
-            cast(null as varchar) as file_name,
-            cast(null as bigint) as line_number,
-            cast(null as varchar) as line
-        where false
     {%- endif -%}
+    {%- if damaged -%}
+        {{ ' union all ' if whole }}
+        select
+            file_name,
+            found.line_number,
+            found.line,
+            found.fault
+        from (
+            select
+                file_name,
+                unnest(damaged_lines({{ quoted([root]) }} || '/' || file_name)) as found
+            from unnest([{{ quoted(damaged) }}]) as damaged (file_name)
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#
+    Why a line that DuckDB reads as JSON is none, or means something else to another reader: looked at closely only
+    where it has what could be such a thing.
+#}
+{% macro duckdb__json_fault(line) -%}
+    case
+        when regexp_matches({{ line }}, ',\s*[}\]]|NaN|Infinity|\\u(0000|[dD][89a-fA-F])') then json_fault({{ line }})
+    end
 {%- endmacro %}
 
 

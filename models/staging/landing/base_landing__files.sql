@@ -11,7 +11,8 @@ changed as (
     select
         file_name,
         file_size,
-        modified_at
+        modified_at,
+        file_version
     from listed
     {% if flags.EMPTY %}
     where false
@@ -20,8 +21,32 @@ changed as (
     select
         file_name,
         file_size,
-        modified_at
+        modified_at,
+        file_version
     from {{ this }}
+    {% endif %}
+
+),
+
+judged as (
+
+    select
+        *,
+        {{ file_fault('file_name') }} as fault
+    from changed
+    {% if is_incremental() and not flags.EMPTY %}
+
+    union all
+
+    select
+        earlier.file_name,
+        earlier.file_size,
+        earlier.modified_at,
+        cast(null as bigint) as file_version,
+        cast(null as {{ dbt.type_string() }}) as fault
+    from {{ this }} as earlier
+    left join listed on earlier.file_name = listed.file_name
+    where listed.file_name is null and earlier.fault is not null
     {% endif %}
 
 )
@@ -30,5 +55,7 @@ select
     file_name,
     file_size,
     modified_at,
+    file_version,
+    fault,
     {{ started_at() }} as loaded_at
-from changed
+from judged

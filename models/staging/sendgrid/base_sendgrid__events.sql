@@ -16,13 +16,20 @@ dated as (
 
     select
         landed.payload,
-        landed.fault,
+        coalesce(
+            landed.fault,
+            case
+                when not ({{ is_possible_time('landed.received_at', 'coalesce(landed.landed_at, files.modified_at)') }})
+                    then 'received_at cannot be'
+            end
+        ) as fault,
         landed.file_name,
         landed.line_number,
         coalesce(landed.landed_at, files.modified_at) as landed_at,
         case
-            when landed.fault is null then landed.received_at
-            else coalesce(landed.received_at, landed.landed_at, files.modified_at)
+            when {{ is_possible_time('landed.received_at', 'coalesce(landed.landed_at, files.modified_at)') }}
+                then landed.received_at
+            else coalesce(landed.landed_at, files.modified_at)
         end as received_at
     from landed
     left join files on landed.file_name = files.file_name

@@ -3,7 +3,8 @@
 {#- What the files in tests/dbt/fixtures/landing hold, read by the macro that reads the landing folder. -#}
 {%- set root = 'tests/dbt/fixtures/landing' -%}
 {%- set files = [
-    'sendgrid/lines.ndjson', 'sendgrid/packed.ndjson.gz', 'sendgrid/posts/20261103T101500Z.json',
+    'sendgrid/lines.ndjson', 'sendgrid/nearly.ndjson', 'sendgrid/packed.ndjson.gz',
+    'sendgrid/posts/20261103T101500Z.json',
     'sendgrid/posts/20261103T101501Z-eu.json.gz', 'sendgrid/posts/20261103T101502Z-cut.json',
     'sendgrid/posts/untimed.json'
 ] -%}
@@ -12,12 +13,17 @@
     ['sendgrid/lines.ndjson', 2, '2026-11-01 10:00:00', 'click', none],
     ['sendgrid/lines.ndjson', 2, '2026-11-01 10:00:00', 'open', none],
     ['sendgrid/lines.ndjson', 2, '2026-11-01 10:00:00', none, 'the event is no object'],
-    ['sendgrid/lines.ndjson', 5, none, none, 'not {"received_at": ..., "payload": ...}'],
+    ['sendgrid/lines.ndjson', 5, '2026-11-01 10:00:03', none, 'not {"received_at": ..., "payload": ...}'],
     ['sendgrid/lines.ndjson', 6, '2026-11-01 10:00:04', none, 'not {"received_at": ..., "payload": ...}'],
     ['sendgrid/lines.ndjson', 7, none, none, 'received_at is no time'],
     ['sendgrid/lines.ndjson', 8, '2026-11-01 10:00:05', none, 'the payload is no object or array'],
     ['sendgrid/lines.ndjson', 9, none, none, 'not {"received_at": ..., "payload": ...}'],
     ['sendgrid/lines.ndjson', 10, '2026-11-01 10:00:09.25', 'open', none],
+    ['sendgrid/nearly.ndjson', 1, '2026-11-01 10:00:10', none, 'not JSON'],
+    ['sendgrid/nearly.ndjson', 2, '2026-11-01 10:00:11', none, 'a text holds half a character'],
+    ['sendgrid/nearly.ndjson', 3, '2026-11-01 10:00:12', 'open', none],
+    ['sendgrid/nearly.ndjson', 4, '2026-11-01 10:00:13', none, 'a text holds the character NUL'],
+    ['sendgrid/nearly.ndjson', 5, '2026-11-01 10:00:14', none, 'NaN is no JSON'],
     ['sendgrid/packed.ndjson.gz', 1, '2026-11-02 10:00:00', 'open', none],
     ['sendgrid/posts/20261103T101500Z.json', 1, '2026-11-03 10:15:00', 'processed', none],
     ['sendgrid/posts/20261103T101500Z.json', 1, '2026-11-03 10:15:00', 'delivered', none],
