@@ -64,8 +64,8 @@
         select distinct event_day
         from {{ audit_table('build_days') }}
         where unique_id in ({{ quoted(unique_ids) }})
-            and started_at > (
-                select coalesce(max(started_at), timestamp '1970-01-01 00:00:00')
+            and coalesce(ended_at, started_at) > (
+                select coalesce(max(coalesce(began_at, started_at)), timestamp '1970-01-01 00:00:00')
                 from {{ audit_table('build_log') }}
                 where unique_id = '{{ model.unique_id }}' and phase = 'end' and not partial
                     and status in ({{ quoted(statuses) }})

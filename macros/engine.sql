@@ -775,6 +775,27 @@
     {%- endfor %}
 {%- endmacro %}
 
+{# Takes a command's lines out of an audit table; parquet parts cannot be changed, so Spark writes the table anew. #}
+{% macro forget_command(table, its) -%}
+    {{ return(adapter.dispatch('forget_command', 'delivery')(table, its)) }}
+{%- endmacro %}
+
+{% macro default__forget_command(table, its) -%}
+    {%- do run_query('delete from ' ~ table ~ ' where invocation_id = ' ~ its) -%}
+{%- endmacro %}
+
+{% macro postgres__forget_command(table, its) -%}
+    {%- do run_query('delete from ' ~ table ~ ' where invocation_id = ' ~ its ~ '; commit') -%}
+{%- endmacro %}
+
+{% macro spark__forget_command(table, its) -%}
+    {%- set kept = api.Relation.create(schema=table.schema, identifier=table.identifier ~ '__kept') -%}
+    {%- do run_query('drop table if exists ' ~ kept) -%}
+    {%- do run_query('create table ' ~ kept ~ ' as select * from ' ~ table ~ ' where invocation_id <> ' ~ its) -%}
+    {%- do run_query('insert overwrite table ' ~ table ~ ' select * from ' ~ kept) -%}
+    {%- do run_query('drop table ' ~ kept) -%}
+{%- endmacro %}
+
 {% macro parts_of_days() -%}
     {{ return(adapter.dispatch('parts_of_days', 'delivery')()) }}
 {%- endmacro %}
