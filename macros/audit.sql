@@ -136,11 +136,8 @@
     {%- set dropped = [] -%}
     {%- for unique_id in found if (graph.nodes.get(unique_id) or {}).get('config', {}).get('materialized') == 'incremental' -%}
         {%- set node = graph.nodes[unique_id] -%}
-        {%- set relation = adapter.get_relation(node.database, node.schema, node.alias) -%}
-        {%- if relation -%}
-            {%- do adapter.drop_relation(relation) -%}
-            {%- do dropped.append(node.name) -%}
-        {%- endif -%}
+        {%- do drop_grown(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) -%}
+        {%- do dropped.append(node.name) -%}
     {%- endfor -%}
     {%- for name in ['build_log', 'build_days', 'build_failures'] -%}
         {{ forget_command(audit_table(name), its) }}

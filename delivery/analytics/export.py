@@ -70,7 +70,7 @@ def export(project: Project, asked: Question, output: str, kind: Format, at: dat
             None,
             read_beside(manifest, "metrics"),
             namespace=asked.namespace,
-            complete_at=min(asked.window.end_at, midnight(at.astimezone(UTC).date())),
+            complete_at=min(asked.window.end_at, midnight(min(at, datetime.now(UTC)).astimezone(UTC).date())),
         )
         if not verdict.passed and not reason:
             raise verdict.error()

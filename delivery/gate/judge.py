@@ -209,7 +209,7 @@ class Gate:
         until = asked.complete_at.astimezone(UTC).replace(tzinfo=None)
         what = "the window ended" if asked.window else "the slot"
         if until > datetime.now(UTC).replace(tzinfo=None):
-            yield f"{what} at {until} UTC, which is yet to come"
+            yield f"not built since {what} at {until} UTC, which is yet to come"
             return
         begun = {node: last.started_at for node in built if (last := log.last_build(node))}
         if late := [self._nodes[node]["name"] for node, at in begun.items() if at < until]:
