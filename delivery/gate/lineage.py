@@ -29,7 +29,7 @@ class Lineage:
             **manifest.get("sources", {}),
         }
         self._parents: dict[str, list[str]] = manifest["parent_map"]
-        self._disabled = [node for versions in manifest.get("disabled", {}).values() for node in versions]
+        self._disabled: dict[str, list[Any]] = manifest.get("disabled", {})
 
     def upstream(self, unique_ids: Iterable[str]) -> set[str]:
         """The nodes and all that they are built from; sources and ephemeral models, which dbt never builds, are out."""
@@ -92,12 +92,16 @@ class Lineage:
                 if value.lower() != whole and not by_day and not (key == "severity" and may_warn):
                     yield node["name"], f"{key}: {value}"
         read = {self.nodes[node]["name"] for node in nodes}
-        for node in self._disabled:
+        for node in (one for versions in self._disabled.values() for one in versions):
             if node["resource_type"] == "test":
                 attached = node.get("attached_node")
                 refs = {ref["name"] for ref in node.get("refs") or []}
                 if attached in nodes or (not attached and refs & read):
                     yield node["name"], "enabled: false"
+
+    def is_switched_off(self, node: str) -> bool:
+        """Whether the project still has it, with `enabled: false`."""
+        return node in self._disabled
 
     def has_key(self, dataset: Dataset) -> bool:
         """Whether a test tells the dataset's rows apart: by its key, or by what orders them."""

@@ -1,4 +1,4 @@
-"""What dbt commands left in the warehouse (macros/audit.sql): how nodes ended, which days were built, whose rows failed."""
+"""What dbt commands left in the warehouse (macros/audit.sql): how nodes ended, days built, whose rows failed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from delivery.errors import redact
 from delivery.sql import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from delivery.gate.asked import Asked
     from delivery.warehouse import Engine
     from delivery.windows import Window
 
@@ -33,6 +35,12 @@ class Entry:
     began_at: datetime
     ended_at: datetime
     fingerprint: str
+
+    def __str__(self) -> str:
+        rows = f" with {self.failures} rows" if self.failures else ""
+        counted_only = self.message.startswith("Got ")  # dbt's own words for a failing test
+        said = "" if counted_only else redact(self.message.strip())
+        return rows + (f": {said}" if said else "")
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ class Log:
                 changed = entry.ended_at
         return changed
 
-    def concerns(self, test: str, entry: Entry, namespace: str | None, window: Window | None, day: date | None) -> bool:
+    def concerns(self, test: str, entry: Entry, asked: Asked, day: date | None = None) -> bool:
         """Whether a test that failed speaks against one client's rows of some days.
 
         It does unless all of its failing rows say that they are of other clients or other days.
@@ -83,9 +91,10 @@ class Log:
             or not rows
         ):
             return True
-        days = {day} if day else set(window.days()) if window else None
+        days = {day} if day else set(asked.window.days()) if asked.window else None
         return any(
-            (namespace is None or of is None or of == namespace) and (days is None or when is None or when in days)
+            (asked.namespace is None or of is None or of == asked.namespace)
+            and (days is None or when is None or when in days)
             for of, when, _ in rows
         )
 
@@ -107,9 +116,11 @@ def read_log(engine: Engine, schema: str, nodes: Iterable[str], window: Window |
         "select * from (select unique_id, resource_type, phase, invocation_id, started_at, status, failures, partial,"
         " whole_table, message, coalesce(began_at, started_at) as began_at, coalesce(ended_at, started_at) as ended_at,"
         " fingerprint, row_number() over (partition by unique_id, phase, whole_table order by"
-        f" coalesce(ended_at, started_at) desc, started_at desc) as age from {schema}.build_log"
+        " coalesce(ended_at, started_at) desc, started_at desc) as age,"
+        " row_number() over (partition by unique_id, phase order by started_at desc) as command_age"
+        f" from {schema}.build_log"
         f" where unique_id in ({names})) as entries"
-        f" where age = 1 or resource_type = 'seed'{recent} order by ended_at, started_at"
+        f" where age = 1 or command_age = 1 or resource_type = 'seed'{recent} order by ended_at, started_at"
     ).to_pylist():
         entry = Entry(
             row["invocation_id"],

@@ -172,7 +172,8 @@ WAYS = [
     Way("a state built before its slot", an_hour_earlier, said="not built since the slot", campaign="hourly", day=None),
     Way("a day that has not come", commands(), said="yet to come", day=TODAY, at=datetime.now(UTC) + timedelta(days=1)),
     Way("a day that no build has on record", commands(), said="no build has it on record", day=BEFORE - timedelta(days=1)),
-    Way("from nothing", commands("build --empty"), said="partial"),
+    Way("from nothing", commands("build --empty")),  # no client is known then
+    Way("from nothing, its own models only", commands("run --empty --select events"), said="partial"),
     Way("from another schema's tables", deferred, said="partial"),
     Way("a model that fails", then(edit("models/events.sql", "stg_events.email,", "no_such_column as email,"), "build"),
         said="ended as error"),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import duckdb
 
 from delivery import run as runner
 from delivery.config.project import open_project
+from delivery.errors import ConfigError
 from delivery.schedule.request import Request
 from tests.delivery.dbt_worker import DbtWorker
 
@@ -102,10 +103,14 @@ class World:
 
     def verdicts(self, campaign: str, window: date | None, at: datetime | None = None) -> dict[str, tuple[str, ...]]:
         """The refusals, by integration."""
-        project = open_project(self.folder, self.env.get("GATE_TARGET"), None)
         request = Request(at=at or datetime.now(UTC), select=(campaign,), window=window and window.isoformat())
         found = {}
-        for forecast in runner.plan(project, request):
+        try:
+            with patch.dict(os.environ, self.env):
+                forecasts = runner.plan(open_project(self.folder, self.env.get("GATE_TARGET"), None), request)
+        except ConfigError as error:
+            return dict.fromkeys(CLIENTS, (error.message,))
+        for forecast in forecasts:
             name = next(name for name in CLIENTS if f" to {name} " in f"{forecast.title} ")
             found[name] = forecast.verdict.reasons if forecast.verdict else ()
         return found
@@ -114,8 +119,3 @@ class World:
 def lines(found: Iterable[str]) -> str:
     """Reasons as they are shown."""
     return "; ".join(found)[:300]
-
-
-def python() -> str:
-    """The interpreter that has dbt."""
-    return sys.executable
