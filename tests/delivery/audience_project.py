@@ -18,7 +18,6 @@ from delivery.schedule.request import Request
 from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
 COLUMNS = {
@@ -83,8 +82,8 @@ class Audiences:
         for node, status in (results | {f"test.p.{name}_key": status for name, status in tests.items()}).items():
             self.sql(
                 "insert into build_log (invocation_id, started_at, phase, command, partial, unique_id, resource_type,"
-                f" status, failures, whole_table) values ('i', '{at}', 'end', 'build', false, '{node}', '{node.split('.')[0]}',"
-                f" '{status}', {int(status == 'fail')}, true)"
+                f" status, failures, whole_table) values ('i', '{at}', 'end', 'build', false, '{node}',"
+                f" '{node.split('.')[0]}', '{status}', {int(status == 'fail')}, true)"
             )
 
     def write(self) -> None:

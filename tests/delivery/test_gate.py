@@ -144,7 +144,8 @@ def test_a_later_failure_on_another_day_does_not_refuse_this_one(project: Copy) 
         project,
         "insert into build_days by name select * replace (ended_at + interval 1 hour as ended_at)"
         " from build_days where unique_id like '%.esp_events' and event_day = '2026-11-01'",
-        "insert into build_log by name select * replace ('later' as invocation_id, began_at + interval 1 hour as began_at,"
+        "insert into build_log by name select * replace ('later' as invocation_id,"
+        " began_at + interval 1 hour as began_at,"
         " ended_at + interval 1 hour as ended_at, case unique_id when '"
         + test
         + "' then 'fail' else status end as status)"
@@ -195,7 +196,9 @@ def manifest_by_hand(**open_lists: str | None) -> dict[str, Any]:
     } | {
         f"test.p.{name}": {
             "resource_type": "test", "name": name,
-            "config": {"meta": {"gate": open_lists.get(name)}, "where": "__rebuilt_days__" if name in BOUNDED else None},
+            "config": {
+                "meta": {"gate": open_lists.get(name)}, "where": "__rebuilt_days__" if name in BOUNDED else None
+            },
             "test_metadata": {"name": "unique", "kwargs": {"column_name": "unique_key"}},
             "depends_on": {"nodes": [f"model.p.{one}" for one in read]},
             "attached_node": f"model.p.{read[0]}" if len(read) == 1 else None,
@@ -653,7 +656,8 @@ def test_a_test_that_is_gone_refuses_until_that_is_accepted_by_name() -> None:
     builds = Builds()
     builds.connection.execute("create table accepted (test text, weakened_by text, reason text)")
     seed = {"seed.p.accepted_tests": {
-        "resource_type": "seed", "name": "accepted_tests", "relation_name": "accepted", "config": {"materialized": "seed"}
+        "resource_type": "seed", "name": "accepted_tests", "relation_name": "accepted",
+        "config": {"materialized": "seed"},
     }}  # fmt: skip
     builds.log(5, "old_key", "fail", speaks_of="model.p.raw")
     builds.connection.execute(

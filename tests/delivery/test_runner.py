@@ -141,7 +141,8 @@ def empty_day(project: Copy) -> None:
     """A day that builds have on record, with no row: as if it had ended since the build before."""
     with duckdb.connect(str(project.root / "warehouse.duckdb")) as connection:
         connection.execute(
-            "insert into build_days select distinct on (unique_id) * replace (date '2026-10-20' as event_day) from build_days"
+            "insert into build_days select distinct on (unique_id) * replace (date '2026-10-20' as event_day)"
+            " from build_days"
         )
 
 

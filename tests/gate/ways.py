@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tests.gate.world import BEFORE, CLIENTS, DAY, EVERYBODY, LAST, TODAY
+from tests.gate.world import BEFORE, CLIENTS, DAY, EVERYBODY, TODAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,7 +171,8 @@ WAYS = [
     Way("built before the day ended", days_earlier, said="not built since the window ended"),
     Way("a state built before its slot", an_hour_earlier, said="not built since the slot", campaign="hourly", day=None),
     Way("a day that has not come", commands(), said="yet to come", day=TODAY, at=datetime.now(UTC) + timedelta(days=1)),
-    Way("a day that no build has on record", commands(), said="no build has it on record", day=BEFORE - timedelta(days=1)),
+    Way("a day that no build has on record", commands(), said="no build has it on record",
+        day=BEFORE - timedelta(days=1)),
     Way("from nothing", commands("build --empty")),  # no client is known then
     Way("from nothing, its own models only", commands("run --empty --select events"), said="partial"),
     Way("from another schema's tables", deferred, said="partial"),
@@ -192,7 +193,8 @@ WAYS = [
     Way("a code list changed, nothing tested", then(edit("seeds/codes.csv", "opened", "seen"), "seed --select codes"),
         said="no result since"),
     Way("what the runner reads changed, nothing tested",
-        then(edit("seeds/event_spellings.csv", "OPEN", "OPENED"), "seed --select event_spellings"), said="no result since"),
+        then(edit("seeds/event_spellings.csv", "OPEN", "OPENED"), "seed --select event_spellings"),
+        said="no result since"),
     Way("the list of clients built, nothing tested", commands("run --select namespaces"), said="no result since"),
     Way("a code list changed, tested by days only",
         then(edit("seeds/codes.csv", "opened", "seen"), "seed", "run --exclude events", "test"), said="no result for"),
@@ -213,7 +215,8 @@ WAYS = [
     Way("a failing test of a source", then(land("nobody", None, BEFORE - timedelta(days=9)), "seed", "run", "test"),
         said="never_null_raw_landed_email"),
     Way("a source that was not tested since it was read",
-        then(land(ACME), "seed", "run", "test --exclude source:raw"), said="source_never_null_raw_landed_email: no result"),
+        then(land(ACME), "seed", "run", "test --exclude source:raw"),
+        said="source_never_null_raw_landed_email: no result"),
     Way("the weekly run fails, a bounded one passes",
         then(spoil_without_a_trace, f"test --vars {ALL_DAYS}", "test"), frozenset({"acme"}),
         "when it last looked at all days", day=BEFORE),
@@ -222,7 +225,8 @@ WAYS = [
     # Tests that say less, or are not there
     Way("warns only", then(weaken("severity: warn"), "build"), said="severity: warn"),
     Way("where false", then(weaken('where: "false"'), "build"), said="where: false"),
-    Way("where the days are not", then(edit("models/models.yml", KEY, KEY.replace("__rebuilt_days__", '"false"')), "build"),
+    Way("where the days are not",
+        then(edit("models/models.yml", KEY, KEY.replace("__rebuilt_days__", '"false"')), "build"),
         said="where: false"),
     Way("error_if", then(weaken('error_if: ">1000"'), "build"), said="error_if: >1000"),
     Way("warn_if", then(weaken('warn_if: ">1000"'), "build"), said="warn_if: >1000"),
@@ -230,7 +234,8 @@ WAYS = [
     Way("fail_calc", then(weaken('fail_calc: "0"'), "build"), said="fail_calc: 0"),
     Way("switched off", then(weaken("enabled: false"), "build"), said="enabled: false"),
     Way("switched off, parsed", then(weaken("enabled: false"), "parse"), said="enabled: false"),
-    Way("a test deleted, parsed", then(edit("models/models.yml", STAGED, STAGED.replace("[never_null]", "[]")), "parse"),
+    Way("a test deleted, parsed",
+        then(edit("models/models.yml", STAGED, STAGED.replace("[never_null]", "[]")), "parse"),
         said="is gone"),
     Way("a test deleted, built", then(edit("models/models.yml", STAGED, STAGED.replace("[never_null]", "[]")), "build"),
         said="is gone"),

@@ -16,11 +16,12 @@ from delivery import run as runner
 from delivery.config.project import open_project
 from delivery.errors import ConfigError
 from delivery.schedule.request import Request
-from tests.delivery.dbt_worker import DbtWorker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
+
+    from tests.delivery.dbt_worker import DbtWorker
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC)
