@@ -60,6 +60,18 @@
         {{ return(none) }}
     {%- endif -%}
     {%- set statuses = ['pass', 'warn'] if (model.config.meta or {}).get('gate') == 'open_list' else ['pass'] -%}
+    {%- for seed in model.depends_on.nodes if seed.startswith('seed.') -%}
+        {%- set passed_with = run_query(
+            'select fingerprint from ' ~ audit_table('build_log') ~ " where unique_id = '" ~ seed ~ "' and phase = 'end'"
+            ~ " and status = 'success' and coalesce(ended_at, started_at) <= ("
+            ~ 'select max(coalesce(began_at, started_at)) from ' ~ audit_table('build_log') ~ " where unique_id = '"
+            ~ model.unique_id ~ "' and phase = 'end' and not partial and status in (" ~ quoted(statuses) ~ '))'
+            ~ ' order by coalesce(ended_at, started_at) desc limit 1'
+        ).rows -%}
+        {%- if passed_with and passed_with[0][0] != graph.nodes[seed].checksum.checksum -%}
+            {{ return(none) }}
+        {%- endif -%}
+    {%- endfor -%}
     {%- set query -%}
         select distinct event_day
         from {{ audit_table('build_days') }}
