@@ -12,7 +12,7 @@ from delivery.console import Hash, Table, View
 from delivery.errors import ConfigError, ExitCode, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from delivery.gate.judge import Verdict
     from delivery.run import Forecast, Outcome
