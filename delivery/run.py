@@ -159,7 +159,7 @@ def _spool_all(
         spool = Spool(setup.project, ledger, engine, gate, setup.manifest)
         for job in planned:
             try:
-                verdict = gate.judge(job.campaign.dataset, job.window, job.campaign.proven_with)
+                verdict = _judge(job, gate)
                 if not verdict.passed and not request.ungated:
                     raise verdict.error()
                 if not verdict.passed:
@@ -175,6 +175,16 @@ def _spool_all(
                 ledger.note(job.key, error.message)
                 refused[job.key] = _failed(job, ledger, error)
     return refused
+
+
+def _judge(job: Job, gate: Gate) -> Verdict:
+    return gate.judge(
+        job.campaign.dataset,
+        job.window,
+        job.campaign.proven_with,
+        namespace=job.integration.namespace,
+        complete_at=job.complete_at,
+    )
 
 
 def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) -> Outcome:
@@ -226,7 +236,7 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, gate: Gate, engine: Engine
     state = next((row.state for row in ledger.find(deliveries.c.id == job.key)), State.PLANNED)
     verdict = refusal = kinds = rows = None
     if state == State.PLANNED:
-        verdict = gate.judge(job.campaign.dataset, job.window, job.campaign.proven_with)
+        verdict = _judge(job, gate)
         kinds = kinds_of(job.campaign.dataset, engine) if verdict.passed else None
     layout = layouts.layout_of(job, ledger, kinds or {})
     if kinds:

@@ -31,9 +31,19 @@ class Window:
         """The days of the window, in order."""
         return [self.start + DAY * n for n in range((self.end - self.start).days)]
 
+    @property
+    def end_at(self) -> datetime:
+        """The midnight at which the window ended, UTC."""
+        return midnight(self.end)
+
     def __str__(self) -> str:
         last = self.end - DAY
         return self.start.isoformat() if last == self.start else f"{self.start.isoformat()}..{last.isoformat()}"
+
+
+def midnight(day: date) -> datetime:
+    """The beginning of a day, UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def parse_day(text: str, at: datetime) -> date:

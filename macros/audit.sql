@@ -2,9 +2,12 @@
     The audit tables, written by every dbt command that builds or tests. run_results.json holds only the last command's
     word and is overwritten by an empty one; these tables are kept, in the warehouse, beside the rows they speak of.
 
-    build_log   at the start one row per model, seed and snapshot selected (phase start); at the end one row per result
-                (phase end). A start without an end is a build that was killed.
-    build_days  the days that each growing model built.
+    build_log       at the start one row per model, seed and snapshot selected (phase start); at the end one row per result
+                    (phase end). A start without an end is a build that was killed. started_at: of the command; began_at
+                    and ended_at: of the node itself. Of a test, fingerprint says how it was defined, speaks_of on what;
+                    of a seed, fingerprint is its file's.
+    build_days      the days that each growing model built, and those that ended since its build before and have no rows.
+    build_failures  how many failing rows a test found, by namespace and day; NULL where the rows do not say.
 #}
 
 {% macro audit_table(name) -%}
@@ -42,7 +45,11 @@
             status {{ dbt.type_string() }},
             failures bigint,
             whole_table boolean,
-            message {{ dbt.type_string() }}
+            message {{ dbt.type_string() }},
+            began_at timestamp,
+            ended_at timestamp,
+            fingerprint {{ dbt.type_string() }},
+            speaks_of {{ dbt.type_string() }}
         )
     {%- endif -%}
 {%- endmacro %}
@@ -54,8 +61,44 @@
             invocation_id {{ dbt.type_string() }},
             started_at timestamp,
             unique_id {{ dbt.type_string() }},
-            event_day date
+            event_day date,
+            ended_at timestamp
         ) {{ parts_of_days() }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro create_build_failures() -%}
+    {%- if is_audited() -%}
+        create table if not exists {{ audit_table('build_failures') }} (
+            invocation_id {{ dbt.type_string() }},
+            unique_id {{ dbt.type_string() }},
+            namespace {{ dbt.type_string() }},
+            event_day date,
+            failures bigint
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# Tables of an earlier release get the columns that came later; what they hold of old is NULL there. #}
+{% macro widen_audit_tables() -%}
+    {%- set columns = {
+        'build_log': [
+            ('began_at', 'timestamp'), ('ended_at', 'timestamp'),
+            ('fingerprint', dbt.type_string()), ('speaks_of', dbt.type_string())
+        ],
+        'build_days': [('ended_at', 'timestamp')]
+    } -%}
+    {%- if is_audited() -%}
+        {%- for name, wanted in columns.items() -%}
+            {%- set there = get_columns_in_query('select * from ' ~ audit_table(name)) | map('lower') | list -%}
+            {%- set missing = [] -%}
+            {%- for column, type in wanted if column not in there -%}
+                {%- do missing.append(api.Column(column, type)) -%}
+            {%- endfor -%}
+            {%- do alter_relation_add_remove_columns(audit_table(name), missing, none) if missing -%}
+        {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}
 
@@ -63,14 +106,44 @@
 {# Versions of days are times: a clock that went back would hide new rows. #}
 {% macro check_clock() -%}
     {%- if is_audited() -%}
-        {%- set last = run_query('select max(started_at) from ' ~ audit_table('build_log')).columns[0].values()[0] -%}
-        {%- if last and last >= run_started_at.replace(tzinfo=none) -%}
+        {%- set last = run_query(
+            'select started_at, invocation_id, command from ' ~ audit_table('build_log') ~ ' order by started_at desc limit 1'
+        ).rows -%}
+        {%- if last and last[0][0] >= run_started_at.replace(tzinfo=none) -%}
             {%- do exceptions.raise_compiler_error(
-                'The clock went back: a command began at ' ~ last ~ ' UTC, and this one at ' ~ run_started_at
-                ~ '. Set the clock right; nothing was built.'
+                'The clock went back: build_log has `dbt ' ~ last[0][2] ~ '` ' ~ last[0][1] ~ ' begin at ' ~ last[0][0]
+                ~ ' UTC, and this command began at ' ~ run_started_at ~ '. Nothing was built. Set the clock right, or wait. '
+                ~ 'If the clock was ahead then, take that command back and build what it built anew: dbt run-operation '
+                ~ "take_back --args '{invocation_id: " ~ last[0][1] ~ "}'"
             ) -%}
         {%- endif -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{#
+    Forgets a command that ran while the clock was ahead. Tables that it made hold its times, too, so those that grow are
+    dropped: the next `dbt build` makes them anew. Run it for each such command.
+#}
+{% macro take_back(invocation_id) -%}
+    {%- set its = quoted([invocation_id]) -%}
+    {%- set found = run_query(
+        'select distinct unique_id from ' ~ audit_table('build_log') ~ ' where invocation_id = ' ~ its
+    ).columns[0].values() -%}
+    {%- if not found -%}
+        {%- do exceptions.raise_compiler_error('build_log has no command ' ~ invocation_id ~ '.') -%}
+    {%- endif -%}
+    {%- set dropped = [] -%}
+    {%- for unique_id in found if (graph.nodes.get(unique_id) or {}).get('config', {}).get('materialized') == 'incremental' -%}
+        {%- set node = graph.nodes[unique_id] -%}
+        {%- do drop_grown(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) -%}
+        {%- do dropped.append(node.name) -%}
+    {%- endfor -%}
+    {%- for name in ['build_log', 'build_days', 'build_failures'] -%}
+        {{ forget_command(audit_table(name), its) }}
+    {%- endfor -%}
+    {%- do log('Taken back: ' ~ invocation_id ~ '. Dropped: ' ~ (dropped | join(', ') or 'nothing')
+        ~ '. Now run `dbt build`.', info=true) -%}
 {%- endmacro %}
 
 
@@ -109,7 +182,7 @@
         {%- for result in results if result.node.unique_id.split('.')[0] != 'operation' -%}
             {%- do rows.append(log_row(
                 'end', result.node.unique_id, result.status | string, result.failures, is_whole_table(result.node),
-                failing_rows(result) or result.message
+                failing_rows(result) or result.message, result
             )) -%}
         {%- endfor -%}
     {%- endif -%}
@@ -143,23 +216,97 @@
 {%- endmacro %}
 
 
-{# What is due when a command ends is what it built: nothing is due any more once this is written. #}
-{% macro log_days(results) -%}
-    {%- set built = [] -%}
-    {%- if is_audited() and not is_partial() -%}
-        {%- for result in results if result.status | string == 'success' and result.node.name in growing_models() -%}
-            {%- do built.append(result.node.name) if result.node.resource_type == 'model' -%}
+{# Of whom and of which days the failing rows of each test are: the gate refuses those only. #}
+{% macro log_failures(results) -%}
+    {%- set rows = [] -%}
+    {%- if is_audited() -%}
+        {%- for result in results if result.node.unique_id.split('.')[0] == 'test' and result.status | string in ['fail', 'warn'] -%}
+            {%- set columns = get_columns_in_query(result.node.compiled_code) | map('lower') | list -%}
+            {%- set kept = ['namespace', 'event_day'] | select('in', columns) | list -%}
+            {%- if kept -%}
+                {%- set found = run_query(
+                    'select ' ~ kept | join(', ') ~ ', count(*) as failures from (' ~ result.node.compiled_code
+                    ~ ') as failing group by ' ~ kept | join(', ')
+                ) -%}
+                {%- for row in found.rows -%}
+                    {%- set of = dict(zip(kept, row.values())) -%}
+                    {%- do rows.append('(' ~ [
+                        "'" ~ invocation_id ~ "'", "'" ~ result.node.unique_id ~ "'",
+                        'null' if of.get('namespace') is none else quoted([of['namespace']]),
+                        'null' if of.get('event_day') is none else "date '" ~ (of['event_day'] | string)[:10] ~ "'",
+                        row[-1] | int
+                    ] | join(', ') ~ ')') -%}
+                {%- endfor -%}
+            {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
-    {%- if built -%}
-        insert into {{ audit_table('build_days') }} (invocation_id, started_at, unique_id, event_day)
-        {%- for name in built %}
-        {{ 'union all' if not loop.first }}
-        select '{{ invocation_id }}', {{ started_at() }}, 'model.{{ project_name }}.{{ name }}', event_day
-        from {{ audit_table('int_days_due') }}
-        where model = '{{ name }}'
-        {%- endfor %}
+    {%- if rows -%}
+        insert into {{ audit_table('build_failures') }} (invocation_id, unique_id, namespace, event_day, failures)
+        values {{ rows | join(', ') }}
     {%- endif -%}
+{%- endmacro %}
+
+
+{# What is due when a command ends is what it built: nothing is due any more once this is written. #}
+{% macro log_days(results) -%}
+    {%- set rows = [] -%}
+    {%- if is_audited() and not is_partial() -%}
+        {%- for result in results if result.status | string == 'success' and result.node.unique_id.startswith('model.') -%}
+            {%- if result.node.name in growing_models() -%}
+                {%- set due = query_days(
+                    'select event_day from ' ~ audit_table('int_days_due') ~ " where model = '" ~ result.node.name ~ "'"
+                ) -%}
+                {%- for day in due + empty_days(result.node.unique_id, due) -%}
+                    {%- do rows.append(
+                        "('" ~ invocation_id ~ "', " ~ started_at() ~ ", '" ~ result.node.unique_id ~ "', date '" ~ day ~ "', "
+                        ~ time_of(result.timing, 'completed_at') ~ ')'
+                    ) -%}
+                {%- endfor -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- if rows -%}
+        insert into {{ audit_table('build_days') }} (invocation_id, started_at, unique_id, event_day, ended_at)
+        values {{ rows | join(', ') }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# The days that a query finds, as texts. #}
+{% macro query_days(query) -%}
+    {%- set found = [] -%}
+    {%- for day in run_query(query).columns[0].values() -%}
+        {%- do found.append((day | string)[:10]) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+
+{#
+    The days that a build proves to be empty: those that ended since the model was last built, or that were asked for, and
+    of which no build has anything on record. Of days before its first build nobody knows whether anything was to come.
+#}
+{% macro empty_days(unique_id, due) -%}
+    {%- set day = modules.datetime.timedelta(days=1) -%}
+    {%- set today = run_started_at.date() -%}
+    {%- set ranges = [] -%}
+    {%- set last = run_query('select ' ~ last_success(unique_id)).columns[0].values()[0] -%}
+    {%- do ranges.append((last.date(), today - day)) if last.year > 1970 -%}
+    {%- if var('rebuild_from') and var('rebuild_to') -%}
+        {%- set asked = modules.datetime.date.fromisoformat(var('rebuild_to') | string) -%}
+        {%- do ranges.append((modules.datetime.date.fromisoformat(var('rebuild_from') | string), [asked, today - day] | min)) -%}
+    {%- endif -%}
+    {%- set known = due + query_days(
+        'select distinct event_day from ' ~ audit_table('build_days') ~ " where unique_id = '" ~ unique_id ~ "'"
+    ) -%}
+    {%- set found = [] -%}
+    {%- for first, until in ranges -%}
+        {%- for n in range((until - first).days + 1) -%}
+            {%- set one = (first + n * day).isoformat() -%}
+            {%- do found.append(one) if one not in known and one not in found -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {%- endmacro %}
 
 
@@ -171,20 +318,58 @@
 {%- endmacro %}
 
 
-{% macro log_row(phase, unique_id, status, failures=none, whole_table=false, message=none) -%}
+{% macro log_row(phase, unique_id, status, failures=none, whole_table=false, message=none, result=none) -%}
+    {%- set node = result.node if result else none -%}
     {%- set cells = [
         "'" ~ invocation_id ~ "'", started_at(), "'" ~ phase ~ "'", "'" ~ invocation_args_dict.which ~ "'",
         is_partial() | string | lower, "'" ~ unique_id ~ "'", "'" ~ unique_id.split('.')[0] ~ "'", "'" ~ status ~ "'",
         'null' if failures is none else failures, whole_table | string | lower,
-        'null' if not message else quoted([(message | string)[:1000] | replace('\\', '/')])
+        'null' if not message else quoted([(message | string)[:1000] | replace('\\', '/')]),
+        time_of(result.timing if result else [], 'started_at'), time_of(result.timing if result else [], 'completed_at'),
+        'null' if not node else "'" ~ fingerprint(node) ~ "'",
+        'null' if unique_id.split('.')[0] != 'test' else quoted([node.attached_node or node.depends_on.nodes | sort | join(' ')])
     ] -%}
     {{ return('(' ~ cells | join(', ') ~ ')') }}
 {%- endmacro %}
 
 
+{#
+    How a test is defined, or what is in a seed's file; delivery/gate/lineage.py computes the same from the manifest.
+    A test's arguments are in its unique id.
+#}
+{% macro fingerprint(node) -%}
+    {%- set kind = node.unique_id.split('.')[0] -%}
+    {%- if kind == 'seed' -%}
+        {{ return(node.checksum.checksum) }}
+    {%- elif kind != 'test' -%}
+        {{ return('') }}
+    {%- endif -%}
+    {%- set parts = [node.raw_code] -%}
+    {%- for key in ['where', 'limit', 'severity', 'warn_if', 'error_if', 'fail_calc'] -%}
+        {%- do parts.append((node.config.get(key) or '') | string | lower) -%}
+    {%- endfor -%}
+    {{ return(local_md5(parts | join('|'))) }}
+{%- endmacro %}
+
+
+{# The first or last time in a result's timing, as a literal; of what was skipped, NULL. #}
+{% macro time_of(timing, name) -%}
+    {%- set times = timing | map(attribute=name) | select | list -%}
+    {%- if not times -%}
+        {{ return('cast(null as timestamp)') }}
+    {%- endif -%}
+    {%- set time = (times | min) if name == 'started_at' else (times | max) -%}
+    {{ return("timestamp '" ~ time.strftime('%Y-%m-%d %H:%M:%S.%f') ~ "'") }}
+{%- endmacro %}
+
+
 {% macro log_insert(rows) -%}
     {%- if rows -%}
-        insert into {{ audit_table('build_log') }} values {{ rows | join(', ') }}
+        insert into {{ audit_table('build_log') }} (
+            invocation_id, started_at, phase, command, partial, unique_id, resource_type, status, failures, whole_table,
+            message, began_at, ended_at, fingerprint, speaks_of
+        )
+        values {{ rows | join(', ') }}
     {%- endif -%}
 {%- endmacro %}
 

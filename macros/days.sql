@@ -82,6 +82,9 @@
         {%- do unique_ids.append('model.' ~ project_name ~ '.' ~ name) -%}
     {%- endfor -%}
     {%- set statuses = ['pass', 'warn'] if (model.config.meta or {}).get('gate') == 'open_list' else ['pass'] -%}
+    {%- if has_changed_seed(statuses) -%}
+        {{ return('true') }}
+    {%- endif -%}
     event_day in (
         {%- for back in range(before + 1) %}
         {{ 'union' if not loop.first }}
@@ -90,8 +93,8 @@
             select event_day from {{ audit_table('int_days_due') }} where model in ({{ quoted(models) }})
             union
             select event_day from {{ audit_table('build_days') }}
-            where unique_id in ({{ quoted(unique_ids) }}) and started_at > (
-                select coalesce(max(started_at), timestamp '1970-01-01 00:00:00')
+            where unique_id in ({{ quoted(unique_ids) }}) and coalesce(ended_at, started_at) > (
+                select coalesce(max(coalesce(began_at, started_at)), timestamp '1970-01-01 00:00:00')
                 from {{ audit_table('build_log') }}
                 where unique_id = '{{ model.unique_id }}' and phase = 'end' and not partial
                     and status in ({{ quoted(statuses) }})
@@ -99,6 +102,26 @@
         ) as days
         {%- endfor %}
     )
+{%- endmacro %}
+
+
+{# Whether a seed that the test reads is another than when the test last passed: then it looks at all days again. #}
+{% macro has_changed_seed(statuses) -%}
+    {%- set log = audit_table('build_log') -%}
+    {%- set seeds = model.depends_on.nodes | select('in', graph.nodes) | list if execute and load_relation(log) else [] -%}
+    {%- for seed in seeds if seed.startswith('seed.') -%}
+        {%- set passed_with = run_query(
+            'select fingerprint from ' ~ log ~ " where unique_id = '" ~ seed ~ "' and phase = 'end'"
+            ~ " and status = 'success' and coalesce(ended_at, started_at) <= ("
+            ~ 'select max(coalesce(began_at, started_at)) from ' ~ log ~ " where unique_id = '"
+            ~ model.unique_id ~ "' and phase = 'end' and not partial and status in (" ~ quoted(statuses) ~ '))'
+            ~ ' order by coalesce(ended_at, started_at) desc limit 1'
+        ).rows -%}
+        {%- if passed_with and passed_with[0][0] != graph.nodes[seed].checksum.checksum -%}
+            {{ return(true) }}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(false) }}
 {%- endmacro %}
 
 

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from delivery.analytics import measures
+from delivery.config.datasets import read_beside
 from delivery.errors import ConfigError, WriteFailed, redact
 from delivery.files.writer import replace_file
+from delivery.gate.entitlements import dataset_refusal
 from delivery.gate.judge import Gate
 from delivery.warehouse import open_engine
+from delivery.windows import midnight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,10 +65,18 @@ def export(project: Project, asked: Question, output: str, kind: Format, at: dat
     manifest = project.manifest()
     with open_engine(project) as engine:
         gate = Gate(manifest, engine)
-        verdict = gate.judge(asked.dataset, None)
+        verdict = gate.judge(
+            asked.dataset,
+            None,
+            read_beside(manifest, "metrics"),
+            namespace=asked.namespace,
+            complete_at=min(asked.window.end_at, midnight(min(at, datetime.now(UTC)).astimezone(UTC).date())),
+        )
         if not verdict.passed and not reason:
             raise verdict.error()
         _check_client(engine, manifest, asked)
+        if refusal := dataset_refusal(asked.dataset.name, asked.namespace, manifest, engine):
+            raise refusal
         frame = measures.answer(engine, asked, measures.read_metrics(engine, manifest, asked.dataset))
         if verdict.passed:
             gate.check_unchanged(asked.dataset)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from delivery.analytics import measures
+from delivery.config.datasets import read_beside
 from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError
+from delivery.gate.entitlements import dataset_refusal
 from delivery.gate.judge import Gate
 from delivery.ledger import Delivery, Ledger, deliveries
 from delivery.schedule.gaps import Gap, gaps
@@ -142,13 +144,21 @@ def _results(project: Project, day: date, at: datetime, clients: list[str]) -> t
                 manifest, at, dataset=CAMPAIGNS, namespace=client, start=day.isoformat(), end=(day + DAY).isoformat(),
                 grain="total", campaign_id=None,
             )  # fmt: skip
-            verdict = gate.judge(asked.dataset, None)
+            verdict = gate.judge(
+                asked.dataset,
+                None,
+                read_beside(manifest, "metrics"),
+                namespace=client,
+                complete_at=asked.window.end_at,
+            )
+            refusal = dataset_refusal(asked.dataset.name, client, manifest, engine)
+            reasons = (*verdict.reasons, *((refusal.message,) if refusal else ()))
             rows: list[dict[str, Any]] = []
-            if verdict.passed:
+            if not reasons:
                 metrics = measures.read_metrics(engine, manifest, asked.dataset)
                 rows = measures.answer(engine, asked, metrics).to_dicts()
                 gate.check_unchanged(asked.dataset)
-            found.append(Results(client, tuple(rows), verdict.reasons))
+            found.append(Results(client, tuple(rows), reasons))
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ from delivery.console import Hash, Table, View
 from delivery.errors import ConfigError, ExitCode, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from delivery.gate.judge import Verdict
     from delivery.run import Forecast, Outcome
@@ -161,9 +161,7 @@ def forecasts(found: list[Forecast]) -> View:
             for f in found
         ],
     )
-    verdicts = {f.verdict.dataset: f.verdict for f in found if f.verdict}
-    said = [f"{name}: {reason}" for name, verdict in verdicts.items() for reason in verdict.reasons]
-    said += [f"{name}: {one} (it may leave)" for name, verdict in verdicts.items() for one in verdict.warnings]
+    said = list(_verdicts(found))
     for f in found:
         said += [f"{f.title}: {one}" for one in (*f.layout_changes, f.refusal) if one]
     refuses = any(f.refusal or (f.verdict and not f.verdict.passed) for f in found)
@@ -178,4 +176,28 @@ def forecasts(found: list[Forecast]) -> View:
 def _gate(verdict: Verdict | None) -> dict[str, Any] | None:
     if verdict is None:
         return None
-    return {"passed": verdict.passed, "reasons": verdict.reasons, "warnings": verdict.warnings}
+    return {
+        "passed": verdict.passed,
+        "reasons": verdict.reasons,
+        "warnings": verdict.warnings,
+        "built_at": verdict.built_at,
+        "data_until": verdict.data_until,
+    }
+
+
+def _verdicts(found: list[Forecast]) -> Iterator[str]:
+    """What the gate said, each once: of a dataset, or of the deliveries that it concerns when others may leave."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for f in found:
+        if f.verdict:
+            for text in (*f.verdict.reasons, *(f"{warning} (it may leave)" for warning in f.verdict.warnings)):
+                said.setdefault((f.verdict.dataset, text), []).append(f.title)
+    for (dataset, text), titles in said.items():
+        judged = [f.title for f in found if f.verdict and f.verdict.dataset == dataset]
+        yield f"{dataset if titles == judged else ', '.join(titles)}: {text}"
+    for verdict in {f.verdict.dataset: f.verdict for f in found if f.verdict}.values():
+        if verdict.built_at and verdict.data_until:
+            yield (
+                f"{verdict.dataset}: built at {verdict.built_at:%Y-%m-%d %H:%M} UTC,"
+                f" data until {verdict.data_until:%Y-%m-%d %H:%M}"
+            )

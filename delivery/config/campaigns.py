@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from delivery.config.datasets import ENTITLEMENTS, find_datasets
+from delivery.config.datasets import ENTITLEMENTS, find_datasets, read_beside
 from delivery.config.faults import Faults, described
 from delivery.config.values import RowCount  # noqa: TC001 - pydantic reads it
 from delivery.sql import literal
@@ -73,6 +73,9 @@ class Export(BaseModel):
         default="full", description="`changes`: who entered, changed and left since the last delivery"
     )
     full_every: int = Field(default=7, ge=1, description="of `mode: changes`, each so many-th delivery is whole")
+    build_age_hours: int = Field(
+        default=0, ge=0, description="of a current-state dataset: so much older than the slot its build may be"
+    )
     late_rows: Literal["correct", "ignore"] | None = Field(
         default=None, description="`correct` by default where the dataset has unique_key and updated_at"
     )
@@ -118,7 +121,7 @@ class Campaign:
     integrations: tuple[str, ...]
     export: Export
     members: Members | None = None
-    proven_with: tuple[str, ...] = ()  # unique ids of what else must be proven: the audience, the entitlements
+    proven_with: tuple[str, ...] = ()  # unique ids of what else the runner reads: the audience, the entitlements, …
 
     def is_live(self, slot: datetime) -> bool:
         """Whether the campaign's start and end include the slot."""
@@ -196,11 +199,18 @@ def _find_campaigns(manifest: Manifest, names: list[str], faults: Faults) -> dic
                 chosen,
                 export,
                 Members(members["relation_name"], export.unsubscribed == "exclude") if members else None,
-                tuple(models[one]["unique_id"] for one in _proven_with(export, dataset)),
+                _proven_with(manifest, exposure, dataset),
             )
         wrong += more
     faults.add("The campaigns have", wrong, "Mend the exposures in models/campaigns, then `dbt parse`.")
     return found
+
+
+def read_by(manifest: Manifest, exposure: dict[str, Any]) -> tuple[str, ...]:
+    """Unique ids of all that the runner reads for a campaign: what the exposure names, and what it always reads."""
+    spelled = exposure["config"]["meta"]["export"].get("layout", {}).get("event_names", "default") != "default"
+    named = [node for node in exposure["depends_on"]["nodes"] if node in manifest["nodes"]]
+    return tuple(dict.fromkeys((*named, *read_beside(manifest, *(["event_spellings"] if spelled else [])))))
 
 
 def definition_faults(chosen: Mapping[str, Campaign], definitions: Mapping[str, Iterable[str]]) -> list[str]:
@@ -227,9 +237,9 @@ def _models(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _proven_with(export: Export, dataset: Dataset) -> list[str]:
-    entitlements = [ENTITLEMENTS] if dataset.definitions else []
-    return [*([export.audience] if export.audience else []), *entitlements]
+def _proven_with(manifest: Manifest, exposure: dict[str, Any], dataset: Dataset) -> tuple[str, ...]:
+    read = set(read_by(manifest, exposure)) - {dataset.unique_id}
+    return tuple(sorted(read))
 
 
 def _faulty_audience(
@@ -286,5 +296,7 @@ def _beyond(export: Export, dataset: Dataset) -> Iterable[str]:
         yield f"{where}.late_rows: {dataset.name} cannot be corrected: it needs a window, unique_key and updated_at"
     if export.mode == "changes" and dataset.key is None:
         yield f"{where}.mode: {dataset.name} cannot tell changes: its config.meta.dataset has no key and contacts"
+    if export.build_age_hours and dataset.window:
+        yield f"{where}.build_age_hours: {dataset.name} is by day; a day leaves when it was built after it ended"
     if export.schedule == "once" and dataset.window and not (export.start and export.end):
         yield f"{where}: a `once` campaign of {dataset.name} needs start and end, its days"

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Manifest = dict[str, Any]
 LAYOUTS = ("file", "optional", "internal")
 ENTITLEMENTS = "definition_entitlements"  # the model that says who may have which definition
+DATASET_ENTITLEMENTS = "dataset_entitlements"  # the model that says who may have which dataset
+ACCEPTED_TESTS = "accepted_tests"  # the seed of tests that say less than they seem to, each with a reason
+READ_ALWAYS = ("namespaces", ENTITLEMENTS, DATASET_ENTITLEMENTS, ACCEPTED_TESTS)
 
 
 @dataclass(frozen=True)
@@ -154,3 +157,10 @@ def relation_of(manifest: Manifest, name: str) -> str | None:
     """The relation of the model or seed with that name; None when the project has none."""
     nodes = (node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed"))
     return next((str(node["relation_name"]) for node in nodes if node["name"] == name), None)
+
+
+def read_beside(manifest: Manifest, *names: str) -> tuple[str, ...]:
+    """Unique ids of what the runner reads beside a dataset's rows, with the models and seeds named."""
+    wanted = {*READ_ALWAYS, *names}
+    nodes = manifest["nodes"].items()
+    return tuple(sorted(uid for uid, n in nodes if n["resource_type"] in ("model", "seed") and n["name"] in wanted))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -92,6 +93,8 @@ class DeliveryManifest(BaseModel):
     file_format: dict[str, Any] = Field(description="the integration's keys that say how to read the files")
     files: list[ManifestFile]
     dbt_invocation_id: str | None
+    built_at: datetime | None = Field(default=None, description="when the rows were built (UTC)")
+    data_until: datetime | None = Field(default=None, description="what had landed by then was read (UTC)")
 
     @classmethod
     def of(
@@ -101,8 +104,13 @@ class DeliveryManifest(BaseModel):
         parts: Iterable[Part],
         invocation_id: str | None,
         told: Correction | Changes | None = None,
+        built: tuple[datetime | None, datetime | None] = (None, None),
     ) -> Self:
-        """Of a delivery whose data files are written. told: what it is in the light of those before it."""
+        """Of a delivery whose data files are written.
+
+        told: what it is in the light of those before it. built: when the rows were, and until when data was read (UTC).
+        """
+        built_at, data_until = (at and at.replace(microsecond=0, tzinfo=UTC) for at in built)
         window = job.window
         return cls(
             delivery=job.key,
@@ -119,6 +127,8 @@ class DeliveryManifest(BaseModel):
             file_format=job.integration.model_dump(mode="json", include=FORMAT),
             files=[ManifestFile(name=part.path.name, **asdict(part.written)) for part in parts],
             dbt_invocation_id=invocation_id,
+            built_at=built_at,
+            data_until=data_until,
         )
 
     @classmethod
@@ -131,7 +141,8 @@ class DeliveryManifest(BaseModel):
 
     def content(self) -> bytes:
         """The bytes of its file."""
-        absent = {name for name in ("correction", "changes") if getattr(self, name) is None}
+        may_lack = ("correction", "changes", "built_at", "data_until")
+        absent = {name for name in may_lack if getattr(self, name) is None}
         text = json.dumps(self.model_dump(mode="json", exclude=absent), indent=2, ensure_ascii=False)
         return (text + "\n").encode()
 

@@ -80,7 +80,8 @@ class Spool:
             told = content.told(job, {kind: [part.path.name for part in found] for kind, found in parts.items()})
             data = list(itertools.chain(*parts.values()))
             rows = [_row(Role.DATA, p.path, p.written.bytes, p.written.sha256, p.written.rows) for p in data]
-            manifest = DeliveryManifest.of(job, layout.columns, data, verdict.invocation_id, told)
+            built = (verdict.built_at, verdict.data_until)
+            manifest = DeliveryManifest.of(job, layout.columns, data, verdict.invocation_id, told, built)
             beside = [(Role.MANIFEST, MANIFEST_SUFFIX, manifest.content())] if job.integration.manifest else []
             beside += [(Role.DONE, DONE_SUFFIX, b"")] if job.integration.has_done_file else []
             for role, suffix, text in beside:

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from delivery.config.campaigns import read_by
 from delivery.errors import ConfigError, EngineDown, GateRefused, redact
 from delivery.gate.lineage import Lineage
 from delivery.warehouse import find_engine
@@ -129,6 +130,6 @@ def _selection(project: Project, campaigns: tuple[str, ...]) -> list[str]:
         if exposure["config"].get("meta", {}).get("export") and (not campaigns or exposure["name"] in campaigns)
     ]
     lineage = Lineage(manifest)
-    names = lineage.selectors(node for exposure in exposures for node in exposure["depends_on"]["nodes"])
+    names = lineage.selectors(node for exposure in exposures for node in read_by(manifest, exposure))
     # cautious: exactly the tests whose parents are all built here, and those are all that the gate asks for
     return ["--indirect-selection", "cautious", "--select", *names] if names else []

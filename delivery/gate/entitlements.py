@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from delivery.config.datasets import ENTITLEMENTS, relation_of
+from delivery.config.datasets import DATASET_ENTITLEMENTS, ENTITLEMENTS, relation_of
 from delivery.errors import GateRefused
 from delivery.sql import literal
 
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 
 def refusal(job: Job, columns: Iterable[str], manifest: Manifest, engine: Engine) -> GateRefused | None:
-    """Why the client must not get some of the columns, each with its reason; None when it may have them all.
+    """Why the client must not get the dataset, or some of the columns; None when it may have them all.
 
     No override reaches this: it is the contract's word, not a test's.
     """
     namespace, dataset = job.integration.namespace, job.campaign.dataset
+    if without := dataset_refusal(dataset.name, namespace, manifest, engine):
+        return without
     # The key stands for the rows themselves: contacts alone need a contract, too.
     asked = [name for name in dict.fromkeys((dataset.key or "", *columns)) if name in dataset.definitions]
     if not asked:
@@ -39,4 +41,20 @@ def refusal(job: Job, columns: Iterable[str], manifest: Manifest, engine: Engine
     return GateRefused(
         f"{job.integration_name}: {namespace} may not have\n" + "\n".join(f"  {line}" for line in refused),
         hint="Take the definition out of the integration and start a new campaign, or have the contract extended.",
+    )
+
+
+def dataset_refusal(dataset: str, namespace: str, manifest: Manifest, engine: Engine) -> GateRefused | None:
+    """Why the client must not get the dataset at all; None when it may, or when no contract speaks of the dataset."""
+    relation = relation_of(manifest, DATASET_ENTITLEMENTS)
+    if relation is None:
+        return None
+    query = f"select namespace, entitled, reason from {relation} where dataset = {literal(dataset)}"
+    known = {row["namespace"]: row for row in engine.table(query).to_pylist()}
+    if not known or (namespace in known and known[namespace]["entitled"]):
+        return None
+    reason = known[namespace]["reason"] if namespace in known else "the platform does not list the client"
+    return GateRefused(
+        f"{namespace} may not have {dataset}: {reason}.",
+        hint="Leave the client out of the campaign, or have the contract extended.",
     )

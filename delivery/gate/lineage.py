@@ -1,55 +1,172 @@
-"""What a node is built from and which tests speak of that, as dbt's manifest says."""
+"""What a node is built from, which tests speak of that and how they are defined, as dbt's manifest says."""
 
 from __future__ import annotations
 
+from functools import cached_property
+from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from delivery.config.datasets import Manifest
+    from delivery.config.datasets import Dataset, Manifest
 
 BUILT = ("model", "seed", "snapshot")
 TESTS = ("test", "unit_test")
+BY_DAY = "__rebuilt_days__"  # the bound of tests on growing models: macros/days.sql
+# A test says less than its name with another value of these.
+WHOLE = {"where": "", "limit": "", "severity": "error", "warn_if": "!= 0", "error_if": "!= 0", "fail_calc": "count(*)"}
+KEY_TESTS = ("is_key", "unique", "unique_together", "unique_combination_of_columns")
 
 
 class Lineage:
-    """The manifest's graph. nodes: every model, seed, snapshot, data test and unit test by unique id."""
+    """The manifest's graph. nodes: every model, seed, snapshot, source, data test and unit test by unique id."""
 
     def __init__(self, manifest: Manifest) -> None:
-        self.nodes: dict[str, Any] = {**manifest["nodes"], **manifest.get("unit_tests", {})}
+        self.nodes: dict[str, Any] = {
+            **manifest["nodes"],
+            **manifest.get("unit_tests", {}),
+            **manifest.get("sources", {}),
+        }
         self._parents: dict[str, list[str]] = manifest["parent_map"]
+        self._disabled: dict[str, list[Any]] = manifest.get("disabled", {})
 
     def upstream(self, unique_ids: Iterable[str]) -> set[str]:
         """The nodes and all that they are built from; sources and ephemeral models, which dbt never builds, are out."""
+        return {node for node in self.read(unique_ids) if self._is_built(node)}
+
+    def read(self, unique_ids: Iterable[str]) -> set[str]:
+        """The same with sources and ephemeral models."""
         found: set[str] = set()
         queue = list(unique_ids)
         while queue:
             node = queue.pop()
-            if node not in found and node in self.nodes and self.nodes[node]["resource_type"] in BUILT:
+            if node not in found and node in self.nodes and self.nodes[node]["resource_type"] in (*BUILT, "source"):
                 found.add(node)
                 queue += self._parents.get(node, [])
-        return {node for node in found if self.nodes[node]["config"]["materialized"] != "ephemeral"}
+        return found
 
-    def tests_on(self, built: set[str]) -> list[str]:
+    def tests_on(self, nodes: set[str]) -> list[str]:
         """The tests that speak of any of the nodes."""
-        tests = (uid for uid, node in self.nodes.items() if node["resource_type"] in TESTS)
-        return sorted(test for test in tests if self._subjects(test) & built)
+        return sorted(test for test, subjects in self._subjects.items() if subjects & nodes)
 
-    def _subjects(self, test: str) -> set[str]:
-        """What a test speaks of: the node it is attached to; else, of what it reads, whatever nothing else is built of.
+    def read_by(self, test: str) -> set[str]:
+        """What has to be older than a result of the test: the tables that it reads, through ephemeral models."""
+        found: set[str] = set()
+        queue = list(self.nodes[test]["depends_on"]["nodes"])
+        while queue:
+            node = queue.pop()
+            if node in self.nodes and self.nodes[node]["config"].get("materialized") == "ephemeral":
+                queue += self._parents.get(node, [])
+            else:
+                found.add(node)
+        return found
+
+    def readers(self, source: str, among: Iterable[str]) -> set[str]:
+        """Which of the nodes read a source."""
+        return {node for node in among if source in self._through_ephemeral(node)}
+
+    def is_by_day(self, test: str) -> bool:
+        """Whether the test looks at the days being built only."""
+        config = self.nodes[test]["config"]
+        return BY_DAY in (config.get("where") or "") or (config.get("meta") or {}).get("bounded_by") == "event_day"
+
+    def grows(self, node: str) -> bool:
+        """Whether the model is built day by day."""
+        return bool((self.nodes[node]["config"].get("meta") or {}).get("grows_by") == "event_day")
+
+    def fingerprint(self, node: str) -> str:
+        """How a test is defined, as macros/audit.sql logs it with each result."""
+        found = self.nodes[node]
+        parts = [found.get("raw_code") or "", *(str(found["config"].get(key) or "").lower() for key in WHOLE)]
+        return md5("|".join(parts).encode(), usedforsecurity=False).hexdigest()
+
+    def weakened(self, tests: Iterable[str], nodes: set[str]) -> Iterable[tuple[str, str]]:
+        """Names of tests that say less than they seem to, and how; of those on the nodes that are switched off, too."""
+        for test in tests:
+            node = self.nodes[test]
+            may_warn = (node["config"].get("meta") or {}).get("gate") == "open_list"
+            for key, whole in WHOLE.items():
+                value = str(node["config"].get(key) or whole)
+                by_day = key == "where" and value == BY_DAY
+                if value.lower() != whole and not by_day and not (key == "severity" and may_warn):
+                    yield node["name"], f"{key}: {value}"
+        read = {self.nodes[node]["name"] for node in nodes}
+        for node in (one for versions in self._disabled.values() for one in versions):
+            if node["resource_type"] == "test":
+                attached = node.get("attached_node")
+                refs = {ref["name"] for ref in node.get("refs") or []}
+                if attached in nodes or (not attached and refs & read):
+                    yield node["name"], "enabled: false"
+
+    def is_switched_off(self, node: str) -> bool:
+        """Whether the project still has it, with `enabled: false`."""
+        return node in self._disabled
+
+    def has_key(self, dataset: Dataset) -> bool:
+        """Whether a test tells the dataset's rows apart: by its key, or by what orders them."""
+        known = {"namespace", "unique_key", dataset.window, dataset.key, *dataset.order_by}
+        for test in self.tests_on({dataset.unique_id}):
+            metadata = self.nodes[test].get("test_metadata") or {}
+            columns = self._tested_columns(metadata.get("kwargs") or {})
+            if metadata.get("name") in KEY_TESTS and columns and columns <= known:
+                return True
+            if (self.nodes[test]["config"].get("meta") or {}).get("gate") == "key":
+                return True
+        return False
+
+    def selectors(self, unique_ids: Iterable[str]) -> list[str]:
+        """dbt selectors of all that the nodes and the tests on them need."""
+        read = self.read(unique_ids)
+        read |= self.read(
+            {parent for test in self.tests_on(read) for parent in self.nodes[test]["depends_on"]["nodes"]}
+        )
+        return sorted(
+            ("source:" if self.nodes[node]["resource_type"] == "source" else "fqn:") + ".".join(self._name(node))
+            for node in read
+        )
+
+    def _name(self, node: str) -> list[str]:
+        found = self.nodes[node]
+        if found["resource_type"] == "source":
+            return [found["package_name"], found["source_name"], found["name"]]
+        return list(found["fqn"])
+
+    def _is_built(self, node: str) -> bool:
+        found = self.nodes[node]
+        return found["resource_type"] in BUILT and found["config"]["materialized"] != "ephemeral"
+
+    def _through_ephemeral(self, node: str) -> set[str]:
+        found: set[str] = set()
+        queue = list(self._parents.get(node, []))
+        while queue:
+            parent = queue.pop()
+            found.add(parent)
+            if parent in self.nodes and self.nodes[parent]["config"].get("materialized") == "ephemeral":
+                queue += self._parents.get(parent, [])
+        return found
+
+    @cached_property
+    def _subjects(self) -> dict[str, set[str]]:
+        """What each test speaks of: what it is attached to; else, of what it reads, whatever nothing else is built of.
 
         A test that holds an export against the model it is made from speaks of the export: if that one is broken, what
         else is made from the model may still leave.
         """
-        node = self.nodes[test]
-        if node.get("attached_node"):
-            return {node["attached_node"]}
-        read = set(node["depends_on"]["nodes"])
-        return {one for one in read if not any(one in self.upstream([other]) for other in read - {one})}
+        return {
+            test: {node["attached_node"]} if node.get("attached_node") else self.last_of(node["depends_on"]["nodes"])
+            for test, node in self.nodes.items()
+            if node["resource_type"] in TESTS
+        }
 
-    def selectors(self, unique_ids: Iterable[str]) -> list[str]:
-        """dbt selectors of all that the nodes and the tests on them need."""
-        built = self.upstream(unique_ids)
-        read_by_tests = {parent for test in self.tests_on(built) for parent in self.nodes[test]["depends_on"]["nodes"]}
-        return sorted("fqn:" + ".".join(self.nodes[node]["fqn"]) for node in built | self.upstream(read_by_tests))
+    def last_of(self, nodes: Iterable[str]) -> set[str]:
+        """Those of the nodes of which no other is built."""
+        read = set(nodes)
+        return {one for one in read if not any(one in self.read([other]) for other in read - {one})}
+
+    @staticmethod
+    def _tested_columns(arguments: dict[str, Any]) -> set[str]:
+        named = (
+            arguments.get("columns") or arguments.get("combination_of_columns") or arguments.get("column_name") or ()
+        )
+        return {named} if isinstance(named, str) else set(named)

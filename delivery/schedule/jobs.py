@@ -52,6 +52,13 @@ class Job:
         return delivery_id(*self.series, self.when, self.revision)
 
     @property
+    def complete_at(self) -> datetime:
+        """What it is built from must have begun to be built then, or later."""
+        if self.window:
+            return self.window.end_at
+        return self.slot - timedelta(hours=self.campaign.export.build_age_hours)
+
+    @property
     def empty(self) -> str:
         """What becomes of a window without rows: the campaign's word before the integration's."""
         return self.campaign.export.empty or self.integration.empty

@@ -12,10 +12,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
-from isal import isal_zlib
+from duckdb.func import SPECIAL
+from isal import igzip_lib, isal_zlib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import duckdb
 
@@ -25,7 +26,7 @@ GZIP = 31  # window bits: a gzip header and its checksum
 DAMAGED_LINES = "struct(line_number bigint, line varchar, fault varchar)[]"
 
 
-class Damaged(Exception):
+class Damaged(Exception):  # noqa: N818 - a state of a file
     """Why a file cannot be read to its end; never what is in it."""
 
 
@@ -34,18 +35,19 @@ class Plugin(BasePlugin):
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Makes the functions known to SQL."""
-        for function, returns in (
+        functions: list[tuple[Callable[..., Any], str]] = [
             (file_fault, "varchar"),
             (file_version, "bigint"),
             (damaged_lines, DAMAGED_LINES),
             (json_fault, "varchar"),
-        ):
+        ]
+        for function, returns in functions:
             conn.create_function(
                 function.__name__,
                 function,
                 ["varchar"],
                 returns,
-                null_handling="special",
+                null_handling=SPECIAL,  # NULL is an answer
                 side_effects=function is not json_fault,  # a file is another one at the next call
             )
 
@@ -79,17 +81,17 @@ def file_fault(path: str) -> str | None:
 
 
 def damaged_lines(path: str) -> list[dict[str, Any]]:
-    """All lines of a file that has a fault, from 1; a line that has one says so. A file that cannot be read is one line.
+    """All lines of a file that has a fault, from 1; one that has it says so. A file that cannot be read is one line.
 
     Of a gzip that is cut nothing is taken: what is there may be half of what was meant, and the whole will come.
     """
     try:
         content = b"".join(_bytes_of(path))
-    except Damaged as fault:
-        return [{"line_number": 1, "line": "", "fault": f"the file cannot be read: {fault}"}]
+    except Damaged as why:
+        return [{"line_number": 1, "line": "", "fault": f"the file cannot be read: {why}"}]
     found = []
     for number, line in enumerate(content.split(b"\n"), 1):
-        fault = None
+        fault: str | None = None
         try:
             text = line.decode()
         except UnicodeDecodeError:
@@ -114,7 +116,7 @@ def json_fault(text: str | None) -> str | None:
     return None
 
 
-class _Refused(ValueError):
+class _Refused(ValueError):  # noqa: N818 - a state of a text
     """A text that reads as JSON, and means another thing to another reader."""
 
 
@@ -140,27 +142,27 @@ def _bytes_of(path: str) -> Iterator[bytes]:
     """A file's content, unpacked where its name says so. Raises Damaged."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - the model gives a text
-            if not path.endswith(".gz"):
-                while chunk := file.read(CHUNK_BYTES):
-                    yield chunk
-                return
-            member = isal_zlib.decompressobj(GZIP)
-            has_any, data = False, file.read(CHUNK_BYTES)
-            while data:
-                has_any = True
-                yield member.decompress(data, CHUNK_BYTES)
-                data = (member.unused_data if member.eof else member.unconsumed_tail) or file.read(CHUNK_BYTES)
-                if member.eof and data:
-                    if not data.startswith(b"\x1f"):
-                        raise Damaged("there is something after the end of the gzip")
-                    member = isal_zlib.decompressobj(GZIP)
-            if not has_any:
-                raise Damaged("an empty gzip")
-            if not member.eof:
-                raise Damaged("the gzip is cut")
+            blocks = iter(lambda: file.read(CHUNK_BYTES), b"")
+            yield from _unpacked(blocks) if path.endswith(".gz") else blocks
     except FileNotFoundError:
         raise Damaged("it is gone") from None
     except OSError as error:
         raise Damaged(error.strerror or "an error of the disk") from None
-    except (isal_zlib.error, EOFError):
+    except (igzip_lib.IsalError, EOFError):
         raise Damaged("no gzip, or a damaged one") from None
+
+
+def _unpacked(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """A gzip of one or more members, each with its checksum."""
+    member, data = isal_zlib.decompressobj(GZIP), next(blocks, b"")
+    if not data:
+        raise Damaged("an empty gzip")
+    while data:
+        yield member.decompress(data, CHUNK_BYTES)
+        data = (member.unused_data if member.eof else member.unconsumed_tail) or next(blocks, b"")
+        if member.eof and data:
+            if not data.startswith(b"\x1f"):
+                raise Damaged("there is something after the end of the gzip")
+            member = isal_zlib.decompressobj(GZIP)
+    if not member.eof:
+        raise Damaged("the gzip is cut")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # A reader of parquet holds a whole row group of each column; profiles.yml says how large Spark may make them.
 SCAN_MEMORY = "128MB"
-LISTED_LAST = ("build_days", "build_log")
+LISTED_LAST = ("build_days", "build_failures", "build_log")
 WAREHOUSE_KEY = "spark.sql.warehouse.dir"
 # dbt-spark writes `name`; text literals are stepped over.
 QUOTED = re.compile(r"('(?:[^']|'')*')|`([^`]*)`")
@@ -121,7 +121,8 @@ def _select(table: Path, columns: dict[str, str] | None) -> str:
         listed = ", ".join("'" + part.replace("'", "''") + "'" for part in parts)
         by_name = ", hive_partitioning = true" if any("=" in Path(part).parent.name for part in parts) else ""
         types = ", hive_types = {'event_day': date}" if any("/event_day=" in part for part in parts) else ""
-        return f"select * from read_parquet([{listed}]{by_name}{types})"
+        widened = ", union_by_name = true" if table.name in LISTED_LAST else ""  # they got columns later
+        return f"select * from read_parquet([{listed}]{by_name}{types}{widened})"
     if columns:
         return (
             "select "
@@ -140,7 +141,15 @@ def _columns_by_contract(project: Project) -> dict[str, dict[str, str]]:
             "started_at": "timestamp",
             "unique_id": "varchar",
             "event_day": "date",
-        }
+            "ended_at": "timestamp",
+        },
+        "build_failures": {
+            "invocation_id": "varchar",
+            "unique_id": "varchar",
+            "namespace": "varchar",
+            "event_day": "date",
+            "failures": "bigint",
+        },
     }
     for node in project.manifest()["nodes"].values():
         columns = {name: column.get("data_type") for name, column in (node.get("columns") or {}).items()}

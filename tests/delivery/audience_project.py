@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import yaml
 from builders import NOW
+from small_project import AUDIT
 
 from delivery import run as runner
 from delivery.config.project import Project, open_project
@@ -16,7 +18,6 @@ from delivery.schedule.request import Request
 from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
 COLUMNS = {
@@ -44,9 +45,6 @@ PEOPLE = """
         case when namespace = 'brightside_beauty' and definition = 'pclv' then 'no contract for pclv' end as reason
     from (select distinct namespace from people),
         unnest(['customer_id', 'first_name', 'points', 'pclv']) as d(definition);
-    create table build_log (invocation_id text, started_at timestamp, phase text, command text, partial boolean,
-        unique_id text, resource_type text, status text, failures bigint, whole_table boolean, message text);
-    create table build_days (invocation_id text, started_at timestamp, unique_id text, event_day date);
 """
 MODELS = ("people", "aud_many", "definition_entitlements")
 
@@ -68,6 +66,7 @@ class Audiences:
             "p:\n  target: duckdb\n  outputs:\n    duckdb: {type: duckdb, path: warehouse.duckdb}\n"
         )
         self.sql(PEOPLE)
+        self.sql(AUDIT.format(schema="main").split("insert", 1)[0])
         self.built()
         self.write()
 
@@ -78,14 +77,13 @@ class Audiences:
 
     def built(self, **tests: str) -> None:
         """Logs a build of everything, with the results of the tests."""
-        at = self.sql("select coalesce(max(started_at), timestamp '2026-11-01') + interval 1 minute from build_log")[0][
-            0
-        ]
+        at = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"
         results = {f"model.p.{name}": "success" for name in MODELS} | {f"test.p.{name}_key": "pass" for name in MODELS}
         for node, status in (results | {f"test.p.{name}_key": status for name, status in tests.items()}).items():
             self.sql(
-                f"insert into build_log values ('i', '{at}', 'end', 'build', false, '{node}', '{node.split('.')[0]}',"
-                f" '{status}', {int(status == 'fail')}, true, null)"
+                "insert into build_log (invocation_id, started_at, phase, command, partial, unique_id, resource_type,"
+                f" status, failures, whole_table) values ('i', '{at}', 'end', 'build', false, '{node}',"
+                f" '{node.split('.')[0]}', '{status}', {int(status == 'fail')}, true)"
             )
 
     def write(self) -> None:
@@ -116,6 +114,7 @@ class Audiences:
         tests = {
             f"test.p.{name}_key": {
                 "resource_type": "test", "name": f"{name}_key", "attached_node": f"model.p.{name}", "config": {},
+                "test_metadata": {"name": "is_key", "kwargs": {"columns": ["namespace", "customer_id"]}},
                 "depends_on": {"nodes": [f"model.p.{name}"]}, "fqn": ["p", name],
             }
             for name in MODELS

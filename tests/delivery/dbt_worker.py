@@ -11,11 +11,12 @@ import atexit
 import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,8 @@ def serve(project: str) -> None:
         child = os.fork()
         if not child:
             then()
+            if dies_at := int(os.environ.get("DIE_AT_EVENT", "0")):
+                dbtRunner(callbacks=[dying(dies_at)]).invoke(arguments)
             cli(arguments, prog_name="dbt")
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -78,6 +81,17 @@ def serve(project: str) -> None:
     for line in sys.stdin:
         arguments, folder, environment, *streams = json.loads(line)
         print(fork(arguments, functools.partial(become, folder, environment, streams)), flush=True)
+
+
+def dying(at: int) -> Callable[[Any], None]:
+    """Kills this process at the so-many-th event of a node that starts or has finished."""
+    seen = iter(range(1, at + 1))
+
+    def look(event: Any) -> None:
+        if event.info.name in ("NodeStart", "NodeFinished") and next(seen) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return look
 
 
 def become(folder: str, environment: dict[str, str], streams: list[str]) -> None:

@@ -65,16 +65,18 @@ def canary(client: str) -> str:
 AUDIT = """
 create table {schema}.build_log (invocation_id text, started_at timestamp, phase text, command text,
     partial boolean, unique_id text, resource_type text, status text, failures bigint,
-    whole_table boolean, message text);
-create table {schema}.build_days (invocation_id text, started_at timestamp, unique_id text, event_day date);
-insert into {schema}.build_days values ('i1', '2026-11-04 05:00:00', 'model.sweep.events', '2026-11-03');
-insert into {schema}.build_log values
-    ('i1', '2026-11-04 05:00:00', 'start', 'build', false, 'model.sweep.events', 'model', 'selected', null,
-        null, null),
-    ('i1', '2026-11-04 05:00:00', 'end', 'build', false, 'model.sweep.events', 'model', 'success', null,
-        true, null),
-    ('i1', '2026-11-04 05:00:00', 'end', 'build', false, 'test.sweep.unique', 'test', 'pass', 0,
-        false, null)
+    whole_table boolean, message text, began_at timestamp, ended_at timestamp, fingerprint text, speaks_of text);
+create table {schema}.build_days (invocation_id text, started_at timestamp, unique_id text, event_day date,
+    ended_at timestamp);
+create table {schema}.build_failures (invocation_id text, unique_id text, namespace text, event_day date,
+    failures bigint);
+insert into {schema}.build_days (invocation_id, started_at, unique_id, event_day)
+    values ('i1', '2026-11-25 05:00:00', 'model.sweep.events', '2026-11-03');
+insert into {schema}.build_log (invocation_id, started_at, phase, command, partial, unique_id, resource_type, status,
+    failures, whole_table) values
+    ('i1', '2026-11-25 05:00:00', 'start', 'build', false, 'model.sweep.events', 'model', 'selected', null, null),
+    ('i1', '2026-11-25 05:00:00', 'end', 'build', false, 'model.sweep.events', 'model', 'success', null, true),
+    ('i1', '2026-11-25 05:00:00', 'end', 'build', false, 'test.sweep.unique', 'test', 'pass', 0, false)
 """
 POSTGRES = """
 sweep:
@@ -170,7 +172,9 @@ def _manifest(
         },
     }  # fmt: skip
     test = {
-        "resource_type": "test", "name": "unique", "attached_node": "model.sweep.events", "config": {"meta": {}},
+        "resource_type": "test", "name": "unique", "attached_node": "model.sweep.events",
+        "test_metadata": {"name": "unique", "kwargs": {"column_name": "unique_key"}},
+        "config": {"where": "__rebuilt_days__", "meta": {}},
         "depends_on": {"nodes": ["model.sweep.events"]}, "fqn": ["sweep", "unique"],
     }  # fmt: skip
     export = {"dataset": "events", "integrations": "all", "schedule": "0 5 * * *"}

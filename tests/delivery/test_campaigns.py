@@ -264,11 +264,13 @@ def test_an_audience_is_proven_with_its_campaign() -> None:
     assert many.where("acme_outdoor") == f"{relation} where namespace = 'acme_outdoor' and not is_unsubscribed"
     assert marked.where("o'neill") == f"{relation} where namespace = 'o''neill'"
     assert (found["all"].members, found["daily"].members) == (None, None)
-    entitlements = "model.p.definition_entitlements"
-    assert {name: one.proven_with for name, one in found.items()} == {
-        "many": ("model.p.aud_many", entitlements), "marked": ("model.p.aud_many", entitlements),
-        "all": (entitlements,), "daily": (),
-    }  # fmt: skip
+    named = {"model.p.aud_many", "model.p.definition_entitlements", "model.p.eligibility", "model.p.esp_events"}
+    assert {name: set(one.proven_with) for name, one in found.items()} == {
+        "many": named,
+        "marked": named,
+        "all": named,
+        "daily": named - {"model.p.esp_events"} | {"model.p.people"},
+    }, "all that the exposure names, and what is always read"
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,12 @@ def test_a_toy_engine_delivers_the_same_bytes(by_duckdb: Copy, tmp_path: Path, m
     parts = copy.root / "parts"
     parts.mkdir()
     with duckdb.connect(str(by_duckdb.root / "warehouse.duckdb"), read_only=True) as connection:
-        for name, order in (("events", "order by md5(unique_key)"), ("build_log", ""), ("build_days", "")):
+        for name, order in (
+            ("events", "order by md5(unique_key)"),
+            ("build_log", ""),
+            ("build_days", ""),
+            ("build_failures", ""),
+        ):
             connection.execute(f"copy (from {name} {order}) to '{parts / name}.parquet'")
     install(tmp_path / "site", "delivery-toy", TOY, toy="delivery_toy:open_toy")
     monkeypatch.syspath_prepend(tmp_path / "site")

@@ -10,7 +10,7 @@ import pytest
 from builders import campaign, dataset, job
 
 from delivery.config.datasets import Column
-from delivery.gate.entitlements import refusal
+from delivery.gate.entitlements import dataset_refusal, refusal
 
 PEOPLE = dataset(
     window=None,
@@ -72,6 +72,42 @@ def test_each_client_has_what_its_own_contract_allows(
     assert (found.message.splitlines() if found else []) == (
         [f"acme: {namespace} may not have", *(f"  {line}" for line in refused)] if refused else []
     )
+
+
+DATASETS = pa.Table.from_pylist(
+    [
+        {"namespace": "acme_outdoor", "dataset": "events", "entitled": True, "reason": None},
+        {"namespace": "brightside_beauty", "dataset": "events", "entitled": False, "reason": "no contract for events"},
+        {"namespace": "brightside_beauty", "dataset": "others", "entitled": True, "reason": None},
+    ]
+)
+BY_DATASET = {
+    "nodes": {
+        "model.p.dataset_entitlements": {
+            "resource_type": "model", "name": "dataset_entitlements", "relation_name": "said",
+        },
+    }
+}  # fmt: skip
+
+
+class Datasets:
+    def table(self, sql: str) -> pa.Table:
+        said = DATASETS  # noqa: F841 - DuckDB finds it by its name
+        return duckdb.sql(sql).to_arrow_table()
+
+
+@pytest.mark.parametrize(
+    ("namespace", "refused"),
+    [
+        ("acme_outdoor", None),
+        ("brightside_beauty", "brightside_beauty may not have events: no contract for events."),
+        ("cedar_books", "cedar_books may not have events: the platform does not list the client."),
+    ],
+)
+def test_each_client_has_the_datasets_of_its_own_contract(namespace: str, refused: str | None) -> None:
+    found: Any = refusal(job(namespace=namespace), ("email",), BY_DATASET, Datasets())  # type: ignore[arg-type]
+    assert (found.message if found else None) == refused
+    assert dataset_refusal("free", namespace, BY_DATASET, Datasets()) is None, "no contract speaks of it"  # type: ignore[arg-type]
 
 
 def test_a_dataset_without_definitions_needs_no_contract() -> None:

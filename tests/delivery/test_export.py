@@ -267,7 +267,7 @@ def test_the_gate_refuses_and_an_override_is_recorded(project: Copy) -> None:
     sql(
         project,
         "insert into build_log select * replace ('fail' as status, 1 as failures,"
-        " started_at + interval 1 minute as started_at)"
+        " began_at + interval 1 minute as began_at, ended_at + interval 1 minute as ended_at)"
         " from build_log where unique_id = 'test.delivery.unique_counts_add_up' and phase = 'end'",
     )
     path = project.root / "gated.csv"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -16,6 +16,7 @@ from delivery.config.datasets import datasets
 from delivery.config.project import open_project
 from delivery.errors import EngineDown, WriteFailed
 from delivery.gate.judge import Gate, Verdict
+from delivery.gate.lineage import Lineage
 from delivery.warehouse.duckdb import DuckDB, open_duckdb
 from delivery.windows import Window
 
@@ -109,8 +110,8 @@ def test_a_test_upstream_counts_and_one_beside_does_not(project: Copy) -> None:
 def test_a_build_that_was_killed_refuses(project: Copy) -> None:
     sql(
         project,
-        "insert into build_log select 'killed', started_at + interval 1 hour, phase, command, partial, unique_id,"
-        " resource_type, status, failures, whole_table, message from build_log"
+        "insert into build_log by name select * replace ('killed' as invocation_id,"
+        " started_at + interval 1 hour as started_at) from build_log"
         " where phase = 'start' and unique_id like '%.esp_events'",
     )
     assert any("did not end" in reason for reason in judge(project).reasons)
@@ -135,9 +136,8 @@ def test_a_bad_build_refuses(project: Copy, change: str, message: str) -> None:
 def test_a_model_rebuilt_after_its_tests_refuses(project: Copy) -> None:
     sql(
         project,
-        "insert into build_log select 'later', started_at + interval 1 hour, phase, 'run', partial, unique_id,"
-        " resource_type, status, failures, whole_table, message from build_log"
-        " where unique_id like 'seed.%.event_types'",
+        "insert into build_log by name select * replace ('later' as invocation_id,"
+        " ended_at + interval 1 minute as ended_at) from build_log where unique_id like 'seed.%.event_types'",
     )
     assert any("no result since the build" in reason for reason in judge(project).reasons)
 
@@ -145,8 +145,8 @@ def test_a_model_rebuilt_after_its_tests_refuses(project: Copy) -> None:
 def test_a_day_rebuilt_without_tests_refuses_that_day_only(project: Copy) -> None:
     sql(
         project,
-        "insert into build_days select 'later', max(started_at) + interval 1 hour, unique_id, date '2026-11-03'"
-        " from build_days where unique_id like '%.esp_events' group by unique_id",
+        "insert into build_days by name select * replace (ended_at + interval 1 hour as ended_at)"
+        " from build_days where unique_id like '%.esp_events' and event_day = '2026-11-03'",
     )
     assert any("for 2026-11-03" in reason for reason in judge(project).reasons)
     assert judge(project, window=OTHER).passed
@@ -156,10 +156,13 @@ def test_a_later_failure_on_another_day_does_not_refuse_this_one(project: Copy) 
     test = one_test(project, "esp_events", bounded=True)
     sql(
         project,
-        "insert into build_days select 'later', max(started_at) + interval 1 hour, unique_id, date '2026-11-01'"
-        " from build_days where unique_id like '%.esp_events' group by unique_id",
-        "insert into build_log select 'later', started_at + interval 1 hour, phase, command, partial, unique_id,"
-        " resource_type, case unique_id when '" + test + "' then 'fail' else status end, failures, false, message"
+        "insert into build_days by name select * replace (ended_at + interval 1 hour as ended_at)"
+        " from build_days where unique_id like '%.esp_events' and event_day = '2026-11-01'",
+        "insert into build_log by name select * replace ('later' as invocation_id,"
+        " began_at + interval 1 hour as began_at,"
+        " ended_at + interval 1 hour as ended_at, case unique_id when '"
+        + test
+        + "' then 'fail' else status end as status)"
         " from build_log where phase = 'end' and not whole_table",
     )
     assert judge(project).passed
@@ -190,20 +193,27 @@ TESTS = {"raw_key": ["raw"], "events_key": ["events"], "both": ["events", "raw"]
     "beside_key": ["beside"]
 }
 BOUNDED = ("events_key", "pair")
+GROWING = ("twin", "events")
 BY_HAND = dataset(unique_id="model.p.events", relation='"w"."main"."events"')
+BUILT_ON = date(2026, 11, 20)
 NOV = [date(2026, 11, day) for day in range(1, 8)]  # NOV[1] is the second
 
 
-def manifest_by_hand(**open_lists: str) -> dict[str, Any]:
+def manifest_by_hand(**open_lists: str | None) -> dict[str, Any]:
     nodes: dict[str, Any] = {
         f"model.p.{name}": {
-            "resource_type": "model", "name": name, "config": {"materialized": "table"}, "fqn": ["p", name],
+            "resource_type": "model", "name": name, "fqn": ["p", name],
+            "config": {"materialized": "table", "meta": {"grows_by": "event_day"} if name in GROWING else {}},
             "depends_on": {"nodes": [f"model.p.{one}" for one in parents]},
         }
         for name, parents in MODELS.items()
     } | {
         f"test.p.{name}": {
-            "resource_type": "test", "name": name, "config": {"meta": {"gate": open_lists.get(name)}},
+            "resource_type": "test", "name": name,
+            "config": {
+                "meta": {"gate": open_lists.get(name)}, "where": "__rebuilt_days__" if name in BOUNDED else None
+            },
+            "test_metadata": {"name": "unique", "kwargs": {"column_name": "unique_key"}},
             "depends_on": {"nodes": [f"model.p.{one}" for one in read]},
             "attached_node": f"model.p.{read[0]}" if len(read) == 1 else None,
         }
@@ -228,25 +238,34 @@ class Builds:
             self.log(5, name, "success")
         for name in TESTS:
             self.log(5, name, "pass", failures=0)
-        for day in NOV[1:4]:
+        for day in NOV:
             self.days(5, ("twin", "events"), day)
 
     def log(self, hour: int, name: str, status: str, **changes: Any) -> None:
         values = {"phase": "end", "partial": False, "failures": None, "message": None, "whole": name not in BOUNDED}
         values |= changes
+        at = datetime.combine(BUILT_ON, time(hour))
         self.connection.execute(
-            "insert into build_log values (?, ?, ?, 'build', ?, ?, ?, ?, ?, ?, ?)",
-            [f"at {hour}", datetime(2026, 11, 4, hour), values["phase"], values["partial"], node_id(name), "x", status,
-             values["failures"], values["whole"], values["message"]],
+            "insert into build_log values (?, ?, ?, 'build', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [values.get("command", f"at {hour}"), values.get("started", at), values["phase"], values["partial"],
+             node_id(name), node_id(name).split(".")[0], status, values["failures"], values["whole"], values["message"],
+             values.get("began"), values.get("ended"), values.get("fingerprint"), values.get("speaks_of")],
         )  # fmt: skip
 
     def days(self, hour: int, names: tuple[str, ...], *days: date) -> None:
         for name in names:
             for day in days:
-                at = datetime(2026, 11, 4, hour)
+                at = datetime.combine(BUILT_ON, time(hour))
                 self.connection.execute(
-                    "insert into build_days values (?, ?, ?, ?)", [f"at {hour}", at, node_id(name), day]
+                    "insert into build_days values (?, ?, ?, ?, null)", [f"at {hour}", at, node_id(name), day]
                 )
+
+    def failing(self, hour: int, name: str, *rows: tuple[str | None, date | None, int]) -> None:
+        """Whose the failing rows of a test are."""
+        for row in rows:
+            self.connection.execute(
+                "insert into build_failures values (?, ?, ?, ?, ?)", [f"at {hour}", node_id(name), *row]
+            )
 
     def rebuilt(self, hour: int, *days: date) -> None:
         """Another build of `events`, of these days."""
@@ -255,16 +274,23 @@ class Builds:
         self.log(hour, "both", "pass")
         self.days(hour, ("events",), *days)
 
-    def gate(self, **open_lists: str) -> Gate:
+    def gate(self, **open_lists: str | None) -> Gate:
         return Gate(manifest_by_hand(**open_lists), DuckDB(self.connection))
 
     def refusals(self, window: Window | None = WINDOW, **open_lists: str) -> list[str]:
         return list(self.gate(**open_lists).judge(BY_HAND, window).reasons)
 
+    def judged(self, namespace: str | None = None, window: Window | None = WINDOW, **changes: Any) -> list[str]:
+        """The refusals of a manifest with changes, for a client."""
+        manifest = manifest_by_hand()
+        for key, value in changes.items():
+            manifest[key] = {**manifest.get(key, {}), **value}
+        return list(Gate(manifest, DuckDB(self.connection)).judge(BY_HAND, window, namespace=namespace).reasons)
+
 
 def test_what_was_built_and_tested_is_proven() -> None:
     builds = Builds()
-    for window in (WINDOW, Window(NOV[0], NOV[6]), None):
+    for window in (WINDOW, Window(NOV[1], NOV[6]), None):
         verdict = builds.gate().judge(BY_HAND, window)
         assert (verdict.passed, verdict.reasons, verdict.warnings) == (True, (), ())
         assert (verdict.dataset, verdict.invocation_id) == ("events", "at 5")
@@ -272,7 +298,7 @@ def test_what_was_built_and_tested_is_proven() -> None:
     assert builds.gate().judge(BY_HAND, WINDOW).invocation_id == "at 6"
 
 
-UNTESTED = "no result{} since the build of 2026-11-04 0{}:00:00 UTC"
+UNTESTED = "no result{} since the build of 2026-11-20 0{}:00:00 UTC"
 
 
 @pytest.mark.parametrize(
@@ -385,7 +411,7 @@ def test_a_test_without_a_result_refuses() -> None:
 @pytest.mark.parametrize(
     ("lines", "refused"),
     [
-        ([(6, "selected", "start", False)], "events: the build that began at 2026-11-04 06:00:00 UTC did not end"),
+        ([(6, "selected", "start", False)], "events: the build that began at 2026-11-20 06:00:00 UTC did not end"),
         ([(6, "selected", "start", False), (6, "success", "end", False)], None),
         ([(6, "success", "end", True)], "events: its last build was partial (--empty, --sample or --defer)"),
         ([(6, "error", "end", False)], "events: its last build ended as error with 2 rows: no such column"),
@@ -408,7 +434,7 @@ def test_what_was_never_built_is_told_from_what_did_not_end() -> None:
     builds.connection.execute("delete from build_log where unique_id = 'model.p.raw'")
     builds.connection.execute("delete from build_log where unique_id = 'model.p.twin' and phase = 'end'")
     assert builds.refusals() == [
-        "raw was never built", "twin: the build that began at 2026-11-04 05:00:00 UTC did not end",
+        "raw was never built", "twin: the build that began at 2026-11-20 05:00:00 UTC did not end",
     ]  # fmt: skip
 
 
@@ -483,6 +509,319 @@ def test_a_log_that_cannot_be_read_refuses_and_an_engine_that_is_down_is_no_verd
     error = builds.gate().judge(BY_HAND, WINDOW).error()
     assert error.message == f"events is not proven:\n  {reason}"
     assert error.exit_code == 3
+
+
+# Complete
+
+
+def test_a_window_leaves_when_all_was_built_by_commands_that_began_after_it_ended() -> None:
+    builds = Builds()
+    last = Window(date(2026, 11, 19), BUILT_ON)
+    builds.days(5, GROWING, last.start)
+    assert builds.refusals(last) == []
+    builds.log(6, "raw", "success", started=datetime(2026, 11, 19, 23, 59), ended=datetime(2026, 11, 20, 0, 1))
+    assert builds.refusals(last) == [], "an earlier command that ended earlier counts for nothing"
+    builds.log(6, "raw", "success", started=datetime(2026, 11, 19, 23, 59), ended=datetime(2026, 11, 20, 7))
+    for test in ("raw_key", "both"):
+        builds.log(8, test, "pass")
+    assert builds.refusals(last) == [
+        "not built since the window ended at 2026-11-20 00:00:00 UTC, but at 2026-11-19 23:59:00: raw"
+    ]
+    assert builds.refusals(WINDOW) == []
+
+
+def test_a_current_state_leaves_when_it_was_built_at_or_after_its_slot() -> None:
+    gate = Builds().gate()
+    slot = datetime(2026, 11, 20, 5, tzinfo=UTC)
+    assert gate.judge(BY_HAND, None, complete_at=slot).passed
+    verdict = gate.judge(BY_HAND, None, complete_at=slot + timedelta(minutes=1))
+    assert verdict.reasons == (
+        "not built since the slot at 2026-11-20 05:01:00 UTC, but at 2026-11-20 05:00:00: events, raw, twin",
+    )
+
+
+def test_what_is_yet_to_come_is_refused() -> None:
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    (reason,) = Builds().refusals(Window(tomorrow, tomorrow + timedelta(days=1)))
+    assert "which is yet to come" in reason
+
+
+def test_a_day_that_no_build_has_on_record_is_not_built() -> None:
+    builds = Builds()
+    builds.days(5, ("twin",), date(2026, 11, 8))
+    asked = Window(NOV[6], date(2026, 11, 10))
+    said = [reason.split(";")[0] for reason in builds.refusals(asked)]
+    assert said == [
+        "2026-11-08 is not built: no build has it on record (events)",
+        "2026-11-09 is not built: no build has it on record (events, twin)",
+    ]
+    assert builds.refusals(Window(NOV[5], NOV[6])) == []
+
+
+def test_a_build_while_the_clock_was_ahead_names_its_line() -> None:
+    builds = Builds()
+    ahead = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)
+    builds.log(6, "twin", "success", started=ahead)
+    (reason,) = builds.refusals()
+    assert reason.startswith(f"twin: its last build began at {ahead} UTC, which is yet to come")
+    assert "take_back --args '{invocation_id: at 6}'" in reason
+
+
+def test_a_verdict_says_when_rows_were_built_and_until_when_data_was_read() -> None:
+    builds = Builds()
+    builds.log(6, "events", "success", ended=datetime(2026, 11, 20, 6, 30))
+    builds.log(7, "both", "pass")
+    verdict = builds.gate().judge(BY_HAND, WINDOW)
+    assert verdict.passed
+    assert (verdict.built_at, verdict.data_until) == (datetime(2026, 11, 20, 6, 30), datetime(2026, 11, 20, 5))
+
+
+# The last word
+
+
+def test_a_failure_that_spoke_of_all_days_stands_until_a_run_that_looks_at_all_passes() -> None:
+    builds = Builds()
+    builds.log(6, "events_key", "fail", failures=3, whole=True)
+    builds.log(7, "events_key", "pass")
+    said = ["events_key: fail when it last looked at all days with 3 rows"]
+    assert builds.refusals() == said
+    builds.rebuilt(8, NOV[2])
+    builds.log(8, "events_key", "pass")
+    builds.log(8, "pair", "pass")
+    assert builds.refusals() == said
+    builds.log(9, "events_key", "pass", whole=True, partial=True)
+    assert builds.refusals() != []
+    builds.log(10, "events_key", "pass", whole=True)
+    assert builds.refusals() == []
+
+
+def test_a_test_that_began_during_a_build_has_read_the_rows_from_before_it() -> None:
+    builds = Builds()
+    builds.log(6, "raw", "success", ended=datetime(2026, 11, 20, 6, 10))
+    for test in ("raw_key", "both"):
+        builds.log(
+            6, test, "pass", began=datetime(2026, 11, 20, 6, 9), ended=datetime(2026, 11, 20, 6, 20), command="beside"
+        )
+    said = "no result since the build of 2026-11-20 06:10:00 UTC"
+    assert builds.refusals() == [f"both: {said}", f"raw_key: {said}"]
+    for test in ("raw_key", "both"):
+        builds.log(6, test, "pass", began=datetime(2026, 11, 20, 6, 11), command="after")
+    assert builds.refusals() == []
+
+
+def test_a_build_beside_the_last_one_that_has_not_ended_refuses() -> None:
+    """As PostgreSQL logs it: a line with each table, in its own transaction."""
+    builds = Builds()
+    builds.log(4, "twin", "selected", phase="start", command="beside")
+    assert builds.refusals() == [], "it began before, and has not come to it"
+    builds.log(6, "twin", "built", phase="built", command="beside")
+    assert builds.refusals() == ["twin: the build that began at 2026-11-20 06:00:00 UTC did not end"]
+    builds.log(7, "twin", "success")
+    assert builds.refusals() == []
+
+
+def test_every_parent_of_a_test_is_part_of_the_proof() -> None:
+    builds = Builds()
+    manifest = manifest_by_hand()
+    manifest["nodes"]["test.p.raw_key"]["depends_on"]["nodes"].append("model.p.beside")
+    assert Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).passed
+    builds.log(6, "beside", "success")
+    assert Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).reasons == (
+        f"raw_key: {UNTESTED.format('', 6)}",
+    )
+
+
+def test_a_seed_that_changed_unproves_the_days_tested_with_the_old_one() -> None:
+    manifest = manifest_by_hand()
+    manifest["nodes"]["seed.p.raw"] = manifest["nodes"].pop("model.p.raw") | {"resource_type": "seed"}
+    text = json.dumps(manifest).replace("model.p.raw", "seed.p.raw")
+    manifest = json.loads(text)
+    manifest["nodes"]["test.p.events_key"]["depends_on"]["nodes"].append("seed.p.raw")
+    builds = Builds()
+    builds.connection.execute(
+        "update build_log set unique_id = 'seed.p.raw', resource_type = 'seed', fingerprint = 'a'"
+        " where unique_id = 'model.p.raw'"
+    )
+
+    def seeded(hour: int, fingerprint: str) -> tuple[str, ...]:
+        builds.log(hour, "raw", "success", fingerprint=fingerprint)
+        builds.connection.execute("update build_log set unique_id = 'seed.p.raw', resource_type = 'seed'"
+                                  " where unique_id = 'model.p.raw'")  # fmt: skip
+        for test in ("raw_key", "both", "events_key"):
+            builds.log(hour, test, "pass")
+        return Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).reasons
+
+    builds.rebuilt(5, NOV[2])
+    assert seeded(6, "a") == ()
+    builds.log(7, "events_key", "pass")
+    builds.connection.execute(
+        "delete from build_log where unique_id = 'test.p.events_key' and started_at >= '2026-11-20 06:00:00'"
+    )
+    builds.log(6, "events_key", "pass", started=datetime(2026, 11, 20, 5, 30))
+    assert seeded(8, "b") == (), "tested since"
+    builds.connection.execute(
+        "delete from build_log where unique_id = 'test.p.events_key' and started_at >= '2026-11-20 06:00:00'"
+    )
+    builds.log(9, "events_key", "error")
+    assert Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).reasons != ()
+
+
+def test_a_test_that_is_gone_refuses_until_that_is_accepted_by_name() -> None:
+    builds = Builds()
+    builds.connection.execute("create table accepted (test text, weakened_by text, reason text)")
+    seed = {"seed.p.accepted_tests": {
+        "resource_type": "seed", "name": "accepted_tests", "relation_name": "accepted",
+        "config": {"materialized": "seed"},
+    }}  # fmt: skip
+    builds.log(5, "old_key", "fail", speaks_of="model.p.raw")
+    builds.connection.execute(
+        "update build_log set unique_id = 'test.p.old_key', resource_type = 'test' where speaks_of is not null"
+    )
+    builds.connection.execute(
+        "insert into build_log by name select * replace ('test.p.other' as unique_id, 'model.p.beside' as speaks_of)"
+        " from build_log where unique_id = 'test.p.old_key'"
+    )
+
+    def reasons() -> list[str]:
+        manifest = manifest_by_hand()
+        manifest["nodes"] |= seed
+        return list(Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).reasons)
+
+    assert reasons() == ["old_key: is gone (fail when it last ran); say why in seeds/accepted_tests.csv"]
+    builds.connection.execute("insert into accepted values ('old_keys', 'gone', 'why'), ('old_key', 'limit: 1', 'why')")
+    assert reasons() != []
+    builds.connection.execute("insert into accepted values ('old_key', 'gone', 'why')")
+    assert reasons() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"where": "false"}, "where: false"),
+        ({"error_if": ">1000"}, "error_if: >1000"),
+        ({"warn_if": ">9"}, "warn_if: >9"),
+        ({"limit": 1}, "limit: 1"),
+        ({"severity": "warn"}, "severity: warn"),
+        ({"fail_calc": "0"}, "fail_calc: 0"),
+        ({"severity": "ERROR", "error_if": "!= 0", "limit": None}, None),
+    ],
+)
+def test_a_test_that_says_less_than_it_seems_to_refuses(change: dict[str, Any], said: str | None) -> None:
+    manifest = manifest_by_hand()
+    manifest["nodes"]["test.p.raw_key"]["config"] |= change
+    manifest["nodes"]["test.p.beside_key"]["config"] |= {"where": "false"}  # which says nothing of events
+    reasons = Gate(manifest, DuckDB(Builds().connection)).judge(BY_HAND, WINDOW).reasons
+    expected = f"raw_key: says less than it seems to ({said}); say why in seeds/accepted_tests.csv"
+    assert reasons == ((expected,) if said else ())
+
+
+def test_a_test_that_is_switched_off_refuses() -> None:
+    off = {"resource_type": "test", "name": "raw_filled", "attached_node": "model.p.raw", "config": {"enabled": False}}
+    beside = off | {"name": "beside_filled", "attached_node": "model.p.beside"}
+    by_hand = off | {"name": "read", "attached_node": None, "refs": [{"name": "twin"}]}
+    found = Builds().judged(disabled={"test.p.a": [off], "test.p.b": [beside], "test.p.c": [by_hand]})
+    assert [reason.split(";")[0] for reason in found] == [
+        "raw_filled: says less than it seems to (enabled: false)", "read: says less than it seems to (enabled: false)",
+    ]  # fmt: skip
+
+
+def test_a_test_that_was_changed_since_it_ran_refuses() -> None:
+    builds = Builds()
+    for test in ("raw_key", "events_key"):
+        builds.log(6, test, "pass", fingerprint="as it was")
+    assert builds.refusals() == ["events_key: was changed since its last run for 2026-11-03",
+                                 "raw_key: was changed since its last run"]  # fmt: skip
+    for test in ("raw_key", "events_key"):
+        builds.log(7, test, "pass", fingerprint=Lineage(manifest_by_hand()).fingerprint(f"test.p.{test}"))
+    assert builds.refusals() == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "has_key"),
+    [
+        ({"name": "unique", "kwargs": {"column_name": "unique_key"}}, True),
+        ({"name": "is_key", "kwargs": {"columns": ["event_time", "unique_key"]}}, True),
+        ({"name": "is_key", "kwargs": {"columns": ["unique_key", "email"]}}, False),
+        ({"name": "unique", "kwargs": {"column_name": "email"}}, False),
+        ({"name": "not_null", "kwargs": {"column_name": "unique_key"}}, False),
+        (None, False),
+    ],
+)
+def test_a_dataset_without_a_test_of_its_key_refuses(metadata: Any, *, has_key: bool) -> None:
+    manifest = manifest_by_hand()
+    for test in ("events_key", "both", "pair"):
+        manifest["nodes"][f"test.p.{test}"]["test_metadata"] = metadata
+    reasons = Gate(manifest, DuckDB(Builds().connection)).judge(BY_HAND, WINDOW).reasons
+    assert reasons == (() if has_key else ("events: no test tells its rows apart (unique, is_key, …)",))
+
+
+def test_tests_on_sources_and_ephemeral_models_count() -> None:
+    manifest = manifest_by_hand()
+    nodes, parents = manifest["nodes"], manifest["parent_map"]
+    manifest["sources"] = {"source.p.landed": {"resource_type": "source", "name": "landed", "config": {}}}
+    nodes["model.p.thin"] = nodes["model.p.raw"] | {"name": "thin", "config": {"materialized": "ephemeral"}}
+    parents |= {"model.p.raw": ["source.p.landed"], "model.p.thin": ["model.p.raw"], "model.p.twin": ["model.p.thin"]}
+    for name, read in (("of_source", "source.p.landed"), ("of_thin", "model.p.thin")):
+        nodes[f"test.p.{name}"] = nodes["test.p.raw_key"] | {
+            "name": name, "attached_node": None, "depends_on": {"nodes": [read]}
+        }  # fmt: skip
+    builds = Builds()
+
+    def reasons() -> tuple[str, ...]:
+        return Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).reasons
+
+    assert reasons() == ("of_source: has no result", "of_thin: has no result")
+    for test, status in (("of_source", "fail"), ("of_thin", "fail")):
+        builds.log(5, test, status, failures=1)
+    assert reasons() == ("of_source: fail with 1 rows", "of_thin: fail with 1 rows")
+    for test in ("of_source", "of_thin"):
+        builds.log(6, test, "pass")
+    assert reasons() == ()
+    builds.log(7, "raw", "success")
+    for test in ("raw_key", "both"):
+        builds.log(7, test, "pass")
+    assert reasons() == (f"of_source: {UNTESTED.format('', 7)}", f"of_thin: {UNTESTED.format('', 7)}")
+
+
+# Whose rows
+
+
+@pytest.mark.parametrize("test", ["events_key", "raw_key"])
+@pytest.mark.parametrize(
+    ("rows", "failures", "refused"),
+    [
+        ([("a", None, 3)], 3, {"a", None}),
+        ([("a", None, 1), ("b", None, 2)], 3, {"a", "b", None}),
+        ([("a", None, 2), (None, None, 1)], 3, {"a", "b", "c", None}),
+        ([("a", NOV[4], 3)], 3, set()),  # another day than is asked for
+        ([("a", NOV[4], 2), ("b", NOV[2], 1)], 3, {"b", None}),
+        ([("a", NOV[4], 2), (None, NOV[2], 1)], 3, {"a", "b", "c", None}),
+        ([("a", None, 2)], 3, {"a", "b", "c", None}),  # one row is not accounted for
+        ([], 3, {"a", "b", "c", None}),
+    ],
+)
+def test_a_failing_row_refuses_whose_it_is(test: str, rows: list[Any], failures: int, refused: set[str | None]) -> None:
+    builds = Builds()
+    builds.rebuilt(6, NOV[2])
+    builds.log(6, "pair", "pass")
+    if test == "raw_key":
+        builds.log(6, "events_key", "pass")
+    builds.log(6, test, "fail", failures=failures)
+    builds.failing(6, test, *rows)
+    builds.failing(5, test, ("c", NOV[2], 1))  # of an earlier command
+    found = {client for client in ("a", "b", "c", None) if builds.judged(client)}
+    assert found == refused
+
+
+def test_an_error_is_everybodys_and_another_clients_failure_is_said() -> None:
+    builds = Builds()
+    builds.failing(6, "raw_key", ("a", None, 3))
+    builds.log(6, "raw_key", "error", failures=3)
+    assert builds.judged("b") == ["raw_key: error with 3 rows"]
+    builds.failing(7, "raw_key", ("a", None, 3))
+    builds.log(7, "raw_key", "fail", failures=3)
+    verdict = builds.gate().judge(BY_HAND, WINDOW, namespace="b")
+    assert (verdict.reasons, verdict.warnings) == ((), ("raw_key: fail with 3 rows, of other clients or days",))
 
 
 # The same with dbt itself: what an engineer can do to a project, and what then must not leave.

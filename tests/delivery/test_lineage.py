@@ -47,13 +47,14 @@ def lineage() -> Lineage:
         for uid, (kind, parents) in GRAPH.items()
         if kind != "source"
     }
+    source = {"resource_type": "source", "package_name": "p", "source_name": "files", "name": "raw", "config": {}}
     nodes |= {
         uid: {"resource_type": "test", "attached_node": attached, "depends_on": {"nodes": read}}
         for uid, (attached, read) in TESTS.items()
     }
     units = {uid: {"resource_type": "unit_test", "depends_on": {"nodes": read}} for uid, read in UNIT.items()}
     parents = {uid: node["depends_on"]["nodes"] for uid, node in (nodes | units).items()}
-    return Lineage({"nodes": nodes, "unit_tests": units, "parent_map": parents})
+    return Lineage({"nodes": nodes, "unit_tests": units, "parent_map": parents, "sources": {"source.p.raw": source}})
 
 
 @pytest.mark.parametrize(
@@ -93,8 +94,8 @@ def test_a_test_speaks_of_what_it_is_attached_to_or_of_the_last_that_it_reads(
 
 def test_selectors_name_what_the_tests_read_too(lineage: Lineage) -> None:
     assert lineage.selectors(["model.p.events"]) == [
-        "fqn:p.marts.alone", "fqn:p.marts.beside", "fqn:p.marts.codes", "fqn:p.marts.events", "fqn:p.marts.kept",
-        "fqn:p.marts.staged",
+        "fqn:p.marts.alone", "fqn:p.marts.beside", "fqn:p.marts.by_hand", "fqn:p.marts.codes", "fqn:p.marts.events",
+        "fqn:p.marts.kept", "fqn:p.marts.staged", "source:p.files.raw",
     ]  # fmt: skip
     assert lineage.selectors(["model.p.alone"]) == ["fqn:p.marts.alone"]
 

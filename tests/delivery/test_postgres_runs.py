@@ -28,16 +28,19 @@ if TYPE_CHECKING:
 PASSWORD = "s3cret/p@ss"
 RUN = ("--target", "postgres", "run", "--window", DAY)
 STARTED = (
-    "('i2', '2026-11-04 06:00:00', 'start', 'build', false, 'model.sweep.events', 'model', 'selected', null, null)"
+    "('i2', '2026-11-25 06:00:00', 'start', 'build', false, 'model.sweep.events', 'model', 'selected', null, null)"
 )
 ENDED = """
-    ('i2', '2026-11-04 06:00:00', 'end', 'build', false, 'model.sweep.events', 'model', 'success', null, true),
-    ('i2', '2026-11-04 06:00:00', 'end', 'build', false, 'test.sweep.unique', 'test', 'pass', 0, false)
+    ('i2', '2026-11-25 06:00:00', 'end', 'build', false, 'model.sweep.events', 'model', 'success', null, true),
+    ('i2', '2026-11-25 06:00:00', 'end', 'build', false, 'test.sweep.unique', 'test', 'pass', 0, false)
 """
 
 
 def logged(server: psycopg.Connection[Any], rows: str) -> None:
-    server.execute(f"insert into delivery.build_log values {rows}")
+    columns = (
+        "invocation_id, started_at, phase, command, partial, unique_id, resource_type, status, failures, whole_table"
+    )
+    server.execute(f"insert into delivery.build_log ({columns}) values {rows}")
 
 
 @pytest.fixture

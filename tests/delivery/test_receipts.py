@@ -67,11 +67,12 @@ def build(project: Project, *statements: str, tested: bool = True, day: str = DA
         connection.execute("create or replace table events as select * from events order by namespace, event_time")
         later = "(select max(started_at) + interval 1 hour from build_days)"
         connection.execute(
-            f"insert into build_days select 'later', {later}, unique_id, date '{day}' from build_days limit 1"
+            "insert into build_days (invocation_id, started_at, unique_id, event_day)"
+            f" select 'later', {later}, unique_id, date '{day}' from build_days limit 1"
         )
         now = "(select max(started_at) from build_days)"
-        connection.execute(f"""insert into build_log select 'later', {now}, phase, command, partial, unique_id,
-            resource_type, status, failures, whole_table, message from build_log
+        connection.execute(f"""insert into build_log by name select 'later' as invocation_id, {now} as started_at,
+            phase, command, partial, unique_id, resource_type, status, failures, whole_table from build_log
             where invocation_id = 'i1' and (resource_type = 'model' or {tested})""")
 
 
@@ -216,7 +217,8 @@ def changed_since(tmp_path_factory: pytest.TempPathFactory) -> Project:
     with duckdb.connect(str(project.root / "warehouse.duckdb")) as connection:
         connection.execute("update events set updated_at = timestamp '2026-11-19 00:00:00'")
         connection.execute(
-            "insert into build_days select 'later', timestamp '2026-11-19', unique_id, event_day from build_days"
+            "insert into build_days by name select * replace ('later' as invocation_id,"
+            " timestamp '2026-11-25 12:00:00' as started_at) from build_days"
         )
     return project
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 from projects import AT, DAY
 
@@ -136,7 +137,25 @@ def test_redeliver_is_a_new_revision_under_another_name(project: Copy) -> None:
     assert second.name == f"daily_esp_events_{DAY}_r1.csv"
 
 
+def empty_day(project: Copy) -> None:
+    """A day that builds have on record, with no row: as if it had ended since the build before."""
+    with duckdb.connect(str(project.root / "warehouse.duckdb")) as connection:
+        connection.execute(
+            "insert into build_days select distinct on (unique_id) * replace (date '2026-10-20' as event_day)"
+            " from build_days"
+        )
+
+
+def test_a_day_that_no_build_has_on_record_is_not_empty(project: Copy) -> None:
+    code, report = project.deliver("--window", "2026-10-20", "--at", AT)
+
+    assert code == 3
+    assert all("2026-10-20 is not built" in d["message"] for d in report["deliveries"])
+    assert not project.files()
+
+
 def test_an_empty_day_is_a_file_with_only_a_header(project: Copy) -> None:
+    empty_day(project)
     code, report = project.deliver("--window", "2026-10-20", "--at", AT)
 
     assert code == 0
@@ -149,6 +168,7 @@ def test_an_empty_day_is_a_file_with_only_a_header(project: Copy) -> None:
 @pytest.mark.parametrize(("policy", "code", "outcome"), [("skip", 0, "skipped"), ("fail", 3, "refused")])
 def test_an_empty_day_by_policy(project: Copy, policy: str, code: int, outcome: str) -> None:
     project.edit("integrations.yml", "    directory: daily\n", f"    directory: daily\n    empty: {policy}\n")
+    empty_day(project)
     done, report = project.deliver("--window", "2026-10-20", "--at", AT, "--integration", "acme_share")
 
     assert done == code

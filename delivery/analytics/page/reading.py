@@ -11,8 +11,10 @@ import streamlit as st
 
 from delivery.analytics import measures
 from delivery.analytics.page.served import current
+from delivery.config.datasets import read_beside
 from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError
+from delivery.gate.entitlements import dataset_refusal
 from delivery.gate.judge import Gate
 from delivery.ledger import Delivery, Ledger, deliveries
 from delivery.schedule.gaps import Gap, gaps
@@ -45,9 +47,11 @@ def answer(namespace: str, dataset: str, window: Window, grain: Grain, campaign_
     manifest = _manifest()
     with open_engine(current().project) as engine:
         gate = Gate(manifest, engine)
-        verdict = gate.judge(asked.dataset, None)
+        verdict = gate.judge(asked.dataset, None, read_beside(manifest, "metrics"), namespace=namespace)
         if not verdict.passed:
             return Answer(pl.DataFrame(), [], verdict.reasons)
+        if refusal := dataset_refusal(asked.dataset.name, namespace, manifest, engine):
+            return Answer(pl.DataFrame(), [], (refusal.message,))
         metrics = measures.read_metrics(engine, manifest, asked.dataset)
         frame = measures.answer(engine, asked, metrics)
         gate.check_unchanged(asked.dataset)

@@ -1,0 +1,85 @@
+"""Whether what a dataset is built from was built, and late enough to hold all that came until the window ended."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
+    from delivery.gate.asked import Asked
+    from delivery.gate.lineage import Lineage
+    from delivery.gate.log import Entry, Log
+
+CLOCKS_DIFFER = timedelta(minutes=5)  # between the host that builds and this one
+
+
+def unbuilt(built: Iterable[str], lineage: Lineage, log: Log) -> Iterable[str]:
+    """What was not built to its end, wholly, by a command of the past."""
+    skipped = []
+    now = datetime.now(UTC).replace(tzinfo=None) + CLOCKS_DIFFER
+    for node in built:
+        name = lineage.nodes[node]["name"]
+        last, begun = log.last_build(node), _open_build(node, log)
+        if last is None and begun is None:
+            yield f"{name} was never built"
+        elif begun:
+            yield f"{name}: the build that began at {begun.started_at} UTC did not end"
+        elif last is None:
+            continue
+        elif last.status == "skipped":
+            skipped.append(name)
+        elif last.status != "success":
+            yield f"{name}: its last build ended as {last.status}{last}"
+        elif last.partial:
+            yield f"{name}: its last build was partial (--empty, --sample or --defer)"
+        elif last.started_at > now:
+            yield (
+                f"{name}: its last build began at {last.started_at} UTC, which is yet to come; take it back: "
+                f"dbt run-operation take_back --args '{{invocation_id: {last.invocation_id}}}'"
+            )
+    if skipped:
+        yield f"skipped by the last build: {', '.join(skipped)}"
+
+
+def _open_build(node: str, log: Log) -> Entry | None:
+    """A build that replaced the node's rows, or may have, and has not ended."""
+    ended = {entry.invocation_id for entry in log.ends[node]}
+    last = log.last_build(node)
+    begun = log.starts[node][-1] if log.starts[node] else None
+    if begun and begun.invocation_id not in ended and (last is None or begun.started_at > last.started_at):
+        return begun
+    replaced = log.replaced.get(node)  # by a command that began before the last one, and ran beside it
+    if replaced and last and replaced.invocation_id not in ended and replaced.ended_at > last.ended_at:
+        return replaced
+    return None
+
+
+def incomplete(asked: Asked, built: list[str], lineage: Lineage, log: Log) -> Iterable[str]:
+    """What may lack rows that came before the window ended."""
+    if asked.complete_at is None:
+        return
+    until = asked.complete_at.astimezone(UTC).replace(tzinfo=None)
+    what = "the window ended" if asked.window else "the slot"
+    if until > datetime.now(UTC).replace(tzinfo=None):
+        yield f"not built since {what} at {until} UTC, which is yet to come"
+        return
+    begun = {node: last.started_at for node in built if (last := log.last_build(node))}
+    if late := [lineage.nodes[node]["name"] for node, at in begun.items() if at < until]:
+        yield f"not built since {what} at {until} UTC, but at {min(begun.values())}: {', '.join(late)}"
+        return
+    if asked.window is None:
+        return
+    missing: dict[date, list[str]] = {}
+    for node in built:
+        if lineage.grows(node):
+            for day in asked.window.days():
+                if day not in log.days[node]:
+                    missing.setdefault(day, []).append(lineage.nodes[node]["name"])
+    for day, names in missing.items():
+        yield (
+            f"{day} is not built: no build has it on record ({', '.join(names)}); if nothing was to come: "
+            f"dbt build --vars '{{rebuild_from: {day}, rebuild_to: {day}}}'"
+        )

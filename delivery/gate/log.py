@@ -1,0 +1,154 @@
+"""What dbt commands left in the warehouse (macros/audit.sql): how nodes ended, days built, whose rows failed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from delivery.errors import redact
+from delivery.sql import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from delivery.gate.asked import Asked
+    from delivery.warehouse import Engine
+    from delivery.windows import Window
+
+# Whose failing rows, of which day, and how many; None where the rows do not say.
+Failing = tuple["str | None", "date | None", int]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result in the build log. started_at: of the command; began_at and ended_at: of the node itself."""
+
+    invocation_id: str
+    started_at: datetime
+    status: str
+    failures: int | None
+    partial: bool
+    whole_table: bool
+    message: str
+    began_at: datetime
+    ended_at: datetime
+    fingerprint: str
+
+    def __str__(self) -> str:
+        rows = f" with {self.failures} rows" if self.failures else ""
+        counted_only = self.message.startswith("Got ")  # dbt's own words for a failing test
+        said = "" if counted_only else redact(self.message.strip())
+        return rows + (f": {said}" if said else "")
+
+
+@dataclass(frozen=True)
+class Known:
+    """A test that the log knows: what it spoke of, and its last status."""
+
+    unique_id: str
+    speaks_of: frozenset[str]
+    status: str
+
+
+@dataclass
+class Log:
+    """What the build log says about some nodes.
+
+    starts and ends: per node, oldest first. replaced: where builds run beside each other, when a node's rows were last
+    replaced, and by which command. days: per node and day, when it was built. failing: per command and test.
+    """
+
+    starts: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    ends: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    replaced: dict[str, Entry] = field(default_factory=dict)
+    days: dict[str, dict[date, datetime]] = field(default_factory=lambda: defaultdict(dict))
+    failing: dict[tuple[str, str], list[Failing]] = field(default_factory=lambda: defaultdict(list))
+    tests: list[Known] = field(default_factory=list)
+
+    def last_build(self, node: str) -> Entry | None:
+        """The last result of building the node."""
+        return self.ends[node][-1] if self.ends[node] else None
+
+    def changed_at(self, seed: str) -> datetime | None:
+        """When the seed was first built from the file that it holds now; None when it never held another."""
+        changed = None
+        for before, entry in zip(self.ends[seed], self.ends[seed][1:], strict=False):
+            if entry.fingerprint != before.fingerprint:
+                changed = entry.ended_at
+        return changed
+
+    def concerns(self, test: str, entry: Entry, asked: Asked, day: date | None = None) -> bool:
+        """Whether a test that failed speaks against one client's rows of some days.
+
+        It does unless all of its failing rows say that they are of other clients or other days.
+        """
+        rows = self.failing[entry.invocation_id, test]
+        if (
+            entry.status not in ("fail", "warn")
+            or sum(count for _, _, count in rows) != (entry.failures or 0)
+            or not rows
+        ):
+            return True
+        days = {day} if day else set(asked.window.days()) if asked.window else None
+        return any(
+            (asked.namespace is None or of is None or of == asked.namespace)
+            and (days is None or when is None or when in days)
+            for of, when, _ in rows
+        )
+
+
+def read_log(engine: Engine, schema: str, nodes: Iterable[str], window: Window | None) -> Log:
+    """Reads the log of the nodes; days only of the window."""
+    names = ", ".join(literal(node) for node in nodes)
+    bounds = "" if window is None else f" and event_day >= date '{window.start}' and event_day < date '{window.end}'"
+    log = Log()
+    for row in engine.table(
+        "select unique_id, event_day, max(coalesce(ended_at, started_at)) as built_at"
+        f" from {schema}.build_days where unique_id in ({names}){bounds} group by unique_id, event_day"
+    ).to_pylist():
+        log.days[row["unique_id"]][row["event_day"]] = row["built_at"]
+    # The log grows with every build: of older ones only a node's last word is read, its last on all days; all of seeds.
+    since = min((built for days in log.days.values() for built in days.values()), default=None)
+    recent = f" or ended_at >= timestamp '{since}'" if since else ""
+    for row in engine.table(
+        "select * from (select unique_id, resource_type, phase, invocation_id, started_at, status, failures, partial,"
+        " whole_table, message, coalesce(began_at, started_at) as began_at, coalesce(ended_at, started_at) as ended_at,"
+        " fingerprint, row_number() over (partition by unique_id, phase, whole_table order by"
+        " coalesce(ended_at, started_at) desc, started_at desc) as age,"
+        " row_number() over (partition by unique_id, phase order by started_at desc) as command_age"
+        f" from {schema}.build_log"
+        f" where unique_id in ({names})) as entries"
+        f" where age = 1 or command_age = 1 or resource_type = 'seed'{recent} order by ended_at, started_at"
+    ).to_pylist():
+        entry = Entry(
+            row["invocation_id"],
+            row["started_at"],
+            row["status"],
+            row["failures"],
+            bool(row["partial"]),
+            bool(row["whole_table"]),
+            row["message"] or "",
+            row["began_at"],
+            row["ended_at"],
+            row["fingerprint"] or "",
+        )
+        if row["phase"] == "built":
+            log.replaced[row["unique_id"]] = entry
+        else:
+            (log.starts if row["phase"] == "start" else log.ends)[row["unique_id"]].append(entry)
+    for row in engine.table(
+        "select invocation_id, unique_id, namespace, event_day, failures"
+        f" from {schema}.build_failures where unique_id in ({names})"
+    ).to_pylist():
+        log.failing[row["invocation_id"], row["unique_id"]].append(
+            (row["namespace"], row["event_day"], row["failures"])
+        )
+    for row in engine.table(
+        "select * from (select unique_id, speaks_of, status, row_number() over (partition by unique_id"
+        f" order by coalesce(ended_at, started_at) desc) as age from {schema}.build_log"
+        " where phase = 'end' and resource_type = 'test' and speaks_of is not null) as tests where age = 1"
+    ).to_pylist():
+        log.tests.append(Known(row["unique_id"], frozenset(row["speaks_of"].split()), row["status"]))
+    return log

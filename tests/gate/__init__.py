@@ -1,0 +1,1 @@
+"""Ways in which something unproven might leave, each tried with dbt itself."""

@@ -1,0 +1,1 @@
+select distinct namespace from {{ source('raw', 'landed') }}

@@ -1,0 +1,2 @@
+{{ config(materialized='view') }}
+select *, cast(event_time as date) as event_day from {{ ref('thin') }}
