@@ -1,14 +1,14 @@
 """Raw files that DuckDB's reader would stop at: functions that models call, as a plugin of dbt-duckdb.
 
-A landing file is an outside party's. One byte that is not UTF-8, or a gzip that is cut, ends DuckDB's whole statement, and
-its message quotes the line. So each new file is looked at once, in flat memory; one that has a fault is taken apart here.
+A landing file is an outside party's. One byte that is not UTF-8, or a gzip that is cut, ends DuckDB's whole statement,
+and its message quotes the line. So each new file is looked at once, in flat memory; one with a fault is taken apart.
 """
 
 from __future__ import annotations
 
 import codecs
 import json
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
@@ -26,7 +26,7 @@ GZIP = 31  # window bits: a gzip header and its checksum
 DAMAGED_LINES = "struct(line_number bigint, line varchar, fault varchar)[]"
 
 
-class Damaged(Exception):  # noqa: N818 - a state of a file
+class Damaged(Exception):
     """Why a file cannot be read to its end; never what is in it."""
 
 
@@ -55,7 +55,7 @@ class Plugin(BasePlugin):
 def file_version(path: str) -> int | None:
     """A number that another content of the file does not have: the nanosecond at which it was last written or moved."""
     try:
-        found = os.stat(path)
+        found = Path(path).stat()
     except OSError:
         return None
     return max(found.st_mtime_ns, found.st_ctime_ns)
@@ -116,7 +116,7 @@ def json_fault(text: str | None) -> str | None:
     return None
 
 
-class _Refused(ValueError):  # noqa: N818 - a state of a text
+class _Refused(ValueError):
     """A text that reads as JSON, and means another thing to another reader."""
 
 
@@ -148,7 +148,7 @@ def _bytes_of(path: str) -> Iterator[bytes]:
         raise Damaged("it is gone") from None
     except OSError as error:
         raise Damaged(error.strerror or "an error of the disk") from None
-    except (igzip_lib.IsalError, EOFError):
+    except (igzip_lib.IsalError, EOFError):  # type: ignore[misc] # as it is annotated
         raise Damaged("no gzip, or a damaged one") from None
 
 

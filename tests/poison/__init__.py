@@ -1,0 +1,1 @@
+"""What one client's raw data may be like without anybody else noticing."""

@@ -1,0 +1,132 @@
+"""`make poison`: bad data of one client in a copy of the sample, kind by kind, then all kinds at once, then none again.
+
+Nobody else's rows change, no build stops, no row is unaccounted for, and nothing of a raw row stands in a log. Ends with
+`poison: <kinds> kinds <n> others changed <n> builds stopped <n> unaccounted <n> quoted`, the last four 0.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from tests.delivery.projects import Copy, new_project
+from tests.delivery.sampling import chosen, described, part_of
+from tests.poison.kinds import CANARY, kinds
+
+if TYPE_CHECKING:
+    from tests.poison.kinds import Kind
+
+OTHERS = """
+    select 'events', md5(string_agg(to_json(e), '' order by unique_key)) from esp_events e where namespace <> 'acme_outdoor'
+    union all
+    select 'unsubscribes', md5(string_agg(to_json(e), '' order by unique_key)) from email_unsubscribes e
+    where namespace <> 'acme_outdoor'
+    union all
+    select 'attributes', md5(string_agg(to_json(e), '' order by unique_key)) from audience_attributes e
+    where namespace <> 'acme_outdoor'
+    union all
+    select 'performance', md5(string_agg(to_json(e), '' order by namespace, day)) from analytics_performance e
+    where namespace <> 'acme_outdoor'
+"""
+REJECTED = "select (select count(*) from rejected_events) + (select count(*) from rejected_records)"
+SECRETS = (CANARY, CANARY.replace("@", "%40"), "poisonnqe")
+
+
+@dataclass
+class Found:
+    """What went wrong, by kind."""
+
+    changed: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    unaccounted: list[str] = field(default_factory=list)
+    quoted: list[str] = field(default_factory=list)
+
+
+class World:
+    """A copy of the sample whose landing folder may be poisoned; built from nothing once, then day by day."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project: Copy = new_project(folder / "project")
+        self.landing = self.project.own("landing")
+        self.found = Found()
+
+    def asked(self, sql: str) -> list[tuple[object, ...]]:
+        """Rows of the warehouse."""
+        with duckdb.connect(str(self.project.root / "warehouse.duckdb"), read_only=True) as connection:
+            return connection.sql(sql).fetchall()
+
+    def build(self, name: str) -> bool:
+        """A daily build, whose words are looked through; whether it went to its end without an error."""
+        done = self.project.dbt("build", "--exclude-resource-type", "unit_test", check=False)
+        said = done.stdout + done.stderr
+        said += "".join(path.read_text(errors="replace") for path in (self.project.root / "logs").glob("*.log"))
+        shutil.rmtree(self.project.root / "logs", ignore_errors=True)
+        if any(secret in said for secret in SECRETS):
+            self.found.quoted.append(name)
+        if done.returncode:
+            self.found.stopped.append(name)
+            print("\n".join(line for line in done.stdout.splitlines() if "FAIL" in line or "rror" in line)[:2000])
+        return not done.returncode
+
+    def put(self, poison: dict[str, Kind]) -> None:
+        """Files of one or more kinds."""
+        for kind in poison.values():
+            path = self.landing / kind.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(kind.content)
+
+    def empty(self, poison: dict[str, Kind]) -> None:
+        """Mends them: nothing is in the files any more."""
+        for kind in poison.values():
+            (self.landing / kind.path).write_bytes(b"")
+            if kind.path.endswith(".gz"):
+                (self.landing / kind.path).unlink()
+
+    def judge(self, name: str, others: object, rejected: int, poison: dict[str, Kind]) -> None:
+        """Builds with the poison, then without, and compares."""
+        self.put(poison)
+        if self.build(name):
+            lost = sum(kind.lost for kind in poison.values())
+            if self.asked(OTHERS) != others:
+                self.found.changed.append(name)
+            if (more := int(str(self.asked(REJECTED)[0][0])) - rejected) != lost:
+                self.found.unaccounted.append(f"{name}: {more} rejected, {lost} put in")
+        self.empty(poison)
+        if self.build(f"{name}, mended") and (self.asked(OTHERS), self.asked(REJECTED)[0][0]) != (others, rejected):
+            self.found.unaccounted.append(f"{name}: leaves a trace when it is mended")
+
+
+def main() -> int:
+    """The sweep; the exit code."""
+    every = kinds()
+    here = {name: kind for name, kind in every.items() if part_of(name) in chosen()}
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
+        world = World(Path(folder))
+        if not world.build("nothing"):
+            return 1
+        others, rejected = world.asked(OTHERS), int(str(world.asked(REJECTED)[0][0]))
+        world.judge("all at once", others, rejected, every)
+        for name, kind in here.items():
+            print(name, file=sys.stderr, flush=True)
+            world.judge(name, others, rejected, {name: kind})
+        found = world.found
+    for what, names in vars(found).items():
+        for name in names:
+            print(f"{what}: {name}")
+    print(described("make poison"))
+    print(
+        f"poison: {len(here)} kinds {len(found.changed)} others changed {len(found.stopped)} builds stopped "
+        f"{len(found.unaccounted)} unaccounted {len(found.quoted)} quoted"
+    )
+    return int(any(vars(found).values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

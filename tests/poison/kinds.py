@@ -1,0 +1,116 @@
+"""Bad rows, bytes, files and records of one client, by name: what is put into the landing folder, and what becomes of it.
+
+lost: how many rows it adds to rejected_events and rejected_records; None where it is read, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CANARY = "canary.of.poison@example.com"
+RECEIVED = "2026-11-03T12:00:00Z"
+GOOD = {
+    "email": CANARY, "timestamp": 1793700000, "event": "open", "sg_event_id": "poison", "sg_message_id": "poison.1",
+    "nqe": "poisonnqe", "namespace": "acme_outdoor", "campaign_id": "1101", "campaign_run_id": "run-110103",
+    "audience_id": "101", "variant_id": "A",
+}  # fmt: skip
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of poison. path: below the landing folder."""
+
+    path: str
+    content: bytes
+    lost: int
+
+
+def event(received: Any = RECEIVED, **fields: Any) -> bytes:
+    """A line of SendGrid's events; a field that is ... is left out."""
+    payload = {key: value for key, value in (GOOD | fields).items() if value is not ...}
+    return json.dumps({"received_at": received, "payload": payload}).encode() + b"\n"
+
+
+def kinds() -> dict[str, Kind]:
+    """All of them, by name."""
+    found: dict[str, Kind] = {}
+
+    def add(name: str, content: bytes, lost: int = 1, path: str = "sendgrid/poison.ndjson") -> None:
+        found[name] = Kind(path.replace("poison", f"poison-{len(found):02}"), content, lost)
+
+    good, good_line = event(), event().rstrip(b"\n")
+    # Addresses
+    for address in (
+        "a b@example.com", "a@b@example.com", "@example.com", "nobody", "a@example", "a@.example.com", "a..b@example.com",
+        ".a@example.com", "a.@example.com", "a@-example.com", "a@example-.com", "<a@example.com", "a@exa\tmple.com", "a,b@example.com",
+        "a@[192.0.2.1]", "x" * 65 + "@example.com", "a@" + "x" * 260 + ".com", "a@example.1com", "", "   ", None, 5, {"a": 1},
+    ):  # fmt: skip
+        add(f"address {str(address)[:20]!r}", event(email=address))
+    # Fields
+    add("no namespace", event(namespace=...))
+    add("unknown namespace", event(namespace="poisoned"))
+    add("namespace of another type", event(namespace=["acme_outdoor"]))
+    add("no event", event(event=...))
+    add("unknown event", event(event="surprise"))
+    add("unknown run", event(campaign_run_id="run-none"))
+    add("no run", event(campaign_run_id=...))
+    add("no nqe", event(nqe=...))
+    # Times
+    for time in ("0001-01-01T10:00:00Z", "1969-12-31T23:59:59Z", "9999-12-31T00:00:00Z", "infinity", "soon", "", None, 17, {}):
+        add(f"received at {time!r}", event(received=time))
+    # Lines
+    add("no JSON", b"not JSON\n")
+    add("no object", b'["no", "object"]\n')
+    add("half a line", good[:150] + b"\n")
+    add("a comma too many", good_line[:-2] + b",}}\n")
+    add("NaN", good.replace(b"1793700000", b"NaN"))
+    add("Infinity", good.replace(b"1793700000", b"-Infinity"))
+    add("NUL escaped", event(useragent="a\0b"))
+    add("half a character", good.replace(b"poisonnqe", b"poison\\ud83d"))
+    add("half a character, the other", good.replace(b"poisonnqe", b"poison\\ude00"))
+    add("bytes that are no UTF-8", good.replace(b"poisonnqe", b"poison\xff\xfe"))
+    add("a text of Latin-1", good.replace(b"poisonnqe", "Müller".encode("latin-1")))
+    add("UTF-16", json.dumps({"received_at": RECEIVED, "payload": GOOD}).encode("utf-16"), 1)
+    add("payload of text", json.dumps({"received_at": RECEIVED, "payload": "text"}).encode() + b"\n")
+    add("payload that is missing", json.dumps({"received_at": RECEIVED}).encode() + b"\n")
+    add("an array with what is no object", json.dumps({"received_at": RECEIVED, "payload": [5]}).encode() + b"\n")
+    # Files
+    packed, gz = gzip.compress(good), "sendgrid/poison.ndjson.gz"
+    add("gzip that is cut", packed[:-9], path=gz)
+    add("gzip that is empty", b"", path=gz)
+    add("no gzip", good, path=gz)
+    add("gzip of another checksum", packed[:-8] + b"\0\0\0\0" + packed[-4:], path=gz)
+    add("gzip that is padded", packed + b"\0" * 64, path=gz)
+    add("gzip and then something", packed + b"more", path=gz)
+    add("post that is cut", b'[{"email": "' + CANARY.encode(), path="sendgrid/posts/20261103T121500Z-poison.json")
+    add("post without a time", b"[" + json.dumps(GOOD).encode() + b"]", path="sendgrid/posts/poison.json")
+    add("a file that nothing reads", good, 0, path="sendgrid/poison.NDJSON")
+    add("a file of nothing", b"", 0)
+    add("a file of line ends", b"\n\r\n\n", 0)
+    add("a line that is too long", b"x" * (33 << 20) + b"\n")
+    # Records of the platform, of shops, of scores
+    record: Callable[..., bytes] = lambda **fields: json.dumps({"namespace": "acme_outdoor"} | fields).encode() + b"\n"  # noqa: E731
+    now = "2026-11-03T12:00:00Z"
+    for entity, fields in {
+        "journeys": {"journey_id": "poison"}, "campaigns": {"campaign_id": 9, "campaign_name": "x"},
+        "campaign_runs": {"campaign_run_id": "poison"}, "audiences": {"audience_id": "poison"},
+        "customers": {"customer_id": "poison"}, "entitlements": {},
+    }.items():  # fmt: skip
+        add(f"{entity} without what they need", record(**fields), path=f"platform/{entity}/poison.ndjson")
+        add(f"{entity} that are no JSON", b'{"namespace": "acme_outdoor", \n', path=f"platform/{entity}/poison.ndjson")
+    add("order without an amount", record(order_id="poison", ordered_at=now, updated_at=now, total="$5"),
+        path="commerce/orders/poison.ndjson")  # fmt: skip
+    add("order without a time", record(order_id="poison", total=5), path="commerce/orders/poison.ndjson")
+    add("order that is no JSON", b"{", path="commerce/orders/poison.ndjson")
+    add("score of nobody", record(customer_id="nobody", score="pclv", raw_score=1, computed_at=now),
+        path="data_science/scores/poison.ndjson")  # fmt: skip
+    add("halt without a time", record(halt_id="poison", email=CANARY), path="platform/halts/poison.ndjson")
+    add("unsubscribe that is no JSON", b"[1]\n", path="platform/unsubscribes/poison.ndjson")
+    return found
