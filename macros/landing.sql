@@ -59,15 +59,14 @@
 
 
 {# Of files, those that the reader would stop at. #}
-{% macro damaged_files(files) -%}
-    {%- set landed = ref('base_landing__files') -%}
+{% macro damaged_files(files, root) -%}
     {%- if not execute or not files -%}
         {{ return([]) }}
     {%- endif -%}
     {%- set query -%}
-        select file_name from {{ landed }}
-        where fault is not null and file_name in ({{ quoted(files) }})
-        order by file_name
+        select file_name
+        from unnest([{{ quoted(files) }}]) as files (file_name)
+        where file_fault({{ quoted([root]) }} || '/' || file_name) is not null
     {%- endset -%}
     {{ return(run_query(query).columns[0].values() | list) }}
 {%- endmacro %}

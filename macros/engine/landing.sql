@@ -364,7 +364,7 @@
     would stop at, or drop, a malformed line. Lines may be 32 MB long. No files: no rows.
 #}
 {% macro duckdb__file_lines(files, root) -%}
-    {%- set damaged = damaged_files(files) -%}
+    {%- set damaged = damaged_files(files, root) -%}
     {%- set whole = files | reject('in', damaged) | list -%}
     {%- if not files -%}
         select

@@ -487,7 +487,7 @@ def test_three_builds_of_what_waits_bounces_and_is_renamed(warehouse: Warehouse)
     warehouse.land(
         "platform/journeys/new.ndjson", [{**renamed, "journey_name": "New", "updated_at": "2026-11-02T08:00:00Z"}]
     )
-    warehouse.land("sendgrid/second.ndjson", [click("b5", "2026-11-02", "11:00:00", **theirs)])
+    warehouse.land("sendgrid/second.ndjson", [click("b5", "2026-11-02", "11:00:00", timestamp="2026-11-02T10:59:00Z", **theirs)])
     warehouse.models()
     assert warehouse.rows(waits) == [("2026-10-21", "no_nqe")]
 
@@ -518,8 +518,8 @@ def test_three_builds_of_what_waits_bounces_and_is_renamed(warehouse: Warehouse)
     ]
     state = "select namespace, email, status, source, cast(changed_at as text) from email_eligibility order by all"
     assert warehouse.rows(state) == [
-        ("m", "soft@example.com", "unsubscribed", "Bounce/Blocked", "2026-11-02 11:00:00"),
-        ("n", "hard@example.com", "unsubscribed", "Bounce/Bounce", "2026-11-02 10:00:00"),
+        ("m", "soft@example.com", "unsubscribed", "Bounce/Blocked", "2026-11-02 10:59:00"),
+        ("n", "hard@example.com", "unsubscribed", "Bounce/Bounce", "2026-11-01 10:02:11"),
         ("n", "manual@example.com", "unsubscribed", "Manual", "2026-11-03 12:00:00"),
         ("n", "pixel@example.com", "unsubscribed", "Pixel", "2026-11-03 12:00:00"),
     ]

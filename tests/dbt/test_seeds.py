@@ -84,7 +84,7 @@ def test_how_people_unsubscribe_has_its_origin() -> None:
 def test_rejected_events_wait_for_what_may_still_come() -> None:
     """In the order in which they are looked for; what waits for nothing never comes back."""
     assert [(r["reason"], r["waits_for"]) for r in rows("rejection_reasons")] == [
-        ("malformed", ""), ("no_namespace", ""), ("no_email", ""), ("unknown_type", ""),
+        ("malformed", ""), ("no_namespace", ""), ("no_email", ""), ("impossible_address", ""), ("unknown_type", ""),
         ("unknown_namespace", "namespaces"), ("unknown_run", "campaign_runs"), ("incomplete_run", "campaign_runs"),
         ("no_nqe", ""), ("no_audience", "campaign_runs"),
     ]  # fmt: skip

@@ -116,11 +116,12 @@ def make_project(
     *,
     rows: int = ROWS,
     beside: tuple[str, ...] = BESIDE,
+    empty: tuple[str, ...] = (),
     campaigns: Mapping[str, dict[str, Any]] | None = None,
 ) -> None:
     """Makes the project in a new folder: 600 rows of each of three clients on one day, one campaign to each of them.
 
-    beside: other days, with fewer rows; campaigns: what others beside `daily` say of their export.
+    beside: other days, with fewer rows; empty: days that were built and have none; campaigns: what others beside `daily` say of their export.
     """
     root.mkdir(parents=True)
     (root / "dbt_project.yml").write_text("name: sweep\nprofile: sweep\n")
@@ -145,7 +146,9 @@ def make_project(
         connection.execute(AUDIT.format(schema="main"))
         connection.execute(f"""
             insert into build_days select build_days.* replace (day as event_day)
-            from build_days, {days} as days(day, most) where day <> '{DAY}'
+            from build_days, {days} as days(day, most) where day <> '{DAY}';
+            insert into build_days select build_days.* replace (cast(day as date) as event_day)
+            from build_days, (select unnest({list(empty)}::text[]) as day) where event_day = '{DAY}'
         """)
 
 

@@ -32,7 +32,7 @@ AT = utc("2026-11-05 06:00")
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    make_project(tmp_path / "project")
+    make_project(tmp_path / "project", empty=("2026-10-31", "2026-11-01"))
     for name in ("SWEEP_PASSWORD", "SWEEP_PASSPHRASE"):
         monkeypatch.setenv(name, "not needed")
     state = tmp_path / "project" / ".delivery"

@@ -37,7 +37,7 @@ NAME = f"daily_{DAY}.csv"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    make_project(tmp_path / "project")
+    make_project(tmp_path / "project", empty=("2026-11-01",))
     monkeypatch.setattr("time.sleep", lambda _: None)
     monkeypatch.setenv("SWEEP_PASSWORD", "not needed")
     profile = {"type": "duckdb", "path": "warehouse.duckdb"}

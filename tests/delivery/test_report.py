@@ -131,8 +131,8 @@ def test_the_table_of_a_plan_says_why_not(capsys: pytest.CaptureFixture[str]) ->
         False,
     ]
     assert err.splitlines() == [
-        "orders: key: fail with 3 rows", "orders: twin: fail",
         "people: list: 2 rows outside an open list (it may leave)",
+        "orders: key: fail with 3 rows", "orders: twin: fail",
         "daily to acme: pclv: no contract", "daily to acme: x was added",
     ]  # fmt: skip
     assert (view.code, forecasts(found[:1]).code, forecasts(found[1:2]).code) == (GATE, DONE, GATE)

@@ -150,6 +150,7 @@ class Deliveries(RuleBasedStateMachine):
         self.project = Project(self.base, "t", {}, self.base / "state", self.base, "sqlite://")
         job_campaign = campaign("0 5 * * *")
         job_integration = integration(destination={"type": "local"}, directory="inbox")
+        (self.base / "integrations.yml").write_text("integrations: {}\n")
         self.setup_ = setup.Setup(self.project, {"nodes": {}}, {"daily": job_campaign}, {"acme": job_integration})
         self.at = utc("2026-11-07 06:00")
         self.traps = 0
@@ -284,7 +285,7 @@ class Deliveries(RuleBasedStateMachine):
                 (runner, "open_ledger", lambda _: nullcontext(ledger)),
                 (holds, "open_ledger", lambda _: nullcontext(self.ledger)),
                 (runner, "open_engine", lambda _: mock.MagicMock()),
-                (runner, "Gate", lambda *_: SimpleNamespace(judge=lambda *_: Verdict("events", ()))),
+                (runner, "Gate", lambda *_: SimpleNamespace(judge=lambda *_, **__: Verdict("events", ()))),
                 (runner, "Spool", lambda _, ledger, *__: SimpleNamespace(write=partial(self._spool, ledger))),
             ):
                 stack.enter_context(mock.patch.object(where, name, value))
