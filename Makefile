@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver analytics postgres spark cluster load engines test project slow sequences faults sweep far dropbear nasty gate crosscheck mutants lint generate dictionary schema reference lock clean
+.PHONY: deliver analytics postgres spark cluster load engines test project slow sequences faults sweep far dropbear nasty gate poison crosscheck mutants lint generate dictionary schema reference lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -46,7 +46,7 @@ slow: $(VENV)/dev.stamp ## the tests that `make test` leaves out, but for the se
 sequences: $(VENV)/dev.stamp ## 2,000 sequences of runs, faults and decisions; SAMPLE
 	$(BIN)/python -m pytest -q -n 2 -m slow tests/delivery/test_long_sequences.py $(PYTEST_ARGS)
 
-SWEEP := lint test project slow sequences nasty faults gate crosscheck engines
+SWEEP := lint test project slow sequences nasty faults gate poison crosscheck engines
 sweep: $(VENV)/dev.stamp ## everything whole, the mutants last; goes on after what failed; ends with a line for each part
 	@SAMPLE=all $(BIN)/python tests/delivery/parts.py $(SWEEP) mutants
 
@@ -56,6 +56,9 @@ faults: $(VENV)/dev.stamp ## every fault at every step and message of a delivery
 
 gate: $(VENV)/dev.stamp ## commands of dbt and edits that might let something unproven leave; ends with one line of figures
 	@$(BIN)/python -m tests.gate
+
+poison: $(VENV)/dev.stamp ## kinds of bad data of one client, of which nobody else notices; ends with one line of figures
+	@$(BIN)/python -m tests.poison
 
 dropbear: $(VENV)/dev.stamp ## the same delivery on Dropbear, which CI does not have; says what is missing
 	DROPBEAR=1 NO_SKIPS=1 $(BIN)/python -m pytest -q tests/delivery/test_servers.py -k dropbear $(PYTEST_ARGS)

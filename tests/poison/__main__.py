@@ -1,6 +1,6 @@
-"""`make poison`: bad data of one client in a copy of the sample, kind by kind, then all kinds at once, then none again.
+"""`make poison`: bad data of one client in a copy of the sample, all kinds at once, then kind by kind, each mended again.
 
-Nobody else's rows change, no build stops, no row is unaccounted for, and nothing of a raw row stands in a log. Ends with
+Nobody else's rows change, no build stops, no row is unaccounted for, nothing of a raw row stands in a log. Ends with
 `poison: <kinds> kinds <n> others changed <n> builds stopped <n> unaccounted <n> quoted`, the last four 0.
 """
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from tests.poison.kinds import Kind
 
 OTHERS = """
-    select 'events', md5(string_agg(to_json(e), '' order by unique_key)) from esp_events e where namespace <> 'acme_outdoor'
+    select 'events', md5(string_agg(to_json(e), '' order by unique_key)) from esp_events e where namespace <> '{mine}'
     union all
     select 'unsubscribes', md5(string_agg(to_json(e), '' order by unique_key)) from email_unsubscribes e
-    where namespace <> 'acme_outdoor'
+    where namespace <> '{mine}'
     union all
     select 'attributes', md5(string_agg(to_json(e), '' order by unique_key)) from audience_attributes e
-    where namespace <> 'acme_outdoor'
+    where namespace <> '{mine}'
     union all
     select 'performance', md5(string_agg(to_json(e), '' order by namespace, day)) from analytics_performance e
-    where namespace <> 'acme_outdoor'
-"""
+    where namespace <> '{mine}'
+""".format(mine="acme_outdoor")
 REJECTED = "select (select count(*) from rejected_events) + (select count(*) from rejected_records)"
 SECRETS = (CANARY, CANARY.replace("@", "%40"), "poisonnqe")
 

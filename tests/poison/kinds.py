@@ -1,6 +1,6 @@
-"""Bad rows, bytes, files and records of one client, by name: what is put into the landing folder, and what becomes of it.
+"""Bad rows, bytes, files and records of one client, by name: what is put into the landing folder.
 
-lost: how many rows it adds to rejected_events and rejected_records; None where it is read, and nothing is lost.
+lost: how many rows it adds to rejected_events and rejected_records.
 """
 
 from __future__ import annotations
@@ -43,14 +43,17 @@ def kinds() -> dict[str, Kind]:
     found: dict[str, Kind] = {}
 
     def add(name: str, content: bytes, lost: int = 1, path: str = "sendgrid/poison.ndjson") -> None:
-        found[name] = Kind(path.replace("poison", f"poison-{len(found):02}"), content, lost)
+        number = f"poison-{len(found):02}"  # nothing is a retry of another
+        own = content.replace(b'"sg_event_id": "poison"', f'"sg_event_id": "{number}"'.encode())
+        found[name] = Kind(path.replace("poison", number), own, lost)
 
     good, good_line = event(), event().rstrip(b"\n")
     # Addresses
     for address in (
-        "a b@example.com", "a@b@example.com", "@example.com", "nobody", "a@example", "a@.example.com", "a..b@example.com",
-        ".a@example.com", "a.@example.com", "a@-example.com", "a@example-.com", "<a@example.com", "a@exa\tmple.com", "a,b@example.com",
-        "a@[192.0.2.1]", "x" * 65 + "@example.com", "a@" + "x" * 260 + ".com", "a@example.1com", "", "   ", None, 5, {"a": 1},
+        "a b@example.com", "a@b@example.com", "@example.com", "nobody", "a@example", "a@.example.com",
+        "a..b@example.com", ".a@example.com", "a.@example.com", "a@-example.com", "a@example-.com", "<a@example.com",
+        "a@exa\tmple.com", "a,b@example.com", "a@[192.0.2.1]", "x" * 65 + "@example.com", "a@" + "x" * 260 + ".com",
+        "a@example.1com", "", "   ", None, 5, {"a": 1},
     ):  # fmt: skip
         add(f"address {str(address)[:20]!r}", event(email=address))
     # Fields
@@ -63,7 +66,17 @@ def kinds() -> dict[str, Kind]:
     add("no run", event(campaign_run_id=...))
     add("no nqe", event(nqe=...))
     # Times
-    for time in ("0001-01-01T10:00:00Z", "1969-12-31T23:59:59Z", "9999-12-31T00:00:00Z", "infinity", "soon", "", None, 17, {}):
+    for time in (
+        "0001-01-01T10:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "9999-12-31T00:00:00Z",
+        "infinity",
+        "soon",
+        "",
+        None,
+        17,
+        {},
+    ):
         add(f"received at {time!r}", event(received=time))
     # Lines
     add("no JSON", b"not JSON\n")
