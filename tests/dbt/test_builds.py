@@ -362,12 +362,11 @@ def test_the_weekly_run_looks_at_all_days(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.slow
-def test_malformed_lines_are_listed_and_stop_what_is_built_on_them(warehouse: Warehouse) -> None:
+def test_malformed_lines_are_listed_and_stop_nothing(warehouse: Warehouse) -> None:
     warehouse.land("sendgrid/cut.ndjson", [click("good", "2026-11-05"), '{"received_at": "2026-11-05T1', "[1, 2]"])
-    failed = warehouse.dbt("build")
-    assert failed.code == 1
-    assert warehouse.status("every_raw_line_can_be_read")[-1] == "fail"
-    assert warehouse.status("model.delivery.esp_events")[-1] == "skipped"
+    warehouse.build()
+    assert warehouse.status("every_raw_line_can_be_read")[-1] == "warn"
+    assert "good" in warehouse.keys("2026-11-05")
     assert warehouse.rows(
         "select file_name, line_number, fault, payload from int_email_events_classified where fault is not null "
         "order by line_number"
@@ -387,9 +386,11 @@ def test_a_misspelled_folder_is_noticed(warehouse: Warehouse) -> None:
     warehouse.build("--select", "base_landing__files")
     warehouse.land("platform/campaing_runs/all.ndjson", [run("x")])
     warehouse.land("sendgrid/2026-11-06.json", [click("lines", "2026-11-06")])
-    assert warehouse.dbt("build", "--select", "base_landing__files").code == 1
-    assert warehouse.status("in_a_known_folder")[-1] == "fail"
-    assert warehouse.rows("select failures from build_log where status = 'fail'") == [(2,)]
+    warehouse.build("--select", "base_landing__files")
+    assert warehouse.status("in_a_known_folder")[-1] == "warn"
+    assert warehouse.rows(
+        "select failures from build_log where unique_id like '%in_a_known_folder%' order by began_at desc limit 1"
+    ) == [(2,)]
 
 
 @pytest.mark.slow
@@ -487,7 +488,8 @@ def test_three_builds_of_what_waits_bounces_and_is_renamed(warehouse: Warehouse)
     warehouse.land(
         "platform/journeys/new.ndjson", [{**renamed, "journey_name": "New", "updated_at": "2026-11-02T08:00:00Z"}]
     )
-    warehouse.land("sendgrid/second.ndjson", [click("b5", "2026-11-02", "11:00:00", timestamp="2026-11-02T10:59:00Z", **theirs)])
+    fifth = click("b5", "2026-11-02", "11:00:00", timestamp="2026-11-02T10:59:00Z", **theirs)
+    warehouse.land("sendgrid/second.ndjson", [fifth])
     warehouse.models()
     assert warehouse.rows(waits) == [("2026-10-21", "no_nqe")]
 

@@ -121,7 +121,8 @@ def make_project(
 ) -> None:
     """Makes the project in a new folder: 600 rows of each of three clients on one day, one campaign to each of them.
 
-    beside: other days, with fewer rows; empty: days that were built and have none; campaigns: what others beside `daily` say of their export.
+    beside: other days, with fewer rows; empty: days that were built and have none; campaigns: what others beside
+    `daily` say of their export.
     """
     root.mkdir(parents=True)
     (root / "dbt_project.yml").write_text("name: sweep\nprofile: sweep\n")

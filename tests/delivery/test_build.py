@@ -234,6 +234,7 @@ def test_dbts_exit_code(
     else:
         build.build(chosen, ())
     assert capsys.readouterr().err.splitlines() == [
-        f"--no-use-colors build --exclude-resource-type unit_test --project-dir {tmp_path} --profiles-dir {tmp_path} --target duckdb",
+        f"--no-use-colors build --exclude-resource-type unit_test --project-dir {tmp_path} --profiles-dir {tmp_path}"
+        " --target duckdb",
         "of <address>",
     ]
