@@ -1,4 +1,4 @@
-"""`make poison`: bad data of one client in a copy of the sample, all kinds at once, then kind by kind, each mended again.
+"""`make poison`: bad data of one client in a copy of the sample, all kinds at once, then one by one, each mended again.
 
 Nobody else's rows change, no build stops, no row is unaccounted for, nothing of a raw row stands in a log. Ends with
 `poison: <kinds> kinds <n> others changed <n> builds stopped <n> unaccounted <n> quoted`, the last four 0.

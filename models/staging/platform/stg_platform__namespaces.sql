@@ -1,4 +1,6 @@
-{%- set fields = ['namespace', 'name', 'soft_bounce_limit', 'attribution_hours', 'default_country', 'currency', 'updated_at'] -%}
+{%- set fields = [
+    'namespace', 'name', 'soft_bounce_limit', 'attribution_hours', 'default_country', 'currency', 'updated_at'
+] -%}
 
 with namespaces as (
 

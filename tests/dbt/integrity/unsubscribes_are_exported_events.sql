@@ -1,4 +1,5 @@
--- Each row of email_unsubscribes is an exported event, and none is left out but those with a source of screens, files or rules.
+-- Each row of email_unsubscribes is an exported event, and none is left out but those with a source of screens, files
+-- or rules.
 {{ config(meta={'bounded_by': 'event_day'}) }}
 {%- set bound = is_under_test(['email_unsubscribes']) %}
 
