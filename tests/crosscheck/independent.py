@@ -8,7 +8,7 @@ import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +42,17 @@ POSSIBLE = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)*\.[^@\s.\d][^@\s.]*")
 
 @dataclass(frozen=True)
 class Event:
-    """One event of one email, once. counted: what it counts as; `bot_click` is one of its own."""
+    """One event of one email, once. counted: what it counts as; `bot_click` is one of its own.
+
+    at: when the platform was told; happened: when it was, as far as that is known and earlier.
+    """
 
     namespace: str
     nqe: str
     email: str
     counted: str
     at: datetime
+    happened: datetime
     machine: bool
     run: str | None
     key: Any
@@ -145,7 +149,17 @@ class World:
             known = self.runs.get((namespace, str(run)))
             if known is None or not (row.get("audience_id") or known.get("audience_id")):
                 return
-        yield Event(namespace, nqe, email, counted, at, machine, run if needs_run else None, (namespace, *key))
+        happened = min(happened_at(row.get("timestamp")) or at, at)
+        named = run if needs_run else None
+        yield Event(namespace, nqe, email, counted, at, happened, machine, named, (namespace, *key))
+
+
+def happened_at(said: Any) -> datetime | None:
+    """SendGrid's time of an event: seconds since 1970, as a number or as text, or a time as text."""
+    for read in (lambda: datetime.fromtimestamp(float(said), UTC).replace(tzinfo=None), lambda: moment(said)):
+        with suppress(TypeError, ValueError, OverflowError):
+            return read()
+    return None
 
 
 def latest(found: Iterable[Row], *keys: str) -> dict[Any, Row]:
@@ -173,7 +187,7 @@ def conversions(world: World) -> dict[tuple[str, str], tuple[int, Decimal]]:
     clicks: dict[tuple[str, str], list[tuple[datetime, str]]] = defaultdict(list)
     for event in world.events:
         if event.counted == "click":
-            clicks[event.namespace, event.email].append((event.at, event.nqe))
+            clicks[event.namespace, event.email].append((event.happened, event.nqe))
     for one in clicks.values():
         one.sort()
     found: dict[tuple[str, str], tuple[int, Decimal]] = {}

@@ -5,14 +5,21 @@
     )
 }}
 
-with events as (
+with days_due as (
+
+    select event_day from {{ ref('int_days_due') }}
+    where model = 'int_email_events_classified'
+
+),
+
+events as (
 
     select
-        *,
-        rejection_reason is not null as is_rejected
-    from {{ ref('int_email_events_recognised') }}
-    where event_day in (select event_day from {{ ref('int_days_due') }} where model = 'int_email_events_classified')
-        and {{ worked_out_once() }}
+        recognised.*,
+        recognised.rejection_reason is not null as is_rejected
+    from {{ ref('int_email_events_recognised') }} as recognised
+    inner join days_due on recognised.event_day = days_due.event_day
+    where {{ worked_out_once() }}
 
 ),
 
