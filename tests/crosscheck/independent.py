@@ -7,6 +7,7 @@ import fnmatch
 import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
