@@ -5,21 +5,14 @@
     )
 }}
 
-with days_due as (
-
-    select event_day from {{ ref('int_days_due') }}
-    where model = 'int_email_events_classified'
-
-),
-
-events as (
+with events as (
 
     select
-        recognised.*,
-        recognised.rejection_reason is not null as is_rejected
-    from {{ ref('int_email_events_recognised') }} as recognised
-    inner join days_due on recognised.event_day = days_due.event_day
-    where {{ worked_out_once() }}
+        *,
+        rejection_reason is not null as is_rejected
+    from {{ ref('int_email_events_recognised') }}
+    where event_day in (select event_day from {{ ref('int_days_due') }} where model = 'int_email_events_classified')
+        and {{ worked_out_once() }}
 
 ),
 
