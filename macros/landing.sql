@@ -97,6 +97,6 @@
 {# Values as a list of SQL text literals. #}
 {% macro quoted(values) -%}
     {%- for value in values -%}
-        '{{ value | string | replace("'", "''") }}'{{ ', ' if not loop.last }}
+        {{ adapter.dispatch('text_literal', 'delivery')(value | string) }}{{ ', ' if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}
