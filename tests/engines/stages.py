@@ -131,8 +131,9 @@ def _build_new_columns(target: Target) -> None:
     assert OUT_OF_SYNC in target.dbt("--select", "esp_events", expected=1), f"{target.name}: the build said nothing"
     again = ("--select", "daily_esp_events", "--window", "2026-11-03", "--redeliver", "--reason", "a new column")
     assert "esp_events is not proven" in target.delivery(*again, expected=3)
-    target.dbt("--full-refresh", "--select", "esp_events")
-    target.dbt("--select", "definitions", "audience_attributes", "rejected_records", "definition_entitlements")
+    eager = ("--indirect-selection", "eager")  # tests that read more than what is built, too
+    target.dbt("--full-refresh", "--select", "esp_events", *eager)
+    target.dbt(*eager, "--select", "definitions", "audience_attributes", "rejected_records", "definition_entitlements")
     target.delivery(*again)
     target.delivery("--select", "weekly_openers_without_purchase", "--at", "2026-11-17T06:00:00Z")
 

@@ -17,13 +17,11 @@ changed as (
     {% if flags.EMPTY %}
     where false
     {% elif is_incremental() %}
-    except
-    select
-        file_name,
-        file_size,
-        modified_at,
-        file_version
-    from {{ this }}
+    where not exists (
+            select 1 from {{ this }} as earlier
+            where earlier.file_name = listed.file_name and earlier.file_size = listed.file_size
+                and earlier.modified_at = listed.modified_at
+        )
     {% endif %}
 
 ),
