@@ -92,11 +92,11 @@ def _table(table: Table, *, full: bool) -> None:
 
 
 def _cell(value: object, *, full: bool) -> str:
-    if full:
-        return "" if value is None else str(value)
-    if isinstance(value, Hash):
+    if isinstance(value, Hash) and not full:
         return value[:SHOWN]
-    return value if isinstance(value, Brief) else "" if value is None else str(value)
+    if isinstance(value, Brief) and not full:
+        return value
+    return "" if value is None else str(value)
 
 
 def document(content: Any) -> None:

@@ -52,19 +52,11 @@ class Lineage:
 
     def read_by(self, test: str) -> set[str]:
         """What has to be older than a result of the test: the tables that it reads, through ephemeral models."""
-        found: set[str] = set()
-        queue = list(self.nodes[test]["depends_on"]["nodes"])
-        while queue:
-            node = queue.pop()
-            if node in self.nodes and self.nodes[node]["config"].get("materialized") == "ephemeral":
-                queue += self._parents.get(node, [])
-            else:
-                found.add(node)
-        return found
+        return self._tables(self.nodes[test]["depends_on"]["nodes"])
 
     def readers(self, source: str, among: Iterable[str]) -> set[str]:
         """Which of the nodes read a source."""
-        return {node for node in among if source in self._through_ephemeral(node)}
+        return {node for node in among if source in self._tables(self._parents.get(node, []))}
 
     def is_by_day(self, test: str) -> bool:
         """Whether the test looks at the days being built only."""
@@ -136,14 +128,16 @@ class Lineage:
         found = self.nodes[node]
         return found["resource_type"] in BUILT and found["config"]["materialized"] != "ephemeral"
 
-    def _through_ephemeral(self, node: str) -> set[str]:
+    def _tables(self, read: Iterable[str]) -> set[str]:
+        """The nodes, and in the place of an ephemeral model the tables that it is made of."""
         found: set[str] = set()
-        queue = list(self._parents.get(node, []))
+        queue = list(read)
         while queue:
-            parent = queue.pop()
-            found.add(parent)
-            if parent in self.nodes and self.nodes[parent]["config"].get("materialized") == "ephemeral":
-                queue += self._parents.get(parent, [])
+            node = queue.pop()
+            if node in self.nodes and self.nodes[node]["config"].get("materialized") == "ephemeral":
+                queue += self._parents.get(node, [])
+            else:
+                found.add(node)
         return found
 
     @cached_property

@@ -37,7 +37,7 @@ class Plugin(BasePlugin):
         """Makes the functions known to SQL."""
         functions: list[tuple[Callable[..., Any], str]] = [
             (file_fault, "varchar"),
-            (file_version, "bigint"),
+            (file_exists, "boolean"),
             (damaged_lines, DAMAGED_LINES),
             (json_fault, "varchar"),
         ]
@@ -52,12 +52,9 @@ class Plugin(BasePlugin):
             )
 
 
-def file_version(path: str) -> int | None:
-    """When a file was last written, in nanoseconds: another content has another, also within one second."""
-    try:
-        return Path(path).stat().st_mtime_ns
-    except OSError:
-        return None
+def file_exists(path: str) -> bool:
+    """Whether there is a file: one that was seen may be gone."""
+    return Path(path).is_file()
 
 
 def file_fault(path: str) -> str | None:

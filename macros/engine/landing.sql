@@ -1,8 +1,8 @@
 {# Raw data: DuckDB reads files in the landing folder, the others read tables that a loader fills. #}
 
 {#
-    One row per file in the landing folder: file_name below it, file_size, modified_at, file_version (another for every
-    content). Files that a loader is still writing are left out: hidden ones, *.tmp and *.part. No rows where sources are tables.
+    One row per file in the landing folder: file_name below it, file_size, modified_at. Files that a loader is still
+    writing are left out: hidden ones, *.tmp and *.part. No rows where sources are tables.
 #}
 {% macro landing_files() -%}
     {{ return(adapter.dispatch('landing_files', 'delivery')()) }}
@@ -12,8 +12,7 @@
     select
         substr(filename, {{ landing_dir() | length + 2 }}) as file_name,
         cast(size as bigint) as file_size,
-        cast(last_modified as timestamp) as modified_at,
-        file_version(filename) as file_version
+        cast(last_modified as timestamp) as modified_at
     from read_blob([
         {%- for system in ['sendgrid'] + entities().keys() | list %}
         {{ quoted([no_glob(landing_dir()) ~ '/' ~ system ~ '/**']) }}{{ ',' if not loop.last }}
@@ -26,8 +25,7 @@
     select
         cast(null as {{ dbt.type_string() }}) as file_name,
         cast(null as bigint) as file_size,
-        cast(null as timestamp) as modified_at,
-        cast(null as bigint) as file_version
+        cast(null as timestamp) as modified_at
     where false
 {%- endmacro %}
 
@@ -52,7 +50,7 @@
 {%- endmacro %}
 
 {% macro duckdb__is_there(file_name) -%}
-    file_version({{ quoted([landing_dir()]) }} || '/' || {{ file_name }}) is not null
+    file_exists({{ quoted([landing_dir()]) }} || '/' || {{ file_name }})
 {%- endmacro %}
 
 {% macro default__is_there(file_name) -%}

@@ -25,18 +25,15 @@ from tests.poison.kinds import CANARY, kinds
 if TYPE_CHECKING:
     from tests.poison.kinds import Kind
 
-OTHERS = """
-    select 'events', md5(string_agg(to_json(e), '' order by unique_key)) from esp_events e where namespace <> '{mine}'
-    union all
-    select 'unsubscribes', md5(string_agg(to_json(e), '' order by unique_key)) from email_unsubscribes e
-    where namespace <> '{mine}'
-    union all
-    select 'attributes', md5(string_agg(to_json(e), '' order by unique_key)) from audience_attributes e
-    where namespace <> '{mine}'
-    union all
-    select 'performance', md5(string_agg(to_json(e), '' order by namespace, day)) from analytics_performance e
-    where namespace <> '{mine}'
-""".format(mine="acme_outdoor")
+OTHERS = " union all ".join(
+    f"select '{table}', md5(string_agg(to_json(e), '' order by {key})) from {table} e where namespace <> 'acme_outdoor'"
+    for table, key in (
+        ("esp_events", "unique_key"),
+        ("email_unsubscribes", "unique_key"),
+        ("audience_attributes", "unique_key"),
+        ("analytics_performance", "namespace, day"),
+    )
+)
 REJECTED = "select (select count(*) from rejected_events) + (select count(*) from rejected_records)"
 SECRETS = (CANARY, CANARY.replace("@", "%40"), "poisonnqe")
 

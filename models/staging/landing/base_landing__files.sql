@@ -11,17 +11,17 @@ changed as (
     select
         file_name,
         file_size,
-        modified_at,
-        file_version
+        modified_at
     from listed
     {% if flags.EMPTY %}
     where false
     {% elif is_incremental() %}
-    where not exists (
-            select 1 from {{ this }} as earlier
-            where earlier.file_name = listed.file_name and earlier.file_size = listed.file_size
-                and earlier.modified_at = listed.modified_at
-        )
+    except
+    select
+        file_name,
+        file_size,
+        modified_at
+    from {{ this }}
     {% endif %}
 
 ),
@@ -38,9 +38,8 @@ judged as (
 
     select
         earlier.file_name,
-        earlier.file_size,
+        cast(null as bigint) as file_size,
         earlier.modified_at,
-        cast(null as bigint) as file_version,
         cast(null as {{ dbt.type_string() }}) as fault
     from {{ this }} as earlier
     left join listed on earlier.file_name = listed.file_name
@@ -53,7 +52,6 @@ select
     file_name,
     file_size,
     modified_at,
-    file_version,
     fault,
     {{ started_at() }} as loaded_at
 from judged

@@ -12,27 +12,39 @@ landed as (
 
 ),
 
-dated as (
+written as (
 
     select
         landed.payload,
-        coalesce(
-            landed.fault,
-            case
-                when not ({{ is_possible_time('landed.received_at', 'coalesce(landed.landed_at, files.modified_at)') }})
-                    then 'received_at cannot be'
-            end
-        ) as fault,
+        landed.fault,
         landed.file_name,
         landed.line_number,
         coalesce(landed.landed_at, files.modified_at) as landed_at,
-        case
-            when {{ is_possible_time('landed.received_at', 'coalesce(landed.landed_at, files.modified_at)') }}
-                then landed.received_at
-            else coalesce(landed.landed_at, files.modified_at)
-        end as received_at
+        landed.received_at
     from landed
     left join files on landed.file_name = files.file_name
+
+),
+
+judged as (
+
+    select
+        *,
+        {{ is_possible_time('received_at', 'landed_at') }} as is_possible
+    from written
+
+),
+
+dated as (
+
+    select
+        payload,
+        coalesce(fault, case when not is_possible then 'received_at cannot be' end) as fault,
+        file_name,
+        line_number,
+        landed_at,
+        case when is_possible then received_at else landed_at end as received_at
+    from judged
 
 )
 
