@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from delivery.errors import ConfigError, WriteFailed, redact
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _LOCK = 5_217_803  # any number, the same for all runners
 TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
+WAL_SECONDS = 5
 
 
 class Storage:
@@ -127,8 +129,16 @@ def _create_private(path: Path) -> None:
 
 def _durable(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver would begin at the first write: what was read before may be stale
+    # SQLite does not wait with the change to WAL while another first runner makes it.
+    for attempt in Retrying(
+        retry=retry_if_exception_type(sqlite3.OperationalError),
+        wait=wait_fixed(0.05),
+        stop=stop_after_delay(WAL_SECONDS),
+        reraise=True,
+    ):
+        with attempt:
+            connection.execute("pragma journal_mode=wal")
     # A step that was recorded must survive a power cut: WAL syncs at commit only with synchronous=FULL.
-    connection.execute("pragma journal_mode=wal")
     connection.execute("pragma synchronous=full")
     connection.execute("pragma foreign_keys=on")
 
