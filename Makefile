@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
@@ -104,21 +105,22 @@ lock: ## new versions within the bounds of requirements/*.in; needs uv
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/spark.in -c requirements/dev.lock -c requirements/run.lock -o requirements/spark.lock
 
 $(VENV)/run.stamp: requirements/run.lock pyproject.toml
-	@test -x $(BIN)/python || { echo "Creating $(VENV) …"; $(PYTHON) -m venv $(VENV); }
-	@test -e $(VENV)/dev.stamp || { echo "Installing what is needed to run …"; $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/run.lock; }
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Installing into $(VENV) what is needed to run; once, about a minute …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -e $(VENV)/dev.stamp || $(PIP) --require-hashes -r requirements/run.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.lock pyproject.toml
-	@test -x $(BIN)/python || { echo "Creating $(VENV) …"; $(PYTHON) -m venv $(VENV); }
-	@echo "Installing what is needed to develop …"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@echo "Installing into $(VENV) what is needed to develop …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --require-hashes -r requirements/dev.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/run.stamp
 
 $(VENV)/spark.stamp: requirements/spark.lock $(VENV)/run.stamp
 	@echo "Installing what Spark needs …"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/spark.lock
+	@$(PIP) --require-hashes -r requirements/spark.lock
 	@touch $@
 
 clean: ## everything that the commands made, except what was delivered

@@ -33,7 +33,7 @@ class Brief(str):
 
 
 class Table(NamedTuple):
-    """Headings that begin with `#` are numbers and stand at the right."""
+    """Headings that begin with `#` are numbers and stand at the right, with `+` columns that are shown in full only."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -76,11 +76,12 @@ def _table(table: Table, *, full: bool) -> None:
     from rich.table import Table as Shown
     from rich.text import Text as Cell
 
-    rows = [[_cell(cell, full=full) for cell in row] for row in table.rows]
+    chosen = [number for number, heading in enumerate(table.headings) if full or not heading.startswith("+")]
+    rows = [[_cell(row[number], full=full) for number in chosen] for row in table.rows]
     shown = Shown(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for number, heading in enumerate(table.headings):
+    for number, heading in enumerate(table.headings[number] for number in chosen):
         shown.add_column(
-            heading.removeprefix("#"),
+            heading.lstrip("#+"),
             justify="right" if heading.startswith("#") else "left",
             overflow="fold",
             no_wrap=all(len(row[number]) <= SHORT for row in rows),

@@ -31,9 +31,9 @@ from delivery.warehouse.rows import selection_of
 if TYPE_CHECKING:
     from delivery.config.project import Project
     from delivery.ledger import Delivery, File
+    from delivery.progress import Watch
     from delivery.schedule.jobs import Job
     from delivery.schedule.request import Request
-    from delivery.transfer.progress import Watch
 
 ATTEMPTS = 3
 
@@ -90,7 +90,7 @@ def run(project: Project, request: Request, watch: Watch, *, build_first: bool =
         declared = Integrations(project.integrations_file)
         if build_first:
             declared.usable(request.integrations or None)
-            build(project, request.select)
+            build(project, request.select, watch)
         setup = load(project, declared, request.integrations)
         wanted = setup.wanted(request, ledger)
         rows: dict[str, Delivery] = {}
@@ -101,7 +101,9 @@ def run(project: Project, request: Request, watch: Watch, *, build_first: bool =
                 refused[job.key] = _failed(job, ledger, busy)
         planned = [job for job in wanted if rows[job.key].state == State.PLANNED and job.key not in refused]
         changed: dict[str, tuple[str, ...]] = {}
-        refused |= _spool_all(setup, request, ledger, planned, changed) if planned else {}
+        if planned:
+            watch.stage(f"Deliveries to judge, write and prove: {len(planned)}.")
+            refused |= _spool_all(setup, request, ledger, planned, changed)
         found = [refused.get(job.key) or _deliver(setup, job, ledger, watch, was=rows[job.key].state) for job in wanted]
         return [replace(one, layout_changes=changed.get(one.delivery.id, ())) for one in found]
 

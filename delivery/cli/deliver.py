@@ -61,7 +61,7 @@ def run(*, build_first: bool, dry_run: bool, **options: Any) -> View:
     if dry_run:
         return _plan(**options)
     from delivery import run as runner
-    from delivery.transfer.progress import Watch
+    from delivery.progress import Watch
 
     return outcomes(runner.run(project(), _request(**options), Watch(), build_first=build_first))
 
@@ -83,15 +83,15 @@ def outcomes(found: list[Outcome]) -> View:
     """The table of a run, and below it what did not go well; as JSON one object a delivery, with its files."""
     code = exit_code(found)
     table = Table(
-        ["client", "file", "#rows", "#bytes", "SHA-256", "state", "where"],
+        ["client", "file", "#rows", "#bytes", "state", "+SHA-256", "+where"],
         [
             [
                 o.delivery.namespace,
                 _data(o, "name") or o.delivery.title,
                 o.delivery.rows,
                 _data(o, "bytes"),
-                Hash(_data(o, "sha256") or ""),
                 o.state,
+                Hash(_data(o, "sha256") or ""),
                 o.delivery.destination,
             ]
             for o in found
@@ -127,7 +127,7 @@ def _summary(found: list[Outcome]) -> str:
     return (
         f"\n{done} delivered now, {before} already delivered before (nothing was sent twice)"
         + (f", {rest} not delivered" if rest else "")
-        + "."
+        + ". `--full` shows hashes and places."
     )
 
 
@@ -147,7 +147,7 @@ def _data(outcome: Outcome, field: str) -> object:
 def forecasts(found: list[Forecast]) -> View:
     """The table of a plan, then what the gate says, layout changes and refusals."""
     table = Table(
-        ["delivery", "state", "gate", "#rows", "file", "where", "publish"],
+        ["delivery", "state", "gate", "#rows", "+file", "+where", "+publish"],
         [
             [
                 f.title,

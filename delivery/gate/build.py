@@ -1,4 +1,4 @@
-"""Building what the chosen campaigns need: one `dbt build`, as a subprocess, because importing dbt costs seconds."""
+"""Building what the chosen campaigns need: one `dbt build`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from delivery.config.campaigns import read_by
-from delivery.errors import ConfigError, EngineDown, GateRefused, redact
+from delivery.errors import ConfigError, EngineDown, GateRefused
+from delivery.gate.dbt_command import FINISHED, run_dbt
 from delivery.gate.lineage import Lineage
 from delivery.warehouse import find_engine
 
 if TYPE_CHECKING:
     from delivery.config.project import Project
+    from delivery.progress import Watch
 
 ANSWER_SECONDS = 5
-FINISHED = (0, 1)  # dbt's exit codes for a build that ran to its end, tests failed or not
 # Type of target: what dbt needs beside itself. The extra of this package that brings it is named as the type is.
 ADAPTERS = {
     "postgres": ("dbt-postgres",),
@@ -29,8 +29,8 @@ ADAPTERS = {
 }
 
 
-def build(project: Project, campaigns: tuple[str, ...]) -> None:
-    """Runs dbt on what the campaigns need (all of them when none is named); its output goes to stderr.
+def build(project: Project, campaigns: tuple[str, ...], watch: Watch) -> None:
+    """Runs dbt on what the campaigns need (all of them when none is named).
 
     What failed inside the build is for the gate to judge. Raises GateRefused when dbt could not build at all, and
     ConfigError when something that it needs is not installed, EngineDown when its server does not answer.
@@ -43,16 +43,14 @@ def build(project: Project, campaigns: tuple[str, ...]) -> None:
         raise ConfigError(f"No dbt beside {sys.executable}.", hint="Install requirements/run.lock.")
     here = ["--project-dir", str(project.root), "--profiles-dir", str(project.root), "--target", project.target]
     # Unit tests prove code, not rows: they run when the code changes.
-    command = [str(dbt), "--no-use-colors", "build", "--exclude-resource-type", "unit_test", *here]
-    command += _selection(project, campaigns)
-    with subprocess.Popen(
-        command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as running:
-        for line in running.stdout or ():
-            print(redact(line.rstrip()), file=sys.stderr)  # noqa: T201
-    if running.returncode not in FINISHED:
+    command = [str(dbt), "--no-use-colors", "--log-format", "json", "build", "--exclude-resource-type", "unit_test"]
+    command += [*here, *_selection(project, campaigns)]
+    log = Path(os.environ.get("DBT_LOG_PATH", "logs")) / "dbt.log"
+    watch.stage(f"Building and testing what the campaigns need, with dbt; all that it says is in {log}.")
+    code = run_dbt(command, project.root, watch)
+    if code not in FINISHED:
         raise GateRefused(
-            f"dbt could not build: it ended with exit code {running.returncode}.",
+            f"dbt could not build: it ended with exit code {code}.",
             hint="Read its messages above; nothing was delivered.",
         )
 
@@ -63,7 +61,7 @@ def _check_installed(kind: str) -> None:
     if missing:
         raise ConfigError(
             f"To build on {kind}, dbt needs {' and '.join(missing)}, which {sys.prefix} does not hold.",
-            hint=f"pip install 'delivery[{kind}]'.",
+            hint=f"pip install 'dbt-delivery[{kind}]'.",
         )
     home = os.environ.get("JAVA_HOME")
     if kind == "spark" and not shutil.which("java", path=f"{home}/bin" if home else None):

@@ -108,7 +108,7 @@ def _engine(url: sa.URL, *, is_sqlite: bool) -> sa.Engine:
     except (NoSuchModuleError, ModuleNotFoundError):
         raise ConfigError(
             f"There is no driver for a ledger of {url.drivername}.",
-            hint="Install it beside this program: `pip install 'delivery[postgres]'` for postgresql+psycopg.",
+            hint="Install it beside this program: `pip install 'dbt-delivery[postgres]'` for postgresql+psycopg.",
         ) from None
     if is_sqlite:
         sa.event.listen(engine, "connect", _durable)

@@ -81,7 +81,7 @@ def source(said: dict[str, str]) -> Source:
         name="PostgreSQL",
         place=f"{said['host']}:{said.get('port', '5432')}/{said['dbname']}",
         driver=DRIVER,
-        package="delivery[postgres]",
+        package="dbt-delivery[postgres]",
         settings="PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
         uri=_uri(said),
         secrets=(password, quote(password, safe="")),

@@ -14,8 +14,8 @@ from small_project import AUDIT
 
 from delivery import run as runner
 from delivery.config.project import Project, open_project
+from delivery.progress import Watch
 from delivery.schedule.request import Request
-from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

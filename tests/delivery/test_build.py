@@ -11,6 +11,7 @@ import pytest
 from delivery.config.project import Project
 from delivery.errors import ConfigError, EngineDown, GateRefused
 from delivery.gate import build
+from delivery.progress import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,16 +26,16 @@ def test_a_missing_adapter_is_named_with_its_extra(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(build.ADAPTERS, "spark", ("click", "dbt-nowhere", "not-there"))
 
     with pytest.raises(ConfigError, match="dbt needs dbt-nowhere and not-there, which") as caught:
-        build.build(project(tmp_path, "spark"), ())
+        build.build(project(tmp_path, "spark"), (), Watch())
 
-    assert caught.value.hint == "pip install 'delivery[spark]'."
+    assert caught.value.hint == "pip install 'dbt-delivery[spark]'."
 
 
 def test_what_could_not_be_read_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(build.ADAPTERS, "redshift", ("not-there",))
 
     with pytest.raises(ConfigError, match="of type 'redshift', which cannot be read"):
-        build.build(project(tmp_path, "redshift"), ())
+        build.build(project(tmp_path, "redshift"), (), Watch())
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_spark_without_java_says_so(
         monkeypatch.setenv("JAVA_HOME", home)
 
     with pytest.raises(ConfigError, match=message):
-        build.build(project(tmp_path, "spark"), ())
+        build.build(project(tmp_path, "spark"), (), Watch())
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_a_spark_that_does_not_answer_is_named_at_once(
         spark.profile["server_side_parameters"] = {"spark.master": f"spark://{silent},{silent}"}
 
     with pytest.raises(EngineDown, match=f"does not answer at {silent}: Connection refused") as caught:
-        build.build(spark, ())
+        build.build(spark, (), Watch())
 
     assert caught.value.exit_code == 1
     assert ("SPARK_REMOTE" if remote else "SPARK_MASTER_URL") in caught.value.hint
@@ -97,7 +98,7 @@ def test_one_master_of_two_is_enough(silent: str, tmp_path: Path, monkeypatch: p
         spark.profile["server_side_parameters"] = {"spark.master": f"spark://{silent},{there}"}
 
         with pytest.raises(ConfigError, match="No dbt beside"):
-            build.build(spark, ())
+            build.build(spark, (), Watch())
 
 
 def test_a_spark_that_is_away_stops_no_build_elsewhere(
@@ -107,7 +108,7 @@ def test_a_spark_that_is_away_stops_no_build_elsewhere(
     monkeypatch.setenv("SPARK_REMOTE", f"sc://{silent}")
 
     with pytest.raises(ConfigError, match="No dbt beside"):
-        build.build(project(tmp_path, "duckdb"), ())
+        build.build(project(tmp_path, "duckdb"), (), Watch())
 
 
 @pytest.mark.parametrize(("host", "seen"), [("127.0.0.1", "Connection refused"), ("/nowhere", "No such file")])
@@ -120,7 +121,7 @@ def test_a_postgres_that_does_not_answer_is_no_failed_build(
     postgres.profile.update(host=host, port=port)
 
     with pytest.raises(EngineDown, match=f"PostgreSQL does not answer at {host}:{port}: {seen}") as caught:
-        build.build(postgres, ())
+        build.build(postgres, (), Watch())
 
     assert "PGHOST" in caught.value.hint
 
@@ -215,24 +216,55 @@ def test_all_is_built_before_dbt_has_parsed_anything(tmp_path: Path) -> None:
     assert build._selection(project(tmp_path, "duckdb"), ("daily",)) == []
 
 
+def event(name: str, level: str = "info", msg: str = "", **data: Any) -> str:
+    return json.dumps({"info": {"name": name, "level": level, "msg": msg}, "data": data})
+
+
+def ended(name: str, status: str, index: int) -> str:
+    return event(
+        name, "warn" if status == "warn" else "info", "Q", node_info={"node_status": status}, index=index, total=5
+    )
+
+
+SAID = [
+    "Registered a leaked semaphore of jane@example.com",  # no event
+    '{"info": "of another program"}',
+    "[1]",
+    event("MainReportVersion", msg="Running with dbt"),
+    ended("LogSeedResult", "success", 1),
+    ended("LogModelResult", "success", 2),
+    ended("LogModelResult", "success", 3),
+    ended("LogTestResult", "warn", 4),
+    ended("LogTestResult", "fail", 5),
+    event("RunResultWarningMessage", "warn", "\n  Got 11 of joe@example.com\n"),
+    event("RunResultError", "error", "Failure in test unique"),
+]
+TOLD = ["  Got 11 of <address>", "Failure in test unique"]
+LAST = "dbt: 2 models built, 1 seed built, 1 test failed, 1 test warned in 0 s."
+
+
 @pytest.mark.parametrize(("code", "refused"), [(0, False), (1, False), (2, True), (-9, True)])
-def test_dbts_exit_code(
+def test_what_people_see_of_dbt(
     code: int, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A program stands for dbt: it says how it was called, and quotes an address."""
+    """A program stands for dbt: it says how it was called, and speaks as dbt does, with others between."""
     program = tmp_path / "bin" / "dbt"
     program.parent.mkdir()
-    program.write_text(
-        f'#!/bin/sh\necho "$@"\necho of jane@example.com >&2\n[ {code} = -9 ] && kill -9 $$\nexit {code}\n'
-    )
+    (tmp_path / "said").write_text("\n".join(SAID) + "\n")
+    program.write_text(f"""#!/bin/sh\necho "$@" > called\ncat said\n[ {code} = -9 ] && kill -9 $$\nexit {code}\n""")
     program.chmod(0o755)
     monkeypatch.setattr(build.sys, "executable", str(program.with_name("python")))
+    monkeypatch.delenv("DBT_LOG_PATH", raising=False)
     chosen = project(tmp_path, "duckdb")
     if refused:
         with pytest.raises(GateRefused, match=f"dbt could not build: it ended with exit code {code}"):
-            build.build(chosen, ())
+            build.build(chosen, (), Watch())
     else:
-        build.build(chosen, ())
-    command = "--no-use-colors build --exclude-resource-type unit_test"
+        build.build(chosen, (), Watch())
+    command = "--no-use-colors --log-format json build --exclude-resource-type unit_test"
     here = f"--project-dir {tmp_path} --profiles-dir {tmp_path} --target duckdb"
-    assert capsys.readouterr().err.splitlines() == [f"{command} {here}", "of <address>"]
+    assert (tmp_path / "called").read_text() == f"{command} {here}\n"
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first.endswith("all that it says is in logs/dbt.log.")
+    stray = ["Registered a leaked semaphore of <address>", *SAID[1:3]] if refused else []
+    assert rest == [*TOLD, *stray, LAST]

@@ -18,9 +18,9 @@ from delivery.config.project import Project
 from delivery.errors import ConfigError, DeliveryError, DestinationRefused, ExitCode
 from delivery.ledger import Ledger
 from delivery.operations.checks import check, host_keys
+from delivery.progress import Watch
 from delivery.schedule.request import Request
 from delivery.transfer.probe import probe, publish_method
-from delivery.transfer.progress import Watch
 from delivery.transfer.protocol import hand_over
 
 if TYPE_CHECKING:

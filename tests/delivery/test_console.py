@@ -38,6 +38,13 @@ def test_numbers_stand_at_the_right_and_nothing_is_empty(capsys: pytest.CaptureF
     assert lines == ["what   rows  then", "a         5  x", "b     12345  y", "c            z"]
 
 
+def test_some_columns_are_shown_in_full_only(capsys: pytest.CaptureFixture[str]) -> None:
+    view = View(None, [Table(["a", "+b", "#n", "+c"], [["x", "y", 7, "z"]])])
+    shortly, full = (shown(capsys, view, full=one)[0].splitlines() for one in (False, True))
+    assert shortly == ["a  n", "x  7"]
+    assert [line.split() for line in full] == [["a", "b", "n", "c"], ["x", "y", "7", "z"]]
+
+
 def test_a_cell_is_no_markup_and_keeps_its_words(capsys: pytest.CaptureFixture[str]) -> None:
     table = Table(["a"], [["[bold]x[/bold] :smile:"]])
     assert "[bold]x[/bold] :smile:" in shown(capsys, View(None, [table]))[0]

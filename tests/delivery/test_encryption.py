@@ -28,8 +28,8 @@ from delivery.files import spool
 from delivery.files.nameless import Nameless
 from delivery.files.openpgp import check_certificate, encrypt
 from delivery.files.writer import NewFile
+from delivery.progress import Watch
 from delivery.schedule.request import Request
-from delivery.transfer.progress import Watch
 from delivery.warehouse.rows import OutOfOrder
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from delivery.config.integrations_file import Integrations
 from delivery.config.project import Project
 from delivery.errors import ConfigError
 from delivery.ledger import Ledger
+from delivery.progress import Watch
 from delivery.schedule.gaps import gaps
 from delivery.schedule.request import Request
 from delivery.setup import load
-from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,9 +19,9 @@ from delivery.config.project import Project
 from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, ExitCode, Held
 from delivery.files import spool
 from delivery.ledger import Ledger
+from delivery.progress import Watch
 from delivery.schedule.request import Request
 from delivery.transfer.local_directory import LocalDirectory
-from delivery.transfer.progress import Watch
 from delivery.transfer.protocol import hand_over
 from delivery.warehouse.rows import Selection
 

@@ -86,7 +86,7 @@ def test_where_a_postgres_target_is() -> None:
     of = source(LOGIN | {"password": "p@ss"})
     assert (of.name, of.place) == ("PostgreSQL", "db.example.com:5432/warehouse")
     assert source(LOGIN | {"port": "6000"}).place == "db.example.com:6000/warehouse"
-    assert (of.driver, of.package) == ("adbc_driver_postgresql", "delivery[postgres]")
+    assert (of.driver, of.package) == ("adbc_driver_postgresql", "dbt-delivery[postgres]")
     assert of.statement == {"adbc.postgresql.batch_size_hint_bytes": "4194304"}
     assert of.settings == "PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE"
     assert of.without_secrets("p@ss or p%40ss of jane@example.com") == "<secret> or <secret> of <address>"

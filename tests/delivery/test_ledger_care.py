@@ -25,9 +25,9 @@ from delivery.ledger.storage import Storage
 from delivery.ledger.tables import VERSION, meta
 from delivery.operations import health, holds
 from delivery.operations.status import held as held_deliveries
+from delivery.progress import Watch
 from delivery.schedule.request import Request
 from delivery.transfer.local_directory import LocalDirectory
-from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -27,9 +27,9 @@ from delivery.config.project import Project
 from delivery.errors import Busy, DestinationFailed, ExitCode, WriteFailed
 from delivery.ledger import Ledger, deliveries, leases, opened
 from delivery.ledger.storage import Storage
+from delivery.progress import Watch
 from delivery.schedule.request import Request
 from delivery.transfer.local_directory import LocalDirectory
-from delivery.transfer.progress import Watch
 from delivery.transfer.protocol import hand_over, temp_name
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from delivery.config.project import Project
 from delivery.errors import ConfigError
 from delivery.files.manifest import verify
 from delivery.files.parts import write_parts
+from delivery.progress import Watch
 from delivery.schedule.jobs import jobs
 from delivery.schedule.names import file_name
 from delivery.schedule.request import Request
 from delivery.transfer.local_directory import LocalDirectory
-from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,8 @@ from delivery.config.project import Project
 from delivery.errors import ExitCode
 from delivery.gate.bounds import last_delivered, refusal
 from delivery.ledger import Ledger, deliveries
+from delivery.progress import Watch
 from delivery.schedule.request import Request
-from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

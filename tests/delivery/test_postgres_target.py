@@ -119,7 +119,7 @@ def test_a_missing_driver_is_named_with_the_extra(target: Project, monkeypatch: 
     monkeypatch.setattr(postgres, "DRIVER", "no_such_module")
     with pytest.raises(ConfigError, match="needs no_such_module, which") as refused, open_engine(target):
         pass
-    assert refused.value.hint == "pip install 'delivery[postgres]'."
+    assert refused.value.hint == "pip install 'dbt-delivery[postgres]'."
 
 
 KEYS = {"type": "postgres", "host": "db", "user": "u", "database": "d", "schema": "s", "pass": SECRET}

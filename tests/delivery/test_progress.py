@@ -1,4 +1,4 @@
-"""Progress: a bar for people who watch a terminal, nothing for a log."""
+"""Progress: a bar for people who watch a terminal, none for a log."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from delivery.transfer.progress import Watch
+from delivery.progress import Watch
 
 if TYPE_CHECKING:
     import pytest
 
 
-def shown(terminal: int, monkeypatch: pytest.MonkeyPatch, done: list[int]) -> str:
-    """What a person sees of an upload of 4 MB."""
+def shown(terminal: int, monkeypatch: pytest.MonkeyPatch, done: list[int], *, steps: int = 0) -> str:
+    """What a person sees of an upload of 4 MB, or of so many steps."""
     reader, writer = os.openpty() if terminal else os.pipe()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
@@ -21,11 +21,12 @@ def shown(terminal: int, monkeypatch: pytest.MonkeyPatch, done: list[int]) -> st
         monkeypatch.delenv(name, raising=False)
     with open(writer, "w", encoding="utf-8", buffering=1) as stream:  # noqa: PTH123 - a descriptor
         monkeypatch.setattr(sys, "stderr", stream)
-        with Watch().upload("acme_share daily.csv", 4_000_000) as tell:
-            for bytes_done in done:
+        work = Watch().steps("dbt") if steps else Watch().upload("acme_share daily.csv", 4_000_000)
+        with work as tell:
+            for so_far in done:
                 assert (tell is not None) == bool(terminal)
                 if tell:
-                    tell(bytes_done)
+                    tell(so_far, *([steps] if steps else []))
         monkeypatch.undo()
         os.set_blocking(reader, False)
         seen = b""
@@ -44,5 +45,11 @@ def test_a_terminal_shows_whose_file_and_how_much_of_it_is_there(monkeypatch: py
     assert "3.0/4.0 MB" in seen
 
 
+def test_a_terminal_shows_how_many_steps_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = shown(True, monkeypatch, [1, 17], steps=40)
+    assert "dbt" in seen
+    assert "17/40" in seen
+
+
 def test_a_log_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert shown(False, monkeypatch, [1_000_000]) == ""
+    assert shown(False, monkeypatch, [1_000_000]) == shown(False, monkeypatch, [1], steps=2) == ""

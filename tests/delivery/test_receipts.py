@@ -29,11 +29,11 @@ from delivery.files.manifest import Changes, Correction, verify
 from delivery.files.receipts import Content, Difference
 from delivery.files.spool import Spool
 from delivery.ledger import Ledger
+from delivery.progress import Watch
 from delivery.schedule.jobs import sent, told_since
 from delivery.schedule.request import Request
 from delivery.setup import load
 from delivery.transfer.local_directory import LocalDirectory
-from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

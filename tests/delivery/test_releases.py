@@ -14,8 +14,8 @@ from delivery.errors import ConfigError
 from delivery.ledger import Ledger, deliveries
 from delivery.operations.holds import release
 from delivery.operations.status import held
+from delivery.progress import Watch
 from delivery.schedule.request import Request
-from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

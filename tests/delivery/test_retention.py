@@ -21,8 +21,8 @@ from delivery.errors import Busy, WriteFailed
 from delivery.ledger import Ledger
 from delivery.ledger.lock import only_runner
 from delivery.operations.retention import Clock, Pruned, prune
+from delivery.progress import Watch
 from delivery.schedule.request import Request
-from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -34,10 +34,10 @@ from delivery.errors import Busy, DeliveryError, DestinationFailed, DestinationR
 from delivery.gate.judge import Verdict
 from delivery.ledger import Ledger
 from delivery.operations import holds
+from delivery.progress import Watch
 from delivery.schedule.names import file_name
 from delivery.schedule.request import Request
 from delivery.transfer.local_directory import LocalDirectory
-from delivery.transfer.progress import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

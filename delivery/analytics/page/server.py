@@ -38,7 +38,7 @@ def serve(host: str, port: int, announce: Callable[[str], None]) -> None:
     if any(find_spec(name) is None for name in NEEDS):
         raise ConfigError(
             "The page needs the extra `analytics`, which is not installed.",
-            hint="pip install 'delivery[analytics]', or `make analytics` in a clone.",
+            hint="pip install 'dbt-delivery[analytics]', or `make analytics` in a clone.",
         )
     listener = _listen(host, port)
     url = f"http://{_in_url(host)}:{listener.getsockname()[1]}"

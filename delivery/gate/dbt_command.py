@@ -1,0 +1,70 @@
+"""One command of dbt as a subprocess (importing dbt costs seconds), told in a line and in what went wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter, deque
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from delivery.errors import redact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from delivery.progress import Watch
+
+STRAY = 40  # lines that are no events, such as a traceback: the last ones are shown when dbt did not come to its end
+FINISHED = (0, 1)  # dbt's exit codes for a build that ran to its end, tests failed or not
+ENDED = {"LogModelResult": "model", "LogSeedResult": "seed", "LogTestResult": "test"}
+
+
+def run_dbt(command: list[str], root: Path, watch: Watch) -> int:
+    """Runs it in `root`, its events read as JSON lines; returns dbt's exit code.
+
+    People see warnings and errors as dbt words them, and at the end what was built.
+    """
+    began, ended, stray = monotonic(), Counter[tuple[str, str]](), deque[str](maxlen=STRAY)
+    with (
+        watch.steps("dbt") as show,
+        subprocess.Popen(
+            command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as running,
+    ):
+        for line in running.stdout or ():
+            event = _event(line)
+            if not event:
+                stray.append(line.rstrip())
+                continue
+            name, data = event["info"]["name"], event["data"]
+            if name in ENDED:
+                ended[ENDED[name], data["node_info"]["node_status"]] += 1
+                if show:
+                    show(data["index"], data["total"])
+            elif event["info"]["level"] in ("warn", "error"):
+                watch.stage(redact(event["info"]["msg"].strip("\n")))
+    if running.returncode not in FINISHED:
+        for line in stray:
+            watch.stage(redact(line))
+    watch.stage(f"{_told(ended)} in {monotonic() - began:.0f} s.")
+    return running.returncode
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    """dbt's event on that line; None for text that something else wrote."""
+    try:
+        event = json.loads(line)
+        return event if event["info"].keys() >= {"name", "level", "msg"} and "data" in event else None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _told(ended: Counter[tuple[str, str]]) -> str:
+    """The nodes in words: `dbt: 66 models built, 243 tests passed, 1 warned`."""
+    words = {"success": "built", "pass": "passed", "warn": "warned", "fail": "failed", "error": "failed"}
+    parts = [
+        f"{number} {kind}{'s' if number != 1 else ''} {words.get(status, status)}"
+        for (kind, status), number in sorted(ended.items())
+    ]
+    return f"dbt: {', '.join(parts) or 'nothing was built'}"
