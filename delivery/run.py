@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -14,7 +14,7 @@ from delivery.errors import Busy, DeliveryError, DestinationFailed, ExitCode, Ga
 from delivery.files import layouts
 from delivery.files.openpgp import check_certificate
 from delivery.files.spool import Spool, clear, folder_of
-from delivery.gate import entitlements
+from delivery.gate import entitlements, rejected
 from delivery.gate.build import build
 from delivery.gate.judge import Gate, Verdict
 from delivery.ledger import OPEN_STATES, AskedBy, FileState, Ledger, State, deliveries
@@ -30,6 +30,7 @@ from delivery.warehouse.rows import selection_of
 
 if TYPE_CHECKING:
     from delivery.config.project import Project
+    from delivery.gate.rejected import Rejected
     from delivery.ledger import Delivery, File
     from delivery.progress import Watch
     from delivery.schedule.jobs import Job
@@ -63,6 +64,7 @@ class Outcome:
     message: str = ""
     hint: str = ""
     layout_changes: tuple[str, ...] = ()
+    rejected: Rejected | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Forecast:
     rows: int | None
     columns: tuple[str, ...]
     layout_changes: tuple[str, ...]
-    refusal: str  # what the contract does not allow
+    refusal: str  # what the contract does not allow, or too many rejected rows
 
 
 def run(project: Project, request: Request, watch: Watch, *, build_first: bool = False) -> list[Outcome]:
@@ -100,12 +102,12 @@ def run(project: Project, request: Request, watch: Watch, *, build_first: bool =
             if busy:
                 refused[job.key] = _failed(job, ledger, busy)
         planned = [job for job in wanted if rows[job.key].state == State.PLANNED and job.key not in refused]
-        changed: dict[str, tuple[str, ...]] = {}
+        told: dict[str, dict[str, Any]] = {}
         if planned:
             watch.stage(f"Deliveries to judge, write and prove: {len(planned)}.")
-            refused |= _spool_all(setup, request, ledger, planned, changed)
+            refused |= _spool_all(setup, request, ledger, planned, told)
         found = [refused.get(job.key) or _deliver(setup, job, ledger, watch, was=rows[job.key].state) for job in wanted]
-        return [replace(one, layout_changes=changed.get(one.delivery.id, ())) for one in found]
+        return [replace(one, **told.get(one.delivery.id, {})) for one in found]
 
 
 def _take(setup: Setup, job: Job, request: Request, ledger: Ledger) -> tuple[Delivery, Busy | None]:
@@ -148,11 +150,11 @@ def plan(project: Project, request: Request) -> list[Forecast]:
 
 
 def _spool_all(
-    setup: Setup, request: Request, ledger: Ledger, planned: list[Job], changed: dict[str, tuple[str, ...]]
+    setup: Setup, request: Request, ledger: Ledger, planned: list[Job], told: dict[str, dict[str, Any]]
 ) -> dict[str, Outcome]:
     """Judges and writes what is only planned, all of it from one snapshot; returns what was refused.
 
-    changed: is told how each layout differs from what a new campaign's would be.
+    told: gets what people are to know of each: how its layout differs from a new campaign's, and what was rejected.
     """
     refused: dict[str, Outcome] = {}
     with open_engine(setup.project) as engine:
@@ -168,9 +170,14 @@ def _spool_all(
                     ledger.note(job.key, f"gate overridden: {request.reason}; {len(verdict.reasons)} refusals")
                 kinds = kinds_of(job.campaign.dataset, engine)
                 layout = layouts.layout_of(job, ledger, kinds)
-                changed[job.key] = layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds)
+                differs = layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds)
+                told[job.key] = {"layout_changes": differs, "rejected": verdict.rejected}
                 if refusal := entitlements.refusal(job, layout.columns, setup.manifest, engine):
                     raise refusal
+                if refusal := rejected.refusal(job, verdict.rejected):
+                    if not request.ungated:
+                        raise refusal
+                    ledger.note(job.key, f"rejected rows accepted: {request.reason}; {verdict.rejected}")
                 accepted = request.reason if request.ungated else None
                 spool.write(job, layout, verdict, setup.destination(job).describe(), accepted)
             except DeliveryError as error:
@@ -243,6 +250,7 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, gate: Gate, engine: Engine
     layout = layouts.layout_of(job, ledger, kinds or {})
     if kinds:
         refusal = entitlements.refusal(job, layout.columns, setup.manifest, engine)
+        refusal = refusal or rejected.refusal(job, verdict.rejected if verdict else None)
         rows = selection_of(job, layout.columns).count(engine)
     title, destination = (
         f"{job.campaign.name} to {job.integration_name} {job.window or job.when}",

@@ -99,6 +99,7 @@ def outcomes(found: list[Outcome]) -> View:
     )
     failures = [f"\n{', '.join(titles)}:\n{message}" for message, titles in _grouped(found).items()]
     changes = [f"{o.delivery.title}: {change}" for o in found for change in o.layout_changes]
+    changes += [f"{o.delivery.title}: {o.rejected}." for o in found if o.rejected and not o.message]
     documents = [
         {
             **o.delivery._asdict(),
@@ -106,6 +107,7 @@ def outcomes(found: list[Outcome]) -> View:
             "message": o.message,
             "hint": o.hint,
             "layout_changes": o.layout_changes,
+            "rejected_by_reason": o.rejected,
             "files": [{field: getattr(file, field) for field in FILE_FIELDS} for file in o.files],
         }
         for o in found
@@ -164,6 +166,8 @@ def forecasts(found: list[Forecast]) -> View:
     said = list(_verdicts(found))
     for f in found:
         said += [f"{f.title}: {one}" for one in (*f.layout_changes, f.refusal) if one]
+        if f.verdict and f.verdict.rejected and not f.refusal:
+            said.append(f"{f.title}: {f.verdict.rejected}.")
     refuses = any(f.refusal or (f.verdict and not f.verdict.passed) for f in found)
     documents = [
         {name: value for name, value in vars(f).items() if name != "verdict"}
@@ -182,6 +186,7 @@ def _gate(verdict: Verdict | None) -> dict[str, Any] | None:
         "warnings": verdict.warnings,
         "built_at": verdict.built_at,
         "data_until": verdict.data_until,
+        "rejected": verdict.rejected,
     }
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from delivery.config.datasets import ENTITLEMENTS, find_datasets, read_beside
+from delivery.config.datasets import ENTITLEMENTS, find_datasets, read_beside, rejects_of
 from delivery.config.faults import Faults, described
-from delivery.config.values import RowCount  # noqa: TC001 - pydantic reads it
+from delivery.config.values import RejectedLimit, RowCount  # noqa: TC001 - pydantic reads it
 from delivery.sql import literal
 from delivery.windows import Window, check_cron
 
@@ -69,6 +69,7 @@ class Export(BaseModel):
     catch_up: Literal["all", "last"] = "all"
     empty: Literal["header", "skip", "fail"] | None = None
     row_count: RowCount | None = None
+    rejected: RejectedLimit | None = None
     mode: Literal["full", "changes"] = Field(
         default="full", description="`changes`: who entered, changed and left since the last delivery"
     )
@@ -210,7 +211,9 @@ def read_by(manifest: Manifest, exposure: dict[str, Any]) -> tuple[str, ...]:
     """Unique ids of all that the runner reads for a campaign: what the exposure names, and what it always reads."""
     spelled = exposure["config"]["meta"]["export"].get("layout", {}).get("event_names", "default") != "default"
     named = [node for node in exposure["depends_on"]["nodes"] if node in manifest["nodes"]]
-    return tuple(dict.fromkeys((*named, *read_beside(manifest, *(["event_spellings"] if spelled else [])))))
+    rejects = [name for node in named for name in rejects_of(manifest["nodes"][node])]
+    beside = read_beside(manifest, *rejects, *(["event_spellings"] if spelled else []))
+    return tuple(dict.fromkeys((*named, *beside)))
 
 
 def definition_faults(chosen: Mapping[str, Campaign], definitions: Mapping[str, Iterable[str]]) -> list[str]:

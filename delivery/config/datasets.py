@@ -36,6 +36,18 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Rejects:
+    """Where to count what was rejected on its way to a dataset. Each a relation with namespace and the day column.
+
+    listed_in: the rows that were rejected, with a reason; among: those that were not; name: of the list, for people.
+    """
+
+    name: str
+    listed_in: str
+    among: str
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A final model that can be exported.
 
@@ -52,6 +64,7 @@ class Dataset:
     columns: tuple[Column, ...]
     key: str | None = None
     contacts: tuple[str, ...] = ()
+    rejects: Rejects | None = None
 
     @property
     def definitions(self) -> tuple[str, ...]:
@@ -71,6 +84,15 @@ class Dataset:
         )
 
 
+class RejectsMeta(BaseModel):
+    """Names of models: `listed_in` has the rejected rows, with namespace, reason and the day; `among` the others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listed_in: str
+    among: str
+
+
 class DatasetMeta(BaseModel):
     """`config.meta.dataset` of a model."""
 
@@ -80,6 +102,7 @@ class DatasetMeta(BaseModel):
     order_by: tuple[str, ...] = Field(min_length=1)
     key: str | None = None
     contacts: tuple[str, ...] = ()
+    rejects: RejectsMeta | None = None
 
     @model_validator(mode="after")
     def _of_current_state(self) -> DatasetMeta:
@@ -121,9 +144,10 @@ def find_datasets(manifest: Manifest, faults: Faults) -> dict[str, Dataset | Non
             )
             for c in node["columns"].values()
         )
-        more = [f"{name}: {fault}" for fault in _column_faults(rules, columns)]
+        more = [f"{name}: {fault}" for fault in (*_column_faults(rules, columns), *_rejects_faults(rules, manifest))]
         if not more:
-            found[name] = Dataset(name, unique_id, node["relation_name"], columns=columns, **dict(rules))
+            own = {**dict(rules), "rejects": _rejects(rules.rejects, manifest)}
+            found[name] = Dataset(name, unique_id, node["relation_name"], columns=columns, **own)
         wrong += more
     faults.add("The datasets have", wrong, "Mend the yml files of the models, then `dbt parse`.")
     return found
@@ -147,6 +171,25 @@ def _column_faults(rules: DatasetMeta, columns: tuple[Column, ...]) -> Iterable[
         yield "has no column for its files"
 
 
+def _rejects_faults(rules: DatasetMeta, manifest: Manifest) -> Iterable[str]:
+    if rules.rejects is None:
+        return
+    day = {rules.window} if rules.window else set()
+    asked = {"listed_in": {"namespace", "reason"} | day, "among": {"namespace"} | day}
+    for key, name in rules.rejects:
+        node = _node(manifest, name)
+        where = f"config.meta.dataset.rejects.{key}"
+        if node is None:
+            yield f"{where}: no model {name!r}"
+        elif missing := asked[key] - set(node["columns"]):
+            yield f"{where}: {name} has no column {', '.join(sorted(missing))}"
+
+
+def _rejects(asked: RejectsMeta | None, manifest: Manifest) -> Rejects | None:
+    relations = {name: relation_of(manifest, name) or "" for _, name in asked} if asked else {}
+    return Rejects(asked.listed_in, relations[asked.listed_in], relations[asked.among]) if asked else None
+
+
 def column_meta(column: dict[str, Any]) -> dict[str, Any]:
     """A column's meta, where this or an older dbt puts it."""
     meta: dict[str, Any] = (column.get("config") or {}).get("meta") or column.get("meta") or {}
@@ -155,8 +198,19 @@ def column_meta(column: dict[str, Any]) -> dict[str, Any]:
 
 def relation_of(manifest: Manifest, name: str) -> str | None:
     """The relation of the model or seed with that name; None when the project has none."""
+    node = _node(manifest, name)
+    return str(node["relation_name"]) if node else None
+
+
+def _node(manifest: Manifest, name: str) -> dict[str, Any] | None:
     nodes = (node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed"))
-    return next((str(node["relation_name"]) for node in nodes if node["name"] == name), None)
+    return next((node for node in nodes if node["name"] == name), None)
+
+
+def rejects_of(node: dict[str, Any]) -> tuple[str, ...]:
+    """The models that say how much was rejected on its way to the dataset that the node is; none for another node."""
+    meta = (node["config"].get("meta") or {}).get("dataset") or {}
+    return tuple((meta.get("rejects") or {}).values())
 
 
 def read_beside(manifest: Manifest, *names: str) -> tuple[str, ...]:

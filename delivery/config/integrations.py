@@ -10,7 +10,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from delivery.config.values import SECRETS, Directory, FileName, HostKey, KeyFile, Name, Nulls, RowCount, Secret
+from delivery.config.values import (
+    SECRETS,
+    Directory,
+    FileName,
+    HostKey,
+    KeyFile,
+    Name,
+    Nulls,
+    RejectedLimit,
+    RowCount,
+    Secret,
+)
 from delivery.config.yaml_file import ONLY_ENV_VAR
 
 
@@ -112,6 +123,7 @@ class Integration(_Strict):
     done_file: bool = Field(default=False, description="an empty <file>.done, after all else")
     empty: Literal["header", "skip", "fail"] = "header"
     row_count: RowCount | None = None
+    rejected: RejectedLimit = RejectedLimit()
     existing: Literal["hold", "replace"] = "hold"
 
     @model_validator(mode="after")

@@ -75,6 +75,15 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
 
 
+class RejectedLimit(BaseModel):
+    """How many of a client's rows of a window may have been rejected: more than both, and the rest does not leave."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: int = Field(default=20, ge=0)
+    percent: float = Field(default=5, ge=0, le=100, description="of the rows that came")
+
+
 class RowCount(BaseModel):
     """Bounds of a delivery's row count."""
 

@@ -67,6 +67,7 @@ class Spool:
             "rows": content.rows,
             "layout": json.dumps({"columns": layout.columns, "kinds": layout.kinds}),
             "since": content.since,
+            "rejected": verdict.rejected.rows if verdict.rejected else 0,
         }
         if content.is_skipped(job.empty):
             self._check_unchanged(job, verdict)

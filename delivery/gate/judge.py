@@ -16,6 +16,7 @@ from delivery.gate.asked import Asked
 from delivery.gate.complete import incomplete, unbuilt
 from delivery.gate.lineage import Lineage
 from delivery.gate.log import Log, read_log
+from delivery.gate.rejected import Rejected, Rejections
 from delivery.gate.tested import Tested
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Verdict:
     invocation_id: str | None = None
     built_at: datetime | None = None
     data_until: datetime | None = None
+    rejected: Rejected | None = None  # what of the client's rows was, if the rest may leave and anything was
 
     @property
     def passed(self) -> bool:
@@ -61,6 +63,7 @@ class Gate:
         self._lineage = Lineage(manifest)
         self._nodes = self._lineage.nodes
         self._engine = engine
+        self._rejections = Rejections(engine)
         self._logs: dict[tuple[str, Window | None, tuple[str, ...]], Log] = {}
         self._verdicts: dict[Asked, Verdict] = {}
         self._seen: dict[str, int] = {}  # lines of the build log, by schema, before it was first read
@@ -129,6 +132,7 @@ class Gate:
             last.invocation_id if last else None,
             last.ended_at if last else None,
             min((entry.started_at for node in built if (entry := log.last_build(node))), default=None),
+            None if reasons or asked.namespace is None else self._rejections.of(dataset, asked.namespace, asked.window),
         )
 
     def _log(self, asked: Asked, built: list[str], tests: list[str]) -> Log:

@@ -18,7 +18,7 @@ from delivery.errors import ConfigError
 if TYPE_CHECKING:
     from delivery.ledger.storage import Storage
 
-VERSION = 4
+VERSION = 5
 METADATA = sa.MetaData()
 
 
@@ -63,6 +63,7 @@ class Delivery(NamedTuple):
     spooled_by: str | None  # the runner whose disk has the spool
     layout: str | None  # JSON: the columns of its files, and what kind of value each holds
     since: Hash | None  # the delivery since which it tells the changes; NULL: it is whole
+    rejected: Count | None  # rows of the client and window that could not become rows of the dataset
 
     @property
     def title(self) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from delivery.config.campaigns import Campaign
     from delivery.config.integrations import Integration
-    from delivery.config.values import RowCount
+    from delivery.config.values import RejectedLimit, RowCount
     from delivery.schedule.request import Request
     from delivery.windows import Window
 
@@ -67,6 +67,11 @@ class Job:
     def row_count(self) -> RowCount | None:
         """The bounds of the row count: the campaign's, as a whole, before the integration's."""
         return self.campaign.export.row_count or self.integration.row_count
+
+    @property
+    def rejected(self) -> RejectedLimit:
+        """How many rows may have been rejected: the campaign's word, as a whole, before the integration's."""
+        return self.campaign.export.rejected or self.integration.rejected
 
     def record(self, destination: str, reason: str | None) -> dict[str, object]:
         """The delivery's row in the ledger when it is planned."""

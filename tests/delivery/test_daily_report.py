@@ -68,7 +68,9 @@ def test_the_page_says_what_was_delivered(delivered: Copy) -> None:
     for row in status:
         (line,) = (cells for cells in shown.rows if cells[1:3] == [row["campaign"], row["integration"]])
         assert (line[0], line[4], line[5]) == (row["namespace"], "delivered", f"{row['rows']:,}")
-        assert f"{row['campaign']}_2026-11-03" in line[6] or "20261103" in line[6]
+        assert line[6] == (str(row["rejected"]) if row["rejected"] else "")
+        assert f"{row['campaign']}_2026-11-03" in line[7] or "20261103" in line[7]
+    assert {row["rejected"] for row in status} == {3, 1}
     bars = [attributes for tag, attributes in shown.tags if tag == "rect"]
     assert len(bars) == 4
 

@@ -64,6 +64,9 @@ def test_the_exit_code_is_the_one_that_asks_most(codes: list[ExitCode], asks_mos
         assert outcomes(found).document["exit_code"] == int(asks_most)
 
 
+FULL = "`--full` shows hashes and places."
+
+
 def shown(found: list[Outcome]) -> None:
     console.show(outcomes(found), as_json=False)
 
@@ -80,23 +83,27 @@ def test_the_table_of_a_run_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     ])  # fmt: skip
     out, err = capsys.readouterr()
     lines = [line.split() for line in out.splitlines()]
-    assert lines[0] == ["client", "file", "rows", "bytes", "SHA-256", "state", "where"]
-    assert lines[1] == ["acme_outdoor", "f2.csv", "600", "9002", "2" * 12, "delivered", "/share/acme"]
+    assert lines[0] == ["client", "file", "rows", "bytes", "state"]
+    assert lines[1] == ["acme_outdoor", "f2.csv", "600", "9002", "delivered"]
     title, ours = "daily to other [2026-11-03, 2026-11-10) r2", "daily to acme [2026-11-03, 2026-11-04)"
     assert err.split("\n\n") == [
         f"\n{title}:\na stranger's",
         f"{title}, {ours}:\nnot proven\nNext: mend it\n{title}: x was added",
-        "1 delivered now, 2 already delivered before (nothing was sent twice), 2 not delivered.\n",
+        f"1 delivered now, 2 already delivered before (nothing was sent twice), 2 not delivered. {FULL}\n",
     ]
-    shown([outcome(), outcome("already delivered")])
-    assert capsys.readouterr().err == "\n1 delivered now, 1 already delivered before (nothing was sent twice).\n"
+    console.show(outcomes([outcome(files=(file(2, "data"),)), outcome("already delivered")]), as_json=False, full=True)
+    out, err = capsys.readouterr()
+    assert err == (f"\n1 delivered now, 1 already delivered before (nothing was sent twice). {FULL}\n")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["client", "file", "rows", "bytes", "state", "SHA-256", "where"]
+    assert lines[1] == ["acme_outdoor", "f2.csv", "600", "9002", "delivered", "2" * 64, "/share/acme"]
 
 
 def test_the_document_of_a_run_has_each_delivery_with_its_files() -> None:
     done = outcome("held", FAILED, files=(file(0, "data"),), message="why", hint="what", layout_changes=("x",))
     (one,) = outcomes([done]).document["deliveries"]
     assert one == delivery()._asdict() | {
-        "outcome": "held", "message": "why", "hint": "what", "layout_changes": ("x",),
+        "outcome": "held", "message": "why", "hint": "what", "layout_changes": ("x",), "rejected_by_reason": None,
         "files": [
             {"name": "f0.csv", "role": "data", "state": "published", "rows": 300, "bytes": 9000, "sha256": "0" * 64}
         ],

@@ -24,6 +24,7 @@ CREATE TABLE deliveries (
   spooled_by TEXT,
   layout TEXT,
   since VARCHAR(64),
+  rejected BIGINT,
   PRIMARY KEY (id),
   UNIQUE (campaign, integration, namespace, slot, window_start, window_end, revision)
 );
@@ -100,6 +101,7 @@ CREATE TABLE deliveries (
   spooled_by TEXT,
   layout TEXT,
   since VARCHAR(64),
+  rejected BIGINT,
   PRIMARY KEY (id),
   UNIQUE (campaign, integration, namespace, slot, window_start, window_end, revision)
 );

@@ -1,0 +1,182 @@
+"""Rejected rows: a few are told, too many keep that client's delivery back, and nobody else's."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+from small_project import AT, CLIENTS, DAY, make_project
+
+from delivery import run as runner
+from delivery.cli.deliver import forecasts, outcomes
+from delivery.config.datasets import datasets
+from delivery.config.project import Project
+from delivery.errors import ConfigError, ExitCode
+from delivery.ledger import Ledger
+from delivery.progress import Watch
+from delivery.schedule.request import Request
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHARES = ("by_share", "share_of_brightside_beauty", "share_of_cedar_books")
+ACME, BRIGHT, CEDAR = CLIENTS
+# namespace, day, reason, rows: 40 of acme's 640 are 6.25 %
+REJECTED = [
+    (ACME, DAY, "unknown_run", 30),
+    (ACME, DAY, "unknown_event", 10),
+    (ACME, "2026-11-02", "unknown_run", 5),
+    (ACME, "2026-10-27", "unknown_run", 2),  # the first of the seven days before
+    (ACME, "2026-10-26", "unknown_run", 900),
+    (ACME, "2026-11-04", "unknown_event", 900),
+    (BRIGHT, DAY, "no_email", 20),
+    (CEDAR, "2026-11-02", "no_email", 900),
+    (None, DAY, "no_namespace", 900),
+]
+TOLD = (
+    "40 of 640 rows were rejected (6.2 %): unknown_run 30 (7 in the 7 days before), "
+    "unknown_event 10 (none in the 7 days before)"
+)
+
+BRIGHT_TOLD = "20 of 620 rows were rejected (3.2 %): no_email 20 (none in the 7 days before)"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """The small project whose dataset says where its rejected rows are."""
+    root, state = tmp_path / "project", tmp_path / "state"
+    make_project(root)
+    monkeypatch.setenv("SWEEP_PASSWORD", "not needed")
+    path = root / "target" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    events = manifest["nodes"]["model.sweep.events"]
+    events["config"]["meta"]["dataset"]["rejects"] = {"listed_in": "rejects", "among": "events"}
+    columns = {name: {"name": name} for name in ("namespace", "reason", "event_day")}
+    manifest["nodes"]["model.sweep.rejects"] = {
+        **events, "name": "rejects", "relation_name": '"warehouse"."main"."rejects"', "columns": columns,
+        "fqn": ["sweep", "rejects"], "config": {"materialized": "table", "meta": {}},
+    }  # fmt: skip
+    manifest["parent_map"]["model.sweep.rejects"] = manifest["child_map"]["model.sweep.rejects"] = []
+    path.write_text(json.dumps(manifest))
+    with duckdb.connect(str(root / "warehouse.duckdb")) as warehouse:
+        warehouse.execute("create table rejects (namespace text, reason text, event_day date)")
+        for namespace, day, reason, rows in REJECTED:
+            row = [namespace, reason, day]
+            warehouse.execute(f"insert into rejects select ?, ?, cast(? as date) from range({rows})", row)
+        warehouse.execute(
+            "insert into build_log select build_log.* replace ('model.sweep.rejects' as unique_id) from build_log"
+            " where unique_id = 'model.sweep.events'"
+        )
+    profile = {"type": "duckdb", "path": "warehouse.duckdb"}
+    return Project(root, "duckdb", profile, state, tmp_path / "share", f"sqlite:///{state / 'ledger.sqlite'}")
+
+
+def configure(project: Project, *, client: str = "", campaign: dict[str, Any] | None = None) -> None:
+    path, manifest_path = project.integrations_file, project.root / "target" / "manifest.json"
+    first, own = path.read_text().split("  by_share:")
+    path.write_text(f"{first}  by_share:" + own.replace("{type: hosted}", "{type: hosted}\n    " + client))
+    if campaign is not None:
+        manifest = json.loads(manifest_path.read_text())
+        manifest["exposures"]["exposure.sweep.daily"]["config"]["meta"]["export"]["rejected"] = campaign
+        manifest_path.write_text(json.dumps(manifest))
+
+
+def request(**asked: Any) -> Request:
+    return Request(at=AT, **{"window": DAY, "integrations": SHARES} | asked)
+
+
+def run(project: Project, **asked: Any) -> dict[str, runner.Outcome]:
+    return {one.delivery.namespace: one for one in runner.run(project, request(**asked), Watch())}
+
+
+def test_too_many_keep_that_clients_delivery_back_until_somebody_says_why(project: Project) -> None:
+    found = run(project)
+    assert [found[client].state for client in CLIENTS] == ["refused", "delivered", "delivered"]
+    assert found[ACME].code == ExitCode.GATE
+    assert found[ACME].message == (
+        f"daily to by_share 2026-11-03/2026-11-04: {TOLD}. That is more than rejected.rows 20 and rejected.percent 5."
+    )
+    assert "rejects, by namespace and reason" in found[ACME].hint
+
+    found = run(project, ungated=True, reason="the provider had a new word")
+    assert found[ACME].state == "delivered"
+    with_history = Ledger(project.ledger_url).steps(found[ACME].delivery.id)
+    assert any(f"rejected rows accepted: the provider had a new word; {TOLD}" in note for _, _, note in with_history)
+    assert found[ACME].delivery.rejected == 40
+
+
+def test_a_few_are_told_and_stop_nobody(project: Project) -> None:
+    configure(project, client="rejected: {percent: 6.25}")
+    found = run(project)
+    view = outcomes(list(found.values()))
+    assert [found[client].state for client in CLIENTS] == ["delivered"] * 3
+    assert [found[client].delivery.rejected for client in CLIENTS] == [40, 20, 0]
+    said = [part for part in view.parts if isinstance(part, str) and "rejected" in part]
+    assert said == [
+        f"daily to by_share [2026-11-03, 2026-11-04): {TOLD}.",
+        f"daily to share_of_brightside_beauty [2026-11-03, 2026-11-04): {BRIGHT_TOLD}.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("client", "campaign", "refused"),
+    [
+        ("rejected: {rows: 39, percent: 6.2}", None, True),
+        ("rejected: {rows: 40, percent: 0}", None, False),
+        ("rejected: {rows: 0, percent: 6.3}", None, False),
+        ("rejected: {rows: 100}", {"rows": 30}, True),
+        ("rejected: {rows: 30}", {"rows": 100}, False),
+    ],
+)
+def test_the_limit_is_passed_when_both_numbers_are(
+    project: Project, client: str, campaign: dict[str, Any] | None, *, refused: bool
+) -> None:
+    configure(project, client=client, campaign=campaign)
+    assert (run(project)[ACME].state == "refused") == refused
+
+
+def test_a_plan_says_it_before(project: Project) -> None:
+    view = forecasts(runner.plan(project, request()))
+    assert view.code == ExitCode.GATE
+    acme, bright, cedar = sorted(view.document["deliveries"], key=lambda one: one["title"])
+    assert TOLD in acme["refusal"]
+    assert (bright["refusal"], bright["gate"]["rejected"].rows, bright["gate"]["rejected"].came) == (None, 20, 620)
+    assert cedar["gate"]["rejected"] is None
+    lines = [part for part in view.parts if isinstance(part, str)]
+    assert sum("rows were rejected" in line for line in lines) == 2
+
+
+def test_a_list_that_was_not_built_refuses(project: Project) -> None:
+    with duckdb.connect(str(project.root / "warehouse.duckdb")) as warehouse:
+        warehouse.execute("delete from build_log where unique_id = 'model.sweep.rejects'")
+    found = run(project)
+    assert {one.state for one in found.values()} == {"refused"}
+    assert "rejects" in found[CEDAR].message
+
+
+@pytest.mark.parametrize(
+    ("rejects", "fault"),
+    [
+        ({"listed_in": "nowhere", "among": "events"}, "rejects.listed_in: no model 'nowhere'"),
+        ({"listed_in": "events", "among": "rejects"}, "rejects.listed_in: events has no column reason"),
+        ({"listed_in": "rejects"}, "rejects.among"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_refused_when_loading(
+    project: Project, rejects: dict[str, str], fault: str
+) -> None:
+    manifest = project.manifest()
+    manifest["nodes"]["model.sweep.events"]["config"]["meta"]["dataset"]["rejects"] = rejects
+    with pytest.raises(ConfigError) as failed:
+        datasets(manifest)
+    assert fault in failed.value.message
+
+
+def test_the_limit_is_a_number_and_a_share(project: Project) -> None:
+    configure(project, client="rejected: {percent: 101, rows: -1, days: 3}")
+    with pytest.raises(ConfigError) as failed:
+        run(project)
+    for fault in ("rejected.percent", "rejected.rows", "rejected.days"):
+        assert fault in failed.value.message
