@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sampling
 
-from tests.engines.__main__ import on_spark
+from tests.engines.__main__ import KNOWN, stages_on
 from tests.engines.stages import STAGES
 from tests.nasty.__main__ import readers_of
 from tests.nasty.readers import READERS
@@ -67,9 +67,14 @@ def test_every_reader_is_in_one_part() -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_every_stage_is_run_on_spark() -> None:
-    assert {stage for part in sampling.ALL for stage in on_spark(range(part, part + 1))} == set(STAGES)
-    assert on_spark(sampling.ALL) == list(STAGES)
+def test_every_stage_is_run_on_every_engine() -> None:
+    engines, everything = list(KNOWN), list(STAGES)
+    parts = [stages_on(engines, everything[-1], range(part, part + 1)) for part in sampling.ALL]
+    for engine in engines:
+        assert max((part.get(engine, []) for part in parts), key=len) == everything
+    assert all(len(part) == 2 and part["duckdb"] == list(part.values())[1] for part in parts)
+    assert stages_on(engines, everything[-1], sampling.ALL) == dict.fromkeys(engines, everything)
+    assert stages_on(["duckdb"], "late", range(1)) == {"duckdb": ["first", "late"]}
 
 
 def test_every_single_fault_is_in_one_part() -> None:

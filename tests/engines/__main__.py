@@ -7,7 +7,7 @@ second on a standalone master with two workers, of which one is killed, the thir
 run on the first engine at each build, on the others at the second: what equals tested rows need not be tested again.
 Ends with one line of figures; exit code 1 when anything differs.
 
-A sample (SAMPLE) is all of this on the engines that are quick, and on Spark until a stage that the part says.
+A sample (SAMPLE) is this on the first engine and one other, until a stage that the part says.
 
     python -m tests.engines [--until STAGE] [duckdb] [postgres] [spark]
 """
@@ -40,14 +40,18 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 KNOWN = ("duckdb", "postgres", "spark")
-# The last stage on Spark, by part of the sample: each is as long as those before it together.
-UNTIL = ("first", "first", "first", "late", "first", "first", "first", "schema")
+# The last stage on an engine, by part of the sample. On Spark each is as long as those before it together.
+UNTIL = {
+    "postgres": ("schema", None, "schema", None, "schema", None, "schema", None),
+    "spark": (None, "first", None, "late", None, "first", None, "schema"),
+}
 LOST_AFTER = 60  # seconds; the build takes minutes
 
 
 def main(engines: list[str], until: str) -> int:
     """Returns the exit code. engines: the first is what the others are compared with. until: the last stage."""
-    stages = list(STAGES)[: list(STAGES).index(until) + 1]
+    on = stages_on(engines, until, chosen())
+    engines, stages = list(on), on[engines[0]]
     hashes: dict[str, dict[str, str]] = {target: {} for target in engines}
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="engines")))
@@ -58,7 +62,7 @@ def main(engines: list[str], until: str) -> int:
             STAGES[name].change(project)
             _load(engines)
             for target in engines:
-                if target == "spark" and name not in on_spark(chosen()):
+                if name not in on[target]:
                     continue
                 with _environment(target, name, work):
                     STAGES[name].build(Target(target, project.root, target == engines[0]))
@@ -77,14 +81,21 @@ def main(engines: list[str], until: str) -> int:
     )
     for name in different:
         print(f"{name}: {' '.join(hashes[target].get(name, 'missing')[:12] for target in engines)}")
-    on = [f"{t} {len({*map(_stage, hashes[t])})}" for t in engines]
-    print(f"engines (stages): {' '.join(on)}, until {until}: {len(first)} files {len(different)} different")
+    run_on = " ".join(f"{target} {len(found)}" for target, found in on.items())
+    print(f"engines (stages): {run_on}, until {stages[-1]}: {len(first)} files {len(different)} different")
     return 1 if different or not first else 0
 
 
-def on_spark(parts: range) -> list[str]:
-    """The stages that parts of the sample run on Spark."""
-    return list(STAGES)[: 1 + max(list(STAGES).index(UNTIL[part]) for part in parts)]
+def stages_on(engines: list[str], until: str, parts: range) -> dict[str, list[str]]:
+    """The stages that parts of the sample run on each engine that they run; on the first, what another one runs."""
+    names = list(STAGES)[: list(STAGES).index(until) + 1]
+    last = {engine: max(-1, *(_number(UNTIL[engine][part]) for part in parts)) for engine in engines[1:]}
+    on = {engine: names[: number + 1] for engine, number in last.items() if number >= 0}
+    return {engines[0]: max(on.values(), key=len, default=names), **on}
+
+
+def _number(stage: str | None) -> int:
+    return list(STAGES).index(stage) if stage else -1
 
 
 def _stage(name: str) -> str:
