@@ -54,7 +54,7 @@ def _request(*, at: str | None, reason: str | None, integration: tuple[str, ...]
 
 @command(tables=True)
 @_request_options
-@click.option("--build", "build_first", is_flag=True, help="First build what the campaigns need, under the same lock.")
+@click.option("--build", "build_first", is_flag=True, help="First build what is needed, under the same lock.")
 @click.option("--dry-run", is_flag=True, help="The same as `plan`.")
 def run(*, build_first: bool, dry_run: bool, **options: Any) -> View:
     """Deliver: gate, write, hand over, record. Running it again sends nothing twice."""

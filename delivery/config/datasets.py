@@ -125,10 +125,9 @@ def find_datasets(manifest: Manifest, faults: Faults) -> dict[str, Dataset | Non
     found: dict[str, Dataset | None] = {}
     wrong: list[str] = []
     for unique_id, node in manifest["nodes"].items():
-        meta = node["config"].get("meta", {}).get("dataset") if node["resource_type"] == "model" else None
-        if meta is None:
+        if not is_dataset(node):
             continue
-        name = node["name"]
+        name, meta = node["name"], node["config"]["meta"]["dataset"]
         found[name] = None
         try:
             rules = DatasetMeta.model_validate(meta)
@@ -151,6 +150,11 @@ def find_datasets(manifest: Manifest, faults: Faults) -> dict[str, Dataset | Non
         wrong += more
     faults.add("The datasets have", wrong, "Mend the yml files of the models, then `dbt parse`.")
     return found
+
+
+def is_dataset(node: dict[str, Any]) -> bool:
+    """Whether the node is a model that can be exported."""
+    return node["resource_type"] == "model" and (node["config"].get("meta") or {}).get("dataset") is not None
 
 
 def _column_faults(rules: DatasetMeta, columns: tuple[Column, ...]) -> Iterable[str]:

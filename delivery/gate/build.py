@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from delivery.config.campaigns import read_by
+from delivery.config.datasets import is_dataset, read_beside
 from delivery.errors import ConfigError, EngineDown, GateRefused
 from delivery.gate.dbt_command import FINISHED, run_dbt
 from delivery.gate.lineage import Lineage
@@ -30,7 +31,7 @@ ADAPTERS = {
 
 
 def build(project: Project, campaigns: tuple[str, ...], watch: Watch) -> None:
-    """Runs dbt on what the campaigns need (all of them when none is named).
+    """Runs dbt on what the campaigns need; when none is named, on what all need, and on what people export by hand.
 
     What failed inside the build is for the gate to judge. Raises GateRefused when dbt could not build at all, and
     ConfigError when something that it needs is not installed, EngineDown when its server does not answer.
@@ -127,7 +128,10 @@ def _selection(project: Project, campaigns: tuple[str, ...]) -> list[str]:
         for exposure in manifest["exposures"].values()
         if exposure["config"].get("meta", {}).get("export") and (not campaigns or exposure["name"] in campaigns)
     ]
-    lineage = Lineage(manifest)
-    names = lineage.selectors(node for exposure in exposures for node in read_by(manifest, exposure))
+    needed = {node for exposure in exposures for node in read_by(manifest, exposure)}
+    if not campaigns:  # what is built anew below an analytics table takes its proof, so that is built, too
+        needed |= {n for n, node in manifest["nodes"].items() if is_dataset(node)}
+        needed |= set(read_beside(manifest, "metrics"))
+    names = Lineage(manifest).selectors(needed)
     # cautious: exactly the tests whose parents are all built here, and those are all that the gate asks for
     return ["--indirect-selection", "cautious", "--select", *names] if names else []

@@ -169,7 +169,7 @@ def test_a_socket_of_postgres_is_looked_for_in_its_folder(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("campaigns", "expected"),
     [
-        ((), ["events", "orders"]),
+        ((), ["events", "figures", "metrics", "orders"]),
         (("daily",), ["events"]),
         (("hourly",), ["orders"]),
         (("daily", "hourly"), ["events", "orders"]),
@@ -178,7 +178,7 @@ def test_a_socket_of_postgres_is_looked_for_in_its_folder(tmp_path: Path) -> Non
     ],
 )
 def test_what_is_built_for_campaigns(campaigns: tuple[str, ...], expected: list[str] | None, tmp_path: Path) -> None:
-    """Two campaigns, and an exposure that is none."""
+    """Two campaigns, and an exposure that is none; without a name, also what belongs to no campaign."""
 
     def exposure(name: str, model: str, **meta: Any) -> dict[str, Any]:
         return {"name": name, "depends_on": {"nodes": [f"model.p.{model}"]}, "config": {"meta": meta}}
@@ -192,7 +192,7 @@ def test_what_is_built_for_campaigns(campaigns: tuple[str, ...], expected: list[
                 "depends_on": {"nodes": []},
                 "config": {"materialized": "table"},
             }
-            for name in ("events", "orders", "clicks")
+            for name in ("events", "orders", "clicks", "figures")
         },
         "exposures": {
             "e1": exposure("daily", "events", export={"dataset": "events"}),
@@ -202,6 +202,16 @@ def test_what_is_built_for_campaigns(campaigns: tuple[str, ...], expected: list[
         "parent_map": {f"model.p.{name}": [] for name in ("events", "orders", "clicks")},
         "child_map": {f"model.p.{name}": [] for name in ("events", "orders", "clicks")},
     }
+    manifest["nodes"]["model.p.figures"]["config"]["meta"] = {"dataset": {}}  # of no campaign: people export it
+    metrics = {
+        **manifest["nodes"]["model.p.clicks"],
+        "resource_type": "seed",
+        "name": "metrics",
+        "fqn": ["p", "metrics"],
+    }
+    manifest["nodes"]["seed.p.metrics"] = metrics
+    for of in ("parent_map", "child_map"):
+        manifest[of] |= {"model.p.figures": [], "seed.p.metrics": []}
     (tmp_path / "target").mkdir()
     (tmp_path / "target" / "manifest.json").write_text(json.dumps(manifest))
     selected = build._selection(project(tmp_path, "duckdb"), campaigns)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import hashlib
 import gc
+import hashlib
 import os
 import random
 import shutil

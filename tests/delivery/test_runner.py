@@ -399,6 +399,14 @@ def test_build_and_run_in_one_command(project: Copy, configure: Callable[[str], 
     assert result.returncode == 0, err[-3000:]
     assert len(json.loads(out)["deliveries"]) == 4
 
+    # The second build keeps what people export proven.
+    again = project.process("run", "--build", "--window", DAY)
+    again.communicate()
+    assert again.returncode == 0
+    asked = ["export", "performance", "--namespace", "acme_outdoor", "--from", "2026-11-01", "--to", "2026-11-04"]
+    exported = project.delivery(*asked, "-o", str(project.root / "performance.csv"))
+    assert exported.exit_code == 0, exported.stderr
+
 
 @pytest.mark.slow
 def test_missing_landing_folder_is_one_clear_message(project: Copy) -> None:
