@@ -33,16 +33,17 @@ def check(*, integration: tuple[str, ...]) -> View:
 
 
 @command()
-@click.argument("integration")
-def trust(*, integration: str) -> View:
-    """Show the host keys of an SFTP INTEGRATION's server, to be compared with the client and pinned."""
+@click.argument("server", metavar="INTEGRATION|HOST[:PORT]")
+def trust(*, server: str) -> View:
+    """Show the host keys of an SFTP integration's server, or of HOST, to be compared with the client and pinned."""
     from delivery.operations import checks
 
-    keys = checks.host_keys(project(), integration)
+    at = checks.address(server)
+    keys = checks.keys_at(*at) if at else checks.host_keys(project(), server)
     return View(
-        {"integration": integration, "host_keys": [{"key": key, "fingerprint": known} for key, known in keys]},
+        {"server": server, "host_keys": [{"key": key, "fingerprint": known} for key, known in keys]},
         [
-            f"Compare the fingerprints with what the client tells you, then pin below {integration}.destination:",
+            "Compare the fingerprints with what the client tells you, then pin below the integration's `destination`:",
             Text("host_keys:\n" + "".join(f"  - {key}  # {fingerprint}\n" for key, fingerprint in keys)),
         ],
     )

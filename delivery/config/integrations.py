@@ -14,10 +14,11 @@ from delivery.config.values import (
     SECRETS,
     Directory,
     FileName,
-    HostKey,
     KeyFile,
     Name,
     Nulls,
+    PinnedKey,
+    PrivateKey,
     RejectedLimit,
     RowCount,
     Secret,
@@ -40,16 +41,19 @@ Publish = Annotated[
 
 
 class SftpDestination(_Strict):
-    """A client's SFTP server. host_keys: OpenSSH public key lines, several while a key is being rotated."""
+    """A client's SFTP server. host_keys: lines of OpenSSH or `ssh-keyscan`, several while a key is being rotated.
+
+    private_key: a path, or, from the environment alone, the key itself.
+    """
 
     type: Literal["sftp"]
     host: str = Field(min_length=1)
     port: int = Field(default=22, ge=1, le=65535)
     username: str = Field(min_length=1)
     password: Secret | None = None
-    private_key: KeyFile | None = None
+    private_key: PrivateKey | None = None
     passphrase: Secret | None = None
-    host_keys: list[HostKey] = Field(min_length=1)
+    host_keys: list[PinnedKey] = Field(min_length=1)
     timeout: float = Field(default=30.0, gt=0, description="seconds that any one reply may take")
     deadline: float = Field(default=3600.0, gt=0, description="seconds that a whole delivery may take")
     publish: Publish = "rename"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -16,7 +17,6 @@ from delivery.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def _literal_secrets(node: Any, path: str) -> Iterator[tuple[str, str]]:
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in items:
         where = f"{path}.{key}"
-        if key in SECRETS and value is not None and not is_secret_reference(value):
+        is_secret = key in SECRETS or (isinstance(value, str) and "PRIVATE KEY" in value)
+        if is_secret and value is not None and not is_secret_reference(value):
             yield where, "a secret must not stand in the file; use \"{{ env_var('NAME') }}\""
         yield from _literal_secrets(value, where)
 
@@ -155,7 +156,7 @@ def _unreadable_certificate(integration: Integration, where: str) -> list[str]:
 
 def _unusable_key(integration: Integration, where: str) -> list[str]:
     destination = integration.destination
-    if not isinstance(destination, SftpDestination) or destination.private_key is None:
+    if not isinstance(destination, SftpDestination) or not isinstance(destination.private_key, Path):
         return []
     try:
         with destination.private_key.open("rb") as key:

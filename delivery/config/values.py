@@ -19,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from delivery.config.host_keys import KEY_TYPES, HostKey
+
 SECRETS = ("password", "passphrase")  # keys whose values only the environment may hold
 FILE_NAME_FIELDS = {"namespace": "n", "campaign": "c", "window": date(2026, 1, 1), "revision": 0, "part": 1}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -57,6 +59,17 @@ def _from_the_file(value: Path, info: ValidationInfo) -> Path:
     return folder / value.expanduser()
 
 
+def _key_or_path(value: object, info: ValidationInfo) -> object:
+    r"""A path, or a key's text, in which `\n` may be two characters."""
+    if isinstance(value, str) and "PRIVATE KEY" in value:
+        return SecretStr(value if "\n" in value else value.replace("\\n", "\n"))
+    return _from_the_file(Path(value), info) if isinstance(value, str | Path) else value
+
+
+def _pinned(value: str) -> str:
+    return HostKey.parse(value).line
+
+
 def _told_from_values(value: str) -> str:
     if _CONTROL.search(value):
         raise ValueError("must not contain control characters")
@@ -67,8 +80,11 @@ def _told_from_values(value: str) -> str:
 
 Directory = Annotated[str, AfterValidator(_safe_directory)]
 FileName = Annotated[str, AfterValidator(_safe_file_name)]
-HostKey = Annotated[str, Field(pattern=r"^(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( .*)?$")]
+PinnedKey = Annotated[
+    str, AfterValidator(_pinned), Field(json_schema_extra={"pattern": rf"(^|\s)({'|'.join(KEY_TYPES)}) AAAA\S+"})
+]
 KeyFile = Annotated[Path, BeforeValidator(_not_a_key), AfterValidator(_from_the_file)]
+PrivateKey = Annotated[Path | SecretStr, BeforeValidator(_key_or_path)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 Nulls = Annotated[str, AfterValidator(_told_from_values)]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")

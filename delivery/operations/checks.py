@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from delivery.config.host_keys import HostKey
 from delivery.config.integrations import SftpDestination
 from delivery.config.integrations_file import Integrations, unknown_integration
+from delivery.config.values import NAME
 from delivery.errors import ConfigError, DeliveryError
 from delivery.ledger import Ledger
 from delivery.transfer import Capabilities, Method, open_destination
@@ -78,12 +81,29 @@ def _check(project: Project, ledger: Ledger, name: str, integration: Integration
 
 
 def host_keys(project: Project, name: str) -> list[tuple[str, str]]:
-    """(OpenSSH line, SHA-256 fingerprint) of every host key that the integration's server has."""
-    from delivery.sftp.ssh import HostKey, fetch_host_keys
-
+    """What `keys_at` finds at an integration's server."""
     target = Integrations(project.integrations_file).without_secrets(name).destination
     if not isinstance(target, SftpDestination):
         raise ConfigError(f"{name} is not an SFTP integration.", hint="`trust` is for SFTP servers.")
-    return [
-        (line, HostKey.parse(line).fingerprint) for line in fetch_host_keys(target.host, target.port, target.timeout)
-    ]
+    return keys_at(target.host, target.port, target.timeout)
+
+
+def keys_at(host: str, port: int, timeout: float = 30.0) -> list[tuple[str, str]]:
+    """(OpenSSH line, SHA-256 fingerprint) of every host key that a server has."""
+    from delivery.sftp.ssh import fetch_host_keys
+
+    return [(line, HostKey.parse(line).fingerprint) for line in fetch_host_keys(host, port, timeout)]
+
+
+def address(text: str) -> tuple[str, int] | None:
+    """Host and port of HOST[:PORT]; None of an integration's name, which has neither dot nor colon.
+
+    Raises ConfigError for what is neither.
+    """
+    if NAME.fullmatch(text):
+        return None
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^:\s/@\[\]]+))(?::(\d{1,5}))?", text)
+    if found is None or not 0 < int(found[3] or 22) < 65536:
+        hint = "Write it as sftp.example.com or sftp.example.com:2222."
+        raise ConfigError(f"{text!r} is neither an integration nor HOST[:PORT].", hint=hint)
+    return found[1] or found[2], int(found[3] or 22)

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import integration, job
+from click.testing import CliRunner, Result
 from pydantic import ValidationError
 from servers import OverwritingServer, PipeChannel, Shim, SshServer, missing_for_sftp_server, over_pipe
 from small_project import AT, CANARIES, DAY, make_project
 
 from delivery import run as runner
+from delivery.cli import cli
 from delivery.config.project import Project
 from delivery.errors import ConfigError, DeliveryError, DestinationRefused, ExitCode
 from delivery.ledger import Ledger
-from delivery.operations.checks import check, host_keys
+from delivery.operations.checks import address, check, host_keys
 from delivery.progress import Watch
 from delivery.schedule.request import Request
 from delivery.transfer.probe import probe, publish_method
@@ -264,3 +266,35 @@ def test_checking_where_the_name_is_opened_keeps_that_method(
         seen = probe(destination, "exclusive", ledger, "test")
     assert (seen.rename_refuses, ledger.probes()["pipe"].method) == (rename, "exclusive")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_host_keys_before_there_is_an_integration(sshd: SshServer, tmp_path: Path) -> None:
+    """And without a project."""
+
+    def trust(asked: str) -> Result:
+        return CliRunner().invoke(cli, ["--project-dir", str(tmp_path), "trust", asked])
+
+    shown = trust(f"{sshd.host}:{sshd.port}")
+    assert (shown.exit_code, [*sshd.host_keys.values()]) == (
+        0,
+        [line[4:].split("  #")[0] for line in shown.stdout.splitlines()[1:]],
+    )
+    for neither in ("sftp.example.com:0", "a:b:c", "sftp.example.com/in", "user@sftp.example.com"):
+        refused = trust(neither)
+        assert (refused.exit_code, "neither an integration nor HOST[:PORT]" in refused.stderr) == (2, True), neither
+    assert trust("acme_sfpt").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sftp.example.com", ("sftp.example.com", 22)),
+        ("sftp.example.com:2222", ("sftp.example.com", 2222)),
+        ("inner:22", ("inner", 22)),
+        ("[2001:db8::1]:2222", ("2001:db8::1", 2222)),
+        ("192.0.2.1", ("192.0.2.1", 22)),
+        ("acme_sftp", None),
+    ],
+)
+def test_what_is_an_address(text: str, expected: tuple[str, int] | None) -> None:
+    assert address(text) == expected

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 from builders import NOW, job
+from pydantic import SecretStr
 
 from delivery.config.integrations import (
     HostedDestination,
@@ -278,7 +279,7 @@ def test_a_secret_at_the_wrong_level_is_refused_too(file: Path) -> None:
         sftp(pasword="hunter2"),
         sftp(private_key="-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----"),
         sftp(private_key="-----BEGIN OPENSSH PRIVATE KEY----- hunter2"),
-        sftp(private_key="{{ env_var('PEM') }}"),
+        sftp(private_key="{{ env_var('PEM', '-----BEGIN PRIVATE KEY----- hunter2') }}"),
         sftp(host_keys=["-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2"]),
     ],
 )
@@ -293,6 +294,19 @@ def test_loaded_secrets_are_not_shown(file: Path) -> None:
     assert loaded.destination.password
     assert loaded.destination.password.get_secret_value() == "correct horse"
     assert "horse" not in repr(loaded) + str(loaded) + loaded.model_dump_json()
+
+
+def test_a_private_key_may_be_the_text_of_a_variable(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is a secret then: it is in no text of what was loaded."""
+    text = "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----\n"
+    for said in (text, text.replace("\n", "\\n")):
+        monkeypatch.setenv("PEM", said)
+        entry = {**VALID, "destination": sftp(private_key="{{ env_var('PEM') }}")}
+        loaded = Integrations(save(file, acme=entry)).usable()["acme"]
+        assert isinstance(loaded.destination, SftpDestination)
+        assert isinstance(loaded.destination.private_key, SecretStr)
+        assert loaded.destination.private_key.get_secret_value() == text
+        assert "hunter2" not in repr(loaded) + str(loaded) + loaded.model_dump_json()
 
 
 def test_a_missing_variable_is_named_only_for_who_needs_it(file: Path) -> None:
