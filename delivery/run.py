@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from delivery.config.integrations_file import Integrations
-from delivery.errors import Busy, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held
+from delivery.errors import Busy, ConfigError, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held
 from delivery.files import layouts
 from delivery.files.openpgp import check_certificate
 from delivery.files.spool import Spool, clear, folder_of
@@ -21,7 +21,7 @@ from delivery.ledger import OPEN_STATES, AskedBy, FileState, Ledger, State, deli
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
 from delivery.schedule.names import file_name
-from delivery.setup import Setup, load
+from delivery.setup import Setup, check_namespace, load, namespaces
 from delivery.transfer.probe import foreseen_method, publish_method
 from delivery.transfer.protocol import hand_over, temp_name
 from delivery.warehouse import Engine, open_engine
@@ -86,6 +86,15 @@ class Forecast:
     refusal: str  # what the contract does not allow, or too many rejected rows
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """The warehouse as of one moment. clients: those that it knows; None where the project keeps no list."""
+
+    engine: Engine
+    gate: Gate
+    clients: frozenset[str] | None
+
+
 def run(project: Project, request: Request, watch: Watch, *, build_first: bool = False) -> list[Outcome]:
     """Makes the requested deliveries. Raises DeliveryError only for what concerns the run as a whole."""
     with only_runner(project.state), open_ledger(project) as ledger:
@@ -144,9 +153,8 @@ def plan(project: Project, request: Request) -> list[Forecast]:
         setup = load(project, Integrations(project.integrations_file), request.integrations)
         wanted = setup.wanted(request, ledger)
         with open_engine(project) as engine:
-            setup.check_namespaces(wanted, engine)
-            gate = Gate(setup.manifest, engine)
-            return [_forecast(setup, job, ledger, gate, engine) for job in wanted]
+            seen = Snapshot(engine, Gate(setup.manifest, engine), namespaces(setup.manifest, engine))
+            return [_forecast(setup, job, ledger, seen) for job in wanted]
 
 
 def _spool_all(
@@ -158,11 +166,11 @@ def _spool_all(
     """
     refused: dict[str, Outcome] = {}
     with open_engine(setup.project) as engine:
-        setup.check_namespaces(planned, engine)
-        gate = Gate(setup.manifest, engine)
+        gate, clients = Gate(setup.manifest, engine), namespaces(setup.manifest, engine)
         spool = Spool(setup.project, ledger, engine, gate, setup.manifest)
         for job in planned:
             try:
+                check_namespace(job.integration_name, job.integration, clients)
                 verdict = _judge(job, gate)
                 if not verdict.passed and not request.ungated:
                     raise verdict.error()
@@ -241,17 +249,22 @@ def _failed(job: Job, ledger: Ledger, error: DeliveryError) -> Outcome:
     return Outcome(row, state, error.exit_code, recorded, error.message, error.hint)
 
 
-def _forecast(setup: Setup, job: Job, ledger: Ledger, gate: Gate, engine: Engine) -> Forecast:
+def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecast:
     state = next((row.state for row in ledger.find(deliveries.c.id == job.key)), State.PLANNED)
-    verdict = refusal = kinds = rows = None
+    refusal: DeliveryError | None = None
+    verdict = kinds = rows = None
     if state == State.PLANNED:
-        verdict = _judge(job, gate)
-        kinds = kinds_of(job.campaign.dataset, engine) if verdict.passed else None
+        verdict = _judge(job, seen.gate)
+        kinds = kinds_of(job.campaign.dataset, seen.engine) if verdict.passed else None
     layout = layouts.layout_of(job, ledger, kinds or {})
     if kinds:
-        refusal = entitlements.refusal(job, layout.columns, setup.manifest, engine)
+        refusal = entitlements.refusal(job, layout.columns, setup.manifest, seen.engine)
         refusal = refusal or rejected.refusal(job, verdict.rejected if verdict else None)
-        rows = selection_of(job, layout.columns).count(engine)
+        rows = selection_of(job, layout.columns).count(seen.engine)
+    try:
+        check_namespace(job.integration_name, job.integration, seen.clients)
+    except ConfigError as error:
+        refusal = error
     title, destination = (
         f"{job.campaign.name} to {job.integration_name} {job.window or job.when}",
         setup.destination(job),

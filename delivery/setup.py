@@ -10,11 +10,12 @@ from delivery.config.datasets import relation_of
 from delivery.errors import ConfigError, NothingDue
 from delivery.files import receipts
 from delivery.schedule.jobs import Job, jobs, sent
-from delivery.schedule.names import file_name
+from delivery.schedule.names import directory, file_name
+from delivery.schedule.places import check_places
 from delivery.transfer import open_destination
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from datetime import date
 
     from delivery.config.campaigns import Campaign
     from delivery.config.datasets import Manifest
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from delivery.schedule.request import Request
     from delivery.transfer import Destination
     from delivery.warehouse import Engine
+
+
+SHOWN = 20  # clients in a hint
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Setup:
 
     def destination(self, job: Job) -> Destination:
         """The job's destination, not yet connected."""
-        return open_destination(job.integration_name, job.integration, share=self.project.share, root=self.project.root)
+        return open_place(self.project, job.integration_name, job.integration, job.day)
 
     def wanted(self, request: Request, ledger: Ledger) -> list[Job]:
         """The deliveries that the request means now, corrections last. Raises NothingDue, ConfigError."""
@@ -60,23 +64,33 @@ class Setup:
                 )
         return wanted
 
-    def check_namespaces(self, wanted: Iterable[Job], engine: Engine) -> None:
-        """Raises ConfigError when the warehouse knows no such client."""
-        relation = relation_of(self.manifest, "namespaces")
-        if relation is None:
-            return
-        known = set(engine.table(f"select namespace from {relation}")["namespace"].to_pylist())
-        unknown = {
-            job.integration_name: job.integration.namespace for job in wanted if job.integration.namespace not in known
-        }
-        if unknown:
-            raise ConfigError(
-                "\n".join(f"integrations.{name}.namespace: unknown namespace {one!r}" for name, one in unknown.items()),
-                hint=f"Known: {', '.join(sorted(known))}.",
-            )
+
+def namespaces(manifest: Manifest, engine: Engine) -> frozenset[str] | None:
+    """The clients that the warehouse knows; None where the project keeps no list of them."""
+    relation = relation_of(manifest, "namespaces")
+    if relation is None:
+        return None
+    return frozenset(engine.table(f"select namespace from {relation}")["namespace"].to_pylist())
+
+
+def check_namespace(name: str, integration: Integration, known: frozenset[str] | None) -> None:
+    """Raises ConfigError when an integration is of a client that the warehouse does not know."""
+    if known is not None and integration.namespace not in known:
+        raise ConfigError(
+            f"integrations.{name}.namespace: unknown namespace {integration.namespace!r}.",
+            hint=f"Known: {', '.join(sorted(known)[:SHOWN])}{', …' if len(known) > SHOWN else ''}.",
+        )
+
+
+def open_place(project: Project, name: str, integration: Integration, day: date) -> Destination:
+    """The directory of an integration to which the files of a day go, not yet connected."""
+    dated = integration.model_copy(update={"directory": directory(integration, day)})
+    return open_destination(name, dated, share=project.share, root=project.root)
 
 
 def load(project: Project, declared: Integrations, needed: tuple[str, ...] = ()) -> Setup:
     """Reads and checks campaigns and their integrations. Raises ConfigError with every fault."""
     manifest = project.manifest()
-    return Setup(project, manifest, *read_campaigns(manifest, declared, needed or None))
+    known, usable = read_campaigns(manifest, declared, needed or None)
+    check_places(known.values(), declared.possible, project)
+    return Setup(project, manifest, known, usable)

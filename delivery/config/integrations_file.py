@@ -37,7 +37,7 @@ class Integrations:
     """integrations.yml, read once. Raises ConfigError when the file is not there or no YAML.
 
     names, namespaces, definitions: of all entries, whether or not they can be used; clients: the namespaces, in order.
-    loaded: those whose secrets are set.
+    possible: those that are whole but for what the environment lacks; loaded: those whose secrets are set.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,9 +48,8 @@ class Integrations:
         self.namespaces = {name: entry.namespace for name, entry in self._entries.items()}
         self.clients = sorted({*self.namespaces.values()})
         self.definitions = {name: entry.definitions for name, entry in self._entries.items()}
-        self.loaded = {
-            name: one.integration for name, one in self._entries.items() if one.integration and not one.missing
-        }
+        self.possible = {name: one.integration for name, one in self._entries.items() if one.integration}
+        self.loaded = {name: one for name, one in self.possible.items() if not self._entries[name].missing}
 
     def usable(self, needed: Iterable[str] | None = None) -> dict[str, Integration]:
         """What is loaded, if there are no faults. needed: those whose secrets must be set; all by default.

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import date
 from pathlib import Path
-from string import Formatter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import (
     AfterValidator,
@@ -20,28 +18,34 @@ from pydantic import (
 )
 
 from delivery.config.host_keys import KEY_TYPES, HostKey
+from delivery.config.templates import AnyDay, AnyNumber, check_template, shortest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SECRETS = ("password", "passphrase")  # keys whose values only the environment may hold
-FILE_NAME_FIELDS = {"namespace": "n", "campaign": "c", "window": date(2026, 1, 1), "revision": 0, "part": 1}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+FILE_NAME_FIELDS = {"namespace": "text", "campaign": "text", "window": "date", "revision": "number", "part": "number"}
+_ANY = {"text": "x", "date": AnyDay(), "number": AnyNumber()}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ue000-\uf8ff]")  # and what has no meaning of its own
 
 
 def _safe_directory(value: str) -> str:
-    if not value or "\\" in value or ".." in value.split("/") or _CONTROL.search(value):
+    example = _example(value, {"window": "date"})
+    if not value or "\\" in value or ".." in example.split("/") or _CONTROL.search(value):
         raise ValueError("must be a path without '..', backslash or control characters")
     return value
 
 
-def _safe_file_name(value: str) -> str:
+def _example(value: str, fields: Mapping[str, str]) -> str:
     try:
-        fields = [name for _, name, _, _ in Formatter().parse(value) if name is not None]
-        unknown = sorted(set(fields) - set(FILE_NAME_FIELDS))
-        example = "" if unknown else value.format(**FILE_NAME_FIELDS)
-    except (ValueError, LookupError, TypeError) as error:
+        check_template(value, fields)
+    except ValueError as error:
         raise ValueError(f"is not a template: {error}") from None
-    if unknown:
-        raise ValueError(f"unknown {{{unknown[0]}}}; known: {', '.join(FILE_NAME_FIELDS)}")
-    for name in (value, example):
+    return shortest(value.format_map({name: _ANY[kind] for name, kind in fields.items()}))
+
+
+def _safe_file_name(value: str) -> str:
+    for name in (value, _example(value, FILE_NAME_FIELDS)):
         if not name or "/" in name or "\\" in name or name.startswith(".") or _CONTROL.search(name):
             raise ValueError("must be a name without a path or control characters, not starting with a dot")
     return value

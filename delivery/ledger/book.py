@@ -124,13 +124,22 @@ class Ledger:
         query = sa.select(files).where(files.c.delivery_id == key).order_by(files.c.part)
         return [File._make(row) for row in self._all(query)]
 
-    def holder_of(self, destination: str, name: str, sha256: str) -> File | None:
-        """The published file with that name and hash at that destination, if it is ours."""
-        query = sa.select(files).where(
-            files.c.destination == destination,
-            files.c.name == name,
-            files.c.sha256 == sha256,
-            files.c.state == FileState.PUBLISHED,
+    def holder_of(self, file: File, sha256: str) -> File | None:
+        """The published file at the file's place that has that hash, if it is of the same series: ours to replace.
+
+        A file of another campaign, integration or namespace is not, whatever lies there.
+        """
+        ours = self.delivery(file.delivery_id)
+        query = (
+            sa.select(files)
+            .join(deliveries, deliveries.c.id == files.c.delivery_id)
+            .where(
+                files.c.destination == file.destination,
+                files.c.name == file.name,
+                files.c.sha256 == sha256,
+                files.c.state == FileState.PUBLISHED,
+                *(deliveries.c[key] == getattr(ours, key) for key in ("campaign", "integration", "namespace")),
+            )
         )
         return next((File._make(row) for row in self._all(query)), None)
 

@@ -6,6 +6,7 @@ import re
 import secrets
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from delivery.config.host_keys import HostKey
@@ -14,12 +15,14 @@ from delivery.config.integrations_file import Integrations, unknown_integration
 from delivery.config.values import NAME
 from delivery.errors import ConfigError, DeliveryError
 from delivery.ledger import Ledger
-from delivery.transfer import Capabilities, Method, open_destination
+from delivery.setup import check_namespace, namespaces, open_place
 from delivery.transfer.probe import probe
+from delivery.warehouse import open_engine
 
 if TYPE_CHECKING:
     from delivery.config.integrations import Integration
     from delivery.config.project import Project
+    from delivery.transfer import Capabilities, Method
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,15 @@ def check(project: Project, names: tuple[str, ...]) -> list[Check]:
     """Probes the named integrations, all by default, and keeps what was proven; one that fails stops no other."""
     known = Integrations(project.integrations_file).usable(names or None)
     chosen = [(name, _named(known, name)) for name in names or known]
+    clients = _clients(project) if any(one.destination.type == "hosted" for _, one in chosen) else None
     with closing(Ledger(project.ledger_url)) as ledger:
-        return [_check(project, ledger, name, integration) for name, integration in chosen]
+        return [_check(project, ledger, name, integration, clients) for name, integration in chosen]
+
+
+def _clients(project: Project) -> frozenset[str] | None:
+    manifest = project.manifest()
+    with open_engine(project) as engine:
+        return namespaces(manifest, engine)
 
 
 def _named(known: dict[str, Integration], name: str) -> Integration:
@@ -69,9 +79,13 @@ def _named(known: dict[str, Integration], name: str) -> Integration:
     return known[name]
 
 
-def _check(project: Project, ledger: Ledger, name: str, integration: Integration) -> Check:
-    destination = open_destination(name, integration, share=project.share, root=project.root)
+def _check(
+    project: Project, ledger: Ledger, name: str, integration: Integration, clients: frozenset[str] | None
+) -> Check:
+    destination = open_place(project, name, integration, datetime.now(UTC).date())
     try:
+        if integration.destination.type == "hosted":  # whose folder it would make
+            check_namespace(name, integration, clients)
         with destination:
             method = integration.destination.publish
             seen = probe(destination, method, ledger, secrets.token_hex(4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 from delivery.config.integrations_file import Integrations
@@ -10,7 +11,7 @@ from delivery.files.spool import clear, folder_of
 from delivery.ledger import FileState, State, deliveries
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
-from delivery.transfer import open_destination
+from delivery.setup import open_place
 from delivery.transfer.protocol import check_spool, temp_name
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def _tidy(project: Project, ledger: Ledger, row: Delivery) -> None:
         integration = Integrations(project.integrations_file).usable((row.integration,)).get(row.integration)
         if integration is None:
             raise ConfigError(f"There is no integration {row.integration} any more.")
-        with open_destination(row.integration, integration, share=project.share, root=project.root) as destination:
+        day = date.fromisoformat(row.window_start or row.slot[:10])
+        with open_place(project, row.integration, integration, day) as destination:
             if destination.describe() != row.destination:
                 raise ConfigError(f"{row.integration} leads to {destination.describe()} now.")
             for name in left:

@@ -42,6 +42,11 @@ class Job:
         return f"{self.window.start}/{self.window.end}" if self.window else self.slot.strftime(SLOT)
 
     @property
+    def day(self) -> date:
+        """What stands for its time in names: the window's first day, or the slot's."""
+        return self.window.start if self.window else self.slot.date()
+
+    @property
     def series(self) -> tuple[str, str, str]:
         """Of what this is one delivery: campaign, integration and namespace, as the ledger has them."""
         return self.campaign.name, self.integration_name, self.integration.namespace

@@ -6,16 +6,22 @@ import re
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from delivery.config.templates import ANY, AnyDay, AnyNumber, shortest
 from delivery.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
+    from delivery.config.campaigns import Campaign
+    from delivery.config.integrations import Integration
     from delivery.schedule.jobs import Job
 
 NAME_BYTES = 255  # NAME_MAX of Linux file systems
 MANIFEST_SUFFIX = ".manifest.json"
 DONE_SUFFIX = ".done"
+STAMP = "_%Y%m%d%H%M%S"
+KINDS = ("entered", "changed", "left", "withdrawn")
 EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst", "openpgp": ".pgp"}
 LONGEST_ADDITION = len("..12345678.123456.part" + MANIFEST_SUFFIX)  # a manifest's name while it is uploaded
 
@@ -25,27 +31,50 @@ def file_name(job: Job, now: datetime, part: int = 1, kind: str = "") -> str:
 
     now: for `filename_timestamped`; kept by the ledger from the first time on. kind: what else than rows it has.
     """
-    keys = job.integration
-    template = keys.file_name or ("{campaign}_{window:%Y-%m-%d}" if job.window else "{campaign}")
-    name = template.format(
-        namespace=keys.namespace,
-        campaign=job.campaign.name,
-        window=job.window.start if job.window else job.slot.date(),
-        revision=job.revision,
-        part=part,
-    )
+    values = {"window": job.day, "revision": job.revision, "part": part}
+    stamp = now.astimezone(UTC).strftime(STAMP)
+    return _named(job.campaign, job.integration, values, stamp, kind, is_revised=job.revision > 0)
+
+
+def possible_names(campaign: Campaign, integration: Integration) -> Iterator[str]:
+    """Patterns (delivery/config/templates.py) of all the names that a campaign's files for an integration can have."""
+    values = {"window": AnyDay(), "revision": AnyNumber(), "part": AnyNumber()}
+    kinds = ("", *KINDS) if campaign.export.mode == "changes" or campaign.is_corrected else ("",)
+    for kind in kinds:
+        for is_revised in (False, True):
+            name = _named(campaign, integration, values, format(AnyDay(), STAMP), kind, is_revised=is_revised)
+            yield name
+            yield from (name + MANIFEST_SUFFIX for _ in range(integration.manifest))
+            yield from (name + DONE_SUFFIX for _ in range(integration.has_done_file))
+
+
+def directory(integration: Integration, day: object) -> str:
+    """Where the files of a window go, by its first day, or by the day of a slot."""
+    return integration.directory.format(window=day)
+
+
+def _template(campaign: Campaign, integration: Integration) -> str:
+    by_day = campaign.dataset.window or campaign.export.schedule != "once"
+    return integration.file_name or ("{campaign}_{window:%Y-%m-%d}" if by_day else "{campaign}")
+
+
+def _named(
+    campaign: Campaign, keys: Integration, values: Mapping[str, object], stamp: str, kind: str, *, is_revised: bool
+) -> str:
+    template = _template(campaign, keys)
+    name = template.format(namespace=keys.namespace, campaign=campaign.name, **values)
     compressed, encrypted = EXTENSIONS[keys.compression], EXTENSIONS[keys.encryption]
     name = name.removesuffix(encrypted)
     packed = compressed != "" and name.endswith(compressed)
     stem, suffix = split_name(name.removesuffix(compressed) if packed else name)
-    if job.revision and "{revision" not in template and keys.existing != "replace":
-        stem += f"_r{job.revision}"
+    if is_revised and "{revision" not in template and keys.existing != "replace":
+        stem += f"_r{values['revision']}"
     if keys.split and "{part" not in template:
-        stem += f"_part{part:04}"
+        stem += f"_part{values['part']:04}"
     if kind:
         stem += f"_{kind}"
     if keys.filename_timestamped:
-        stem += now.astimezone(UTC).strftime("_%Y%m%d%H%M%S")
+        stem += stamp
     name = stem + (suffix or ("" if packed else ".csv")) + compressed + encrypted
     return check_name(name, room=LONGEST_ADDITION)
 
@@ -57,12 +86,12 @@ def check_name(name: str, *, room: int = 0) -> str:
     """
     if not name or name in {".", ".."} or "/" in name or any(ord(c) < 32 or ord(c) == 127 for c in name):
         raise ConfigError(f"not a plain file name: {name!r}", hint="Use a name without slashes and control characters.")
-    if len(name.encode()) > NAME_BYTES - room:
+    if len(shortest(name).encode()) > NAME_BYTES - room:
         raise ConfigError(f"file name longer than {NAME_BYTES - room} bytes: {name[:40]!r}…", hint="Shorten file_name.")
     return name
 
 
 def split_name(name: str) -> tuple[str, str]:
     """Stem and extension: what follows the last dot and begins with a letter, so that `2026.11.03` has none."""
-    found = re.fullmatch(r"(.+)(\.[A-Za-z][A-Za-z0-9]*)", name)
+    found = re.fullmatch(rf"(.+)(\.[A-Za-z][A-Za-z0-9{ANY}]*)", name)
     return (found[1], found[2]) if found else (name, "")

@@ -51,6 +51,7 @@ class LocalDirectory:
         self._below = below
         self._looks = looks
         self._fd = -1
+        self._made: list[Path] = []
 
     @classmethod
     def hosted(cls, share: Path, namespace: str, directory: str, *, looks: bool = False) -> Self:
@@ -60,7 +61,10 @@ class LocalDirectory:
 
     def __enter__(self) -> Self:
         with self._step("open"):
-            self._fd = _make_below(self._below, self._path) if self._below else _open_directory(self._path)
+            if self._below:
+                self._fd, self._made = _make_below(self._below, self._path)
+            else:
+                self._fd = _open_directory(self._path)
         return self
 
     def __exit__(
@@ -68,6 +72,9 @@ class LocalDirectory:
     ) -> None:
         os.close(self._fd)
         self._fd = -1
+        with suppress(OSError):  # a folder that we made goes again when nothing was left in it
+            while self._made:
+                self._made.pop().rmdir()
 
     def describe(self) -> str:
         """Name the path."""
@@ -207,16 +214,21 @@ def _open_directory(path: str | Path, at: int | None = None, flags: int = 0) -> 
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | flags, dir_fd=at)
 
 
-def _make_below(root: Path, path: Path) -> int:
-    """Open a directory below the root; create missing levels with mode 0700, follow no link."""
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = _open_directory(root)
+def _make_below(root: Path, path: Path) -> tuple[int, list[Path]]:
+    """Open a directory below the root, and say what was made: missing levels, mode 0700. No link is followed."""
+    made = []
+    if not root.exists():
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made.append(root)
+    fd, below_root = _open_directory(root), root
     for part in path.relative_to(root).parts:
+        below_root /= part
         with suppress(FileExistsError):
             os.mkdir(part, 0o700, dir_fd=fd)
+            made.append(below_root)
         try:
             below = _open_directory(part, fd, os.O_NOFOLLOW)
         finally:
             os.close(fd)
         fd = below
-    return fd
+    return fd, made

@@ -89,9 +89,13 @@ def _check_free(file: File, destination: Destination, ledger: Ledger, *, replace
     found = destination.look(file.name)
     if found is None:
         return
-    whose = "which the ledger does not know as ours" if replace else "and `existing` is hold"
+    whose = (
+        "which the ledger does not know as ours: of the same campaign, integration and client"
+        if replace
+        else "and `existing` is hold"
+    )
     may_be_ours = replace and found.kind == "file"
-    if may_be_ours and (holder := ledger.holder_of(file.destination, file.name, destination.hash(file.name))):
+    if may_be_ours and (holder := ledger.holder_of(file, destination.hash(file.name))):
         if ledger.delivery(holder.delivery_id).slot <= ledger.delivery(file.delivery_id).slot:
             return
         whose = "and is of a later slot"

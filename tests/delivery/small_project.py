@@ -29,7 +29,7 @@ SFTP = """
   {name}:
     vendor_name: Acme
     namespace: acme_outdoor
-    directory: inbox
+    directory: {directory}
     destination:
       type: sftp
       host: sftp.example.com
@@ -49,8 +49,8 @@ SHARE = """
 """
 INTEGRATIONS = "integrations:" + "".join(
     [
-        SFTP.format(name="by_sftp", publish="rename"),
-        SFTP.format(name="without_rename", publish="exclusive"),
+        SFTP.format(name="by_sftp", directory="inbox", publish="rename"),
+        SFTP.format(name="without_rename", directory="open", publish="exclusive"),
         *(SHARE.format(name=f"share_of_{client}", namespace=client) for client in CLIENTS[1:]),
         SHARE.format(name="by_share", namespace=CLIENTS[0]),
     ]

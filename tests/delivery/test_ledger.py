@@ -136,11 +136,18 @@ def test_resending_keeps_what_was_published(ledger: Ledger, anew: bool) -> None:
 def test_only_our_published_file_of_that_name_place_and_hash_is_ours(ledger: Ledger) -> None:
     key = spooled(ledger)
     data = ledger.files(key)[0]
-    assert ledger.holder_of("/share/acme", "f0.csv", HASH) is None, "not published yet"
+    assert ledger.holder_of(data, HASH) is None, "not published yet"
     ledger.advance_file(data, "published")
-    assert ledger.holder_of("/share/acme", "f0.csv", HASH)
-    for other in (("/share/other", "f0.csv", HASH), ("/share/acme", "f1.csv", HASH), ("/share/acme", "f0.csv", "b")):
-        assert ledger.holder_of(*other) is None
+    assert ledger.holder_of(data, HASH)
+    assert ledger.holder_of(data, "b") is None
+    for other in ({"destination": "/share/other"}, {"name": "f1.csv"}):
+        assert ledger.holder_of(data._replace(**other), HASH) is None
+    asking = ledger.plan(**job(revision=1).record("/share/acme", None)).id
+    assert ledger.holder_of(data._replace(delivery_id=asking), HASH), "an earlier one of the same series"
+    for number, whose in enumerate(("campaign", "integration", "namespace")):
+        record = job(revision=2).record("/share/acme", None) | {"id": str(number), whose: "another"}
+        asking = ledger.plan(**record).id
+        assert ledger.holder_of(data._replace(delivery_id=asking), HASH) is None, f"of another {whose}"
 
 
 def test_a_layout_is_frozen_once(ledger: Ledger) -> None:
@@ -388,7 +395,7 @@ def test_of_two_published_under_one_name_each_is_found_by_its_hash(ledger: Ledge
         with ledger.storage.begin() as connection:
             connection.execute(files.update().where(files.c.delivery_id == one).values(sha256=sha256))
         ledger.advance_file(ledger.files(one)[0], "published")
-    found = [ledger.holder_of("/share/acme", "f0.csv", sha256) for sha256 in (HASH, "b" * 64, "c" * 64)]
+    found = [ledger.holder_of(ledger.files(key)[0], sha256) for sha256 in (HASH, "b" * 64, "c" * 64)]
     assert [one and one.delivery_id for one in found] == [key, other, None]
 
 

@@ -326,11 +326,6 @@ BAD = [
         f"{WHERE}.vendor: unknown key; known: vendor_name",
     ),
     (
-        "namespace: acme_outdoor",
-        "namespace: acme_indoor",
-        "unknown namespace 'acme_indoor'",
-    ),
-    (
         HOSTED,
         SFTP.replace("LOGIN", "password: \"{{ env_var('NOT_SET') }}\""),
         f"{WHERE}.destination.password: the environment variable NOT_SET is not set",
@@ -352,6 +347,21 @@ def test_bad_configuration_stops_before_anything(project: Copy, before: str, aft
     assert message in result.stderr
     assert "Traceback" not in result.output
     assert not project.files()
+
+
+def test_an_integration_of_no_client_stops_no_other(project: Copy) -> None:
+    """Nor does it leave anything at its place, whoever looks."""
+    project.edit("integrations.yml", "namespace: acme_outdoor", "namespace: acme_indoor")
+    said = "integrations.acme_share.namespace: unknown namespace 'acme_indoor'"
+    plan = project.delivery("plan", "--window", DAY)
+    assert (plan.exit_code, said in plan.stderr) == (3, True)
+    check = project.delivery("check")
+    assert (check.exit_code, said in check.stderr) == (2, True)
+    assert "brightside_drop" in check.stdout
+    assert not (project.root / "share").exists(), "a probe makes no folder that stays"
+    run = project.delivery("run", "--window", DAY)
+    assert (run.exit_code, said in run.stderr) == (2, True)
+    assert {path.parts[0] for path in project.files()} == {"brightside_beauty"}
 
 
 def test_unknown_names_and_days_are_refused(project: Copy) -> None:

@@ -127,7 +127,7 @@ GUARDS = [
           "    _check_free(file, destination, ledger, replace=replace)\n    temp = ", "    temp = ",
           "test_handover.py noticed_before"),
     Guard("only our own file is replaced", "transfer/protocol.py",
-          "ledger.holder_of(file.destination, file.name, destination.hash(file.name))", "True",
+          "ledger.holder_of(file, destination.hash(file.name))", "True",
           "test_handover.py resuming or appears_during"),
     Guard("a later file is not replaced", "transfer/protocol.py",
           "if ledger.delivery(holder.delivery_id).slot <= ledger.delivery(file.delivery_id).slot:", "if True:",

@@ -1,0 +1,199 @@
+"""Places: no two may write one file, on whatever days; each such two are named before anything starts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import campaign, dataset, integration, job
+from pydantic import ValidationError
+
+from delivery.config.project import Project
+from delivery.config.templates import AnyDay, AnyNumber, can_meet, check_template
+from delivery.errors import ConfigError
+from delivery.schedule.names import file_name, possible_names
+from delivery.schedule.places import check_places
+from delivery.windows import Window
+
+FIELDS = {"namespace": "text", "window": "date", "part": "number"}
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIlOM4VJ6dIqWGYKzvYF8Jj0yD5T2i6yL7O5m0c7b9Xk"
+SERVER = {"type": "sftp", "host": "sftp.example.com", "username": "acme", "private_key": "/k", "host_keys": [KEY]}
+
+
+def places(tmp_path: Path, one: dict[str, Any], other: dict[str, Any], **export: Any) -> str:
+    """What is said of two integrations of one campaign; nothing when they have a place each."""
+    project = Project(tmp_path, "t", {}, tmp_path / "state", tmp_path / "share", "")
+    entries = {name: integration(**changes) for name, changes in (("acme", one), ("brightside", other))}
+    both = replace(campaign(**export), integrations=("acme", "brightside"))
+    try:
+        check_places([both], entries, project)
+    except ConfigError as error:
+        return error.message
+    return ""
+
+
+BRIGHTSIDE = {"namespace": "brightside_beauty"}
+ALIKE = [
+    ({"destination": SERVER}, {"destination": SERVER}),
+    ({"destination": SERVER}, {"destination": SERVER, "existing": "replace"}),
+    ({"destination": SERVER | {"port": 22}}, {"destination": SERVER | {"host": "SFTP.example.com."}}),
+    ({"destination": SERVER, "directory": "daily"}, {"destination": SERVER, "directory": "./daily/"}),
+    ({"destination": SERVER, "directory": "/in//a"}, {"destination": SERVER, "directory": "/in/a/"}),
+    ({"destination": {"type": "local"}, "directory": "out"}, {"destination": {"type": "local"}, "directory": "link"}),
+    ({"destination": {"type": "local"}, "directory": "share/acme_outdoor/daily"}, {"namespace": "acme_outdoor"}),
+    ({"file_name": "x_{window:%d}_1", "destination": SERVER}, {"file_name": "x_{window:%m}_1", "destination": SERVER}),
+    ({"file_name": "x_{window:%Y%m%d}", "destination": SERVER}, {"file_name": "x_20261103", "destination": SERVER}),
+    ({"file_name": "x_r1", "destination": SERVER}, {"file_name": "x", "destination": SERVER}),
+    ({"file_name": "x_part{part:04}", "destination": SERVER}, {"file_name": "x_part12345", "destination": SERVER}),
+    (
+        {"destination": SERVER, "directory": "in/{window:%Y}/a", "file_name": "x"},
+        {"destination": SERVER, "directory": "in/2026/a", "file_name": "x"},
+    ),
+    ({"file_name": "x.csv", "destination": SERVER}, {"file_name": "x.csv.manifest.json", "destination": SERVER}),
+    (
+        {"file_name": "x", "filename_timestamped": True, "destination": SERVER},
+        {"file_name": "x_{window:%Y%m%d}000000", "destination": SERVER},
+    ),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_two_that_might_write_one_file_are_named(tmp_path: Path, one: dict[str, Any], other: dict[str, Any]) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    for first, second in ((one, BRIGHTSIDE | other), (BRIGHTSIDE | other, one)):
+        said = places(tmp_path, first, second)
+        assert "daily to acme (" in said
+        assert "daily to brightside (" in said
+        assert said.count("\n") == 1, "each two once"
+
+
+APART = [
+    ({}, BRIGHTSIDE),  # the share has a folder for each
+    ({"destination": SERVER}, {"destination": SERVER | {"port": 2222}}),
+    ({"destination": SERVER}, {"destination": SERVER | {"username": "other"}}),
+    ({"destination": SERVER, "directory": "in"}, {"destination": SERVER, "directory": "/in"}),
+    ({"destination": SERVER, "directory": "in"}, {"destination": SERVER, "directory": "in/deeper"}),
+    ({"file_name": "{namespace}_{window}", "destination": SERVER},) * 2,
+    ({"file_name": "x_{window:%m}", "destination": SERVER}, {"file_name": "x_99", "destination": SERVER}),
+    ({"file_name": "x_{window:%Y%m%d}", "destination": SERVER}, {"file_name": "x_2026-11-03", "destination": SERVER}),
+    ({"compression": "gzip", "destination": SERVER}, {"destination": SERVER}),
+    ({"file_name": "x_{part:04}", "destination": SERVER}, {"file_name": "x_012", "destination": SERVER}),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), APART)
+def test_two_places(tmp_path: Path, one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert places(tmp_path, one, BRIGHTSIDE | other) == ""
+
+
+def test_two_campaigns_of_one_client_too(tmp_path: Path) -> None:
+    project = Project(tmp_path, "t", {}, tmp_path / "state", tmp_path / "share", "")
+    two = [replace(campaign(), name=name) for name in ("daily", "hourly")]
+    check_places(two, {"acme": integration()}, project)
+    with pytest.raises(ConfigError, match=r"daily to acme \(acme_outdoor\) and hourly to acme \(acme_outdoor\)"):
+        check_places(two, {"acme": integration(file_name="events_{window:%d}", existing="replace")}, project)
+
+
+def test_ten_thousand_clients_are_looked_at_in_seconds(tmp_path: Path) -> None:
+    """All to one directory, told apart by their names: none is compared with all."""
+    project = Project(tmp_path, "t", {}, tmp_path / "state", tmp_path / "share", "")
+    base = integration(destination=SERVER, file_name="{namespace}_{campaign}_{window:%Y-%m-%d}")
+    many = {f"c{n}": base.model_copy(update={"namespace": f"client{n:05}"}) for n in range(10_000)}
+    check_places([replace(campaign(), integrations=tuple(many))], many, project)
+    many["c1"] = many["c1"].model_copy(update={"namespace": "client00002"})
+    with pytest.raises(ConfigError, match=r"daily to c1 \(client00002\) and daily to c2 \(client00002\)"):
+        check_places([replace(campaign(), integrations=tuple(many))], many, project)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"file_name": "{namespace}_{campaign}_{window:%y%j}.v{revision:02}", "compression": "gzip"},
+        {"file_name": "a.{window:%Y}", "split": {"rows": 10}, "done_file": True},
+        {"file_name": "x.{window:%d}y", "filename_timestamped": True, "manifest": False},
+        {"file_name": "x.csv.gz", "compression": "gzip", "split": {"by": "day"}},
+    ],
+)
+def test_each_name_is_among_those_that_are_possible(keys: dict[str, Any]) -> None:
+    """Whatever day, revision and part it is of."""
+    of = integration(**keys)
+    patterns = list(possible_names(campaign(), of))
+    for number in (0, 3, 40, 399):
+        day = date(2026, 1, 31) + timedelta(days=number)
+        for revision in (0, 1, 12):
+            one = replace(job(days=Window(day, day + timedelta(days=1)), revision=revision), integration=of)
+            name = file_name(one, one.slot, part=number + 1)
+            assert any(can_meet(pattern, name) for pattern in patterns), name
+            assert not any(can_meet(pattern, name + "x") for pattern in patterns)
+
+
+def test_the_default_name_of_what_recurs_has_its_day() -> None:
+    state = dataset(window=None, key="customer_id", contacts=("email",))
+    for schedule, expected in (("10 5 * * 1", "daily_2026-11-04.csv"), ("once", "daily.csv")):
+        one = job(campaign=campaign(schedule, of=state))
+        assert file_name(one, one.slot) == expected
+
+
+WRONG = {
+    "x_%Y%m%d.csv": "'%' stands for itself outside of braces",
+    "x_{window:%Q}": "unknown %Q; known: %Y, %m, %d, %H, %M, %S, %j, %y",
+    "x_{window:%-d}": "unknown %-",
+    "x_{window:%}": "unknown %;",
+    "x_{window:%%}": "unknown %%",
+    "x_{window!r}": "takes no '!'",
+    "x_{window.year}": "unknown {window.year}",
+    "x_{part:0999999999}": "must be a width of at most 20 digits",
+    "x_{part:>4}": "must be a width",
+    "x_{part:{part}}": "must be a width",
+    "x_{namespace:999999999}": "takes no format",
+    "x_{client}": "unknown {client}; known: namespace, window, part",
+    "x_{": "Single '{' encountered",
+    "x_{}": "unknown {}",
+}
+
+
+@pytest.mark.parametrize(("text", "why"), WRONG.items())
+def test_templates_that_cannot_be_meant(text: str, why: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        check_template(text, FIELDS)
+    assert why in str(caught.value)
+    for key in ("file_name", "directory"):
+        with pytest.raises(ValidationError):
+            integration(**{key: text})
+
+
+def test_what_stands_for_all_is_filled_in_as_they_are() -> None:
+    for text, name, other in (
+        ("{window}", "2026-11-03", "2026-41-03"),
+        ("{window:%Y/%m}", "2026/12", "2026/22"),
+        ("{part:03}", "1234", "12"),
+        ("{part}", "0", ""),
+    ):
+        pattern = text.format(window=AnyDay(), part=AnyNumber())
+        assert can_meet(pattern, name)
+        assert not can_meet(pattern, other)
+
+
+def test_of_a_run_too(tmp_path: Path) -> None:
+    """Also where the other one's secrets are not set here."""
+    from small_project import AT, DAY, make_project
+
+    from delivery import run as runner
+    from delivery.schedule.request import Request
+    from delivery.transfer.progress import Watch
+
+    make_project(tmp_path / "p")
+    path = tmp_path / "p" / "integrations.yml"
+    path.write_text(path.read_text().replace("directory: open", "directory: inbox"))
+    project = Project(tmp_path / "p", "duckdb", {"type": "duckdb", "path": "warehouse.duckdb"}, tmp_path / "state",
+                      tmp_path / "share", f"sqlite:///{tmp_path}/state/ledger.sqlite")  # fmt: skip
+    with pytest.raises(ConfigError, match=r"daily to by_sftp .* and daily to without_rename "):
+        runner.run(project, Request(at=AT, integrations=("by_share",), window=DAY), Watch())
+    assert json.loads((tmp_path / "p" / "target" / "manifest.json").read_text())["exposures"]
+    assert not (tmp_path / "share").exists()
