@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+import shutil
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,25 @@ from typing import TYPE_CHECKING, Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from delivery.config.integrations_file import Integrations
-from delivery.errors import Busy, ConfigError, DeliveryError, DestinationFailed, ExitCode, GateRefused, Held
+from delivery.errors import (
+    Busy,
+    ConfigError,
+    DeliveryError,
+    DestinationFailed,
+    ExitCode,
+    GateRefused,
+    Held,
+    unexpected,
+)
 from delivery.files import layouts
 from delivery.files.openpgp import check_certificate
+from delivery.files.receipts import forget
 from delivery.files.spool import Spool, clear, folder_of
 from delivery.gate import entitlements, rejected
 from delivery.gate.build import build
 from delivery.gate.judge import Gate, Verdict
 from delivery.ledger import OPEN_STATES, AskedBy, FileState, Ledger, State, deliveries
+from delivery.ledger.identity import check_known, this_runner
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
 from delivery.schedule.names import file_name
@@ -29,6 +41,9 @@ from delivery.warehouse.kinds import kinds_of
 from delivery.warehouse.rows import selection_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from delivery.config.project import Project
     from delivery.gate.rejected import Rejected
     from delivery.ledger import Delivery, File
@@ -84,6 +99,7 @@ class Forecast:
     columns: tuple[str, ...]
     layout_changes: tuple[str, ...]
     refusal: str  # what the contract does not allow, or too many rejected rows
+    taken: str  # why the delivery would be held, if it is foreseen
 
 
 @dataclass(frozen=True)
@@ -97,13 +113,14 @@ class Snapshot:
 
 def run(project: Project, request: Request, watch: Watch, *, build_first: bool = False) -> list[Outcome]:
     """Makes the requested deliveries. Raises DeliveryError only for what concerns the run as a whole."""
-    with only_runner(project.state), open_ledger(project) as ledger:
+    with only_runner(project.state), open_ledger(project, unattended=request.due) as ledger:
         declared = Integrations(project.integrations_file)
         if build_first:
             declared.usable(request.integrations or None)
             build(project, request.select, watch)
         setup = load(project, declared, request.integrations)
-        wanted = setup.wanted(request, ledger)
+        wanted = setup.wanted(request, ledger, keep=True)
+        forget(project)
         rows: dict[str, Delivery] = {}
         refused: dict[str, Outcome] = {}
         for job in wanted:
@@ -148,13 +165,27 @@ def _write_anew(setup: Setup, job: Job, ledger: Ledger, note: str) -> None:
 
 def plan(project: Project, request: Request) -> list[Forecast]:
     """What `run` would do, without touching anything."""
-    fresh = project.ledger_url.startswith("sqlite:///") and not (project.state / "ledger.sqlite").exists()
-    with closing(Ledger("sqlite://" if fresh else project.ledger_url)) as ledger:
+    with closing(Ledger.to_read(project.ledger_url)) as ledger:
+        check_known(project.state, this_runner(project.state), ledger, unattended=request.due)
         setup = load(project, Integrations(project.integrations_file), request.integrations)
-        wanted = setup.wanted(request, ledger)
-        with open_engine(project) as engine:
-            seen = Snapshot(engine, Gate(setup.manifest, engine), namespaces(setup.manifest, engine))
-            return [_forecast(setup, job, ledger, seen) for job in wanted]
+        with _leaving_nothing(project.state):
+            wanted = setup.wanted(request, ledger, keep=False)
+            with open_engine(project) as engine:
+                seen = Snapshot(engine, Gate(setup.manifest, engine), namespaces(setup.manifest, engine))
+                return [_forecast(setup, job, ledger, seen) for job in wanted]
+
+
+@contextmanager
+def _leaving_nothing(state: Path) -> Iterator[None]:
+    """Takes the folder in which an engine would spill away again, where there was no state directory before."""
+    was_there = state.exists()
+    try:
+        yield
+    finally:
+        if not was_there:
+            shutil.rmtree(state / "scratch", ignore_errors=True)
+            with suppress(OSError):
+                state.rmdir()
 
 
 def _spool_all(
@@ -171,27 +202,30 @@ def _spool_all(
         for job in planned:
             try:
                 check_namespace(job.integration_name, job.integration, clients)
-                verdict = _judge(job, gate)
-                if not verdict.passed and not request.ungated:
-                    raise verdict.error()
-                if not verdict.passed:
-                    ledger.note(job.key, f"gate overridden: {request.reason}; {len(verdict.reasons)} refusals")
-                kinds = kinds_of(job.campaign.dataset, engine)
-                layout = layouts.layout_of(job, ledger, kinds)
-                differs = layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds)
-                told[job.key] = {"layout_changes": differs, "rejected": verdict.rejected}
-                if refusal := entitlements.refusal(job, layout.columns, setup.manifest, engine):
-                    raise refusal
-                if refusal := rejected.refusal(job, verdict.rejected):
-                    if not request.ungated:
-                        raise refusal
-                    ledger.note(job.key, f"rejected rows accepted: {request.reason}; {verdict.rejected}")
-                accepted = request.reason if request.ungated else None
-                spool.write(job, layout, verdict, setup.destination(job).describe(), accepted)
-            except DeliveryError as error:
-                ledger.note(job.key, error.message)
-                refused[job.key] = _failed(job, ledger, error)
+                _write(setup, job, request, spool, told)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it stops no other delivery
+                refused[job.key] = _noted(job, ledger, error)
     return refused
+
+
+def _write(setup: Setup, job: Job, request: Request, spool: Spool, told: dict[str, dict[str, Any]]) -> None:
+    verdict = _judge(job, spool.gate)
+    if not verdict.passed and not request.ungated:
+        raise verdict.error()
+    if not verdict.passed:
+        spool.ledger.note(job.key, f"gate overridden: {request.reason}; {len(verdict.reasons)} refusals")
+    kinds = kinds_of(job.campaign.dataset, spool.engine)
+    layout = layouts.layout_of(job, spool.ledger, kinds)
+    differs = layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds)
+    told[job.key] = {"layout_changes": differs, "rejected": verdict.rejected}
+    if refusal := entitlements.refusal(job, layout.columns, setup.manifest, spool.engine):
+        raise refusal
+    if refusal := rejected.refusal(job, verdict.rejected):
+        if not request.ungated:
+            raise refusal
+        spool.ledger.note(job.key, f"rejected rows accepted: {request.reason}; {verdict.rejected}")
+    accepted = request.reason if request.ungated else None
+    spool.write(job, layout, verdict, setup.destination(job).describe(), accepted)
 
 
 def _judge(job: Job, gate: Gate) -> Verdict:
@@ -219,9 +253,8 @@ def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) 
     except Held as error:
         ledger.advance(job.key, State.SPOOLED, State.HELD, note=error.message)
         return _failed(job, ledger, error)
-    except DeliveryError as error:
-        ledger.note(job.key, error.message)
-        return _failed(job, ledger, error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it stops no other delivery
+        return _noted(job, ledger, error)
     ledger.freeze_layout(job.key)  # before a run can die
     ledger.advance(job.key, State.SPOOLED, State.DELIVERED)
     clear(folder_of(setup.project, job.key))
@@ -229,6 +262,11 @@ def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) 
 
 
 def _hand_over_all(setup: Setup, job: Job, ledger: Ledger, watch: Watch) -> None:
+    with setup.login(job):
+        _try_to_hand_over(setup, job, ledger, watch)
+
+
+def _try_to_hand_over(setup: Setup, job: Job, ledger: Ledger, watch: Watch) -> None:
     replace = job.integration.existing == "replace"
     for attempt in Retrying(
         retry=retry_if_exception_type(DestinationFailed),
@@ -241,6 +279,12 @@ def _hand_over_all(setup: Setup, job: Job, ledger: Ledger, watch: Watch) -> None
             for file in ledger.files(job.key):
                 with watch.upload(f"{job.integration_name}: {file.name}", file.bytes) as progress:
                     hand_over(file, destination, ledger, replace=replace, method=method, progress=progress)
+
+
+def _noted(job: Job, ledger: Ledger, error: Exception) -> Outcome:
+    known = error if isinstance(error, DeliveryError) else unexpected(error)
+    ledger.note(job.key, known.message)
+    return _failed(job, ledger, known)
 
 
 def _failed(job: Job, ledger: Ledger, error: DeliveryError) -> Outcome:
@@ -280,4 +324,14 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecas
         layout.columns,
         layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds),
         refusal.message if refusal else "",
+        _taken(job, ledger, destination.describe()) if state in OPEN_STATES else "",
     )
+
+
+def _taken(job: Job, ledger: Ledger, where: str) -> str:
+    """Why the first file's name would hold the delivery; the name itself is not looked for at the destination."""
+    name = file_name(job, job.slot)
+    others = [] if job.integration.filename_timestamped else ledger.deliveries_of(where, name, besides=job.key)
+    if job.integration.existing == "replace":
+        others = [row for row in others if (row.campaign, row.integration, row.namespace) != job.series]
+    return f"{name} already lies in {where}, from {others[-1].title}: the delivery would be held." if others else ""

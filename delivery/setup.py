@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from delivery.config.campaigns import read_campaigns
 from delivery.config.datasets import relation_of
-from delivery.errors import ConfigError, NothingDue
+from delivery.errors import ConfigError, LoginRefused, NothingDue
 from delivery.files import receipts
 from delivery.schedule.jobs import Job, jobs, sent
 from delivery.schedule.names import directory, file_name
@@ -15,6 +16,7 @@ from delivery.schedule.places import check_places
 from delivery.transfer import open_destination
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import date
 
     from delivery.config.campaigns import Campaign
@@ -39,15 +41,32 @@ class Setup:
     manifest: Manifest
     campaigns: dict[str, Campaign]
     integrations: dict[str, Integration]
+    _refused: dict[tuple[object, ...], LoginRefused] = field(default_factory=dict)
+
+    @contextmanager
+    def login(self, job: Job) -> Iterator[None]:
+        """Around all that logs in: an account that was refused is not tried again in this run, which might lock it."""
+        target = job.integration.destination
+        account = (target.host, target.port, target.username) if target.type == "sftp" else ()
+        if account in self._refused:
+            raise self._refused[account]
+        try:
+            yield
+        except LoginRefused as error:
+            self._refused[account] = error
+            raise
 
     def destination(self, job: Job) -> Destination:
         """The job's destination, not yet connected."""
         return open_place(self.project, job.integration_name, job.integration, job.day)
 
-    def wanted(self, request: Request, ledger: Ledger) -> list[Job]:
-        """The deliveries that the request means now, corrections last. Raises NothingDue, ConfigError."""
+    def wanted(self, request: Request, ledger: Ledger, *, keep: bool) -> list[Job]:
+        """The deliveries that the request means now, corrections last. Raises NothingDue, ConfigError.
+
+        keep: whether what was seen of windows that were delivered is remembered.
+        """
         wanted = jobs(request, self.campaigns, self.integrations, ledger)
-        wanted += receipts.outdated(sent(request, self.campaigns, self.integrations, ledger), self.project)
+        wanted += receipts.outdated(sent(request, self.campaigns, self.integrations, ledger), self.project, keep=keep)
         if not wanted:
             raise NothingDue(
                 "Nothing is due.", hint="`delivery plan` shows the schedules; `delivery status` what was done."

@@ -35,7 +35,7 @@ def check(*, integration: tuple[str, ...]) -> View:
 @command()
 @click.argument("server", metavar="INTEGRATION|HOST[:PORT]")
 def trust(*, server: str) -> View:
-    """Show the host keys of an SFTP integration's server, or of HOST, to be compared with the client and pinned."""
+    """Show the host keys of an SFTP server, INTEGRATION|HOST[:PORT], to be compared with the client and pinned."""
     from delivery.operations import checks
 
     at = checks.address(server)

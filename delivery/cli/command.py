@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from delivery import __version__, console
-from delivery.errors import DeliveryError, ExitCode, unexpected
+from delivery.errors import ConfigError, DeliveryError, ExitCode, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,12 +76,18 @@ def as_json() -> bool:
 
 
 def instant(at: str | None) -> datetime:
-    """The time that counts as now. Raises ConfigError for what is no time."""
+    """The time that counts as now. Raises ConfigError for what is no time, or has not come."""
     from datetime import UTC, datetime
 
     from delivery.windows import parse_instant
 
-    return datetime.now(UTC) if at is None else parse_instant(at)
+    now = datetime.now(UTC)
+    chosen = now if at is None else parse_instant(at)
+    if chosen > now:
+        raise ConfigError(
+            f"{at} has not come: it is {now:%Y-%m-%dT%H:%M:%SZ}.", hint="Give a time in the past, or set the clock."
+        )
+    return chosen
 
 
 def command(

@@ -63,7 +63,8 @@ def run(*, build_first: bool, dry_run: bool, **options: Any) -> View:
     from delivery import run as runner
     from delivery.progress import Watch
 
-    return outcomes(runner.run(project(), _request(**options), Watch(), build_first=build_first))
+    found = runner.run(project(), _request(**options), Watch(), build_first=build_first)
+    return outcomes(found, redelivers=options["redeliver"])
 
 
 @command(tables=True)
@@ -79,7 +80,7 @@ def _plan(**options: Any) -> View:
     return forecasts(runner.plan(project(), _request(**options)))
 
 
-def outcomes(found: list[Outcome]) -> View:
+def outcomes(found: list[Outcome], *, redelivers: bool = False) -> View:
     """The table of a run, and below it what did not go well; as JSON one object a delivery, with its files."""
     code = exit_code(found)
     table = Table(
@@ -98,6 +99,7 @@ def outcomes(found: list[Outcome]) -> View:
         ],
     )
     failures = [f"\n{', '.join(titles)}:\n{message}" for message, titles in _grouped(found).items()]
+    before = _sent_before(found) if redelivers else []
     changes = [f"{o.delivery.title}: {change}" for o in found for change in o.layout_changes]
     changes += [f"{o.delivery.title}: {o.rejected}." for o in found if o.rejected and not o.message]
     documents = [
@@ -112,7 +114,11 @@ def outcomes(found: list[Outcome]) -> View:
         }
         for o in found
     ]
-    return View({"exit_code": int(code), "deliveries": documents}, [table, *failures, *changes, _summary(found)], code)
+    return View(
+        {"exit_code": int(code), "deliveries": documents},
+        [table, *failures, *changes, *before, _summary(found)],
+        code,
+    )
 
 
 def exit_code(found: Iterable[Outcome]) -> ExitCode:
@@ -120,6 +126,14 @@ def exit_code(found: Iterable[Outcome]) -> ExitCode:
     codes = {outcome.code for outcome in found}
     order = (ExitCode.DESTINATION, ExitCode.GATE, ExitCode.USAGE, ExitCode.FAILED)
     return next((code for code in order if code in codes), ExitCode.DONE)
+
+
+def _sent_before(found: list[Outcome]) -> list[str]:
+    """Of a redelivery that is run again, as it is when it did not end well for all."""
+    again = [o.delivery.title for o in found if o.delivery.revision and o.state.startswith("already")]
+    if not again:
+        return []
+    return [f"Sent again before, for the same --reason: {', '.join(again)}. With another reason it is sent once more."]
 
 
 def _summary(found: list[Outcome]) -> str:
@@ -165,16 +179,22 @@ def forecasts(found: list[Forecast]) -> View:
     )
     said = list(_verdicts(found))
     for f in found:
-        said += [f"{f.title}: {one}" for one in (*f.layout_changes, f.refusal) if one]
+        said += [f"{f.title}: {one}" for one in (*f.layout_changes, f.refusal, f.taken) if one]
         if f.verdict and f.verdict.rejected and not f.refusal:
             said.append(f"{f.title}: {f.verdict.rejected}.")
     refuses = any(f.refusal or (f.verdict and not f.verdict.passed) for f in found)
     documents = [
         {name: value for name, value in vars(f).items() if name != "verdict"}
-        | {"publish": f.publish or None, "refusal": f.refusal or None, "gate": _gate(f.verdict)}
+        | {
+            "publish": f.publish or None,
+            "refusal": f.refusal or None,
+            "taken": f.taken or None,
+            "gate": _gate(f.verdict),
+        }
         for f in found
     ]
-    return View({"deliveries": documents}, [table, *said], ExitCode.GATE if refuses else ExitCode.DONE)
+    held = ExitCode.FAILED if any(f.taken for f in found) else ExitCode.DONE
+    return View({"deliveries": documents}, [table, *said], ExitCode.GATE if refuses else held)
 
 
 def _gate(verdict: Verdict | None) -> dict[str, Any] | None:

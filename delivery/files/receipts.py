@@ -9,18 +9,19 @@ next. Who has another contact has left under the old one and entered under the n
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from delivery.errors import WriteFailed
+from delivery.errors import EngineDown, WriteFailed
 from delivery.files.manifest import Changes, Correction
 from delivery.files.writer import exclusive, writing
 from delivery.ledger import State
@@ -33,7 +34,6 @@ from delivery.warehouse.rows import selection_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
-    from pathlib import Path
 
     from delivery.config.project import Project
     from delivery.ledger import Ledger
@@ -135,17 +135,40 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
     return Content(len(keys), {"": replace(selection, keys=keys)}, gone, is_judged=False, differs=bool(found))
 
 
-def outdated(delivered: Iterable[Job], project: Project) -> list[Job]:
-    """A correction for each delivery whose rows are not what they were."""
-    known = [job for job in delivered if (project.state / SENT / f"{job.key}.parquet").is_file()]
-    for path in (project.state / SENT).glob("*"):
-        if time.time() - path.stat().st_mtime > KEPT.total_seconds():
-            path.unlink(missing_ok=True)
+def outdated(delivered: Iterable[Job], project: Project, *, keep: bool) -> list[Job]:
+    """A correction for each delivery whose rows are not what they were, or cannot be compared: that fails for itself.
+
+    keep: whether what turns out to be the same is remembered, so that it is not compared again.
+    """
+    known = [job for job in delivered if _is_fresh(project.state / SENT / f"{job.key}.parquet")]
     if not known:
         return []
     with open_engine(project) as engine:
-        found = [job for job in known if _differs(job, engine, project)]
+        found = [job for job in known if _may_differ(job, engine, project, keep=keep)]
     return [replace(job, revision=job.revision + 1, corrects=job.key) for job in found]
+
+
+def forget(project: Project) -> None:
+    """Removes the receipts of windows that are too old to be corrected."""
+    for path in (project.state / SENT).glob("*"):
+        if not _is_fresh(path):
+            path.unlink(missing_ok=True)
+
+
+def _is_fresh(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime <= KEPT.total_seconds()
+    except FileNotFoundError:
+        return False
+
+
+def _may_differ(job: Job, engine: Engine, project: Project, *, keep: bool) -> bool:
+    try:
+        return _differs(job, engine, project, keep=keep)
+    except EngineDown:
+        raise
+    except Exception:  # noqa: BLE001 - whatever is wrong with one receipt: its own correction says so
+        return True
 
 
 def _kind(job: Job, selection: Selection) -> _Kind | None:
@@ -176,18 +199,18 @@ def _is_whole(job: Job, columns: tuple[str, ...], ledger: Ledger) -> bool:
     return job.integration.existing == "replace" or KEY not in columns or not has_delivered
 
 
-def _differs(job: Job, engine: Engine, project: Project) -> bool:
+def _differs(job: Job, engine: Engine, project: Project, *, keep: bool) -> bool:
     """Compares only what was built since; what turns out to be the same is not compared again."""
     kind = _of_window(selection_of(job, (KEY,)))
     sent = kind.path(project, job.key)
     known = pq.read_schema(sent).metadata[BUILT].decode()
     if known == _built(kind.reads, engine):
         return False
-    now = _write(sent.with_suffix(f".{os.getpid()}"), kind, engine, project)  # `plan` may look at the same time
-    differs = bool(_compare(sent, now, kind, project))
-    if not differs:
-        now.replace(sent)
-    now.unlink(missing_ok=True)
+    with TemporaryDirectory(dir=sent.parent if keep else None, prefix=".") as folder:
+        now = _write(Path(folder, sent.name), kind, engine, project)
+        differs = bool(_compare(sent, now, kind, project))
+        if keep and not differs:
+            now.replace(sent)
     return differs
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -26,6 +26,7 @@ from delivery.ledger.tables import (
     Probe,
     deliveries,
     files,
+    is_prepared,
     layouts,
     meta,
     prepare,
@@ -46,12 +47,22 @@ class Ledger:
     runner: who takes deliveries in hand, see `take`; not needed for reading.
     """
 
-    def __init__(self, url: str, runner: str = "") -> None:
-        self.storage = Storage(url)
+    @classmethod
+    def to_read(cls, url: str) -> Self:
+        """A ledger that nothing is written to, nor waited for; an empty one where there is none yet."""
+        storage = Storage(url, read_only=True)
+        there = storage.path is None or storage.path.exists()
+        if there and is_prepared(storage):
+            return cls(url, storage=storage)
+        return cls("sqlite://")
+
+    def __init__(self, url: str, runner: str = "", storage: Storage | None = None) -> None:
+        self.storage = storage or Storage(url)
         self._runner = runner
         self._fences: dict[str, int] = {}  # of the deliveries that we have in hand
         self._begin = self.storage.begin
-        prepare(self.storage)
+        if storage is None:
+            prepare(self.storage)
 
     def _all(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         with self._begin() as connection:
@@ -142,6 +153,11 @@ class Ledger:
             )
         )
         return next((File._make(row) for row in self._all(query)), None)
+
+    def deliveries_of(self, destination: str, name: str, *, besides: str) -> list[Delivery]:
+        """The deliveries whose published file has that name there, oldest first; what was pruned is no more."""
+        there = sa.and_(files.c.destination == destination, files.c.name == name, files.c.state == FileState.PUBLISHED)
+        return self.find(deliveries.c.id.in_(sa.select(files.c.delivery_id).where(there)), deliveries.c.id != besides)
 
     def spooled(self, key: str, written: list[dict[str, Any]], **values: Any) -> None:
         """Records the spooled files of a planned delivery, all at once."""

@@ -23,11 +23,14 @@ COPIES = 7  # days of which a copy is kept
 
 
 @contextmanager
-def open_ledger(project: Project) -> Iterator[Ledger]:
-    """For whoever moves deliveries, inside the runner's lock. Raises ConfigError when the ledger is not ours."""
+def open_ledger(project: Project, *, unattended: bool = False) -> Iterator[Ledger]:
+    """For whoever moves deliveries, inside the runner's lock. Raises ConfigError when the ledger is not ours.
+
+    unattended: see identity.check_known.
+    """
     runner = this_runner(project.state)
     with closing(Ledger(project.ledger_url, runner.name)) as ledger:
-        recognise(project.state, runner, ledger)
+        recognise(project.state, runner, ledger, unattended=unattended)
         try:
             with kept(ledger):
                 yield ledger

@@ -26,12 +26,12 @@ WAL_SECONDS = 5
 class Storage:
     """One database. `begin` is one transaction."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
         self.url = _parsed(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        if self.path:
+        if self.path and not read_only:
             _create_private(self.path)
-        self.engine = _engine(self.url, is_sqlite=self.is_sqlite)
+        self.engine = _engine(self.url, is_sqlite=self.is_sqlite, read_only=read_only)
 
     @property
     def path(self) -> Path | None:
@@ -100,7 +100,7 @@ def _parsed(url: str) -> sa.URL:
         ) from None
 
 
-def _engine(url: sa.URL, *, is_sqlite: bool) -> sa.Engine:
+def _engine(url: sa.URL, *, is_sqlite: bool, read_only: bool) -> sa.Engine:
     patient = is_sqlite and "timeout" not in url.query
     try:
         # An upload may take an hour, and servers close what is idle so long.
@@ -110,6 +110,11 @@ def _engine(url: sa.URL, *, is_sqlite: bool) -> sa.Engine:
             f"There is no driver for a ledger of {url.drivername}.",
             hint="Install it beside this program: `pip install 'dbt-delivery[postgres]'` for postgresql+psycopg.",
         ) from None
+    if read_only:
+        if is_sqlite:
+            sa.event.listen(engine, "connect", _reading)
+            return engine
+        return engine.execution_options(postgresql_readonly=True)
     if is_sqlite:
         sa.event.listen(engine, "connect", _durable)
         sa.event.listen(engine, "begin", _exclusive)
@@ -141,6 +146,10 @@ def _durable(connection: Any, _record: Any) -> None:
     # A step that was recorded must survive a power cut: WAL syncs at commit only with synchronous=FULL.
     connection.execute("pragma synchronous=full")
     connection.execute("pragma foreign_keys=on")
+
+
+def _reading(connection: Any, _record: Any) -> None:
+    connection.execute("pragma query_only=on")
 
 
 def _exclusive(connection: sa.Connection) -> None:

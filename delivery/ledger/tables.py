@@ -170,7 +170,20 @@ def prepare(storage: Storage) -> None:
                 [{"key": "schema_version", "value": str(VERSION)}, {"key": "id", "value": secrets.token_hex(8)}],
             )
             return
-        found = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
+        _check_version(storage, connection)
+
+
+def is_prepared(storage: Storage) -> bool:
+    """Whether a ledger is there, of our schema; nothing is written. Raises ConfigError when it is of another."""
+    with storage.begin() as connection:
+        is_there = sa.inspect(connection).has_table("meta")
+        if is_there:
+            _check_version(storage, connection)
+        return is_there
+
+
+def _check_version(storage: Storage, connection: sa.Connection) -> None:
+    found = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
     if found != str(VERSION):
         raise ConfigError(
             f"The ledger {storage.describe()} has schema version {found or 'unknown'}; this program reads {VERSION}.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -68,9 +68,10 @@ def check(project: Project, names: tuple[str, ...]) -> list[Check]:
 
 
 def _clients(project: Project) -> frozenset[str] | None:
-    manifest = project.manifest()
-    with open_engine(project) as engine:
-        return namespaces(manifest, engine)
+    """The clients that the warehouse knows; None before it is built, and while it cannot be read."""
+    with suppress(DeliveryError), open_engine(project) as engine:
+        return namespaces(project.manifest(), engine)
+    return None
 
 
 def _named(known: dict[str, Integration], name: str) -> Integration:

@@ -128,13 +128,23 @@ def _check_names(kind: str, asked: tuple[str, ...], known: Mapping[str, object])
 
 
 def _revised(job: Job, request: Request, ledger: Ledger) -> Job:
-    """The job's latest revision, or the one after it when a new one is asked for."""
+    """The job's latest revision, or the one after it when a new one is asked for.
+
+    One that is asked for again is whole, also where it takes the place of a correction that could not be made.
+    """
     known = revisions(job, ledger)
     if not known:
         return job
     latest = max(known, key=lambda row: row.revision)
-    step = 1 if request.redeliver and latest.state not in OPEN_STATES else 0
-    return replace(job, revision=latest.revision + step, corrects=None if step else latest.corrects)
+    if not request.redeliver:
+        return replace(job, revision=latest.revision, corrects=latest.corrects)
+    is_known = latest.state in OPEN_STATES or any(_is_redelivery(row, request.reason) for row in known)
+    return replace(job, revision=latest.revision + (0 if is_known else 1))
+
+
+def _is_redelivery(row: Delivery, reason: str | None) -> bool:
+    """Whether a window was sent again for this reason: it is sent once for it, however often that is run."""
+    return row.revision > 0 and row.corrects is None and row.reason == reason is not None
 
 
 def revisions(job: Job, ledger: Ledger) -> list[Delivery]:

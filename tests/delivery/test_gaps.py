@@ -184,7 +184,7 @@ def test_the_command_tells_by_its_exit_code(project: Project, monkeypatch: pytes
     with closing(Ledger(project.ledger_url)) as ledger:
         setup = load(project, Integrations(project.integrations_file))
         for name in setup.integrations:
-            (job,) = setup.wanted(Request(at=AT, window="2026-11-03", integrations=(name,)), ledger)
+            (job,) = setup.wanted(Request(at=AT, window="2026-11-03", integrations=(name,)), ledger, keep=True)
             ledger.plan(**job.record("/share", None))
             ledger.advance(job.key, "planned", "skipped")
     assert ask("--from", "2026-11-03", "--to", "2026-11-04") == (0, [])

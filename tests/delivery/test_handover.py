@@ -671,7 +671,10 @@ def test_a_file_of_a_later_slot_is_never_replaced(tmp_path: Path, ledger: Ledger
 
 @pytest.mark.parametrize(
     ("replace", "whose"),
-    [(False, "and `existing` is hold"), (True, "which the ledger does not know as ours: of the same campaign, integration and client")],
+    [
+        (False, "and `existing` is hold"),
+        (True, "which the ledger does not know as ours: of the same campaign, integration and client"),
+    ],
 )
 @pytest.mark.parametrize("there", [final_other, final_directory])
 def test_whose_the_file_is_that_has_the_name(

@@ -186,7 +186,7 @@ def test_of_a_run_too(tmp_path: Path) -> None:
 
     from delivery import run as runner
     from delivery.schedule.request import Request
-    from delivery.transfer.progress import Watch
+    from delivery.progress import Watch
 
     make_project(tmp_path / "p")
     path = tmp_path / "p" / "integrations.yml"

@@ -422,7 +422,8 @@ def test_keys_differ_in_everything_that_makes_another_delivery() -> None:
             "daily_2026-11-03_r2_part0001_20261104060708.csv.zst",
         ),
         ({"revision": 2, "existing": "replace"}, "daily_2026-11-03.csv"),
-        ({"campaign": campaign(of=CURRENT)}, "daily.csv"),
+        ({"campaign": campaign(of=CURRENT)}, "daily_2026-11-04.csv"),
+        ({"campaign": campaign("once", of=CURRENT)}, "daily.csv"),
         ({"campaign": campaign(of=CURRENT), "file_name": "{window:%d}"}, "04.csv"),
     ],
 )
@@ -466,7 +467,7 @@ def test_two_deliveries_of_one_name_are_refused(ledger: Ledger, tmp_path: Path) 
         setup = Setup(
             Project(tmp_path, "dev", {}, tmp_path, tmp_path, "sqlite://"), {}, chosen, {"acme": integration(**keys)}
         )
-        return setup.wanted(Request(at=NOW, start="2026-11-01", end="2026-11-03"), ledger)
+        return setup.wanted(Request(at=NOW, start="2026-11-01", end="2026-11-03"), ledger, keep=True)
 
     assert len(wanted()) == 2
     assert len(wanted(file_name="fixed", existing="replace")) == 2

@@ -229,7 +229,9 @@ def due(project: Project, **request: Any) -> list[str]:
     declared = Integrations(project.integrations_file)
     setup = load(project, declared, ("by_share", "share_of_cedar_books", "share_of_brightside_beauty"))
     with closing(Ledger(project.ledger_url)) as ledger:
-        found = receipts.outdated(sent(Request(**asked), setup.campaigns, setup.integrations, ledger), project)
+        found = receipts.outdated(
+            sent(Request(**asked), setup.campaigns, setup.integrations, ledger), project, keep=True
+        )
         assert all(one.corrects == replace(one, revision=one.revision - 1).key for one in found)
         assert {one.revision for one in found} <= {1}
     return sorted(f"{one.campaign.name} {one.window}" for one in found)

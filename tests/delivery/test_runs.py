@@ -1,0 +1,230 @@
+"""What a run promises to all that it serves: nobody is stopped by another, nothing goes twice, a plan is a look."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+from small_project import AT, DAY, make_project
+
+from delivery import run as runner
+from delivery.cli import cli
+from delivery.config.project import Project
+from delivery.errors import ConfigError, ExitCode, LoginRefused
+from delivery.files.spool import Spool
+from delivery.ledger import Ledger
+from delivery.ledger.opened import adopt
+from delivery.schedule.request import Request
+from delivery.transfer.local_directory import LocalDirectory
+from delivery.progress import Watch
+from delivery.transfer.sftp_directory import SftpDirectory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHARES = ("by_share", "share_of_brightside_beauty", "share_of_cedar_books")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    make_project(tmp_path / "project")
+    monkeypatch.setenv("SWEEP_PASSWORD", "not needed")
+    monkeypatch.setenv("SWEEP_PASSPHRASE", "not needed")
+    profile = {"type": "duckdb", "path": "warehouse.duckdb"}
+    state = tmp_path / "state"
+    return Project(
+        tmp_path / "project", "duckdb", profile, state, tmp_path / "share", f"sqlite:///{state}/ledger.sqlite"
+    )
+
+
+def run(project: Project, **request: Any) -> dict[str, runner.Outcome]:
+    asked = {"window": DAY, "integrations": SHARES} | request
+    return {o.delivery.integration: o for o in runner.run(project, Request(at=AT, **asked), Watch())}
+
+
+def arrived(project: Project) -> list[str]:
+    return sorted(
+        str(path.relative_to(project.share)) for path in project.share.rglob("*.csv") if ".part" not in path.name
+    )
+
+
+def kept(folder: Path) -> dict[str, tuple[int, str]]:
+    """Each file with its time and bytes."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path): (path.stat().st_mtime_ns, sha256(path.read_bytes()).hexdigest()) for path in found}
+
+
+@pytest.mark.parametrize("where", ["writing", "handing over"])
+@pytest.mark.parametrize("error", [RuntimeError("jane@example.com"), FileNotFoundError("x"), RecursionError()])
+def test_whatever_happens_to_one_the_others_leave(
+    project: Project, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
+) -> None:
+    of, name = (Spool, "write") if where == "writing" else (LocalDirectory, "upload")
+    real = getattr(of, name)
+
+    def fail(self: Any, *arguments: Any, **more: Any) -> Any:
+        if "acme_outdoor" in f"{arguments} {getattr(self, '_path', '')}":
+            raise error
+        return real(self, *arguments, **more)
+
+    monkeypatch.setattr(of, name, fail)
+    found = run(project)
+    assert {one: o.state for one, o in found.items()} == dict.fromkeys(SHARES, "delivered") | {"by_share": "failed"}
+    assert found["by_share"].code == ExitCode.FAILED
+    assert found["by_share"].message.startswith(f"Unexpected {type(error).__name__} in ")
+    assert "jane" not in found["by_share"].message
+    monkeypatch.undo()
+    assert run(project)["by_share"].state == "delivered"
+
+
+def test_an_account_that_was_refused_is_not_tried_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the other deliveries of a run: three tries may lock it. The next run tries again."""
+    tried = []
+
+    def refuse(self: SftpDirectory) -> None:
+        tried.append(self.describe())
+        raise LoginRefused("the password has expired")
+
+    monkeypatch.setattr(SftpDirectory, "__enter__", refuse)
+    for number in (1, 2):
+        found = runner.run(
+            project,
+            Request(
+                at=AT, start="2026-11-02", end="2026-11-04", integrations=("by_sftp", "without_rename", "by_share")
+            ),
+            Watch(),
+        )
+        assert len(tried) == number
+        refused = [o for o in found if o.delivery.integration != "by_share"]
+        assert {(o.code, o.message) for o in refused} == {(ExitCode.DESTINATION, "the password has expired")}
+        assert len(refused) == 4
+
+
+def test_a_redelivery_is_asked_for_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run again because one client's failed, it goes on for that one; the others get no second copy."""
+    run(project)
+    upload = LocalDirectory.upload
+    asked = {"redeliver": True, "reason": "columns were wrong"}
+    with monkeypatch.context() as patched:
+
+        def fail(self: LocalDirectory, *arguments: Any) -> None:
+            if "cedar_books" in self.describe():
+                raise RuntimeError
+            upload(self, *arguments)
+
+        patched.setattr(LocalDirectory, "upload", fail)
+        first = run(project, **asked)
+    assert [o.state for o in first.values()] == ["delivered", "delivered", "failed"]
+    again = run(project, **asked)
+    assert [(o.state, o.delivery.revision) for o in again.values()] == [
+        ("already delivered", 1),
+        ("already delivered", 1),
+        ("delivered", 1),
+    ]
+    assert {o.state for o in run(project, **asked).values()} == {"already delivered"}
+    assert len(arrived(project)) == 2 * len(SHARES)
+    other = run(project, redeliver=True, reason="the client lost it")
+    assert {(o.state, o.delivery.revision) for o in other.values()} == {("delivered", 2)}
+    assert {o.delivery.revision for o in run(project, **asked).values()} == {2}, "an older reason sends nothing either"
+    assert len(arrived(project)) == 3 * len(SHARES)
+
+
+def test_a_plan_touches_nothing(project: Project) -> None:
+    """Neither before there is a ledger, nor while another writes to it, nor what was kept of windows that were sent."""
+    request = Request(at=AT, window=DAY, integrations=SHARES)
+    assert len(runner.plan(project, request)) == 3
+    assert not project.state.exists()
+    run(project)
+    for old in (project.state / "sent").iterdir():
+        os.utime(old, (time.time() - 15 * 86400,) * 2)
+        break
+    before = kept(project.state)
+    with closing(Ledger(project.ledger_url)) as ledger, ledger.storage.begin():
+        assert {one.state for one in runner.plan(project, request)} == {"delivered"}
+    assert {name: kept(project.state)[name] for name in before if "ledger" not in name} == {
+        name: value for name, value in before.items() if "ledger" not in name
+    }
+    before = kept(project.state)
+    runner.plan(project, request)
+    assert kept(project.state) == before
+    with closing(Ledger.to_read(project.ledger_url)) as ledger, pytest.raises(Exception, match=r"readonly"):
+        ledger.note("a" * 64, "written")
+
+
+def test_what_was_kept_of_one_window_stops_no_other(project: Project) -> None:
+    """Too old, or no longer to be read: only what it concerns is said to be in need of a person."""
+    run(project)
+    with closing(Ledger(project.ledger_url)) as ledger:
+        keys = {row.integration: row.id for row in ledger.find()}
+    sent = project.state / "sent"
+    os.utime(sent / f"{keys['by_share']}.parquet", (time.time() - 15 * 86400,) * 2)
+    (sent / f"{keys['share_of_cedar_books']}.parquet").write_bytes(b"PAR1 no more")
+    for _ in range(2):
+        found = run(project)
+        assert found["by_share"].state == found["share_of_brightside_beauty"].state == "already delivered"
+        assert (found["share_of_cedar_books"].state, found["share_of_cedar_books"].code) == ("failed", ExitCode.FAILED)
+    assert not (sent / f"{keys['by_share']}.parquet").exists()
+    anew = run(project, redeliver=True, reason="what was sent is not known", integrations=("share_of_cedar_books",))
+    assert anew["share_of_cedar_books"].state == "delivered"
+    assert {o.state for o in run(project).values()} == {"already delivered"}
+
+
+def test_a_state_directory_that_was_lost_is_said(project: Project) -> None:
+    """By what runs unattended; nothing of the past leaves before a person decided."""
+    due = {"window": None, "due": True}
+    assert {o.state for o in run(project, **due).values()} == {"delivered"}
+    collected = arrived(project)
+    shutil.rmtree(project.share)
+    shutil.rmtree(project.state)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="is gone, or was emptied") as refused:
+            run(project, **due)
+        assert "delivery ledger adopt" in refused.value.hint
+        with pytest.raises(ConfigError, match="is gone, or was emptied"):
+            runner.plan(project, Request(at=AT, due=True))
+    assert not project.share.exists()
+    adopt(project, "the disk was lost")
+    assert {(o.state, o.delivery.note[:20]) for o in run(project, **due).values()} == {("held", "The ledger was lost ")}
+    assert not arrived(project)
+    assert collected
+
+
+def test_a_first_run_is_no_lost_one(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when it died before anything was on record, and its state directory was removed."""
+    monkeypatch.setattr(Ledger, "plan", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(project, window=None, due=True)
+    monkeypatch.undo()
+    shutil.rmtree(project.state)
+    assert {o.state for o in run(project, window=None, due=True).values()} == {"delivered"}
+
+
+def test_names_that_are_taken_are_foreseen(project: Project) -> None:
+    """A name that is sent again and again: held the second day, and planned to be."""
+    path = project.integrations_file
+    path.write_text(path.read_text().replace("  by_share:\n", "  by_share:\n    file_name: latest\n"))
+    run(project)
+    next_day = {"window": "2026-11-02", "integrations": ("by_share", "share_of_cedar_books")}
+    planned = {one.title: one.taken for one in runner.plan(project, Request(at=AT, **next_day))}
+    assert [bool(taken) for taken in planned.values()] == [True, False]
+    assert "latest.csv already lies in" in next(iter(planned.values()))
+    assert [o.state for o in run(project, **next_day).values()] == ["held", "delivered"]
+    path.write_text(
+        path.read_text().replace("    file_name: latest\n", "    file_name: latest\n    existing: replace\n")
+    )
+    assert not any(one.taken for one in runner.plan(project, Request(at=AT, **next_day | {"window": "2026-11-01"})))
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=2), timedelta(days=31)])
+def test_an_instant_that_has_not_come_is_refused(project: Project, ahead: timedelta) -> None:
+    at = (datetime.now(UTC) + ahead).isoformat()
+    for command in ("run", "plan"):
+        said = CliRunner().invoke(cli, ["--project-dir", str(project.root), command, "--due", "--at", at])
+        assert (said.exit_code, "has not come" in said.stderr) == (ExitCode.USAGE, True)
