@@ -32,6 +32,7 @@ from delivery.ledger import OPEN_STATES, AskedBy, FileState, Ledger, State, deli
 from delivery.ledger.identity import check_known, this_runner
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
+from delivery.schedule.jobs import waits_for
 from delivery.schedule.names import file_name
 from delivery.setup import Setup, check_namespace, load, namespaces
 from delivery.transfer.probe import foreseen_method, publish_method
@@ -149,6 +150,8 @@ def _take(setup: Setup, job: Job, request: Request, ledger: Ledger) -> tuple[Del
     row = ledger.delivery(job.key)
     if row.state == State.SPOOLED and not ledger.is_ours(row.spooled_by):
         _write_anew(setup, job, ledger, f"written anew: {row.spooled_by} has the spool")
+    elif row.state == State.SPOOLED and (before := waits_for(row, ledger)) and before.state == State.CANCELLED:
+        _write_anew(setup, job, ledger, f"written anew: {before.title}, since which it told the changes, was cancelled")
     return ledger.delivery(job.key), None
 
 
@@ -262,6 +265,11 @@ def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) 
 
 
 def _hand_over_all(setup: Setup, job: Job, ledger: Ledger, watch: Watch) -> None:
+    if before := waits_for(ledger.delivery(job.key), ledger):
+        raise DeliveryError(
+            f"It tells the changes since {before.title}, which the client does not have yet: {before.state}.",
+            hint="It leaves after that one has; a person may have to decide on it: `delivery status --held`.",
+        )
     with setup.login(job):
         _try_to_hand_over(setup, job, ledger, watch)
 

@@ -62,15 +62,16 @@ class Difference(NamedTuple):
 class Content:
     """What a delivery's files hold, by kind of file; the plain file's kind is empty.
 
-    selections: rows to be read. listed: rows that are in no table any more. rows: what the ledger records, and the
-    policies judge if is_judged; of an audience all members, whatever is sent of them. differs: None where nothing came
-    before. since: the delivery that changes are told of.
+    selections: rows to be read. listed: rows that are in no table any more. rows: what the ledger records; of an
+    audience all members, whatever is sent of them. holds: the rows of the window once a correction of single rows is
+    applied, None of what is whole; the policies judge them. differs: None where nothing came before. since: the
+    delivery that changes are told of.
     """
 
     rows: int
     selections: Mapping[str, Selection]
     listed: Mapping[str, pa.RecordBatch] = field(default_factory=dict)
-    is_judged: bool = True
+    holds: int | None = None
     differs: bool | None = None
     since: str | None = None
 
@@ -78,7 +79,7 @@ class Content:
         """Whether there is nothing to be sent. empty: what the client wants of a delivery without rows."""
         if self.since:
             return empty == "skip" and not self.differs
-        return self.differs is False or (self.is_judged and self.rows == 0 and empty == "skip")
+        return self.differs is False or (self.holds is None and self.rows == 0 and empty == "skip")
 
     def told(self, job: Job, names: Mapping[str, list[str]]) -> Correction | Changes | None:
         """What the manifest says of a delivery that others came before. names: of files, by kind."""
@@ -87,7 +88,9 @@ class Content:
         if job.corrects is None:
             return None
         withdrawn = names.get("withdrawn", [None])[0]
-        return Correction(corrects=job.corrects, scope="whole" if self.is_judged else "changes", withdrawn=withdrawn)
+        return Correction(
+            corrects=job.corrects, scope="whole" if self.holds is None else "changes", withdrawn=withdrawn
+        )
 
 
 class _Kind(NamedTuple):
@@ -118,8 +121,8 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
             hint="Run where it was delivered, or send the window again with --redeliver.",
         )
     now = _write(kind.path(project, job.key), kind, engine, project)
-    before, since = ([], job.corrects) if kind.folder == SENT else told_since(job, ledger)
-    for row in before[:-1]:
+    past, since = ([], job.corrects) if kind.folder == SENT else told_since(job, ledger)
+    for row in past:
         kind.path(project, row.id).unlink(missing_ok=True)
     if since is None or not kind.path(project, since).is_file():
         return Content(selection.count(engine), {"": selection})
@@ -132,20 +135,20 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
         return Content(selection.count(engine), {"": selection}, differs=bool(found))
     keys = pa.concat_arrays([found.entered, found.changed])
     gone = {"withdrawn": found.left} if found.left.num_rows else {}
-    return Content(len(keys), {"": replace(selection, keys=keys)}, gone, is_judged=False, differs=bool(found))
+    return Content(len(keys), {"": replace(selection, keys=keys)}, gone, selection.count(engine), differs=bool(found))
 
 
-def outdated(delivered: Iterable[Job], project: Project, *, keep: bool) -> list[Job]:
-    """A correction for each delivery whose rows are not what they were, or cannot be compared: that fails for itself.
+def outdated(delivered: Iterable[tuple[Job, str]], project: Project, *, keep: bool) -> list[Job]:
+    """A correction for each window whose rows are not what they were, or cannot be compared: that fails for itself.
 
-    keep: whether what turns out to be the same is remembered, so that it is not compared again.
+    delivered: see jobs.sent. keep: whether what turns out to be the same is remembered, and not compared again.
     """
-    known = [job for job in delivered if _is_fresh(project.state / SENT / f"{job.key}.parquet")]
+    known = [(job, last) for job, last in delivered if _is_fresh(project.state / SENT / f"{job.key}.parquet")]
     if not known:
         return []
     with open_engine(project) as engine:
-        found = [job for job in known if _may_differ(job, engine, project, keep=keep)]
-    return [replace(job, revision=job.revision + 1, corrects=job.key) for job in found]
+        found = [(job, last) for job, last in known if _may_differ(job, engine, project, keep=keep)]
+    return [replace(job, revision=job.revision + 1, corrects=last) for job, last in found]
 
 
 def forget(project: Project) -> None:

@@ -107,17 +107,26 @@ class Spool:
 
 def _judge(job: Job, content: Content, ledger: Ledger, accepted: str | None) -> None:
     """The policies on the number of rows. Raises GateRefused."""
-    if not content.is_judged:
-        return
-    if refusal := bounds.refusal(job, content.rows, ledger):
+    rows = content.rows if content.holds is None else content.holds
+    if refusal := bounds.refusal(job, rows, ledger) or _vanished(job, content):
         if accepted is None:
             raise refusal
         ledger.note(job.key, f"row count accepted: {accepted}; {refusal.message}")
-    if content.rows == 0 and job.empty == "fail":
+    if rows == 0 and job.empty == "fail":
         raise GateRefused(
             f"{job.campaign.dataset.name} has no rows for {job.integration.namespace} in {job.when}.",
             hint="Find out why; or set `empty: header` or `empty: skip` for the campaign or the integration.",
         )
+
+
+def _vanished(job: Job, content: Content) -> GateRefused | None:
+    """Why a correction must not take all of a window back: that is rather a build that went wrong."""
+    if content.holds != 0:
+        return None
+    return GateRefused(
+        f"{job.campaign.name} to {job.integration_name} {job.when}: none of the rows that were delivered is left.",
+        hint="Find out why. If that is right: run again with --ungated --reason.",
+    )
 
 
 def folder_of(project: Project, delivery: str) -> Path:

@@ -35,7 +35,7 @@ from delivery.ledger.tables import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 DOUBT = "The ledger was lost or restored, and may not know that this went. Ask the client; then release it."
@@ -227,6 +227,23 @@ class Ledger:
         with self._begin() as connection:
             connection.execute(deliveries.update().where(deliveries.c.id == key).values(note=text, updated_at=now()))
             _log(connection, key, "note", text)
+
+    def in_order_of_writing(self, keys: Iterable[str]) -> list[str]:
+        """The deliveries in the order in which their files were last written; what never had any as it ended."""
+        written = steps.c.step.in_((State.SPOOLED, State.SKIPPED))
+        ended = steps.c.step == State.DELIVERED
+        query = (
+            sa.select(
+                steps.c.delivery_id,
+                sa.func.coalesce(
+                    sa.func.max(sa.case((written, steps.c.id))), sa.func.max(sa.case((ended, steps.c.id)))
+                ).label("at"),
+            )
+            .where(steps.c.delivery_id.in_(list(keys)), written | ended)
+            .group_by(steps.c.delivery_id)
+            .order_by("at")
+        )
+        return [row.delivery_id for row in self._all(query)]
 
     def steps(self, key: str) -> list[tuple[str, str, str]]:
         """(time, step, note) of a delivery, in order."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from delivery.errors import ConfigError
-from delivery.ledger import ENDED_WELL, OPEN_STATES, Delivery, Ledger, deliveries, delivery_id
+from delivery.ledger import ENDED_WELL, OPEN_STATES, Delivery, Ledger, State, deliveries, delivery_id
 from delivery.schedule.slots import SLOT, instant, slots, window_on_record
 from delivery.windows import DAY, parse_day
 
@@ -156,23 +156,35 @@ def revisions(job: Job, ledger: Ledger) -> list[Delivery]:
 
 
 def told_since(job: Job, ledger: Ledger) -> tuple[list[Delivery], str | None]:
-    """What ended well before a delivery of `mode: changes`, oldest first, and since which of it changes are told.
+    """What came before a delivery of `mode: changes` and is needed no more, and since which one changes are told.
 
+    That is the one written last, be it handed over or still on its way, which this one then waits for (`waits_for`).
     None when all is to be sent: at first, each `full_every`-th time, and when a delivery is sent again.
     """
-    found = ledger.series(*job.series, deliveries.c.state.in_(ENDED_WELL), deliveries.c.id != job.key)
-    before = sorted(found, key=lambda row: (row.slot, row.revision))
+    states = (*ENDED_WELL, State.SPOOLED, State.HELD)
+    found = {row.id: row for row in ledger.series(*job.series, deliveries.c.state.in_(states)) if row.id != job.key}
+    before = [found[key] for key in ledger.in_order_of_writing(found)]
     last = before[1 - job.campaign.export.full_every :] if job.campaign.export.full_every > 1 else []
     is_full_due = len(last) == job.campaign.export.full_every - 1 and all(row.since for row in last)
-    return before, None if job.revision or not before or is_full_due else before[-1].id
+    arrived = [number for number, row in enumerate(before) if row.state in ENDED_WELL]
+    past = before[: arrived[-1]] if arrived else []
+    return past, None if job.revision or not before or is_full_due else before[-1].id
+
+
+def waits_for(row: Delivery, ledger: Ledger) -> Delivery | None:
+    """The delivery that one of `mode: changes` stands on, while the client does not have it."""
+    found = ledger.find(deliveries.c.id == row.since) if row.since else []
+    return next((one for one in found if one.state not in ENDED_WELL), None)
 
 
 def sent(
     request: Request, campaigns: Mapping[str, Campaign], integrations: Mapping[str, Integration], ledger: Ledger
-) -> Iterator[Job]:
-    """What may need a correction: the newest revision of each window that the request means, where it ended well.
+) -> Iterator[tuple[Job, str]]:
+    """What may need a correction: the newest revision of each window that the request means, and what the client has.
 
-    With `--due` those that touch the last seven days, otherwise the days that are named.
+    That is the last one that ended well. While one after it is under way or held there is none; one that a person
+    cancelled is not made again as long as nothing else changes. With `--due` the windows that touch the last seven
+    days, otherwise the days that are named.
     """
     first, last = _days(request)
     for campaign, name in _asked(request, campaigns):
@@ -185,11 +197,17 @@ def sent(
             deliveries.c.window_end > first.isoformat(),
             deliveries.c.window_start <= last.isoformat(),
         )
-        newest = {row.window_start: row for row in sorted(rows, key=lambda row: row.revision)}
-        for row in newest.values():
-            if row.state in ENDED_WELL:
-                slot, window = instant(row.slot), window_on_record(row)
-                yield Job(campaign, name, integrations[name], slot, window, row.revision, row.corrects)
+        windows: dict[str | None, list[Delivery]] = {}
+        for row in sorted(rows, key=lambda row: row.revision):
+            windows.setdefault(row.window_start, []).append(row)
+        for revised in windows.values():
+            newest, arrived = revised[-1], [row for row in revised if row.state in ENDED_WELL]
+            if arrived and (newest.state in ENDED_WELL or (newest.state == State.CANCELLED and newest.corrects)):
+                slot, window = instant(newest.slot), window_on_record(newest)
+                yield (
+                    Job(campaign, name, integrations[name], slot, window, newest.revision, newest.corrects),
+                    arrived[-1].id,
+                )
 
 
 def _asked(request: Request, campaigns: Mapping[str, Campaign]) -> Iterator[tuple[Campaign, str]]:

@@ -17,11 +17,12 @@ from click.testing import CliRunner
 
 from delivery import run as runner
 from delivery.cli import cli
-from delivery.errors import ConfigError, ExitCode
+from delivery.errors import ConfigError, DestinationRefused, ExitCode
 from delivery.files.manifest import verify
 from delivery.ledger import Ledger
 from delivery.operations.holds import release
 from delivery.schedule.request import Request
+from delivery.transfer.local_directory import LocalDirectory
 from delivery.warehouse import rows
 
 if TYPE_CHECKING:
@@ -388,6 +389,68 @@ def test_only_the_records_that_are_needed_are_kept(changing: Audiences) -> None:
     for number in range(1, 5):
         changing.run(NOW + number * DAY)
     assert len(list((changing.root / ".delivery" / "members").iterdir())) == 2
+
+
+def applied(audiences: Audiences, days: list[str]) -> set[tuple[str, ...]]:
+    """The contacts that a client has who loads whole files and applies changes, in the order in which they came."""
+    has: set[tuple[str, ...]] = set()
+    for day in days:
+        if f"many_{day}.csv" in audiences.files():
+            has = {tuple(row.split(",")[1:3]) for row in audiences.rows(f"many_{day}.csv")}
+            continue
+        found = told(audiences, day)
+        has -= {tuple(row.split(",")) for row in found["left"]}
+        has |= {tuple(row.split(",")[1:3]) for row in found["entered"]}
+    return has
+
+
+def members(audiences: Audiences) -> set[tuple[str, ...]]:
+    query = "select email, phone from aud_many join people using (namespace, customer_id)"
+    return {(email or "", phone or "") for email, phone in audiences.sql(f"{query} where namespace = 'acme_outdoor'")}
+
+
+ENTERS = "insert into aud_many select namespace, customer_id, false from people where customer_id = 'a-030'"
+LEAVES = "delete from aud_many where customer_id = 'a-030'"
+DAYS = ["2026-11-04", "2026-11-05", "2026-11-06", "2026-11-07"]
+
+
+@pytest.mark.parametrize("then", ["it arrives", "cancelled", "nothing arrives yet"])
+def test_who_left_while_a_delivery_was_on_its_way_is_told(
+    changing: Audiences, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """Day 1 is written and does not get through; on day 2 who entered is gone. The client must not keep them."""
+    upload, closed = LocalDirectory.upload, {"2026-11-05"}
+
+    def refuse(self: LocalDirectory, spool: Path, *arguments: Any) -> None:
+        if any(day in spool.name for day in closed):
+            raise DestinationRefused("closed")
+        upload(self, spool, *arguments)
+
+    monkeypatch.setattr(LocalDirectory, "upload", refuse)
+    changing.sql(ENTERS)
+    (first,) = changing.run(NOW + DAY)
+    assert first.state == "failed"
+    changing.sql(LEAVES)
+    if then == "cancelled":
+        with closing(Ledger(changing.project.ledger_url)) as ledger:
+            ledger.advance(first.delivery.id, "spooled", "held", note="for a person")
+        (second,) = changing.run(NOW + 2 * DAY)
+        assert "the client does not have yet: held" in second.message
+        release(changing.project, first.delivery.id[:12], "cancel", "not wanted")
+    elif then == "it arrives":
+        closed.clear()
+    else:
+        (second,) = changing.run(NOW + 2 * DAY)
+        assert "the client does not have yet: spooled" in second.message
+        closed.clear()
+    found = changing.run(NOW + 2 * DAY, due=True)
+    assert {o.state for o in found} == {"delivered"}
+    changing.sql("delete from aud_many where customer_id = 'a-001'")
+    assert {o.state for o in changing.run(NOW + 3 * DAY, due=True)} == {"delivered"}
+    came = [day for day in DAYS if then != "cancelled" or day != "2026-11-05"]
+    assert applied(changing, came) == members(changing)
+    if then == "it arrives":
+        assert [row.split(",")[0] for row in told(changing, "2026-11-06")["left"]] == ["a30@example.com"]
 
 
 def test_a_row_count_is_judged_by_the_audience(changing: Audiences) -> None:

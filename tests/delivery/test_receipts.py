@@ -306,7 +306,7 @@ def test_the_newest_revision_is_corrected_where_it_has_ended_well(states: list[s
         on_record(ledger, one, "delivered", revision=7, **beside)
         asked = Request(at=AT, window=DAY)
         newest = sent(asked, {"daily": one.campaign}, {"acme": one.integration}, ledger)
-        assert [(other.revision, other.window, other.slot) for other in newest] == [
+        assert [(other.revision, other.window, other.slot) for other, _ in newest] == [
             (revision, one.window, one.slot) for revision in found
         ]
 
@@ -564,18 +564,20 @@ def ended(ledger: Ledger, slot: str, state: str = "delivered", **changes: Any) -
     return str(values["id"])
 
 
-def test_before_is_what_ended_well_of_this_campaign_and_client_in_order(ledger: Ledger) -> None:
-    third = ended(ledger, "2026-11-02 05:00", revision=1)
+def test_before_is_what_was_written_of_this_campaign_and_client_in_order(ledger: Ledger) -> None:
+    """Not in the order of slots: one that was refused and is written later stands on those that left before it."""
+    first = ended(ledger, "2026-11-02 05:00", revision=1)
     second = ended(ledger, "2026-11-02 05:00")
-    first = ended(ledger, "2026-11-01 05:00", "skipped")
-    for state in ("planned", "spooled", "held", "cancelled"):
-        ended(ledger, "2026-11-03 05:00", state)
+    ended(ledger, "2026-11-01 05:00", "skipped")
+    on_its_way = ended(ledger, "2026-11-03 05:00", "spooled")
+    for state in ("planned", "held", "cancelled"):
+        ended(ledger, "2026-11-03 05:00", state, revision=2 + len(state))
     for neighbour in ({"campaign": "weekly"}, {"integration": "other"}, {"namespace": "cedar_books"}):
         ended(ledger, "2026-11-03 05:00", **neighbour)
     today: Job = job("2026-11-04 05:00", campaign=campaign(of=PEOPLE, mode="changes"))
     ended(ledger, "2026-11-04 05:00", id=today.key)
-    assert [row.id for row in told_since(today, ledger)[0]] == [first, second, third]
-    assert told_since(today, ledger)[1] == third
+    assert [row.id for row in told_since(today, ledger)[0]] == [first, second], "what may still be needed is kept"
+    assert told_since(today, ledger)[1] == on_its_way
 
 
 @pytest.mark.parametrize(
@@ -631,9 +633,9 @@ def test_other_modes_tell_no_changes_and_keep_no_receipt(changing: Audiences) ->
         ({"rows": 0, "differs": True}, ["skip"]),
         ({"rows": 0, "differs": False}, ["header", "skip", "fail"]),
         # what changed of a window; without rows of its own, it lists what is gone
-        ({"rows": 2, "is_judged": False, "differs": True}, []),
-        ({"rows": 0, "is_judged": False, "differs": True}, []),
-        ({"rows": 0, "is_judged": False, "differs": False}, ["header", "skip", "fail"]),
+        ({"rows": 2, "holds": 5, "differs": True}, []),
+        ({"rows": 0, "holds": 5, "differs": True}, []),
+        ({"rows": 0, "holds": 5, "differs": False}, ["header", "skip", "fail"]),
         # changes of an audience
         ({"rows": 3, "since": "before", "differs": True}, []),
         ({"rows": 0, "since": "before", "differs": True}, []),
@@ -648,17 +650,17 @@ def test_what_there_is_nothing_to_send_of(content: dict[str, Any], skipped_with:
 
 
 @pytest.mark.parametrize(
-    ("is_judged", "names", "scope", "withdrawn"),
+    ("holds", "names", "scope", "withdrawn"),
     [
-        (True, {"": ["a.csv"]}, "whole", None),
-        (False, {"": ["a.csv"]}, "changes", None),
-        (False, {"": ["a.csv"], "withdrawn": ["gone.csv"]}, "changes", "gone.csv"),
+        (None, {"": ["a.csv"]}, "whole", None),
+        (0, {"": ["a.csv"]}, "changes", None),
+        (7, {"": ["a.csv"], "withdrawn": ["gone.csv"]}, "changes", "gone.csv"),
     ],
 )
 def test_a_correction_says_of_what_and_how_much(
-    is_judged: bool, names: dict[str, list[str]], scope: str, withdrawn: str | None
+    holds: int | None, names: dict[str, list[str]], scope: str, withdrawn: str | None
 ) -> None:
-    content = Content(3, {}, is_judged=is_judged)
+    content = Content(3, {}, holds=holds)
     assert content.told(replace(job(), corrects="first"), names) == Correction(
         corrects="first", scope=scope, withdrawn=withdrawn
     )
@@ -670,3 +672,56 @@ def test_changes_say_since_when_and_in_which_files() -> None:
     assert Content(3, {}, since="before").told(job(), names) == Changes(
         since="before", entered=["e1", "e2"], changed=["c"], left=["l"]
     )
+
+
+# What the client would be left with
+
+
+@pytest.mark.parametrize(
+    ("gone", "row_count", "refusal"),
+    [
+        ("true", None, "none of the rows that were delivered is left"),
+        ("event_time >= timestamp '2026-11-03 00:05:00'", {"min": 100}, "5 rows, fewer than row_count.min 100"),
+        ("event_time >= timestamp '2026-11-03 00:05:00'", None, None),
+    ],
+)
+def test_a_correction_is_judged_by_what_the_window_holds_after_it(
+    project: Project, gone: str, row_count: dict[str, int] | None, refusal: str | None
+) -> None:
+    """A build that went wrong takes no window back; what a person says is right leaves."""
+    if row_count:
+        path = project.root / "target" / "manifest.json"
+        document = json.loads(path.read_text())
+        document["exposures"]["exposure.sweep.daily"]["config"]["meta"]["export"]["row_count"] = row_count
+        path.write_text(json.dumps(document))
+    run(project)
+    build(project, f"delete from events where namespace = '{CLIENT}' and event_day = date '{DAY}' and {gone}")
+    found = run(project)[1]
+    if refusal is None:
+        assert found.state == "delivered"
+        return
+    assert (found.state, found.code) == ("refused", ExitCode.GATE)
+    assert refusal in found.message
+    assert f"daily_{DAY}_r1.csv" not in files(project)
+    accepted = run(project, ungated=True, reason="the client withdrew them")[1]
+    assert accepted.state == "delivered"
+    assert f"daily_{DAY}_r1_withdrawn.csv" in files(project)
+
+
+def test_a_correction_that_was_cancelled_hides_no_other(project: Project) -> None:
+    """It is not made again by itself; what changes after it leaves with it, since the client has neither."""
+    run(project)
+    build(project, late("late1", 1))
+    upload = LocalDirectory.upload
+    with mock.patch.object(LocalDirectory, "upload", side_effect=DestinationRefused("closed")):
+        cancelled = run(project)[1].delivery
+    with closing(Ledger(project.ledger_url)) as ledger:
+        ledger.advance(cancelled.id, "spooled", "cancelled", note="not wanted")
+    assert upload is LocalDirectory.upload
+    assert list(run(project)) == [1]
+    assert 2 not in run(project), "nothing changed since"
+    build(project, late("late2", 2))
+    assert run(project)[2].state == "delivered"
+    corrected = rows(files(project)[f"daily_{DAY}_r2.csv"])
+    assert [row["unique_key"] for row in corrected] == ["late1", "late2"]
+    assert manifest(project, f"daily_{DAY}_r2.csv")["correction"]["corrects"] != cancelled.id
