@@ -162,7 +162,7 @@ def _write_anew(setup: Setup, job: Job, ledger: Ledger, note: str) -> None:
         return
     with suppress(DeliveryError), setup.destination(job) as destination:
         for file in files:
-            destination.remove(temp_name(file))
+            destination.remove(temp_name(file, destination))
     ledger.advance(job.key, State.SPOOLED, State.PLANNED, note=note)
 
 

@@ -104,7 +104,9 @@ def check_namespace(name: str, integration: Integration, known: frozenset[str] |
 def open_place(project: Project, name: str, integration: Integration, day: date) -> Destination:
     """The directory of an integration to which the files of a day go, not yet connected."""
     dated = integration.model_copy(update={"directory": directory(integration, day)})
-    return open_destination(name, dated, share=project.share, root=project.root)
+    start, brace, _ = integration.directory.partition("{")
+    there = start.rpartition("/")[0] or ("/" if start.startswith("/") else ".") if brace else None
+    return open_destination(name, dated, share=project.share, root=project.root, there=there)
 
 
 def load(project: Project, declared: Integrations, needed: tuple[str, ...] = ()) -> Setup:

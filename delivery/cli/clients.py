@@ -27,6 +27,7 @@ def check(*, integration: tuple[str, ...]) -> View:
                 [[r.integration, r.where, "ok" if r.ok else "failed", r.publish, r.offers()] for r in found],
             ),
             *(f"\n{result.integration}:\n{said(result.error)}" for result in found if result.error),
+            *(f"\n{result.integration}: {result.left}" for result in found if result.left),
         ],
         max((r.error.exit_code for r in found if r.error), default=ExitCode.DONE),
     )

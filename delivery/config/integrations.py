@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from delivery.config.values import (
     SECRETS,
+    TEMPORARY_NAME,
     Directory,
+    FileMode,
     FileName,
     KeyFile,
     Name,
@@ -22,6 +24,7 @@ from delivery.config.values import (
     RejectedLimit,
     RowCount,
     Secret,
+    TemporaryName,
 )
 from delivery.config.yaml_file import ONLY_ENV_VAR
 
@@ -40,7 +43,20 @@ Publish = Annotated[
 ]
 
 
-class SftpDestination(_Strict):
+class _Destination(_Strict):
+    """What every destination may say of the files in it."""
+
+    publish: Publish = "rename"
+    file_mode: FileMode = Field(default=0o600, description="octal; for servers where another account reads")
+    temporary_name: TemporaryName = Field(
+        default=TEMPORARY_NAME, description="while a file is uploaded; for servers that forbid some names"
+    )
+    verify: Literal["hash", "size", "none"] = Field(
+        default="hash", description="what is held against the file after its upload; for servers that let nobody read"
+    )
+
+
+class SftpDestination(_Destination):
     """A client's SFTP server. host_keys: lines of OpenSSH or `ssh-keyscan`, several while a key is being rotated.
 
     private_key: a path, or, from the environment alone, the key itself.
@@ -56,7 +72,6 @@ class SftpDestination(_Strict):
     host_keys: list[PinnedKey] = Field(min_length=1)
     timeout: float = Field(default=30.0, gt=0, description="seconds that any one reply may take")
     deadline: float = Field(default=3600.0, gt=0, description="seconds that a whole delivery may take")
-    publish: Publish = "rename"
 
     @model_validator(mode="after")
     def _has_login(self) -> SftpDestination:
@@ -65,19 +80,17 @@ class SftpDestination(_Strict):
         return self
 
 
-class HostedDestination(_Strict):
+class HostedDestination(_Destination):
     """The platform's own share, below `/<namespace>/`. keep_days: then `delivery prune` removes what was delivered."""
 
     type: Literal["hosted"]
     keep_days: int = Field(default=7, ge=1)
-    publish: Publish = "rename"
 
 
-class LocalDestination(_Strict):
+class LocalDestination(_Destination):
     """A directory of this machine, or one mounted here."""
 
     type: Literal["local"]
-    publish: Publish = "rename"
 
 
 AnyDestination = Annotated[SftpDestination | HostedDestination | LocalDestination, Field(discriminator="type")]
@@ -136,6 +149,8 @@ class Integration(_Strict):
             raise ValueError("existing: replace needs a fixed name, not filename_timestamped")
         if self.existing == "replace" and self.has_done_file:
             raise ValueError("existing: replace goes with neither done_file nor publish: exclusive: names must be new")
+        if self.existing == "replace" and self.destination.verify != "hash":
+            raise ValueError("existing: replace needs verify: hash: only a file that is known by it is replaced")
         if self.existing == "replace" and self.split:
             raise ValueError("existing: replace cannot be split: parts left over from before would stay")
         if (self.encryption == "openpgp") != (self.public_key is not None):

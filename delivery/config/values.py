@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SECRETS = ("password", "passphrase")  # keys whose values only the environment may hold
+TEMPORARY_NAME = ".{name}.{sha8}.part"
 FILE_NAME_FIELDS = {"namespace": "text", "campaign": "text", "window": "date", "revision": "number", "part": "number"}
 _ANY = {"text": "x", "date": AnyDay(), "number": AnyNumber()}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ue000-\uf8ff]")  # and what has no meaning of its own
@@ -40,8 +41,28 @@ def _example(value: str, fields: Mapping[str, str]) -> str:
     try:
         check_template(value, fields)
     except ValueError as error:
-        raise ValueError(f"is not a template: {error}") from None
+        is_unknown = str(error).startswith("unknown ")
+        raise ValueError(str(error) if is_unknown else f"is not a template: {error}") from None
     return shortest(value.format_map({name: _ANY[kind] for name, kind in fields.items()}))
+
+
+def _safe_temporary_name(value: str) -> str:
+    example = _example(value, {"name": "text", "sha8": "text"})
+    if value.count("{name}") != 1 or value.count("{sha8}") != 1:
+        raise ValueError("must have {name} and {sha8} once each: a name of its own for each file and its content")
+    if "/" in example or "\\" in example or _CONTROL.search(value) or example == "x":
+        raise ValueError("must be a name without a path or control characters")
+    return value
+
+
+def _file_mode(value: object) -> object:
+    """From `0640`, which YAML reads as octal, or "0640"; `640` would be another number."""
+    if isinstance(value, str) and re.fullmatch(r"0o?[0-7]{3,4}", value):
+        value = int(value.replace("o", ""), 8)
+    is_readable = isinstance(value, int) and all(value >> bits & 0o7 in {0, 4, 6} for bits in (0, 3))
+    if not isinstance(value, int) or isinstance(value, bool) or value >> 6 != 0o6 or not is_readable:
+        raise ValueError("must be octal, 0600 and what others may read or write on top, as in 0640")
+    return value
 
 
 def _safe_file_name(value: str) -> str:
@@ -83,6 +104,10 @@ def _told_from_values(value: str) -> str:
 
 
 Directory = Annotated[str, AfterValidator(_safe_directory)]
+TemporaryName = Annotated[str, AfterValidator(_safe_temporary_name)]
+FileMode = Annotated[
+    int, BeforeValidator(_file_mode), Field(json_schema_extra={"type": ["integer", "string"], "examples": ["0640"]})
+]
 FileName = Annotated[str, AfterValidator(_safe_file_name)]
 PinnedKey = Annotated[
     str, AfterValidator(_pinned), Field(json_schema_extra={"pattern": rf"(^|\s)({'|'.join(KEY_TYPES)}) AAAA\S+"})

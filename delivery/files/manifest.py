@@ -73,7 +73,8 @@ class Changes(BaseModel):
 class DeliveryManifest(BaseModel):
     """What a client needs to check a delivery and to load it.
 
-    Only a correction has the key `correction`, only a delivery of changes the key `changes`.
+    Only a correction has the key `correction`, only a delivery of changes `changes`, only what was not read back
+    `verified`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -92,6 +93,9 @@ class DeliveryManifest(BaseModel):
     columns: list[str]
     file_format: dict[str, Any] = Field(description="the integration's keys that say how to read the files")
     files: list[ManifestFile]
+    verified: Literal["size", "none"] | None = Field(
+        default=None, description="what the files were held against after their upload, where it was not their hash"
+    )
     dbt_invocation_id: str | None
     built_at: datetime | None = Field(default=None, description="when the rows were built (UTC)")
     data_until: datetime | None = Field(default=None, description="what had landed by then was read (UTC)")
@@ -126,6 +130,7 @@ class DeliveryManifest(BaseModel):
             columns=list(columns),
             file_format=job.integration.model_dump(mode="json", include=FORMAT),
             files=[ManifestFile(name=part.path.name, **asdict(part.written)) for part in parts],
+            verified=None if job.integration.destination.verify == "hash" else job.integration.destination.verify,
             dbt_invocation_id=invocation_id,
             built_at=built_at,
             data_until=data_until,
@@ -141,7 +146,7 @@ class DeliveryManifest(BaseModel):
 
     def content(self) -> bytes:
         """The bytes of its file."""
-        may_lack = ("correction", "changes", "built_at", "data_until")
+        may_lack = ("correction", "changes", "verified", "built_at", "data_until")
         absent = {name for name in may_lack if getattr(self, name) is None}
         text = json.dumps(self.model_dump(mode="json", exclude=absent), indent=2, ensure_ascii=False)
         return (text + "\n").encode()

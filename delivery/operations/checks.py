@@ -46,6 +46,17 @@ class Check:
             return ""
         return ", ".join(name for name, value in asdict(self.capabilities).items() if value is True)
 
+    @property
+    def left(self) -> str:
+        """What the probe could not take away, for people."""
+        names = self.capabilities.left if self.capabilities else ()
+        if not names:
+            return ""
+        return (
+            f"the server lets nobody delete: {', '.join(names)} stays in {self.where}, and so will the temporary file "
+            "of an upload that fails. Have them removed there."
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
         return {

@@ -65,7 +65,7 @@ def _needs_writing(ledger: Ledger, row: Delivery) -> bool:
 def _tidy(project: Project, ledger: Ledger, row: Delivery) -> None:
     """Removes what a cancelled delivery left: its spool, and its temporary files if its destination can be reached."""
     clear(folder_of(project, row.id))
-    left = [temp_name(file) for file in ledger.files(row.id) if file.state != FileState.PUBLISHED]
+    left = [file for file in ledger.files(row.id) if file.state != FileState.PUBLISHED]
     try:
         integration = Integrations(project.integrations_file).usable((row.integration,)).get(row.integration)
         if integration is None:
@@ -74,7 +74,7 @@ def _tidy(project: Project, ledger: Ledger, row: Delivery) -> None:
         with open_place(project, row.integration, integration, day) as destination:
             if destination.describe() != row.destination:
                 raise ConfigError(f"{row.integration} leads to {destination.describe()} now.")
-            for name in left:
-                destination.remove(name)
+            for file in left:
+                destination.remove(temp_name(file, destination))
     except DeliveryError as error:
         ledger.note(row.id, f"cancelled; temporary files may lie in {row.destination}: {error.message}")

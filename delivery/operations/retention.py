@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING
 
 from delivery.config.integrations import HostedDestination, Integration
 from delivery.config.integrations_file import Integrations
+from delivery.config.values import TEMPORARY_NAME
 from delivery.errors import DeliveryError, WriteFailed
 from delivery.files.spool import clear
 from delivery.ledger import File, FileState, Ledger, State
 from delivery.ledger.lock import only_runner
+from delivery.schedule.names import finished_name
 from delivery.transfer.local_directory import LocalDirectory
 
 if TYPE_CHECKING:
@@ -36,7 +38,6 @@ NEEDED = (
     State.SPOOLED,
     State.HELD,
 )  # states of deliveries whose spool and temporary files may be needed
-TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.part")
 SPOOL_FOLDER = re.compile(r"[0-9a-f]{32}")
 
 
@@ -181,9 +182,9 @@ class _Pruning:
         """Temporary files under names of ours that no delivery may still finish."""
         ours = {file.name for file in known}
         needed = {file.name for file in known if self._is_needed(file)}
+        patterns = {TEMPORARY_NAME} | {self._integrations[name].destination.temporary_name for name in self._of(known)}
         for name in directory.list():
-            match = TEMPORARY.fullmatch(name)
-            if match is None or match["name"] not in ours - needed:
+            if {finished_name(pattern, name) for pattern in patterns}.isdisjoint(ours - needed):
                 continue
             found = directory.look(name)
             age = self._age(_changed(Path(directory.describe(), name)))
@@ -192,6 +193,10 @@ class _Pruning:
             if not self._dry_run:
                 directory.remove(name)
             yield Pruned("temporary", name, directory.describe(), _days(age), "removed", "needed by no delivery")
+
+    def _of(self, known: list[File]) -> set[str]:
+        """The integrations of the files that can be read now."""
+        return {self._deliveries[file.delivery_id].integration for file in known} & self._integrations.keys()
 
     def _is_needed(self, file: File) -> bool:
         return self._deliveries[file.delivery_id].state in NEEDED

@@ -23,7 +23,6 @@ DONE_SUFFIX = ".done"
 STAMP = "_%Y%m%d%H%M%S"
 KINDS = ("entered", "changed", "left", "withdrawn")
 EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst", "openpgp": ".pgp"}
-LONGEST_ADDITION = len("..12345678.123456.part" + MANIFEST_SUFFIX)  # a manifest's name while it is uploaded
 
 
 def file_name(job: Job, now: datetime, part: int = 1, kind: str = "") -> str:
@@ -76,7 +75,20 @@ def _named(
     if keys.filename_timestamped:
         stem += stamp
     name = stem + (suffix or ("" if packed else ".csv")) + compressed + encrypted
-    return check_name(name, room=LONGEST_ADDITION)
+    longest = temporary_name(keys.destination.temporary_name, MANIFEST_SUFFIX, "0" * 8, fence=999_999)
+    return check_name(name, room=len(longest.encode()))
+
+
+def temporary_name(pattern: str, name: str, sha256: str, *, fence: int = 0) -> str:
+    """The name of a file while it is uploaded: whose bytes lie there, and in which hand they were spooled."""
+    return pattern.format(name=name, sha8=sha256[:8] + (f".{fence}" if fence else ""))
+
+
+def finished_name(pattern: str, temporary: str) -> str | None:
+    """The final name of what `temporary_name` named by this pattern; None of anything else."""
+    sign = re.escape(pattern).replace(r"\{name\}", "(?P<name>.+)").replace(r"\{sha8\}", r"[0-9a-f]{8}(?:\.[0-9]+)?")
+    found = re.fullmatch(sign, temporary)
+    return found["name"] if found else None
 
 
 def check_name(name: str, *, room: int = 0) -> str:

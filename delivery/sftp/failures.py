@@ -32,13 +32,20 @@ _FINAL = {
 }
 
 
+_AT_STEP = {
+    "open": "{} If the server forbids names that begin with a dot, or some ending: set `temporary_name`.",
+    "verify": "Ask the server's owner for the right to read; where nobody may, set `verify: size`.",
+    "look": "Ask the server's owner for the right to list; where nobody may, set `verify: none`.",
+}
+
+
 def translate(where: str, step: str, error: Exception, reason: str) -> DeliveryError:
     """Choose the error. reason: why the watchdog closed the connection, if it did."""
     if isinstance(error, Status) and not reason:
         words = _MEANING.get(error.code, f"status {error.code}")
         text = f"{where}: {step}: {words} (the server says: {redact(error.text)})"
         if error.code in _FINAL:
-            return DestinationRefused(text, hint=_FINAL[error.code])
+            return DestinationRefused(text, hint=_AT_STEP.get(step, "{}").format(_FINAL[error.code]))
         return DestinationFailed(text, step=step)
     if isinstance(error, OSError):
         words = error.strerror or str(error) or type(error).__name__

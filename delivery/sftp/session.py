@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-INIT, VERSION, OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT, _, FSETSTAT, OPENDIR, READDIR, REMOVE = range(1, 14)
+INIT, VERSION, OPEN, CLOSE, READ, WRITE, LSTAT, FSTAT, _, FSETSTAT, OPENDIR, READDIR, REMOVE, MKDIR, RMDIR = range(
+    1, 16
+)
 STAT, RENAME, STATUS, HANDLE, DATA, NAME, ATTRS, EXTENDED, EXTENDED_REPLY = 17, 18, 101, 102, 103, 104, 105, 200, 201
 OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, OP_UNSUPPORTED = 0, 1, 2, 3, 4, 8
 READING, WRITING, CREATE, EXCLUSIVE = 1, 2, 8, 32
@@ -162,6 +164,14 @@ class Session:
         """Open a file; its handle."""
         attributes = struct.pack(">I", 0) if mode is None else struct.pack(">II", _HAS_MODE, mode)
         return self.request(OPEN, string(path), struct.pack(">I", flags), attributes, expected=HANDLE).string()
+
+    def mkdir(self, path: bytes, mode: int) -> None:
+        """Make a directory."""
+        self.request(MKDIR, string(path), struct.pack(">II", _HAS_MODE, mode))
+
+    def rmdir(self, path: bytes) -> None:
+        """Remove an empty directory."""
+        self.request(RMDIR, string(path))
 
     def chmod(self, handle: bytes, mode: int) -> None:
         """Set the mode of an open file."""

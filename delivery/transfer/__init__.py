@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
+from delivery.config.values import TEMPORARY_NAME
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
-    from delivery.config.integrations import Integration
+    from delivery.config.integrations import AnyDestination, Integration
 
 Method = Literal["rename", "look-and-rename", "exclusive"]  # decision 0010
 
@@ -39,14 +41,36 @@ class Capabilities:
     statvfs: bool
     request_bytes: int  # largest write in one request
     free_bytes: int | None  # None when the server does not tell
+    left: tuple[str, ...] = ()  # names of probe files that could not be removed
 
     def allows(self, method: Method) -> bool:
         """Whether enough was proven for files to get their final names in this way."""
         return {"rename": self.rename_refuses, "look-and-rename": self.rename, "exclusive": True}[method]
 
 
+@dataclass(frozen=True)
+class Handling:
+    """How files are handled in a directory: their mode, their names while they are uploaded, and what proves them."""
+
+    file_mode: int = 0o600
+    temporary_name: str = TEMPORARY_NAME
+    verify: Literal["hash", "size", "none"] = "hash"
+
+    @classmethod
+    def of(cls, target: AnyDestination) -> Self:
+        """As an integration says."""
+        return cls(target.file_mode, target.temporary_name, target.verify)
+
+    @property
+    def folder_mode(self) -> int:
+        """Of folders that are made: whoever may read the files gets through."""
+        return self.file_mode | 0o100 | (self.file_mode & 0o044) >> 2
+
+
 class Destination(Protocol):
     """A directory that takes whole files. Names are plain file names in it; every method may raise DeliveryError."""
+
+    handling: Handling
 
     def __enter__(self) -> Self: ...
 
@@ -64,14 +88,14 @@ class Destination(Protocol):
         """Return the SHA-256 (hex) of the bytes that lie there now, not of those that were sent."""
 
     def upload(self, spool: Path, temp: str, progress: Callable[[int], None] | None = None) -> None:
-        """Write the spool file to a new file of mode 0600; every byte is acknowledged, synced and counted on return.
+        """Write the spool file to a new file; every byte is acknowledged, synced and counted on return.
 
         progress is called with the number of bytes acknowledged so far. NameTaken when the name exists. A file that
         could not be finished is removed again if the connection still stands.
         """
 
     def create(self, name: str) -> None:
-        """Create an empty file of mode 0600. NameTaken when the name exists; after any other error: look."""
+        """Create an empty file, likewise. NameTaken when the name exists; after any other error: look."""
 
     @property
     def software(self) -> str:
@@ -93,19 +117,24 @@ class Destination(Protocol):
         """Write, rename and remove probe files. token: in their names, so that a later probe finds leftovers."""
 
 
-def open_destination(name: str, integration: Integration, *, share: Path, root: Path) -> Destination:
+def open_destination(
+    name: str, integration: Integration, *, share: Path, root: Path, there: str | None = None
+) -> Destination:
     """Choose the destination of an integration, not yet connected.
 
-    share: root of the hosted share; root: what a relative local directory is relative to.
+    share: root of the hosted share; root: what a relative local directory is relative to; there: the part of the
+    directory that must be there, where what is below it may be made.
     """
     target = integration.destination
     if target.type == "sftp":
         from delivery.transfer.sftp_directory import SftpDirectory  # here, because paramiko is slow to import
 
-        return SftpDirectory.of(name, target, integration.directory)
+        opened = SftpDirectory.of(name, target, integration.directory)
+        return opened if there is None else opened.made_below(there)
     from delivery.transfer.local_directory import LocalDirectory
 
-    looks = target.publish == "look-and-rename"
+    looks, handling = target.publish == "look-and-rename", Handling.of(target)
     if target.type == "hosted":
-        return LocalDirectory.hosted(share, integration.namespace, integration.directory, looks=looks)
-    return LocalDirectory(root / integration.directory, looks=looks)
+        return LocalDirectory.hosted(share, integration.namespace, integration.directory, looks, handling)
+    below = None if there is None else root / there
+    return LocalDirectory(root / integration.directory, below=below, looks=looks, handling=handling)

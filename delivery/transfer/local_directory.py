@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from delivery.errors import DestinationFailed, DestinationRefused, NameTaken
 from delivery.schedule.names import check_name
-from delivery.transfer import Capabilities, Found
+from delivery.transfer import Capabilities, Found, Handling
 from delivery.transfer.probe import prove
 
 if TYPE_CHECKING:
@@ -42,27 +42,39 @@ _FINAL = {
 class LocalDirectory:
     """Destination in the file system; see `Destination` for what each method promises."""
 
-    def __init__(self, directory: Path, *, below: Path | None = None, looks: bool = False) -> None:
-        """directory: must exist, or, when it is to lie `below` a root, is created there with mode 0700.
+    def __init__(
+        self, directory: Path, *, below: Path | None = None, looks: bool = False, handling: Handling | None = None
+    ) -> None:
+        """directory: must exist, or, when it is to lie `below` a root, is created there.
 
         looks: before a rename that would replace, where none refuses to.
         """
+        self.handling = handling or Handling()
         self._path = directory
         self._below = below
         self._looks = looks
         self._fd = -1
         self._made: list[Path] = []
+        self._makes_root = False
 
     @classmethod
-    def hosted(cls, share: Path, namespace: str, directory: str, *, looks: bool = False) -> Self:
-        """`<share>/<namespace>/<directory>`."""
+    def hosted(
+        cls, share: Path, namespace: str, directory: str, looks: bool = False, handling: Handling | None = None
+    ) -> Self:
+        """`<share>/<namespace>/<directory>`; the share is made, too."""
         parts = [check_name(part) for part in (namespace, *directory.split("/")) if part]
-        return cls(share.joinpath(*parts), below=share, looks=looks)
+        made = cls(share.joinpath(*parts), below=share, looks=looks, handling=handling)
+        made._makes_root = True
+        return made
 
     def __enter__(self) -> Self:
         with self._step("open"):
             if self._below:
-                self._fd, self._made = _make_below(self._below, self._path)
+                if self._makes_root and not self._below.exists():
+                    self._below.mkdir(mode=self.handling.folder_mode, parents=True, exist_ok=True)
+                    self._made.append(self._below)
+                self._fd, made = _make_below(self._below, self._path, self.handling.folder_mode)
+                self._made += made
             else:
                 self._fd = _open_directory(self._path)
         return self
@@ -102,7 +114,7 @@ class LocalDirectory:
             fd = self._open_new(temp)
             try:
                 with os.fdopen(fd, "wb", buffering=0) as file:
-                    _copy(source, file, progress)
+                    _copy(source, file, self.handling.file_mode, progress)
             except BaseException:
                 with suppress(OSError):
                     os.unlink(temp, dir_fd=self._fd)
@@ -111,7 +123,11 @@ class LocalDirectory:
     def create(self, name: str) -> None:
         """Open exclusively, and sync the directory."""
         with self._step("open"):
-            os.close(self._open_new(name))
+            fd = self._open_new(name)
+            try:
+                os.fchmod(fd, self.handling.file_mode)
+            finally:
+                os.close(fd)
             os.fsync(self._fd)
 
     @property
@@ -188,8 +204,8 @@ class LocalDirectory:
             raise DestinationFailed(f"{self.describe()}: {step}: {os.strerror(code)}", step=step) from error
 
 
-def _copy(source: BinaryIO, file: FileIO, progress: Callable[[int], None] | None) -> None:
-    os.fchmod(file.fileno(), 0o600)  # whatever the umask
+def _copy(source: BinaryIO, file: FileIO, mode: int, progress: Callable[[int], None] | None) -> None:
+    os.fchmod(file.fileno(), mode)  # whatever the umask
     while chunk := source.read(CHUNK_BYTES):
         view = memoryview(chunk)
         while view:
@@ -214,17 +230,15 @@ def _open_directory(path: str | Path, at: int | None = None, flags: int = 0) -> 
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | flags, dir_fd=at)
 
 
-def _make_below(root: Path, path: Path) -> tuple[int, list[Path]]:
-    """Open a directory below the root, and say what was made: missing levels, mode 0700. No link is followed."""
+def _make_below(root: Path, path: Path, mode: int) -> tuple[int, list[Path]]:
+    """Open a directory below the root, and say what was made of its missing levels. No link is followed."""
     made = []
-    if not root.exists():
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made.append(root)
     fd, below_root = _open_directory(root), root
     for part in path.relative_to(root).parts:
         below_root /= part
         with suppress(FileExistsError):
-            os.mkdir(part, 0o700, dir_fd=fd)
+            os.mkdir(part, mode, dir_fd=fd)
+            os.chmod(part, mode, dir_fd=fd)  # whatever the umask
             made.append(below_root)
         try:
             below = _open_directory(part, fd, os.O_NOFOLLOW)

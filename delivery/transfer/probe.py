@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused
+from delivery.schedule.names import temporary_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from delivery.config.integrations import Integration
     from delivery.ledger import Ledger
     from delivery.transfer import Capabilities, Destination, Method
 
-FIRST, OTHER = (b"This is a probe of `delivery`; it may be deleted. %d\n" % number for number in (1, 2))
+FIRST = b"This is a probe of `delivery`; it may be deleted.\n"
+TRIED = 9  # names, where what lay there cannot be removed
+OTHER = FIRST + b"It is the second one.\n"  # of another size, too, where only that is looked at
 
 
 def publish_method(destination: Destination, integration: Integration, ledger: Ledger, token: str) -> Method:
@@ -68,53 +72,104 @@ class Proof:
     rename: bool
     rename_refuses: bool
     replace: bool
+    left: tuple[str, ...]
 
 
 def prove(destination: Destination, token: str, rename: Callable[[str, str], None]) -> Proof:
     """Try each step on small files of our own. What a server answers is not believed: the files are looked at.
 
     rename: as the destination does it, without looking first. Raises what an upload raises, and DestinationFailed when
-    the connection breaks. Leaves nothing behind, unless it dies; then the next probe with the same token removes what
-    is left.
+    the connection breaks. Leaves nothing behind, unless it dies, or the server lets nobody delete: then it says what.
+    The next probe with the same token removes what is left, or has other names.
     """
-    names = [f".delivery-probe-{token}-{number}" for number in (1, 2)]
+    tried = (_name(destination, token, number) for number in range(1, TRIED))
+    names = list(itertools.islice((name for name in tried if _is_free(destination, name)), 2))
+    if len(names) < 2:
+        raise DestinationRefused(f"{destination.describe()}: probe files of before cannot be removed.")
     one, two = names
     try:
-        for name in names:
-            _clear(destination, name)
         _put(destination, one, FIRST)
-        renamed = _done(destination, rename, one, two) and destination.look(one) is None
-        if not renamed:
-            _clear(destination, one)
-            _clear(destination, two)
-            _put(destination, two, FIRST)
+        if destination.look(one) is None:  # `verify: none`, and nobody may look there: what is answered is believed
+            renamed = _answers(rename, one, two)
+            _put(destination, one if renamed else two, OTHER)
+            refuses = renamed and not _answers(rename, one, two)
+            replaces = _answers(destination.replace, one, two)
+        else:
+            renamed, refuses, replaces = _seen(destination, rename, one, two)
+    except DeliveryError as error:
+        if left := _removed_but_for(destination, names):
+            error.message += f"; {' and '.join(left)} could not be removed there"
+        raise
+    except BaseException:
+        _removed_but_for(destination, names)
+        raise
+    return Proof(renamed, refuses, replaces, _removed_but_for(destination, names))
+
+
+def _seen(destination: Destination, rename: Callable[[str, str], None], one: str, two: str) -> tuple[bool, bool, bool]:
+    """Whether a rename does, refuses and replaces. one: lies there with the content FIRST."""
+    renamed = _done(destination, rename, one, two) and destination.look(one) is None
+    if not renamed:
+        _clear(destination, one)
+        _clear(destination, two)
+        _put(destination, two, FIRST)
+    _put(destination, one, OTHER)
+    refuses = renamed and not _done(destination, rename, one, two, over=True)
+    if destination.look(one) is None:
         _put(destination, one, OTHER)
-        refuses = renamed and not _done(destination, rename, one, two, over=True)
-        if destination.look(one) is None:
-            _put(destination, one, OTHER)
+    _answers(destination.replace, one, two)
+    return renamed, refuses, destination.look(one) is None and _holds(destination, two, OTHER)
+
+
+def _answers(step: Callable[[str, str], None], old: str, new: str) -> bool:
+    """Whether it is said to be done."""
+    with suppress(DeliveryError):
+        step(old, new)
+        return True
+    return False
+
+
+def _removed_but_for(destination: Destination, names: Iterable[str]) -> tuple[str, ...]:
+    """Removes the files; those that stay, as far as can be seen."""
+    left = []
+    for name in names:
         with suppress(DeliveryError):
-            destination.replace(one, two)
-        replaces = destination.look(one) is None and _holds(destination, two, OTHER)
-    finally:
-        for name in names:
-            with suppress(DeliveryError):
-                destination.remove(name)
-    return Proof(renamed, refuses, replaces)
+            destination.remove(name)
+        with suppress(DeliveryError):
+            left += [name] if destination.look(name) is not None else []
+    return tuple(left)
+
+
+def _name(destination: Destination, token: str, number: int) -> str:
+    """As files are named while they are uploaded: what is not allowed for these is noticed now."""
+    return temporary_name(
+        destination.handling.temporary_name, f"delivery-probe-{token}-{number}", sha256(FIRST).hexdigest()
+    )
+
+
+def _is_free(destination: Destination, name: str) -> bool:
+    with suppress(DestinationRefused):
+        _clear(destination, name)
+    return destination.look(name) is None
 
 
 def _done(
     destination: Destination, step: Callable[[str, str], None], old: str, new: str, *, over: bool = False
 ) -> bool:
     """Whether the step gave a file its new name. over: a name that is taken by a file with the content FIRST."""
-    with suppress(DeliveryError):
-        step(old, new)
+    _answers(step, old, new)
     if over:
         return destination.look(old) is None or not _holds(destination, new, FIRST)
     return destination.look(new) is not None
 
 
 def _holds(destination: Destination, name: str, content: bytes) -> bool:
-    return destination.look(name) is not None and destination.hash(name) == hashlib.sha256(content).hexdigest()
+    """As far as `verify` asks."""
+    found, verify = destination.look(name), destination.handling.verify
+    if verify == "none" and found is None:
+        return True
+    is_as_long = found is not None and found.size == len(content)
+    return is_as_long and (verify != "hash" or destination.hash(name) == sha256(content).hexdigest())
 
 
 def _put(destination: Destination, name: str, content: bytes) -> None:
@@ -127,5 +182,5 @@ def _put(destination: Destination, name: str, content: bytes) -> None:
 
 
 def _clear(destination: Destination, name: str) -> None:
-    if destination.look(name) is not None:
+    if destination.handling.verify == "none" or destination.look(name) is not None:
         destination.remove(name)

@@ -11,13 +11,15 @@ spooled → opening → published (decision 0010).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from delivery.errors import DestinationFailed, Held, NameTaken
+from delivery.errors import DestinationFailed, DestinationRefused, Held, NameTaken
 from delivery.files.writer import hash_file
 from delivery.ledger import FileState, Role
+from delivery.schedule.names import temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,10 +59,9 @@ def hand_over(
     return _publish(file, destination, ledger, replace=replace)
 
 
-def temp_name(file: File) -> str:
+def temp_name(file: File, destination: Destination) -> str:
     """The name while uploading: whose bytes lie there, and in which hand they were spooled."""
-    hand = f".{file.fence}" if file.fence else ""
-    return f".{file.name}.{file.sha256[:8]}{hand}.part"
+    return temporary_name(destination.handling.temporary_name, file.name, file.sha256, fence=file.fence)
 
 
 def check_spool(file: File) -> None:
@@ -76,11 +77,14 @@ def _send(
     file: File, destination: Destination, ledger: Ledger, *, replace: bool, progress: Callable[[int], None] | None
 ) -> None:
     _check_free(file, destination, ledger, replace=replace)
-    temp = temp_name(file)
-    if destination.look(temp) is not None:
+    temp = temp_name(file, destination)
+    if destination.handling.verify == "none":  # nobody may be able to look, or to delete
+        with suppress(DestinationRefused):
+            destination.remove(temp)
+    elif destination.look(temp) is not None:
         destination.remove(temp)
     destination.upload(Path(file.spool), temp, progress)
-    if not _temp_is_whole(file, destination):
+    if not _arrived(file, destination, temp):
         destination.remove(temp)
         raise DestinationFailed(f"{file.name}: the destination holds other bytes than were sent.", step="verify")
 
@@ -106,22 +110,28 @@ def _check_free(file: File, destination: Destination, ledger: Ledger, *, replace
 
 
 def _temp_is_whole(file: File, destination: Destination) -> bool:
-    found = destination.look(temp_name(file))
-    return (
-        found is not None
-        and found.kind == "file"
-        and found.size == file.bytes
-        and destination.hash(temp_name(file)) == file.sha256
-    )
+    return _is_whole(file, destination, temp_name(file, destination))
+
+
+def _is_whole(file: File, destination: Destination, name: str) -> bool:
+    """Whether the file lies there under that name, as far as `verify` asks: by its hash, or only by its size."""
+    found = destination.look(name)
+    is_as_long = found is not None and found.kind == "file" and found.size == file.bytes
+    return is_as_long and (destination.handling.verify != "hash" or destination.hash(name) == file.sha256)
+
+
+def _arrived(file: File, destination: Destination, name: str) -> bool:
+    """Whether what was just uploaded is whole there. With `verify: none`, each write was acknowledged: that is all."""
+    return destination.handling.verify == "none" or _is_whole(file, destination, name)
 
 
 def _publish(file: File, destination: Destination, ledger: Ledger, *, replace: bool) -> File:
     try:
         if replace and destination.look(file.name) is not None:
             _check_free(file, destination, ledger, replace=True)
-            destination.replace(temp_name(file), file.name)
+            destination.replace(temp_name(file, destination), file.name)
         else:
-            destination.publish(temp_name(file), file.name)
+            destination.publish(temp_name(file, destination), file.name)
     except NameTaken:
         raise _appeared(file, destination) from None
     file = ledger.advance_file(file, FileState.PUBLISHED)
@@ -138,10 +148,10 @@ def _appeared(file: File, destination: Destination) -> Held:
 def _confirm(file: File, destination: Destination, ledger: Ledger) -> File:
     """Looks at what the destination said it renamed; a client may have collected it already."""
     if _final_is_ours(file, destination):  # seen or not, it may be collected before the next look
-        if destination.look(temp_name(file)) is not None:
-            destination.remove(temp_name(file))
+        if destination.look(temp_name(file, destination)) is not None:
+            destination.remove(temp_name(file, destination))
         return file
-    if destination.look(file.name) is not None or destination.look(temp_name(file)) is not None:
+    if destination.look(file.name) is not None or destination.look(temp_name(file, destination)) is not None:
         ledger.advance_file(file, FileState.UNCONFIRMED)
         raise Held(
             f"{destination.describe()} said that {file.name} was renamed, and it was not.",
@@ -160,23 +170,17 @@ def _was_renamed(file: File, destination: Destination) -> bool:
         found is not None
         and found.kind == "file"
         and found.size == file.bytes
-        and destination.look(temp_name(file)) is None
+        and destination.look(temp_name(file, destination)) is None
     )
 
 
 def _final_is_ours(file: File, destination: Destination) -> bool:
-    found = destination.look(file.name)
-    return (
-        found is not None
-        and found.kind == "file"
-        and found.size == file.bytes
-        and destination.hash(file.name) == file.sha256
-    )
+    return _is_whole(file, destination, file.name)
 
 
 def _resume_publishing(file: File, destination: Destination, ledger: Ledger, *, replace: bool) -> File:
     if _final_is_ours(file, destination):
-        destination.remove(temp_name(file))
+        destination.remove(temp_name(file, destination))
         return ledger.advance_file(file, FileState.PUBLISHED)
     if _temp_is_whole(file, destination) and (replace or destination.look(file.name) is None):
         return _publish(file, destination, ledger, replace=replace)
@@ -199,7 +203,7 @@ def _hand_over_open(
 ) -> File:
     """Writes the file under its final name; the client waits for the done file, which comes last and is empty."""
     if file.state != FileState.OPENING:
-        destination.remove(temp_name(file))  # of a run that had another method
+        destination.remove(temp_name(file, destination))  # of a run that had another method
         _check_free(file, destination, ledger, replace=False)
         file = ledger.advance_file(file, FileState.OPENING)
     elif (found := destination.look(file.name)) is not None:
@@ -217,14 +221,16 @@ def _hand_over_open(
             destination.upload(Path(file.spool), file.name, progress)
     except NameTaken:
         raise _appeared(file, destination) from None
-    if file.role != Role.DONE and not _final_is_ours(file, destination):
+    if file.role != Role.DONE and not _arrived(file, destination, file.name):
         destination.remove(file.name)
         raise DestinationFailed(f"{file.name}: the destination holds other bytes than were sent.", step="verify")
     return ledger.advance_file(file, FileState.PUBLISHED)
 
 
 def _begins_as_ours(file: File, destination: Destination, size: int) -> bool:
-    """Whether what lies there is what a run that died may have left: the first part of our file."""
+    """Whether what lies there is what a run that died may have left: the first part of our file. Only a hash tells."""
+    if destination.handling.verify != "hash":
+        return False
     with Path(file.spool).open("rb") as spool:
         start = sha256()
         while size > 0 and (chunk := spool.read(min(size, CHUNK_BYTES))):

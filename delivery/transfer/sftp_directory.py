@@ -19,7 +19,7 @@ from delivery.sftp.failures import LOWER_ERRORS, translate
 from delivery.sftp.session import Session, Status, string
 from delivery.sftp.ssh import connect
 from delivery.sftp.watchdog import Watchdog
-from delivery.transfer import Capabilities, Found
+from delivery.transfer import Capabilities, Found, Handling
 from delivery.transfer.probe import prove
 
 if TYPE_CHECKING:
@@ -46,15 +46,20 @@ class Opened:
 class SftpDirectory:
     """Destination over SFTP; see `Destination` for what each method promises."""
 
+    handling = Handling()
+
     def __init__(
         self, where: str, directory: str, open_channel: Callable[[Watchdog], Opened], timeout: float, deadline: float
     ) -> None:
         """where: for messages; timeout, deadline: seconds, see Watchdog."""
+        self._there: bytes | None = None
+        self._takes_mode = True
         self._where = where
         self._directory = (directory.rstrip("/") or "/").encode()
         self._open_channel = open_channel
         self._timeout, self._deadline = timeout, deadline
         self._hashed_there = False
+        self._made: list[bytes] = []
 
     @classmethod
     def of(cls, name: str, target: SftpDestination, directory: str) -> Self:
@@ -69,7 +74,14 @@ class SftpDirectory:
 
         root = "" if directory.startswith("/") else "~/"
         where = f"sftp://{target.username}@{target.host}:{target.port}/{root}{directory.strip('/')}"
-        return cls(where, directory, open_channel, target.timeout, target.deadline)
+        of = cls(where, directory, open_channel, target.timeout, target.deadline)
+        of.handling = Handling.of(target)
+        return of
+
+    def made_below(self, there: str) -> Self:
+        """Make what is missing of the directory below that part of it."""
+        self._there = (there.rstrip("/") or "/").encode()
+        return self
 
     def __enter__(self) -> Self:
         self._watchdog = Watchdog(self._timeout, self._deadline)
@@ -90,6 +102,10 @@ class SftpDirectory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._made:  # a folder that we made goes again when nothing was left in it
+            with suppress(*LOWER_ERRORS), self._watchdog.step():
+                while self._made:
+                    self._session.rmdir(self._made.pop())
         self._watchdog.stop()
         self._close()
 
@@ -185,18 +201,27 @@ class SftpDirectory:
         )
 
     def _open_new(self, name: str) -> bytes:
+        path, flags = self._path(name), sftp.WRITING | sftp.CREATE | sftp.EXCLUSIVE
         with self._step("open"):
             try:
-                return self._session.open(self._path(name), sftp.WRITING | sftp.CREATE | sftp.EXCLUSIVE, 0o600)
-            except Status:
+                return self._session.open(path, flags, self.handling.file_mode if self._takes_mode else None)
+            except Status as refused:
                 if self._look(name):
                     raise NameTaken(f"{self._where}: {name} exists already") from None
-                raise
+                if not self._takes_mode:
+                    raise
+                first = refused
+            try:  # some servers take no attributes with OPEN
+                handle = self._session.open(path, flags)
+            except Status:
+                raise first from None
+            self._takes_mode = False
+            return handle
 
     def _fill(self, handle: bytes, spool: Path, progress: Callable[[int], None] | None) -> None:
         with spool.open("rb") as source, self._step("upload"):
             with suppress(Status):
-                self._session.chmod(handle, 0o600)
+                self._session.chmod(handle, self.handling.file_mode)
             try:
                 size = write_checked(self._session, handle, source, self._request_bytes, progress)
             except Status as status:
@@ -217,10 +242,19 @@ class SftpDirectory:
         except Status as status:
             if status.code == sftp.NO_SUCH_FILE:
                 return None
-            if (listed := dict(self._session.scan(self._directory)).get(name.encode())) is None:
+            if (listed := self._listed(name)) is None:
                 return None
             found = listed
         return Found("file" if found.mode is None or stat.S_ISREG(found.mode) else "other", found.size or 0)
+
+    def _listed(self, name: str) -> sftp.Attributes | None:
+        """What the directory's list says of it; with `verify: none`, a server may refuse to list, too."""
+        try:
+            return dict(self._session.scan(self._directory)).get(name.encode())
+        except Status:
+            if self.handling.verify == "none":
+                return None
+            raise
 
     def _rename(self, old: str, new: str) -> None:
         with self._step("publish"):
@@ -232,10 +266,31 @@ class SftpDirectory:
         except Status as status:
             if status.code != sftp.NO_SUCH_FILE:
                 return  # a server may refuse STAT; the first OPEN will tell
+            if self._there is not None and self._make_below(self._there):
+                return
             mode = 0
         if mode is not None and not stat.S_ISDIR(mode):
             hint = "Ask the server's owner to create it, or correct `directory`."
             raise DestinationRefused(f"{self._where}: no such directory", hint=hint)
+
+    def _make_below(self, there: bytes) -> bool:
+        """Whether the directory was made, level by level; another runner may make it at the same time."""
+        try:
+            self._session.attributes(sftp.STAT, there)
+        except Status:
+            return False
+        below = self._directory.removeprefix(there if there != b"." else b"").strip(b"/").split(b"/")
+        for count in range(1, len(below) + 1):
+            path = b"/".join([b"" if there == b"/" else there, *below[:count]])
+            try:
+                self._session.mkdir(path, self.handling.folder_mode)
+                self._made.append(path)
+            except Status as status:
+                try:
+                    self._session.attributes(sftp.STAT, path)
+                except Status:
+                    raise status from None
+        return True
 
     def _path(self, name: str) -> bytes:
         return self._directory.rstrip(b"/") + b"/" + check_name(name).encode()

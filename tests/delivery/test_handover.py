@@ -107,7 +107,7 @@ class Case:
 
     @property
     def temp(self) -> Path:
-        return self.directory / temp_name(self.file)
+        return self.directory / temp_name(self.file, LocalDirectory(self.directory))
 
     def reach(self, state: str) -> None:
         """Moves the file to the state in the ledger alone."""
@@ -821,7 +821,7 @@ def test_what_was_begun_under_its_final_name_is_finished_so(tmp_path: Path, ledg
 )
 def test_the_temporary_name_says_whose_bytes_and_which_hand(case: Case, fence: int, name: str) -> None:
     file = case.file._replace(fence=fence)
-    assert temp_name(file) == name.format(sha256(OURS).hexdigest()[:8])
+    assert temp_name(file, LocalDirectory(case.directory)) == name.format(sha256(OURS).hexdigest()[:8])
 
 
 def test_progress_is_told_whichever_way_the_file_goes(tmp_path: Path, ledger: Ledger) -> None:

@@ -194,7 +194,7 @@ def test_the_hand_is_in_the_temporary_name(two: tuple[Ledger, Ledger]) -> None:
     for ledger in (one, other):
         ledger.take(key)
         ledger.spooled(key, [file_row(0)])
-        names.add(temp_name(ledger.files(key)[0]))
+        names.add(temp_name(ledger.files(key)[0], LocalDirectory(Path())))
         ledger.advance(key, "spooled", "planned")
         ledger.let_go()
     assert len(names) == 2

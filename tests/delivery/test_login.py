@@ -2,90 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import asyncssh
 import pytest
+from asyncssh_here import Account, Asked, running, target
 from cryptography.hazmat.primitives import serialization
-from servers import PASSWORD, SshServer, free_port, keygen, missing_for_sshd, running_sshd
+from servers import PASSWORD, SshServer, keygen, missing_for_sshd, running_sshd
 
 from delivery.config.host_keys import HostKey
-from delivery.config.integrations import SftpDestination
 from delivery.errors import DestinationFailed, DestinationRefused, LoginRefused
 from delivery.sftp.ssh import fetch_host_keys
 from delivery.transfer.sftp_directory import SftpDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
+    from delivery.config.integrations import SftpDestination
+
 with_sshd = pytest.mark.skipif(bool(missing_for_sshd()), reason=missing_for_sshd())
-Asked = list[tuple[str, bool]]
-
-
-class Account(asyncssh.SSHServer):
-    """Takes the password, or asks for it in these rounds; counts each password that it was given."""
-
-    def __init__(self, given: list[str], rounds: list[tuple[str, Asked]], *, expired: bool, asks: bool) -> None:
-        self.given, self.rounds, self.expired, self.asks = given, list(rounds), expired, asks
-
-    def password_auth_supported(self) -> bool:
-        return not self.asks
-
-    def validate_password(self, username: str, password: str) -> bool:
-        self.given.append(password)
-        if self.expired:
-            raise asyncssh.PasswordChangeRequired("Your password has expired")
-        return password == PASSWORD
-
-    def kbdint_auth_supported(self) -> bool:
-        return bool(self.rounds)
-
-    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> tuple[str, str, str, Asked]:
-        return self._next()
-
-    def validate_kbdint_response(self, username: str, responses: list[str]) -> Any:
-        self.given += responses
-        return self._next() if self.rounds else list(responses) == [PASSWORD]
-
-    def _next(self) -> tuple[str, str, str, Asked]:
-        title, prompts = self.rounds.pop(0)
-        return title, "", "", prompts
-
-
-@contextmanager
-def running(
-    tmp_path: Path, rounds: list[tuple[str, Asked]], *, expired: bool = False, asks: bool = True, **settings: Any
-) -> Iterator[tuple[SftpDestination, list[str]]]:
-    """An asyncssh server in this process, and what its account was given."""
-    key, given, loop = keygen(tmp_path / "host"), list[str](), asyncio.new_event_loop()
-    (tmp_path / "home").mkdir()
-    port = free_port()
-    listening = asyncssh.listen(
-        "127.0.0.1",
-        port,
-        server_factory=lambda: Account(given, rounds, expired=expired, asks=asks),
-        server_host_keys=[str(tmp_path / "host")],
-        sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=str(tmp_path / "home").encode()),
-        **settings,
-    )
-    server = loop.run_until_complete(listening)
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield target(port, key, password=PASSWORD), given
-    finally:
-        loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
-
-
-def target(port: int, key: str, **login: Any) -> SftpDestination:
-    host = {"type": "sftp", "host": "127.0.0.1", "port": port, "username": "acme", "host_keys": [key], "timeout": 5}
-    return SftpDestination.model_validate(host | login)
 
 
 def log_in(target: SftpDestination, **changes: Any) -> None:
