@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from delivery.config.datasets import ENTITLEMENTS, find_datasets, read_beside, rejects_of
-from delivery.config.faults import Faults, described
+from delivery.config.faults import Faults, described, nearest
 from delivery.config.values import RejectedLimit, RowCount  # noqa: TC001 - pydantic reads it
 from delivery.sql import literal
 from delivery.windows import Window, check_cron
@@ -226,6 +226,7 @@ def definition_faults(chosen: Mapping[str, Campaign], definitions: Mapping[str, 
             continue
         faults += [
             f"integrations.{name}.definitions: unknown {definition!r}; known: {', '.join(known)}"
+            f"{nearest(definition, known)}"
             for definition in asked
             if definition not in known
         ]
@@ -259,7 +260,7 @@ def _faulty_audience(
     if export.audience not in fitting:
         yield (
             f"{where}: {export.audience!r} is no audience of {dataset.name}, with {', '.join(sorted(needed))}; "
-            f"known: {', '.join(sorted(fitting)) or 'none'}"
+            f"known: {', '.join(sorted(fitting)) or 'none'}{nearest(export.audience, fitting)}"
         )
     elif fitting[export.audience]["unique_id"] not in exposure["depends_on"]["nodes"]:
         yield f"depends_on: must name ref('{export.audience}')"
@@ -272,9 +273,11 @@ def _mismatches(
     if export.integrations != "all":
         for name in export.integrations:
             if name not in names:
-                yield f"{where}.integrations: unknown integration {name!r}; known: {', '.join(names)}"
+                shown = f"{', '.join(names)}{nearest(name, names)}"
+                yield f"{where}.integrations: unknown integration {name!r}; known: {shown}"
     if export.dataset not in known:
-        yield f"{where}.dataset: unknown dataset {export.dataset!r}; known: {', '.join(sorted(known))}"
+        close = nearest(export.dataset, known)
+        yield f"{where}.dataset: unknown dataset {export.dataset!r}; known: {', '.join(sorted(known))}{close}"
     dataset = known.get(export.dataset)
     if dataset is None:  # its own faults are told
         return
@@ -293,7 +296,7 @@ def _beyond(export: Export, dataset: Dataset) -> Iterable[str]:
         if column not in optional:
             yield (
                 f"{where}.layout.columns: {column!r} is not an optional column of {dataset.name}; "
-                f"optional: {', '.join(optional) or 'none'}"
+                f"optional: {', '.join(optional) or 'none'}{nearest(column, optional)}"
             )
     if export.late_rows == "correct" and not dataset.tells_changes:
         yield f"{where}.late_rows: {dataset.name} cannot be corrected: it needs a window, unique_key and updated_at"

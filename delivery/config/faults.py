@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from inspect import isclass
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 # What a destination's faults may quote; the rest of it, as the template that it came from, may hold a secret.
 QUOTED = ("host", "port", "username", "timeout", "deadline")
 UNION_TAGS = ("union_tag_not_found", "union_tag_invalid")
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """What was probably meant, to stand after the known words; nothing when none is near."""
+    found = get_close_matches(str(word), list(known), 1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 class Faults:
@@ -45,12 +52,16 @@ def described(error: ValidationError, model: type[BaseModel], where: str) -> Ite
         keys, inside, tags = _place(model, fault["loc"])
         path = ".".join([where, *keys])
         if fault["type"] == "extra_forbidden":
-            yield path, f"unknown key; known: {', '.join(inside.model_fields)}"
+            yield path, f"unknown key; known: {', '.join(inside.model_fields)}{nearest(keys[-1], inside.model_fields)}"
         elif fault["type"] == "missing":
             yield path, "is required"
         elif fault["type"] in UNION_TAGS:
             seen = f"unknown {fault['ctx']['tag']!r}" if "tag" in fault["ctx"] else "is required"
-            yield f"{path}.type", f"{seen}; known: {', '.join(tags)}"
+            close = nearest(fault["ctx"]["tag"], tags) if "tag" in fault["ctx"] else ""
+            yield f"{path}.type", f"{seen}; known: {', '.join(tags)}{close}"
+        elif fault["type"] == "literal_error":
+            known = _choices(inside, keys[-1])
+            yield path, fault["msg"] + _seen(keys, fault.get("input")) + nearest(fault.get("input"), known)
         else:
             yield path, fault["msg"].removeprefix("Value error, ") + _seen(keys, fault.get("input"))
 
@@ -70,6 +81,17 @@ def _place(model: type[BaseModel], loc: Iterable[object]) -> tuple[list[str], ty
             inside = found[0]
         choices = {get_args(one.model_fields["type"].annotation)[0]: one for one in found} if len(found) > 1 else {}
     return keys, inside, choices
+
+
+def _choices(model: type[BaseModel], key: str) -> list[str]:
+    """The words that a key may have."""
+    field = model.model_fields.get(key)
+    return [one for one in _flat(field.annotation) if isinstance(one, str)] if field else []
+
+
+def _flat(annotation: Any) -> Iterator[Any]:
+    for part in get_args(annotation):
+        yield from _flat(part) if get_args(part) else (part,)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -16,6 +16,7 @@ from delivery.config.values import (
     Directory,
     FileMode,
     FileName,
+    Host,
     KeyFile,
     Name,
     Nulls,
@@ -63,7 +64,7 @@ class SftpDestination(_Destination):
     """
 
     type: Literal["sftp"]
-    host: str = Field(min_length=1)
+    host: Host
     port: int = Field(default=22, ge=1, le=65535)
     username: str = Field(min_length=1)
     password: Secret | None = None

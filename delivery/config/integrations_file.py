@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from delivery.config.faults import Faults, described
+from delivery.config.faults import Faults, described, nearest
 from delivery.config.integrations import Integration, SftpDestination
 from delivery.config.values import NAME, SECRETS
 from delivery.config.yaml_file import is_secret_reference, read_yaml, render
@@ -90,7 +90,10 @@ class Integrations:
 
 def unknown_integration(name: str, known: Iterable[str]) -> ConfigError:
     """What is said of a name that the file does not have."""
-    return ConfigError(f"Unknown integration: {name}.", hint=f"Known: {', '.join(known) or 'none'}.")
+    known = list(known)
+    return ConfigError(
+        f"Unknown integration: {name}{nearest(name, known)}.", hint=f"Known: {', '.join(known) or 'none'}."
+    )
 
 
 def _entries(document: Any) -> tuple[dict[str, Any], list[str]]:
@@ -98,7 +101,8 @@ def _entries(document: Any) -> tuple[dict[str, Any], list[str]]:
     entries = document.get("integrations") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(entries, dict):
         return {}, ["integrations: is required: a mapping of names to integrations"]
-    faults = [f"{key}: unknown key; known: integrations" for key in document if key != "integrations"]
+    close = {key: nearest(key, ["integrations"]) for key in document if key != "integrations"}
+    faults = [f"{key}: unknown key; known: integrations{meant}" for key, meant in close.items()]
     named = {}
     for name, entry in entries.items():
         if isinstance(name, str) and NAME.fullmatch(name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,6 +56,18 @@ def _safe_temporary_name(value: str) -> str:
     return value
 
 
+def _host(value: str) -> str:
+    """A name or an address alone; what stands beside it has keys of its own."""
+    if found := re.fullmatch(r"([^:]+|\[.+\]):(\d+)", value):
+        raise ValueError(f"must be a host alone: write {found[1].strip('[]')}, and `port: {found[2]}` beside it")
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        if not re.fullmatch(r"(?!.*\.\.)\w(?:[\w.-]*\w)?\.?", value):
+            raise ValueError("must be the name or the address of a host, without scheme, user or path") from None
+    return value
+
+
 def _file_mode(value: object) -> object:
     """From `0640`, which YAML reads as octal, or "0640"; `640` would be another number."""
     if isinstance(value, str) and re.fullmatch(r"0o?[0-7]{3,4}", value):
@@ -105,6 +118,7 @@ def _told_from_values(value: str) -> str:
 
 Directory = Annotated[str, AfterValidator(_safe_directory)]
 TemporaryName = Annotated[str, AfterValidator(_safe_temporary_name)]
+Host = Annotated[str, Field(min_length=1), AfterValidator(_host)]
 FileMode = Annotated[
     int, BeforeValidator(_file_mode), Field(json_schema_extra={"type": ["integer", "string"], "examples": ["0640"]})
 ]

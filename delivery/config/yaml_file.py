@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import itertools
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # A value that comes from the environment alone: nothing beside it, and no default that would stand in the file.
 ONLY_ENV_VAR = r"^\{\{\s*env_var\(\s*(?:'[^']+'|\"[^\"]+\")\s*\)\s*\}\}$"
+
+
+LARGEST, MOST_TIMES = 10_000, 100  # nodes, and how often one may stand for another on average: more is no configuration
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -37,10 +41,38 @@ class _UniqueKeys(yaml.SafeLoader):
         return node
 
 
+def _document(text: str) -> Any:
+    """The content. Raises yaml.MarkedYAMLError also for aliases that make much of little, or of themselves."""
+    loader = _UniqueKeys(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        sizes: dict[int, int] = {}
+        if _size(node, sizes) > LARGEST + MOST_TIMES * len(sizes):
+            raise yaml.MarkedYAMLError(problem="its aliases stand for too much", problem_mark=node.start_mark)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Of how many nodes it is made, with each alias written out. sizes: of those that were seen; 0 while it is open."""
+    if (known := sizes.get(id(node))) is not None:
+        if not known:
+            raise yaml.MarkedYAMLError(problem="an alias stands for what it is part of", problem_mark=node.start_mark)
+        return known
+    sizes[id(node)] = 0
+    parts = node.value if isinstance(node, yaml.CollectionNode) else []
+    flat = itertools.chain.from_iterable(parts) if isinstance(node, yaml.MappingNode) else parts
+    sizes[id(node)] = 1 + sum(_size(part, sizes) for part in flat)
+    return sizes[id(node)]
+
+
 def read_yaml(path: Path, *, hint: str = "") -> Any:
     """The document. Raises ConfigError with line and column. hint: what to do when there is no file."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+        return _document(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"No {path.name} in {path.parent}.", hint=hint) from None
     except OSError as error:
@@ -51,6 +83,8 @@ def read_yaml(path: Path, *, hint: str = "") -> Any:
         raise ConfigError(
             f"{path.name} is not valid YAML{where}: {error.problem}.", hint="Check indentation and quotes there."
         ) from None
+    except RecursionError:
+        raise ConfigError(f"{path.name} is nested too deeply.", hint="Write it flat.") from None
     except (yaml.YAMLError, ValueError) as error:  # not text, or a date that is none
         raise ConfigError(f"{path.name} is not valid YAML: {str(error).splitlines()[0]}.") from None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from delivery.config.faults import nearest
 from delivery.errors import ConfigError
 from delivery.ledger import ENDED_WELL, OPEN_STATES, Delivery, Ledger, State, deliveries, delivery_id
 from delivery.schedule.slots import SLOT, instant, slots, window_on_record
@@ -124,7 +125,8 @@ def jobs(
 def _check_names(kind: str, asked: tuple[str, ...], known: Mapping[str, object]) -> None:
     unknown = [name for name in asked if name not in known]
     if unknown:
-        raise ConfigError(f"Unknown {kind}: {', '.join(unknown)}.", hint=f"Known: {', '.join(known) or 'none'}.")
+        shown = ", ".join(f"{name}{nearest(name, known)}" for name in unknown)
+        raise ConfigError(f"Unknown {kind}: {shown}.", hint=f"Known: {', '.join(known) or 'none'}.")
 
 
 def _revised(job: Job, request: Request, ledger: Ledger) -> Job:

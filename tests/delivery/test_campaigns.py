@@ -330,7 +330,10 @@ def test_definitions_come_last_in_the_integrations_order_and_once() -> None:
     ("definitions", "expected"),
     [
         ({"acme": ["points", "pclv"], "bright": []}, []),
-        ({"acme": ["points", "plcv"]}, ["integrations.acme.definitions: unknown 'plcv'; known: pclv, points"]),
+        (
+            {"acme": ["points", "plcv"]},
+            ["integrations.acme.definitions: unknown 'plcv'; known: pclv, points (did you mean 'pclv'?)"],
+        ),
         ({"bright": ["plcv"]}, []),  # to which only events go
         ({"other": ["plcv"]}, []),
     ],

@@ -14,6 +14,7 @@ import time
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,7 +35,6 @@ from delivery.transfer.protocol import hand_over, temp_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 NAME = f"daily_{DAY}.csv"
 REQUEST = Request(at=AT, window=DAY, integrations=("by_share",))

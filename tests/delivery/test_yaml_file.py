@@ -166,3 +166,42 @@ def test_templates_reach_nothing_but_the_environment(text: str) -> None:
 )  # fmt: skip
 def test_a_secret_names_its_variable_and_nothing_else(value: object, expected: bool) -> None:
     assert is_secret_reference(value) is expected
+
+
+# Little that makes much
+
+
+def aliases(levels: int, each: int) -> str:
+    lines = ["a0: &a0 [x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * each)}]" for n in range(1, levels)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (aliases(9, 9), "its aliases stand for too much"),
+        (aliases(40, 2), "its aliases stand for too much"),
+        (
+            "a0: &a0 {x: 1}\n" + "\n".join(f"a{n}: &a{n} {{p: *a{n - 1}, q: *a{n - 1}}}" for n in range(1, 30)),
+            "too much",
+        ),
+        ("a: &a [*a]", "an alias stands for what it is part of"),
+        ("a: &a {b: {c: *a}}", "an alias stands for what it is part of"),
+        ("[" * 5000 + "]" * 5000, "nested too deeply"),
+    ],
+    ids=str,
+)
+def test_what_would_grow_without_end_is_refused(file: Path, text: str, problem: str) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=problem):
+        read_yaml(file)
+
+
+def test_aliases_that_save_writing_are_read(file: Path) -> None:
+    clients = "\n".join(f"c{n}:\n  <<: *base\n  namespace: c{n}" for n in range(300))
+    file.write_text("base: &base\n" + "".join(f"  k{n}: {n}\n" for n in range(30)) + clients)
+    document = read_yaml(file)
+    assert document["c299"] == {**document["base"], "namespace": "c299"}
+    file.write_text("")
+    assert read_yaml(file) is None
