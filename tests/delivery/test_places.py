@@ -185,8 +185,8 @@ def test_of_a_run_too(tmp_path: Path) -> None:
     from small_project import AT, DAY, make_project
 
     from delivery import run as runner
-    from delivery.schedule.request import Request
     from delivery.progress import Watch
+    from delivery.schedule.request import Request
 
     make_project(tmp_path / "p")
     path = tmp_path / "p" / "integrations.yml"

@@ -21,9 +21,9 @@ from delivery.errors import ConfigError, ExitCode, LoginRefused
 from delivery.files.spool import Spool
 from delivery.ledger import Ledger
 from delivery.ledger.opened import adopt
+from delivery.progress import Watch
 from delivery.schedule.request import Request
 from delivery.transfer.local_directory import LocalDirectory
-from delivery.progress import Watch
 from delivery.transfer.sftp_directory import SftpDirectory
 
 if TYPE_CHECKING:
