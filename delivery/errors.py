@@ -109,6 +109,18 @@ class NothingDue(DeliveryError):
     exit_code = ExitCode.NOTHING_DUE
 
 
+class Stopped(BaseException):
+    """A signal, which its argument names, asks to end: only what has to be closed is closed any more."""
+
+
+def stopped(signal: str, lines: list[str]) -> DeliveryError:
+    """What people are told of a run that a signal ended. lines: where things stand."""
+    return DeliveryError(
+        "\n  ".join([f"Stopped by {signal}.", *lines]),
+        hint="Run again: what was handed over stays, the rest goes on where it stopped, and nothing is sent twice.",
+    )
+
+
 # Text that comes from elsewhere (dbt, the engine, a server) may quote the data; addresses never go on to a log.
 # The `@` may be escaped as URLs, JSON or HTML do it; the local part may be in quotes, and then hold anything.
 _AT = r"(?:@|%40|\\+u0040|&#64;|&commat;|\uff20)"

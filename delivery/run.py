@@ -19,6 +19,8 @@ from delivery.errors import (
     ExitCode,
     GateRefused,
     Held,
+    Stopped,
+    stopped,
     unexpected,
 )
 from delivery.files import layouts
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from delivery.schedule.request import Request
 
 ATTEMPTS = 3
+LISTED = 20  # deliveries that did not end, when a signal ends a run
 
 
 class Ended(StrEnum):
@@ -115,26 +118,54 @@ class Snapshot:
 def run(project: Project, request: Request, watch: Watch, *, build_first: bool = False) -> list[Outcome]:
     """Makes the requested deliveries. Raises DeliveryError only for what concerns the run as a whole."""
     with only_runner(project.state), open_ledger(project, unattended=request.due) as ledger:
-        declared = Integrations(project.integrations_file)
-        if build_first:
-            declared.usable(request.integrations or None)
-            build(project, request.select, watch)
-        setup = load(project, declared, request.integrations)
-        wanted = setup.wanted(request, ledger, keep=True)
-        forget(project)
-        rows: dict[str, Delivery] = {}
-        refused: dict[str, Outcome] = {}
-        for job in wanted:
-            rows[job.key], busy = _take(setup, job, request, ledger)
-            if busy:
-                refused[job.key] = _failed(job, ledger, busy)
-        planned = [job for job in wanted if rows[job.key].state == State.PLANNED and job.key not in refused]
-        told: dict[str, dict[str, Any]] = {}
-        if planned:
-            watch.stage(f"Deliveries to judge, write and prove: {len(planned)}.")
-            refused |= _spool_all(setup, request, ledger, planned, told)
-        found = [refused.get(job.key) or _deliver(setup, job, ledger, watch, was=rows[job.key].state) for job in wanted]
-        return [replace(one, **told.get(one.delivery.id, {})) for one in found]
+        wanted: list[Job] = []
+        try:
+            declared = Integrations(project.integrations_file)
+            if build_first:
+                declared.usable(request.integrations or None)
+                build(project, request.select, watch)
+            setup = load(project, declared, request.integrations)
+            wanted += setup.wanted(request, ledger, keep=True)
+            forget(project)
+            return _make(setup, request, ledger, watch, wanted)
+        except Stopped as signal:
+            raise stopped(str(signal), _where_things_stand(wanted, ledger)) from None
+
+
+def _make(setup: Setup, request: Request, ledger: Ledger, watch: Watch, wanted: list[Job]) -> list[Outcome]:
+    rows: dict[str, Delivery] = {}
+    refused: dict[str, Outcome] = {}
+    for job in wanted:
+        rows[job.key], busy = _take(setup, job, request, ledger)
+        if busy:
+            refused[job.key] = _failed(job, ledger, busy)
+    planned = [job for job in wanted if rows[job.key].state == State.PLANNED and job.key not in refused]
+    told: dict[str, dict[str, Any]] = {}
+    if planned:
+        watch.stage(f"Deliveries to judge, write and prove: {len(planned)}.")
+        refused |= _spool_all(setup, request, ledger, planned, told)
+    found = [refused.get(job.key) or _deliver(setup, job, ledger, watch, was=rows[job.key].state) for job in wanted]
+    return [replace(one, **told.get(one.delivery.id, {})) for one in found]
+
+
+def _where_things_stand(wanted: list[Job], ledger: Ledger) -> list[str]:
+    """A line for each delivery that has not ended, the first of them, and how many have."""
+    rows = {row.id: row for row in ledger.find(deliveries.c.id.in_([job.key for job in wanted]))}
+    unfinished = [row for row in rows.values() if row.state in OPEN_STATES]
+    lines = [f"{len(rows) - len(unfinished)} of {len(wanted)} deliveries have ended."]
+    lines += [f"{row.title}: {_stands(row, ledger)}" for row in unfinished[:LISTED]]
+    more = len(wanted) - len(rows) + len(unfinished[LISTED:])
+    return [*lines, *([f"{more} more: not begun, or not handed over."] if more else [])]
+
+
+def _stands(row: Delivery, ledger: Ledger) -> str:
+    if row.state == State.PLANNED:
+        return "not written yet"
+    files = ledger.files(row.id)
+    done = sum(file.state == FileState.PUBLISHED for file in files)
+    undecided = [file.name for file in files if file.state in {FileState.PUBLISHING, FileState.OPENING}]
+    looks = f"; whether {undecided[0]} has its name is looked at first" if undecided else ""
+    return f"written, {done} of {len(files)} files handed over{looks}"
 
 
 def _take(setup: Setup, job: Job, request: Request, ledger: Ledger) -> tuple[Delivery, Busy | None]:

@@ -61,9 +61,11 @@ def run(*, build_first: bool, dry_run: bool, **options: Any) -> View:
     if dry_run:
         return _plan(**options)
     from delivery import run as runner
+    from delivery.cli.stopping import stoppable
     from delivery.progress import Watch
 
-    found = runner.run(project(), _request(**options), Watch(), build_first=build_first)
+    with stoppable():
+        found = runner.run(project(), _request(**options), Watch(), build_first=build_first)
     return outcomes(found, redelivers=options["redeliver"])
 
 

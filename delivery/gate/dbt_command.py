@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import Counter, deque
+from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from delivery.errors import redact
+from delivery.errors import Stopped, redact
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from delivery.progress import Watch
 
 STRAY = 40  # lines that are no events, such as a traceback: the last ones are shown when dbt did not come to its end
+GRACE = 2.0  # seconds that it has to end by itself, when a signal ends us
 FINISHED = (0, 1)  # dbt's exit codes for a build that ran to its end, tests failed or not
 ENDED = {"LogModelResult": "model", "LogSeedResult": "seed", "LogTestResult": "test"}
 
@@ -31,6 +34,7 @@ def run_dbt(command: list[str], root: Path, watch: Watch) -> int:
         subprocess.Popen(
             command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as running,
+        _ended_with_us(running),
     ):
         for line in running.stdout or ():
             event = _event(line)
@@ -49,6 +53,20 @@ def run_dbt(command: list[str], root: Path, watch: Watch) -> int:
             watch.stage(redact(line))
     watch.stage(f"{_told(ended)} in {monotonic() - began:.0f} s.")
     return running.returncode
+
+
+@contextmanager
+def _ended_with_us(running: subprocess.Popen[str]) -> Iterator[None]:
+    """Ends the process when a signal ends us: what it has not committed is not there."""
+    try:
+        yield
+    except Stopped:
+        running.terminate()
+        try:
+            running.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            running.kill()
+        raise
 
 
 def _event(line: str) -> dict[str, Any] | None:

@@ -1,0 +1,63 @@
+"""Ending a command by a signal: it is said where things stand, and it takes seconds whatever is under way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from delivery.console import said, say
+from delivery.errors import ExitCode, Stopped, stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PATIENCE = 4.0  # seconds for what has to be closed
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Inside, a signal raises Stopped; further ones are ignored. After PATIENCE the process ends, come what may.
+
+    The wakeup descriptor is written to by the interpreter at once, also while the main thread is in code that is not
+    Python's. A signal that was ignored before (nohup) stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    ended = threading.Event()
+    threading.Thread(target=_end_in_time, args=(reader, ended), name="delivery-stopping", daemon=True).start()
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+    wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        ended.set()
+        writer.close()
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise Stopped(signal.Signals(number).name)
+
+
+def _end_in_time(reader: socket.socket, ended: threading.Event) -> None:
+    with reader:
+        number = next((one for one in reader.recv(1) if one in SIGNALS), None)
+    if number is not None and not ended.wait(PATIENCE):
+        say(said(stopped(signal.Signals(number).name, ["What was under way did not end in time, and was cut off."])))
+        os._exit(ExitCode.FAILED)
