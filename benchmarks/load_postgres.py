@@ -22,8 +22,9 @@ def main() -> None:
         sys.exit(f"There are no raw parts below {root}: run `make load`.")
     loaded = 0
     with adbc_driver_postgresql.dbapi.connect("postgresql:///") as connection, connection.cursor() as cursor:
-        cursor.execute("create table if not exists raw_parts (name text primary key)")
-        cursor.execute("select name from raw_parts")
+        # Where it is must not depend on the search path, in which a schema of the user's name comes first.
+        cursor.execute("create table if not exists public.raw_parts (name text primary key)")
+        cursor.execute("select name from public.raw_parts")
         known = {row[0] for row in cursor.fetchall()}
         for part in parts:
             table, schema, name = part.parent.name, part.parent.parent.name, str(part.relative_to(root))
@@ -39,7 +40,7 @@ def main() -> None:
                     mode="create_append",
                     db_schema_name=schema,
                 )
-            cursor.execute("insert into raw_parts values ($1)", (name,))
+            cursor.execute("insert into public.raw_parts values ($1)", (name,))
             connection.commit()
             loaded += 1
         connection.commit()

@@ -98,12 +98,12 @@
 
 {#
     Before version 16, PostgreSQL cannot ask whether text is JSON without stopping when it is not: a function that catches
-    the error, made anew by every command.
+    the error, made anew by every command. What catches errors begins a subtransaction, which no parallel worker may.
 #}
 {% macro postgres__check_landing() -%}
     {%- if execute -%}
         create or replace function {{ target.schema }}.is_json(candidate text) returns boolean
-        language plpgsql immutable parallel safe as $$
+        language plpgsql immutable parallel unsafe as $$
         begin
             perform cast(candidate as json);
             return candidate is not null;

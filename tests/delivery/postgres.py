@@ -57,8 +57,9 @@ def running_server() -> Iterator[str]:
 
 
 def start(socket: str) -> None:
-    """Starts the server of that socket."""
+    """Starts the server of that socket. It plans for small tables as it would for large ones: in parallel."""
     options = f"-k {socket} -c listen_addresses='' -c fsync=off -c max_connections=100"
+    options += " -c min_parallel_table_scan_size=0 -c parallel_setup_cost=0 -c parallel_tuple_cost=0"
     _control(socket, "-l", f"{socket}/log", "-o", options, "start")
 
 
