@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from delivery.config.share import Share
 from delivery.config.values import SECRETS, Directory, FileName, HostKey, KeyFile, Name, Nulls, RowCount, Secret
 from delivery.config.yaml_file import ONLY_ENV_VAR
 
@@ -143,6 +144,7 @@ class Integration(_Strict):
 
 class _File(_Strict):
     integrations: dict[Name, Integration]
+    share: Share | None = None
 
 
 def json_schema() -> dict[str, Any]:

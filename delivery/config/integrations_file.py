@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from delivery.config.faults import Faults, described
 from delivery.config.integrations import Integration, SftpDestination
+from delivery.config.share import Share
 from delivery.config.values import NAME, SECRETS
 from delivery.config.yaml_file import is_secret_reference, read_yaml, render
 from delivery.errors import ConfigError
@@ -37,12 +38,13 @@ class Integrations:
     """integrations.yml, read once. Raises ConfigError when the file is not there or no YAML.
 
     names, namespaces, definitions: of all entries, whether or not they can be used; clients: the namespaces, in order.
-    loaded: those whose secrets are set.
+    loaded: those whose secrets are set; share: None where the file has none, or it has faults.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = path
-        entries, self._around = _entries(read_yaml(path, hint="Create it: docs/configure-a-client.md."))
+        document = read_yaml(path, hint="Create it: docs/configure-a-client.md.")
+        entries, self._around = _entries(document)
         self._entries = {name: _entry(entry, f"integrations.{name}", path.parent) for name, entry in entries.items()}
         self.names = list(self._entries)
         self.namespaces = {name: entry.namespace for name, entry in self._entries.items()}
@@ -51,6 +53,10 @@ class Integrations:
         self.loaded = {
             name: one.integration for name, one in self._entries.items() if one.integration and not one.missing
         }
+        self.share = None
+        if isinstance(document, dict) and "share" in document:
+            self.share, faults = _share(document["share"], path.parent)
+            self._around += _lines(faults)
 
     def usable(self, needed: Iterable[str] | None = None) -> dict[str, Integration]:
         """What is loaded, if there are no faults. needed: those whose secrets must be set; all by default.
@@ -99,7 +105,8 @@ def _entries(document: Any) -> tuple[dict[str, Any], list[str]]:
     entries = document.get("integrations") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(entries, dict):
         return {}, ["integrations: is required: a mapping of names to integrations"]
-    faults = [f"{key}: unknown key; known: integrations" for key in document if key != "integrations"]
+    known = ("integrations", "share")
+    faults = [f"{key}: unknown key; known: {', '.join(known)}" for key in document if key not in known]
     named = {}
     for name, entry in entries.items():
         if isinstance(name, str) and NAME.fullmatch(name):
@@ -128,6 +135,16 @@ def _entry(entry: Any, where: str, folder: Path) -> Entry:
         faults,
         missing,
     )
+
+
+def _share(entry: Any, folder: Path) -> tuple[Share | None, dict[str, str]]:
+    faults: dict[str, str] = {}
+    try:
+        return Share.model_validate(render(entry, "share", faults, faults), context={"folder": folder}), faults
+    except ValidationError as error:
+        for path, message in described(error, Share, "share"):
+            faults.setdefault(path, message)
+        return None, faults
 
 
 def _lines(faults: dict[str, str]) -> list[str]:
