@@ -83,7 +83,7 @@ class Users:
     def _changing(self) -> Iterator[dict[str, User]]:
         keys = self.folder / "keys"
         with writing(self.folder):
-            for folder in (self.folder.parent, self.folder, keys, self.folder.parent / "home"):
+            for folder in (self.folder.parent, self.folder, keys, self.folder / "home"):
                 folder.mkdir(exist_ok=True)
                 folder.chmod(0o2750)
             locked = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -102,7 +102,7 @@ class Users:
         """What lets in comes last for who is new; for who is gone nothing is left that lets in after the first."""
         namespaces = sorted({ns for user in users.values() for ns in user.namespaces})
         members = {ns: [user.name for user in users.values() if ns in user.namespaces] for ns in namespaces}
-        home = self.folder.parent / "home"
+        home = self.folder / "home"
         passwd = [f"{user.name}:{user.password}:{_ID}:{_ID}::{home}:/bin/false" for user in users.values()]
         known = self.all()
         _put(self.folder / "passwd", [line for line in passwd if line.partition(":")[0] in known])
