@@ -9,6 +9,7 @@ import click
 
 from delivery.cli.command import HELP, cli, command, project
 from delivery.console import Table, View
+from delivery.errors import ExitCode
 
 
 @cli.group(context_settings=HELP)
@@ -95,3 +96,30 @@ def asked_password(name: str, *, confirm: bool = False) -> str:
     if sys.stdin.isatty():
         return str(click.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=confirm, err=True))
     return sys.stdin.readline().rstrip("\r\n")
+
+
+@command(group=share, tables=True)
+def check() -> View:
+    """Log in as each user by both doors, and prove: own files there and whole, nobody else's, no change."""
+    from delivery.config.integrations_file import Integrations
+    from delivery.share import check as checks
+    from delivery.share.config import settings
+    from delivery.share.users import Users
+
+    asked = project()
+    doors = settings(Integrations(asked.integrations_file))
+    users = Users(doors.folder / "users").all()
+    passwords = {name: asked_password(name) for name, one in users.items() if one.has_password}
+    found = checks.check(doors, asked.share, users, passwords)
+    unasked = [f"{name} has no password, and was not checked." for name in users if name not in passwords]
+    return View(
+        {"proofs": found},
+        [
+            Table(
+                ["user", "door", "what", "result"],
+                [[proof.user, proof.door, proof.what, proof.problem or "proven"] for proof in found],
+            ),
+            *unasked,
+        ],
+        ExitCode.FAILED if any(proof.problem for proof in found) else ExitCode.DONE,
+    )

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 NAME_BYTES = 255  # NAME_MAX of Linux file systems
 MANIFEST_SUFFIX = ".manifest.json"
 DONE_SUFFIX = ".done"
+TEMPORARY = ".part"  # ends the name of a file that is being uploaded
 EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst", "openpgp": ".pgp"}
-LONGEST_ADDITION = len("..12345678.123456.part" + MANIFEST_SUFFIX)  # a manifest's name while it is uploaded
+LONGEST_ADDITION = len("..12345678.123456" + TEMPORARY + MANIFEST_SUFFIX)  # a manifest's name while it is uploaded
 
 
 def file_name(job: Job, now: datetime, part: int = 1, kind: str = "") -> str:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from delivery.errors import DestinationFailed, DestinationRefused, NameTaken
-from delivery.schedule.names import check_name
+from delivery.schedule.names import TEMPORARY, check_name
 from delivery.transfer import Capabilities, Found
 from delivery.transfer.probe import prove
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 CHUNK_BYTES = 1 << 20
+PRIVATE, PRIVATE_FOLDER = 0o600, 0o700
+# On the share the folder's group reads, the servers', and nobody else; what is made below a folder is of its group.
+SHARED, SHARED_FOLDER = 0o640, 0o2750
 _NOREPLACE = 1  # linux/fs.h
 
 _FINAL = {
@@ -43,13 +46,16 @@ class LocalDirectory:
     """Destination in the file system; see `Destination` for what each method promises."""
 
     def __init__(self, directory: Path, *, below: Path | None = None, looks: bool = False) -> None:
-        """directory: must exist, or, when it is to lie `below` a root, is created there with mode 0700.
+        """directory: must exist, or, when it is to lie `below` a root, is created there with mode 2750.
+
+        Files are private, and below a root their group may read them once they are whole.
 
         looks: before a rename that would replace, where none refuses to.
         """
         self._path = directory
         self._below = below
         self._looks = looks
+        self._mode = SHARED if below else PRIVATE
         self._fd = -1
 
     @classmethod
@@ -96,6 +102,8 @@ class LocalDirectory:
             try:
                 with os.fdopen(fd, "wb", buffering=0) as file:
                     _copy(source, file, progress)
+                    if not temp.endswith(TEMPORARY):  # it has its final name already
+                        os.fchmod(fd, self._mode)
             except BaseException:
                 with suppress(OSError):
                     os.unlink(temp, dir_fd=self._fd)
@@ -104,7 +112,9 @@ class LocalDirectory:
     def create(self, name: str) -> None:
         """Open exclusively, and sync the directory."""
         with self._step("open"):
-            os.close(self._open_new(name))
+            fd = self._open_new(name)
+            os.fchmod(fd, self._mode)
+            os.close(fd)
             os.fsync(self._fd)
 
     @property
@@ -126,6 +136,7 @@ class LocalDirectory:
     def replace(self, temp: str, final: str) -> None:
         """Rename."""
         with self._step("publish"):
+            self._let_read(check_name(temp))
             os.replace(check_name(temp), check_name(final), src_dir_fd=self._fd, dst_dir_fd=self._fd)
             os.fsync(self._fd)
 
@@ -158,14 +169,24 @@ class LocalDirectory:
     def _open_new(self, name: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            return os.open(check_name(name), flags, 0o600, dir_fd=self._fd)
+            return os.open(check_name(name), flags, PRIVATE, dir_fd=self._fd)
         except FileExistsError:
             raise NameTaken(f"{self.describe()}: {name} exists already") from None
 
     def _rename(self, old: str, new: str) -> None:
         with self._step("publish"):
+            self._let_read(check_name(old))
             _rename_exclusive(self._fd, check_name(old), check_name(new))
             os.fsync(self._fd)
+
+    def _let_read(self, name: str) -> None:
+        """A whole file, about to get its final name: with it, its readers may read it."""
+        if self._mode != PRIVATE:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
+            try:
+                os.fchmod(fd, self._mode)
+            finally:
+                os.close(fd)
 
     @contextmanager
     def _step(self, step: str) -> Iterator[None]:
@@ -182,7 +203,7 @@ class LocalDirectory:
 
 
 def _copy(source: BinaryIO, file: FileIO, progress: Callable[[int], None] | None) -> None:
-    os.fchmod(file.fileno(), 0o600)  # whatever the umask
+    os.fchmod(file.fileno(), PRIVATE)  # whatever the umask
     while chunk := source.read(CHUNK_BYTES):
         view = memoryview(chunk)
         while view:
@@ -208,14 +229,20 @@ def _open_directory(path: str | Path, at: int | None = None, flags: int = 0) -> 
 
 
 def _make_below(root: Path, path: Path) -> int:
-    """Open a directory below the root; create missing levels with mode 0700, follow no link."""
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Open a directory below the root; create missing levels with mode 2750, follow no link."""
+    if not root.exists():
+        root.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        root.chmod(SHARED_FOLDER)
     fd = _open_directory(root)
     for part in path.relative_to(root).parts:
+        made = False
         with suppress(FileExistsError):
-            os.mkdir(part, 0o700, dir_fd=fd)
+            os.mkdir(part, PRIVATE_FOLDER, dir_fd=fd)
+            made = True
         try:
             below = _open_directory(part, fd, os.O_NOFOLLOW)
+            if made:
+                os.fchmod(below, SHARED_FOLDER)
         finally:
             os.close(fd)
         fd = below

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from delivery.errors import DestinationFailed, Held, NameTaken
 from delivery.files.writer import hash_file
 from delivery.ledger import FileState, Role
+from delivery.schedule.names import TEMPORARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ def hand_over(
 def temp_name(file: File) -> str:
     """The name while uploading: whose bytes lie there, and in which hand they were spooled."""
     hand = f".{file.fence}" if file.fence else ""
-    return f".{file.name}.{file.sha256[:8]}{hand}.part"
+    return f".{file.name}.{file.sha256[:8]}{hand}{TEMPORARY}"
 
 
 def check_spool(file: File) -> None:
