@@ -1,4 +1,4 @@
-"""The sample's share on this machine, without root: `make share`. Both servers as `delivery share config` sets them up."""
+"""The sample's share on this machine, without root: `make share`. Its servers are set up by `delivery share config`."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def running(project: Project, *, before: tuple[str, ...] = ()) -> Iterator[Doors
     config.write(project, integrations, into, account)
     run.mkdir(exist_ok=True)
     _give(project, share, account)
-    as_account = ("setpriv", f"--reuid={account[0]}", f"--regid={account[1]}", "--clear-groups") if os.geteuid() == 0 else ()
+    other = ("setpriv", f"--reuid={account[0]}", f"--regid={account[1]}", "--clear-groups")
+    as_account = other if os.geteuid() == 0 else ()
     subprocess.run([*as_account, "sh", into / "prepare.sh"], check=True)
     commands = {
         "web": ["apache2", "-f", into / "web.conf", "-DFOREGROUND"],
@@ -116,8 +117,8 @@ def _certificate(share: Share) -> None:
     share.folder.mkdir(exist_ok=True)
     subprocess.run(
         [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90"),
-            *("-subj", f"/CN={share.host}", "-addext", f"subjectAltName=DNS:{share.host}"),
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-days", "90", "-subj", f"/CN={share.host}", "-addext", f"subjectAltName=DNS:{share.host}"),
             *("-addext", "basicConstraints=critical,CA:FALSE"),
             *("-keyout", share.certificate_key, "-out", share.certificate),
         ],

@@ -123,3 +123,24 @@ def check() -> View:
         ],
         ExitCode.FAILED if any(proof.problem for proof in found) else ExitCode.DONE,
     )
+
+
+@command(group=share, tables=True)
+def log() -> View:
+    """Read both servers' logs into the ledger: who fetched which file, when, how much of it."""
+    from delivery.config.integrations_file import Integrations
+    from delivery.share.config import settings
+    from delivery.share.logs import read_logs
+
+    asked = project()
+    found = read_logs(asked, settings(Integrations(asked.integrations_file)))
+    return View(
+        {"fetched": [{**fetch._asdict(), "name": file.name} for fetch, file in found]},
+        [
+            Table(
+                ["at", "user", "door", "file", "#bytes", "#of"],
+                [[one.at, one.login, one.door, file.name, one.bytes, one.size] for one, file in found],
+            ),
+            f"{len(found)} new.",
+        ],
+    )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from delivery.config.share import Share
+from delivery.config.share import Share  # noqa: TC001 - pydantic reads it
 from delivery.config.values import SECRETS, Directory, FileName, HostKey, KeyFile, Name, Nulls, RowCount, Secret
 from delivery.config.yaml_file import ONLY_ENV_VAR
 

@@ -13,9 +13,11 @@ from delivery.config.values import KeyFile
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+UNPLAIN = frozenset("\"'\\$%*?[]{}<>#~\n\r\t")  # the servers' configuration has no sure way to quote these
+
+
 def _plain_path(value: Path) -> Path:
-    """The servers' configuration has no sure way to quote these."""
-    if set("\"'\\$%*?[]{}<>#~\n\r\t") & set(str(value)):
+    if UNPLAIN & set(str(value)):
         raise ValueError("must be a path without quotes, backslashes, wildcards and the like")
     return value
 

@@ -1,4 +1,4 @@
-"""Proving the share from outside: each user logs in by both doors, finds the own files whole, and nothing of anybody else."""
+"""Proving the share from outside: each user finds the own files whole at both doors, and nothing of anybody else."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from delivery.config.share import UNPLAIN
 from delivery.errors import ConfigError
 from delivery.files.writer import replace_file, writing
 
@@ -71,21 +72,36 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
     share, into = settings(integrations), into.resolve()
     files = share.view or project.share
     for path in (into, files, project.root):
-        if set("\"'\\$%*?[]{}<>#~\n\r\t") & set(str(path)):
+        if UNPLAIN & set(str(path)):
             raise ConfigError(f"{path} has characters that the servers' configuration cannot hold.")
     mount = f"{_escaped(files)}.mount" if share.view else ""
     modules = (*MODULES, "remoteip") if share.proxy else MODULES
     fields = {
-        **{"share": share, "modules": modules, "namespaces": namespaces(integrations), "tries": TRIES},
-        **{"account": account[0], "group": account[1], "session_seconds": SESSION_SECONDS, "mount": mount},
-        **{"here": into, "pages": into / "pages", "run": run_folder(share), "users": share.folder / "users"},
-        **{"files": files, "shared": project.share, "project": project.root, "runner": project.root.owner()},
+        "share": share,
+        "alone": share.host == "localhost",  # then nobody else is to come in
+        "behind": share.proxy is not None and share.proxy.is_loopback,
+        "namespaces": namespaces(integrations),
+        "account": account[0],
+        "group": account[1],
+        "modules": modules,
+        "tries": TRIES,
+        "session_seconds": SESSION_SECONDS,
+        "mount": mount,
+        "files": files,
+        "here": into,
+        "pages": into / "pages",
+        "run": run_folder(share),
+        "users": share.folder / "users",
+        "shared": project.share,
+        "project": project.root,
+        "runner": project.root.owner(),
         "delivery": Path(sys.executable).with_name("delivery"),
     }
     units = UNITS | ({mount: "view.mount"} if mount else {})
     made = {into / name: _filled(name, fields) for name in SERVERS}
     made |= {into / "systemd" / name: _filled(template, fields) for name, template in units.items()}
-    made |= {into / "pages" / name: _filled(template, fields | {"said": said}) for name, (template, said) in PAGES.items()}
+    for name, (template, said) in PAGES.items():
+        made[into / "pages" / name] = _filled(template, fields | {"said": said})
     for path, text in made.items():
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,11 +111,11 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
 
 
 def _filled(template: str, fields: dict[str, Any]) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
         loader=PackageLoader("delivery.share"),
-        autoescape=lambda name: str(name).endswith((".html", ".shtml")),
+        autoescape=select_autoescape(("html", "shtml")),
         undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,

@@ -1,4 +1,4 @@
-"""What a user can do at each of the share's two doors, as far as `check` needs it: log in, list, fetch, and try to write."""
+"""What a user can do at each of the share's doors, as far as `check` needs it: log in, list, fetch, try to write."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ class Web:
                 digest.update(chunk)
                 self._text = self._text or chunk.decode(errors="replace")
         except (OSError, HTTPException) as error:
-            raise DestinationFailed(f"The page cannot be asked: {error or type(error).__name__}.", step=method) from None
+            seen = str(error) or type(error).__name__
+            raise DestinationFailed(f"The page cannot be asked: {seen}.", step=method) from None
         for cookie in answer.headers.get_all("Set-Cookie", ()):
             self._cookie = cookie.partition(";")[0]
         return answer.status, digest.hexdigest()

@@ -58,7 +58,8 @@ class Users:
     def all(self) -> dict[str, User]:
         """By name, sorted."""
         lines = [line.split(":") for line in _lines(self.folder / "passwd")]
-        members = {ns: users.split() for ns, _, users in (line.partition(":") for line in _lines(self.folder / "groups"))}
+        groups = (line.partition(":") for line in _lines(self.folder / "groups"))
+        members = {namespace: users.split() for namespace, _, users in groups}
         return {
             name: User(name, tuple(ns for ns in members if name in members[ns]), password, self._keys(name))
             for name, password, *_ in sorted(lines)
@@ -123,7 +124,7 @@ def new_user(name: str, namespaces: Iterable[str], known: Iterable[str], passwor
     faults = [f"unknown namespace {ns!r}; known: {', '.join(known)}" for ns in chosen if ns not in known]
     if not NAME.fullmatch(name):
         faults.append("a user's name has small letters, digits, dots, - and _, begins with a letter, at most 32 long")
-    if password and not SHORTEST <= len(password):
+    if password and len(password) < SHORTEST:
         faults.append(f"the password is shorter than {SHORTEST} characters")
     if len(password.encode()) > LONGEST or not password.isprintable():
         faults.append(f"the password is longer than {LONGEST} bytes, or has what cannot be typed")
