@@ -49,7 +49,7 @@ class Doors:
     sftp: subprocess.Popen[bytes]
 
     def log(self, name: str) -> str:
-        """One of `web.log`, `web.json`, `sftp.log`, `sftp.json`."""
+        """One of `web.log`, `web.json`, `sftp.log`, `sftp.transfers`."""
         path = self.run / name
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
@@ -66,8 +66,8 @@ def running(project: Project, *, before: tuple[str, ...] = ()) -> Iterator[Doors
     integrations = Integrations(project.integrations_file)
     share, account = config.settings(integrations), _account()
     run, into = config.run_folder(share), share.folder / "config"
-    _certificate(share)
     config.write(project, integrations, into, account)
+    make_certificate(share)
     run.mkdir(exist_ok=True)
     _give(project, share, account)
     other = ("setpriv", f"--reuid={account[0]}", f"--regid={account[1]}", "--clear-groups")
@@ -111,10 +111,10 @@ def _give(project: Project, share: Share, account: tuple[str, str]) -> None:
     shutil.chown(run, *account)
 
 
-def _certificate(share: Share) -> None:
+def make_certificate(share: Share) -> None:
+    """One that signed itself, where there is none."""
     if share.certificate.exists():
         return
-    share.folder.mkdir(exist_ok=True)
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
@@ -151,7 +151,6 @@ def main() -> None:
     share, clients = config.settings(integrations), config.namespaces(integrations)
     if not project.share.is_dir():
         sys.exit("There is nothing on the share yet. First: make deliver")
-    share.folder.mkdir(exist_ok=True)
     listed = Users(share.folder / "users")
     passwords = {f"{client.partition('_')[0]}_it": secrets.token_urlsafe(12) for client in clients}
     for client, (name, password) in zip(clients, passwords.items(), strict=True):

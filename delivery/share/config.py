@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from delivery.config.share import UNPLAIN
 from delivery.errors import ConfigError
 from delivery.files.writer import replace_file, writing
+from delivery.share.users import Users
 
 if TYPE_CHECKING:
     from delivery.config.integrations_file import Integrations
@@ -65,16 +66,18 @@ def run_folder(share: Share) -> Path:
 
 
 def write(project: Project, integrations: Integrations, into: Path, account: tuple[str, str]) -> list[Path]:
-    """Writes all of it into a folder, and returns the files. account: user and group that the servers run as.
+    """Writes all of it into a folder, and returns the files; makes the list of users where there is none.
 
+    account: user and group that the servers run as.
     Raises ConfigError for what the servers' configuration cannot say, WriteFailed.
     """
     share, into = settings(integrations), into.resolve()
+    Users(share.folder / "users").make()
     files = share.view or project.share
     for path in (into, files, project.root):
         if UNPLAIN & set(str(path)):
             raise ConfigError(f"{path} has characters that the servers' configuration cannot hold.")
-    mount = f"{_escaped(files)}.mount" if share.view else ""
+    mount = f"{unit_name(files)}.mount" if share.view else ""
     modules = (*MODULES, "remoteip") if share.proxy else MODULES
     fields = {
         "share": share,
@@ -123,7 +126,7 @@ def _filled(template: str, fields: dict[str, Any]) -> str:
     return environment.get_template(template).render(fields)
 
 
-def _escaped(path: Path) -> str:
+def unit_name(path: Path) -> str:
     """A path as the name of a unit, as systemd-escape writes it."""
     plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_."
     text = str(path).strip("/")

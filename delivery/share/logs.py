@@ -7,7 +7,8 @@ import json
 import re
 from collections import defaultdict
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from delivery.ledger import Fetch, File, FileState, Ledger
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from delivery.config.share import Share
 
 _RANGE = re.compile(r"bytes (\d+)-\d+/\d+")
-_PATH = ',"path":"'  # comes last, so that nothing in it can be taken for another field
+_LOGS = {"page": "web.json*", "sftp": "sftp.transfers*"}  # with those that were rotated
+# What ProFTPD writes in place of a blank or control character, so that no name can look like another line.
+_PLAIN = dict.fromkeys((*range(33), 127), "_")
 
 
 class _Sent(NamedTuple):
@@ -43,10 +46,13 @@ def read_logs(project: Project, share: Share) -> list[tuple[Fetch, File]]:
         places: dict[str, list[File]] = defaultdict(list)
         for file in sorted(ledger.all_files(), key=lambda file: file.updated_at):
             if file.state in (FileState.PUBLISHED, FileState.PRUNED):
-                places[f"{file.destination}/{file.name}"].append(file)
+                path = f"{file.destination}/{file.name}".removeprefix(f"{project.share}/")
+                places[path].append(file)
+                if (plain := path.translate(_PLAIN)) != path:
+                    places[plain].append(file)
         found: dict[str, tuple[Fetch, File]] = {}
         for sent in _lines(run_folder(share), f"{share.folder / 'users' / 'home'}/"):
-            if known := places.get(str(project.share / sent.path)):
+            if known := places.get(sent.path):
                 # Of several that had the name, the last that was there then.
                 file = next((one for one in reversed(known) if one.updated_at <= sent.at), known[-1])
                 key = hashlib.sha256(f"{sent.door} {sent.line}".encode()).hexdigest()
@@ -56,40 +62,42 @@ def read_logs(project: Project, share: Share) -> list[tuple[Fetch, File]]:
 
 
 def _lines(folder: Path, home: str) -> Iterator[_Sent]:
-    for door, parse in (("page", _page), ("sftp", _sftp)):
-        for path in sorted(folder.glob(f"{'web' if door == 'page' else door}.json*")):
+    for door, pattern in _LOGS.items():
+        for path in sorted(folder.glob(pattern)):
             with path.open(encoding="utf-8", errors="replace") as log:
                 for line in log:
-                    if sent := parse(line.rstrip("\n"), home):
-                        yield sent._replace(door=door)
+                    if sent := _page(line.strip()) if door == "page" else _sftp(line.strip(), home):
+                        yield sent
 
 
-def _page(line: str, _: str) -> _Sent | None:
-    """A request that was answered with a file, or a range of it."""
-    fields = _fields(line)
-    if fields is None or fields["status"] not in (200, 206) or fields["method"] != "GET":
+def _page(line: str) -> _Sent | None:
+    """A request that was answered with a file, or a range of it. None for any other line."""
+    try:
+        fields: dict[str, Any] = json.loads(line)
+        answered = fields["status"] in (200, 206) and fields["method"] == "GET"
+        count, asked = int(fields["bytes"]), _RANGE.fullmatch(fields["range"])
+        if fields["ended"] == "X":  # by the client: what was sent may have come, but not to the last byte
+            count = max(0, min(count, fields["sent"]) - 1)
+        # The server escapes the path as it came, which the client had escaped.
+        path = unquote(unquote(fields["path"])).lstrip("/")
+        sent = _Sent(line, "page", fields["user"], fields["at"], int(asked[1]) if asked else 0, count, path)
+    except (ValueError, KeyError, TypeError):  # cut by a full disk, say
         return None
-    asked = _RANGE.fullmatch(fields["range"])
-    # The server escapes the path as it came, which the client had escaped.
-    path = unquote(unquote(fields["path"])).lstrip("/")
-    return _Sent(line, "", fields["user"], fields["at"], int(asked[1]) if asked else 0, fields["bytes"], path)
+    return sent if answered else None
 
 
 def _sftp(line: str, home: str) -> _Sent | None:
-    """A file that was read and closed. Where it began is not told: a download that was resumed counts as a part."""
-    fields = _fields(line)
-    if fields is None or not str(fields["bytes"]).isdigit() or not fields["path"].startswith(home):
+    """A file that was read: day and time, seconds, address, bytes, path, five words, user, …, `c` if it was whole.
+
+    Where it began is not told: a download that was resumed counts as a part.
+    """
+    words = line.split()
+    home = home.translate(_PLAIN)
+    if len(words) != 18 or not words[7].isdigit() or not words[8].startswith(home):
         return None
-    return _Sent(line, "", fields["user"], fields["at"], 0, int(fields["bytes"]), fields["path"].removeprefix(home))
-
-
-def _fields(line: str) -> dict[str, str | int] | None:
-    """None for what is no line of ours: cut by a full disk, say."""
-    head, found, path = line.partition(_PATH)
     try:
-        fields = json.loads(head + "}")
+        at = datetime.strptime(" ".join(words[1:5]), "%b %d %H:%M:%S %Y")
     except ValueError:
         return None
-    if not found or not path.endswith('"}') or not isinstance(fields, dict):
-        return None
-    return fields | {"path": path.removesuffix('"}')}
+    count = max(0, int(words[7]) - (words[-1] != "c"))
+    return _Sent(line, "sftp", words[13], f"{at:%Y-%m-%dT%H:%M:%SZ}", 0, count, words[8].removeprefix(home))

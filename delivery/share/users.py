@@ -77,6 +77,11 @@ class Users:
                 raise ConfigError(f"No user {name!r}.", hint=f"Known: {', '.join(users) or 'none'}.")
             del users[name]
 
+    def make(self) -> None:
+        """Makes the list, with nobody on it, where there is none: the servers do not start without."""
+        with self._changing():
+            pass
+
     def _keys(self, name: str) -> str:
         return "\n".join(_lines(self.folder / "keys" / name))
 
@@ -85,8 +90,9 @@ class Users:
         keys = self.folder / "keys"
         with writing(self.folder):
             for folder in (self.folder.parent, self.folder, keys, self.folder / "home"):
-                folder.mkdir(exist_ok=True)
-                folder.chmod(0o2750)
+                if not folder.exists():
+                    folder.mkdir()
+                    folder.chmod(0o2750)
             locked = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 fcntl.flock(locked, fcntl.LOCK_EX)
