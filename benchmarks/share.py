@@ -73,7 +73,7 @@ def running(project: Project, *, before: tuple[str, ...] = ()) -> Iterator[Doors
     other = ("setpriv", f"--reuid={account[0]}", f"--regid={account[1]}", "--clear-groups")
     as_account = other if os.geteuid() == 0 else ()
     subprocess.run([*as_account, "sh", into / "prepare.sh"], check=True)
-    commands = {
+    commands: dict[str, list[str | Path]] = {
         "web": ["apache2", "-f", into / "web.conf", "-DFOREGROUND"],
         "sftp": ["proftpd", "--nodaemon", "--quiet", "--config", into / "sftp.conf"],
     }

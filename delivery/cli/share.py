@@ -45,13 +45,15 @@ def add(*, name: str, namespace: tuple[str, ...], keys: tuple[str, ...], no_pass
     """Add a user, or set one anew; the password is asked for, or is the first line of standard input."""
     from delivery.config.integrations_file import Integrations
     from delivery.share.config import namespaces, settings
+    from delivery.share.sessions import end_sessions
     from delivery.share.users import Users, new_user
 
     integrations = Integrations(project().integrations_file)
-    listed = Users(settings(integrations).folder / "users")
+    doors = settings(integrations)
     password = "" if no_password else asked_password(name, confirm=True)
     added = new_user(name, namespace, namespaces(integrations), password, keys)
-    listed.put(added)
+    Users(doors.folder / "users").put(added)
+    end_sessions(doors, name)  # of the one that had the name before
     return View({"user": name, "namespaces": added.namespaces}, [f"{name} may enter by both doors now."])
 
 
@@ -61,9 +63,12 @@ def remove(*, name: str) -> View:
     """Remove a user, who is out at once at both doors."""
     from delivery.config.integrations_file import Integrations
     from delivery.share.config import settings
+    from delivery.share.sessions import end_sessions
     from delivery.share.users import Users
 
-    Users(settings(Integrations(project().integrations_file)).folder / "users").remove(name)
+    doors = settings(Integrations(project().integrations_file))
+    Users(doors.folder / "users").remove(name)
+    end_sessions(doors, name)
     return View({"user": name}, [f"{name} is out."])
 
 

@@ -25,8 +25,8 @@ def keep_fetches(ledger: Ledger, found: Iterable[Fetch]) -> list[Fetch]:
         ledger.storage.alone(connection)
         for start in range(0, len(ids), _AT_ONCE):
             asked = sa.select(fetches.c.id).where(fetches.c.id.in_(ids[start : start + _AT_ONCE]))
-            for known in connection.execute(asked).scalars():
-                del by_id[known]
+            for row in connection.execute(asked).all():
+                del by_id[row.id]
         if by_id:
             connection.execute(fetches.insert(), [fetch._asdict() for fetch in by_id.values()])
     return list(by_id.values())

@@ -138,20 +138,28 @@ class Visitor:
         return self.ask("/log-in", *told, "--data-urlencode", f"httpd_password={given}")[0]
 
 
+# As the mount unit does it, and for the server alone.
+MOUNTED = 'mount --bind "$1" "$2" && mount -o remount,bind,ro,nosymfollow "$2" && shift 2 && exec "$@"'
+
+
 @contextlib.contextmanager
-def world_of(**changes: Any) -> Iterator[World]:
+def world_of(*, with_view: bool = False) -> Iterator[World]:
+    """with_view: the servers see the share through a mount of their own."""
     if missing := sample.missing():
         pytest.skip(missing)
     base = Path(tempfile.mkdtemp(prefix="share-"))
     base.chmod(0o711)  # the servers' account must get through
     try:
-        project = made(base / "project", **changes)
+        view = base / "view"
+        view.mkdir()
+        project = made(base / "project", **({"view": str(view)} if with_view else {}))
+        mounted = ("unshare", "--mount", "sh", "-c", MOUNTED, "sh", str(project.share), str(view))
         runner.run(project, Request(at=AT, window=DAY, integrations=_hosted(project)), Watch())
         users = Users(project.root / ".share" / "users")
         key = keygen(base / "robot")
         for user, password in PASSWORDS.items():
             users.put(new_user(user, SEES[user], CLIENTS, password, [] if password else [key]))
-        with sample.running(project) as doors:
+        with sample.running(project, before=mounted if with_view else ()) as doors:
             yield World(project, doors, base)
     finally:
         shutil.rmtree(base)

@@ -11,12 +11,14 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import paramiko
 import pytest
 from click.testing import CliRunner
 from share_world import (
@@ -219,6 +221,26 @@ def test_by_sftp_no_path_leads_out(world: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_through_a_view_no_link_leads_anywhere(tmp_path: Path) -> None:
+    """ProFTPD follows links, and cannot be told not to; the kernel can."""
+    if subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0:
+        pytest.skip("nothing may be mounted here")
+    with world_of(with_view=True) as world:
+        inbox = world.file(CLIENTS[0]).parent
+        for name, target in (("out", "/etc"), ("other", f"../../{CLIENTS[1]}"), ("file", world.file(CLIENTS[1]))):
+            (inbox / name).symlink_to(target)
+        ways = ("out/passwd", f"other/inbox/{NAME}", "file")
+        gets = [f"get /{CLIENTS[0]}/inbox/{way} {tmp_path / f'got{n}'}" for n, way in enumerate(ways)]
+        said = world.sftp(
+            "acme_it", *gets, f"ls /{CLIENTS[0]}/inbox/out/", f"get /{CLIENTS[0]}/inbox/{NAME} {tmp_path / 'own'}"
+        )
+        assert [path.name for path in tmp_path.iterdir()] == ["own"], said
+        assert "passwd" not in said.partition("sftp> -ls")[2].partition("sftp>")[0]
+        typed = "".join(f"{PASSWORDS[user]}\n" for user in sorted(PASSWORDS) if PASSWORDS[user])
+        assert call(world.project, "check", typed=typed).exit_code == 0
+
+
+@pytest.mark.slow
 def test_logins_logouts_and_sessions_end(world: World, tmp_path: Path) -> None:
     page = Visitor(world, tmp_path / "jar", source="127.0.0.20")
     status, body = page.ask("/")
@@ -252,9 +274,16 @@ def test_who_is_removed_is_out_at_both_doors(world: World, tmp_path: Path) -> No
     kept = users.all()["bright_it"]
     page = visitor(world, tmp_path, "bright_it", source="127.0.0.21")
     assert page.ask("/")[0] == 200
+    connected = paramiko.Transport(_connected(world, "127.0.0.21"))
+    connected.connect(username="bright_it", password=PASSWORDS["bright_it"])
+    files = paramiko.SFTPClient.from_transport(connected)
+    assert files is not None
+    assert files.listdir("/") == [CLIENTS[1]]
     try:
-        users.remove("bright_it")
+        assert call(world.project, "user", "remove", "bright_it").exit_code == 0
         _readable(world)
+        with pytest.raises((OSError, EOFError, paramiko.SSHException)):
+            files.listdir("/")
         assert page.ask("/")[0] == page.ask(f"/{CLIENTS[1]}/inbox/{NAME}")[0] == 401, "with the cookie that it has"
         assert page.log_in("bright_it") == 401
         assert world.sftp("bright_it", "ls /").startswith("255\n")
@@ -282,8 +311,6 @@ def test_who_fails_too_often_is_locked_out_and_nobody_else(world: World, tmp_pat
     assert b"ten minutes" in guess.ask("/log-in", "-d", "httpd_username=a", "-d", "httpd_password=b")[1]
     visitor(world, tmp_path, "bright_it", source="127.0.0.10")
 
-    import paramiko
-
     for _ in range(2):  # on one connection each
         transport = paramiko.Transport(_connected(world, "127.0.0.9"))
         transport.start_client(timeout=20)
@@ -297,8 +324,6 @@ def test_who_fails_too_often_is_locked_out_and_nobody_else(world: World, tmp_pat
 
 
 def _connected(world: World, source: str) -> Any:
-    import socket
-
     return socket.create_connection(("127.0.0.1", world.doors.share.sftp_port), 20, source_address=(source, 0))
 
 
