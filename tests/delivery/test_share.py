@@ -25,6 +25,7 @@ from small_project import CLIENTS
 
 from benchmarks import share as sample
 from delivery.config.integrations_file import Integrations
+from delivery.config.share import Share
 from delivery.errors import ConfigError, ExitCode
 from delivery.ledger import Fetch, Ledger
 from delivery.ledger.fetches import fetches_of, keep_fetches, whole_since
@@ -136,6 +137,18 @@ def test_the_servers_accept_their_configuration(tmp_path: Path, more: bool) -> N
     written = call(project, "config", "-o", str(tmp_path / "again"))
     assert written.exit_code == 0, written.stderr
     assert 'User "share"' in (tmp_path / "again" / "sftp.conf").read_text()
+
+
+def test_the_page_about_it_has_every_key_package_and_unit() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "share.md").read_text(encoding="utf-8")
+    keys = re.findall(r"^\| `(\w+)` \| .* \| .* \| .* \|$", page, re.MULTILINE)
+    assert keys == sorted(Share.model_fields, key=keys.index)
+    (packages,) = re.findall(r"^apt-get install (.*)$", page, re.MULTILINE)
+    assert set(packages.split()) == sample.PACKAGES.keys() - {"openssl", "openssh-client"}
+    (units,) = re.findall(r"^systemctl enable --now (.*)$", page, re.MULTILINE)
+    assert {unit if "." in unit else f"{unit}.service" for unit in units.split()} <= config.UNITS.keys()
+    for number in (config.SESSION_SECONDS // 60, 12):
+        assert re.search(rf"\b{number}\b", page)
 
 
 # What the logs say

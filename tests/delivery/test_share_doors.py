@@ -26,6 +26,7 @@ from share_world import (
     ODD_NAMES,
     PASSWORDS,
     PROVEN,
+    SCREENSHOTS,
     SEES,
     VENDOR,
     Visitor,
@@ -507,6 +508,13 @@ def test_the_page_in_a_browser(world: World, tmp_path: Path) -> None:
         page.keyboard.press("Enter")
         page.wait_for_url(f"{world.url}/")
         assert VENDOR in page.inner_text("header")
+        if SCREENSHOTS:
+            page.goto(f"{world.url}/{CLIENTS[1]}/inbox/")
+            page.set_viewport_size({"width": 900, "height": 420})
+            page.screenshot(path=f"{SCREENSHOTS}/share.png")
+            page.set_viewport_size({"width": 390, "height": 700})
+            page.screenshot(path=f"{SCREENSHOTS}/share-phone.png")
+            page.goto(world.url)
         page.get_by_role("link", name=f"{CLIENTS[0]}/").click()
         page.get_by_role("link", name="inbox/").click()
         assert page.get_by_role("link", name=ODD_NAMES[2]).count() == 1
