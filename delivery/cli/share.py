@@ -109,13 +109,16 @@ def check() -> View:
     from delivery.config.integrations_file import Integrations
     from delivery.share import check as checks
     from delivery.share.config import settings
+    from delivery.share.logs import read_logs
     from delivery.share.users import Users
 
     asked = project()
     doors = settings(Integrations(asked.integrations_file))
     users = Users(doors.folder / "users").all()
     passwords = {name: asked_password(name) for name, one in users.items() if one.has_password}
+    read_logs(asked, doors)
     found = checks.check(doors, asked.share, users, passwords)
+    read_logs(asked, doors, checked=passwords)
     unasked = [f"{name} has no password, and was not checked." for name in users if name not in passwords]
     return View(
         {"proofs": found},

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from delivery.ledger.book import Ledger
 
+CHECK = "check"  # the door by which `delivery share check` came
 _AT_ONCE = 500  # below what any database takes as parameters
 
 
@@ -33,9 +34,10 @@ def keep_fetches(ledger: Ledger, found: Iterable[Fetch]) -> list[Fetch]:
 
 
 def fetches_of(ledger: Ledger, deliveries: Iterable[str]) -> dict[str, list[Fetch]]:
-    """What is on record for these deliveries, by their id, oldest first."""
+    """What clients fetched of these deliveries, by their id, oldest first."""
     found: dict[str, list[Fetch]] = defaultdict(list)
-    query = sa.select(fetches).where(fetches.c.delivery_id.in_(list(deliveries))).order_by(fetches.c.at)
+    ours = (fetches.c.delivery_id.in_(list(deliveries)), fetches.c.door != CHECK)
+    query = sa.select(fetches).where(*ours).order_by(fetches.c.at)
     with ledger.storage.begin() as connection:
         for row in connection.execute(query):
             found[row.delivery_id].append(Fetch._make(row))

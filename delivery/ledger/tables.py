@@ -118,7 +118,7 @@ class Probe(NamedTuple):
 class Fetch(NamedTuple):
     """One row of `fetches`: a user was sent a file, or some of it. id: of the line of the log that says so.
 
-    door: `page` or `sftp`; start: the first byte that was asked for; bytes: how many went; size: of the whole file.
+    door: `page`, `sftp` or `check`; start: the first byte asked for; bytes: how many went; size: of the whole file.
     """
 
     id: Hash

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from delivery.ledger import Fetch, File, FileState, Ledger
-from delivery.ledger.fetches import keep_fetches
+from delivery.ledger.fetches import CHECK, keep_fetches
 from delivery.share.config import run_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from delivery.config.project import Project
@@ -40,8 +40,11 @@ class _Sent(NamedTuple):
     path: str
 
 
-def read_logs(project: Project, share: Share) -> list[tuple[Fetch, File]]:
-    """Records what is new in the logs, also in rotated ones, and returns it with the files. Raises WriteFailed."""
+def read_logs(project: Project, share: Share, checked: Collection[str] = ()) -> list[tuple[Fetch, File]]:
+    """Records what is new in the logs, also in rotated ones, and returns it with the files. Raises WriteFailed.
+
+    checked: users as whom we have just logged in ourselves; what they fetched counts for nothing.
+    """
     with closing(Ledger(project.ledger_url)) as ledger:
         places: dict[str, list[File]] = defaultdict(list)
         for file in sorted(ledger.all_files(), key=lambda file: file.updated_at):
@@ -56,7 +59,8 @@ def read_logs(project: Project, share: Share) -> list[tuple[Fetch, File]]:
                 # Of several that had the name, the last that was there then.
                 file = next((one for one in reversed(known) if one.updated_at <= sent.at), known[-1])
                 key = hashlib.sha256(f"{sent.door} {sent.line}".encode()).hexdigest()
-                what = (file.delivery_id, file.part, sent.user, sent.door, sent.at, sent.start, sent.bytes)
+                door = CHECK if sent.user in checked else sent.door
+                what = (file.delivery_id, file.part, sent.user, door, sent.at, sent.start, sent.bytes)
                 found[key] = (Fetch(key, *what, file.bytes), file)
         return [found[fetch.id] for fetch in keep_fetches(ledger, (fetch for fetch, _ in found.values()))]
 

@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -39,6 +40,8 @@ from small_project import CLIENTS, canary
 from delivery.cli import cli
 from delivery.errors import ExitCode
 from delivery.files.writer import hash_file
+from delivery.ledger import Ledger
+from delivery.ledger.fetches import fetches_of
 from delivery.share import config
 from delivery.share.users import Users, new_user
 
@@ -440,6 +443,13 @@ def test_check_proves_it_and_says_what_is_not_so(world: World) -> None:
     clean = problems()
     assert {what for _, _, what in clean} == PROVEN | {"no links on the share"}
     assert len(clean) == 1 + 3 * 2 * len(PROVEN)
+    with closing(Ledger(world.project.ledger_url)) as ledger:
+        ids = [row.id for row in ledger.find()]
+        told = [fetch.at for found in fetches_of(ledger, ids).values() for fetch in found]
+        problems()
+        again = [fetch.at for found in fetches_of(ledger, ids).values() for fetch in found]
+    assert again == told, "it counts for nothing"
+    assert json.loads(call(world.project, "log", "--json").stdout)["fetched"] == []
     assert not any(clean.values())
 
     path = world.file(CLIENTS[0])
