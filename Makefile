@@ -6,13 +6,16 @@ PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 
-.PHONY: deliver analytics postgres spark cluster load engines test project slow sequences faults sweep far dropbear nasty gate poison crosscheck mutants lint generate dictionary schema reference lock clean
+.PHONY: deliver analytics share postgres spark cluster load engines test project slow sequences faults sweep far dropbear nasty gate poison crosscheck mutants lint generate dictionary schema reference lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
 
 analytics: $(VENV)/dev.stamp ## the page of the sample: build and deliver it first
 	@$(BIN)/delivery analytics
+
+share: $(VENV)/run.stamp ## the sample's share on this machine: the page and SFTP; deliver first
+	@$(BIN)/python -m benchmarks.share
 
 export RAW_DIR ?= $(CURDIR)/raw
 ENGINES ?= duckdb postgres spark

@@ -121,6 +121,6 @@ def command(
         if tables:
             full = click.option("--full", is_flag=True, help="Tables as wide as they need, with whole hashes.")
             wrapped = full(wrapped)
-        return group.command(name=function.__name__, context_settings=HELP)(wrapped)
+        return group.command(name=function.__name__.rstrip("_"), context_settings=HELP)(wrapped)
 
     return of

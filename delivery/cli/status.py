@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from delivery.ledger import Delivery
+    from delivery.operations.status import Fetched
 
 SHOWN = 20
 LATEST = "the latest deliveries"
@@ -69,15 +70,20 @@ def _latest(campaign: str | None, limit: int) -> View:
 
     found = latest(project(), campaign, limit)
     return View(
-        {"deliveries": [{**row._asdict(), "publish": method} for row, method in found]},
+        {"deliveries": [{**row._asdict(), "publish": method, "fetched": taken} for row, method, taken in found]},
         [
             Table(
                 ["id", "client", "campaign", "when", "state", "#rows", "note"],
-                [[Hash(d.id), d.namespace, d.campaign, _when(d), d.state, d.rows, Brief(d.note.partition("\n")[0])]
-                 for d, _ in found],
+                [[Hash(d.id), d.namespace, d.campaign, _when(d), d.state, d.rows, _note(d, taken)]
+                 for d, _, taken in found],
             )
         ],
     )  # fmt: skip
+
+
+def _note(delivery: Delivery, taken: Fetched | None) -> Brief:
+    """What is to be known, or else who fetched it from the share."""
+    return Brief(delivery.note.partition("\n")[0] or ("" if taken is None else taken.text))
 
 
 def _when(delivery: Delivery) -> str:

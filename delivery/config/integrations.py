@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from delivery.config.share import Share  # noqa: TC001 - pydantic reads it
 from delivery.config.values import (
     SECRETS,
     TEMPORARY_NAME,
@@ -85,6 +86,7 @@ class HostedDestination(_Destination):
     """The platform's own share, below `/<namespace>/`. keep_days: then `delivery prune` removes what was delivered."""
 
     type: Literal["hosted"]
+    file_mode: FileMode = Field(default=0o640, description="octal; the group of the share's folder reads")
     keep_days: int = Field(default=7, ge=1)
 
 
@@ -175,6 +177,7 @@ class Integration(_Strict):
 
 class _File(_Strict):
     integrations: dict[Name, Integration]
+    share: Share | None = None
 
 
 def json_schema() -> dict[str, Any]:

@@ -11,12 +11,15 @@ from pydantic import ValidationError
 
 from delivery.config.faults import Faults, described, nearest
 from delivery.config.integrations import Integration, SftpDestination
+from delivery.config.share import Share
 from delivery.config.values import NAME, SECRETS
 from delivery.config.yaml_file import is_secret_reference, read_yaml, render
 from delivery.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+KEYS = ("integrations", "share")
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,14 @@ class Integrations:
     """integrations.yml, read once. Raises ConfigError when the file is not there or no YAML.
 
     names, namespaces, definitions: of all entries, whether or not they can be used; clients: the namespaces, in order.
-    possible: those that are whole but for what the environment lacks; loaded: those whose secrets are set.
+    possible: those that are whole but for what the environment lacks; loaded: those whose secrets are set; share: None
+    where the file has none, or it has faults.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = path
-        entries, self._around = _entries(read_yaml(path, hint="Create it: docs/configure-a-client.md."))
+        document = read_yaml(path, hint="Create it: docs/configure-a-client.md.")
+        entries, self._around = _entries(document)
         self._entries = {name: _entry(entry, f"integrations.{name}", path.parent) for name, entry in entries.items()}
         self.names = list(self._entries)
         self.namespaces = {name: entry.namespace for name, entry in self._entries.items()}
@@ -50,6 +55,10 @@ class Integrations:
         self.definitions = {name: entry.definitions for name, entry in self._entries.items()}
         self.possible = {name: one.integration for name, one in self._entries.items() if one.integration}
         self.loaded = {name: one for name, one in self.possible.items() if not self._entries[name].missing}
+        self.share = None
+        if isinstance(document, dict) and "share" in document:
+            self.share, faults = _share(document["share"], path.parent)
+            self._around += _lines(faults)
 
     def usable(self, needed: Iterable[str] | None = None) -> dict[str, Integration]:
         """What is loaded, if there are no faults. needed: those whose secrets must be set; all by default.
@@ -101,8 +110,8 @@ def _entries(document: Any) -> tuple[dict[str, Any], list[str]]:
     entries = document.get("integrations") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(entries, dict):
         return {}, ["integrations: is required: a mapping of names to integrations"]
-    close = {key: nearest(key, ["integrations"]) for key in document if key != "integrations"}
-    faults = [f"{key}: unknown key; known: integrations{meant}" for key, meant in close.items()]
+    close = {key: nearest(key, KEYS) for key in document if key not in KEYS}
+    faults = [f"{key}: unknown key; known: {', '.join(KEYS)}{meant}" for key, meant in close.items()]
     named = {}
     for name, entry in entries.items():
         if isinstance(name, str) and NAME.fullmatch(name):
@@ -135,6 +144,16 @@ def _entry(entry: Any, where: str, folder: Path) -> Entry:
 
 def _lines(faults: dict[str, str]) -> list[str]:
     return [f"{path}: {message}" for path, message in faults.items()]
+
+
+def _share(entry: Any, folder: Path) -> tuple[Share | None, dict[str, str]]:
+    faults: dict[str, str] = {}
+    try:
+        return Share.model_validate(render(entry, "share", faults, faults), context={"folder": folder}), faults
+    except ValidationError as error:
+        for path, message in described(error, Share, "share"):
+            faults.setdefault(path, message)
+        return None, faults
 
 
 def _literal_secrets(node: Any, path: str) -> Iterator[tuple[str, str]]:

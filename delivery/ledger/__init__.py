@@ -2,18 +2,19 @@
 
 tables: what it holds. states: the words for how far it got. storage: where it lies. book: the steps of deliveries.
 leases, lock: which of several runners has a delivery in hand. identity: whether this is the ledger that the state
-directory knows. opened: all of it, as a run needs it.
+directory knows. opened: all of it, as a run needs it. fetches: what clients took from the share.
 """
 
 from delivery.ledger.book import Ledger
 from delivery.ledger.states import ENDED_WELL, OPEN_STATES, AskedBy, FileState, Role, State
-from delivery.ledger.tables import Delivery, File, Layout, deliveries, delivery_id
+from delivery.ledger.tables import Delivery, Fetch, File, Layout, deliveries, delivery_id
 
 __all__ = [
     "ENDED_WELL",
     "OPEN_STATES",
     "AskedBy",
     "Delivery",
+    "Fetch",
     "File",
     "FileState",
     "Layout",

@@ -116,6 +116,23 @@ class Probe(NamedTuple):
     probed_at: str
 
 
+class Fetch(NamedTuple):
+    """One row of `fetches`: a user was sent a file, or some of it. id: of the line of the log that says so.
+
+    door: `page`, `sftp` or `check`; start: the first byte asked for; bytes: how many went; size: of the whole file.
+    """
+
+    id: Hash
+    delivery_id: Hash
+    part: int
+    login: str
+    door: str
+    at: str
+    start: Count
+    bytes: Count
+    size: Count
+
+
 def _table(name: str, row: type, *constraints: sa.Constraint, key: tuple[str, ...]) -> sa.Table:
     """The table whose columns are the row's fields: nullable where a field may be None."""
     hints = get_type_hints(row, include_extras=True)
@@ -137,6 +154,7 @@ deliveries = _table(
     key=("id",),
 )
 files = _table("files", File, sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"]), key=("delivery_id", "part"))
+fetches = _table("fetches", Fetch, sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"]), key=("id",))
 probes = _table("probes", Probe, key=("destination",))
 layouts = sa.Table(
     "layouts",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.errors import ConfigError
-from delivery.ledger import Delivery, File, Ledger, deliveries
+from delivery.ledger import Delivery, File, FileState, Ledger, Role, State, deliveries
+from delivery.ledger.fetches import fetches_of, whole_since
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from delivery.config.project import Project
 
 
@@ -22,13 +26,59 @@ class Frozen(NamedTuple):
     changes: tuple[str, ...]
 
 
-def latest(project: Project, campaign: str | None, limit: int) -> list[tuple[Delivery, str | None]]:
-    """The latest deliveries, newest last, with how their destination gives files their names, where that is known."""
+class Fetched(NamedTuple):
+    """What became of a delivery on the share. goes_on: the day on which `prune` may take it; None when it is gone."""
+
+    state: str  # not fetched yet, fetched in part, or fetched: some user has all its data files
+    users: list[str]
+    goes_on: str | None
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        if self.users:
+            return f"fetched by {', '.join(self.users)}"
+        return self.state + (f", goes on {self.goes_on}" if self.goes_on else ", and gone")
+
+
+def fetched(project: Project, ledger: Ledger, rows: Sequence[Delivery]) -> dict[str, Fetched]:
+    """Of those rows that were delivered to a share with doors, by id: as far as `delivery share log` has read."""
+    from delivery.config.integrations_file import Integrations
+
+    share = f"{project.share}/"
+    hosted = [row for row in rows if row.state == State.DELIVERED and row.destination.startswith(share)]
+    declared = Integrations(project.integrations_file) if hosted else None
+    if declared is None or declared.share is None:
+        return {}
+    found, told = fetches_of(ledger, [row.id for row in hosted]), {}
+    for row in hosted:
+        data = {file.part: file for file in ledger.files(row.id) if file.role == Role.DATA}
+        integration = declared.loaded.get(row.integration)
+        if not data or integration is None or integration.destination.type != "hosted":
+            continue
+        whole = [key for key in whole_since(found[row.id]) if key[0] in data]
+        users = sorted({user for _, user in whole if {part for part, one in whole if one == user} == data.keys()})
+        begun = any(fetch.part in data for fetch in found[row.id])
+        there = [file.updated_at for file in data.values() if file.state == FileState.PUBLISHED]
+        kept = timedelta(days=integration.destination.keep_days)
+        goes_on = f"{datetime.fromisoformat(min(there)) + kept:%Y-%m-%d}" if there else None
+        told[row.id] = Fetched(
+            "fetched" if users else "fetched in part" if begun else "not fetched yet", users, goes_on
+        )
+    return told
+
+
+def latest(project: Project, campaign: str | None, limit: int) -> list[tuple[Delivery, str | None, Fetched | None]]:
+    """The latest deliveries, newest last.
+
+    With each, where that is known, how its destination gives files their names, and who fetched it from the share.
+    """
     with closing(Ledger(project.ledger_url)) as ledger:
         probes = ledger.probes()
         methods = {where: probe.method for where, probe in probes.items()}
         found = ledger.find(*([deliveries.c.campaign == campaign] if campaign else []))[-limit:]
-        return [(row, methods.get(row.destination)) for row in found]
+        taken = fetched(project, ledger, found)
+        return [(row, methods.get(row.destination), taken.get(row.id)) for row in found]
 
 
 def held(project: Project, campaign: str | None = None) -> list[Delivery]:

@@ -6,6 +6,7 @@ matters between two uses, because the next run learns what happened by looking.
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
@@ -63,8 +64,9 @@ class Handling:
 
     @property
     def folder_mode(self) -> int:
-        """Of folders that are made: whoever may read the files gets through."""
-        return self.file_mode | 0o100 | (self.file_mode & 0o044) >> 2
+        """Of folders that are made: whoever may read the files gets through, and a group is handed on."""
+        group = stat.S_ISGID if self.file_mode & stat.S_IRGRP else 0
+        return group | self.file_mode | 0o100 | (self.file_mode & 0o044) >> 2
 
 
 class Destination(Protocol):

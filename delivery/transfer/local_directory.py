@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from delivery.errors import DestinationFailed, DestinationRefused, NameTaken
-from delivery.schedule.names import check_name
+from delivery.schedule.names import check_name, finished_name
 from delivery.transfer import Capabilities, Found, Handling
 from delivery.transfer.probe import prove
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 CHUNK_BYTES = 1 << 20
+PRIVATE = 0o600
 _NOREPLACE = 1  # linux/fs.h
 
 _FINAL = {
@@ -47,6 +48,7 @@ class LocalDirectory:
     ) -> None:
         """directory: must exist, or, when it is to lie `below` a root, is created there.
 
+        Files are private until they are whole and get their final names; then those may read who their mode lets.
         looks: before a rename that would replace, where none refuses to.
         """
         self.handling = handling or Handling()
@@ -71,7 +73,8 @@ class LocalDirectory:
         with self._step("open"):
             if self._below:
                 if self._makes_root and not self._below.exists():
-                    self._below.mkdir(mode=self.handling.folder_mode, parents=True, exist_ok=True)
+                    self._below.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    self._below.chmod(self.handling.folder_mode)
                     self._made.append(self._below)
                 self._fd, made = _make_below(self._below, self._path, self.handling.folder_mode)
                 self._made += made
@@ -114,7 +117,9 @@ class LocalDirectory:
             fd = self._open_new(temp)
             try:
                 with os.fdopen(fd, "wb", buffering=0) as file:
-                    _copy(source, file, self.handling.file_mode, progress)
+                    _copy(source, file, progress)
+                    if finished_name(self.handling.temporary_name, temp) is None:  # it has its final name already
+                        os.fchmod(fd, self.handling.file_mode)
             except BaseException:
                 with suppress(OSError):
                     os.unlink(temp, dir_fd=self._fd)
@@ -149,6 +154,7 @@ class LocalDirectory:
     def replace(self, temp: str, final: str) -> None:
         """Rename."""
         with self._step("publish"):
+            self._let_read(check_name(temp))
             os.replace(check_name(temp), check_name(final), src_dir_fd=self._fd, dst_dir_fd=self._fd)
             os.fsync(self._fd)
 
@@ -181,14 +187,24 @@ class LocalDirectory:
     def _open_new(self, name: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            return os.open(check_name(name), flags, 0o600, dir_fd=self._fd)
+            return os.open(check_name(name), flags, PRIVATE, dir_fd=self._fd)
         except FileExistsError:
             raise NameTaken(f"{self.describe()}: {name} exists already") from None
 
     def _rename(self, old: str, new: str) -> None:
         with self._step("publish"):
+            self._let_read(check_name(old))
             _rename_exclusive(self._fd, check_name(old), check_name(new))
             os.fsync(self._fd)
+
+    def _let_read(self, name: str) -> None:
+        """A whole file, about to get its final name: with it, its readers may read it."""
+        if self.handling.file_mode != PRIVATE:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
+            try:
+                os.fchmod(fd, self.handling.file_mode)
+            finally:
+                os.close(fd)
 
     @contextmanager
     def _step(self, step: str) -> Iterator[None]:
@@ -204,8 +220,8 @@ class LocalDirectory:
             raise DestinationFailed(f"{self.describe()}: {step}: {os.strerror(code)}", step=step) from error
 
 
-def _copy(source: BinaryIO, file: FileIO, mode: int, progress: Callable[[int], None] | None) -> None:
-    os.fchmod(file.fileno(), mode)  # whatever the umask
+def _copy(source: BinaryIO, file: FileIO, progress: Callable[[int], None] | None) -> None:
+    os.fchmod(file.fileno(), PRIVATE)  # whatever the umask
     while chunk := source.read(CHUNK_BYTES):
         view = memoryview(chunk)
         while view:

@@ -49,6 +49,19 @@ CREATE TABLE probes (
   probed_at TEXT NOT NULL,
   PRIMARY KEY (destination)
 );
+CREATE TABLE fetches (
+  id VARCHAR(64) NOT NULL,
+  delivery_id VARCHAR(64) NOT NULL,
+  part INTEGER NOT NULL,
+  login TEXT NOT NULL,
+  door TEXT NOT NULL,
+  at TEXT NOT NULL,
+  start BIGINT NOT NULL,
+  bytes BIGINT NOT NULL,
+  size BIGINT NOT NULL,
+  PRIMARY KEY (id),
+  FOREIGN KEY(delivery_id) REFERENCES deliveries (id)
+);
 CREATE TABLE files (
   delivery_id VARCHAR(64) NOT NULL,
   part INTEGER NOT NULL,
@@ -125,6 +138,19 @@ CREATE TABLE probes (
   software TEXT NOT NULL,
   probed_at TEXT NOT NULL,
   PRIMARY KEY (destination)
+);
+CREATE TABLE fetches (
+  id VARCHAR(64) NOT NULL,
+  delivery_id VARCHAR(64) NOT NULL,
+  part INTEGER NOT NULL,
+  login TEXT NOT NULL,
+  door TEXT NOT NULL,
+  at TEXT NOT NULL,
+  start BIGINT NOT NULL,
+  bytes BIGINT NOT NULL,
+  size BIGINT NOT NULL,
+  PRIMARY KEY (id),
+  FOREIGN KEY(delivery_id) REFERENCES deliveries (id)
 );
 CREATE TABLE files (
   delivery_id VARCHAR(64) NOT NULL,

@@ -23,7 +23,19 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from delivery.errors import Busy, ConfigError, WriteFailed
 from delivery.ledger import Ledger, delivery_id
 from delivery.ledger.book import DOUBT
-from delivery.ledger.tables import METADATA, VERSION, Delivery, File, Probe, deliveries, files, meta, probes
+from delivery.ledger.tables import (
+    METADATA,
+    VERSION,
+    Delivery,
+    Fetch,
+    File,
+    Probe,
+    deliveries,
+    fetches,
+    files,
+    meta,
+    probes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -498,6 +510,6 @@ def test_the_schema_is_what_its_number_says() -> None:
     assert lines == TABLES.read_text().splitlines()
 
 
-@pytest.mark.parametrize(("table", "row"), [(deliveries, Delivery), (files, File), (probes, Probe)])
+@pytest.mark.parametrize(("table", "row"), [(deliveries, Delivery), (files, File), (fetches, Fetch), (probes, Probe)])
 def test_a_row_has_its_tables_columns_in_order(table: sa.Table, row: type[Any]) -> None:
     assert [column.name for column in table.c] == list(row._fields)

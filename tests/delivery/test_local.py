@@ -16,9 +16,11 @@ import pytest
 
 from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, NameTaken
 from delivery.schedule.names import check_name
-from delivery.transfer import Found
+from delivery.transfer import Found, Handling
 from delivery.transfer.local_directory import LocalDirectory
 
+SHARED = Handling(file_mode=0o640)
+TEMP = ".a.01234567.part"
 CONTENT = random.Random(1).randbytes(2_500_001)
 
 
@@ -54,15 +56,51 @@ def test_files_are_private_whatever_the_umask(inbox: Path, spool: Path) -> None:
     assert (inbox / "temp").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_share_is_made_private_below_the_client(tmp_path: Path, spool: Path) -> None:
-    share = tmp_path / "share"
-    with LocalDirectory.hosted(share, "acme_outdoor", "exports/daily") as destination:
-        destination.upload(spool, "a")
-        assert destination.describe() == str(share / "acme_outdoor/exports/daily")
+def test_the_share_is_for_its_group_and_nobody_else(tmp_path: Path, spool: Path) -> None:
+    share, before = tmp_path / "share", os.umask(0)
+    try:
+        with LocalDirectory.hosted(share, "acme_outdoor", "exports/daily", handling=SHARED) as destination:
+            assert destination.describe() == str(share / "acme_outdoor/exports/daily")
+            destination.create("kept")
+    finally:
+        os.umask(before)
     for below in ("", "acme_outdoor", "acme_outdoor/exports", "acme_outdoor/exports/daily"):
-        assert (share / below).stat().st_mode & 0o777 == 0o700
-    with LocalDirectory.hosted(share, "acme_outdoor", "/exports/daily/") as destination:
-        assert destination.list() == ["a"]
+        assert stat.S_IMODE((share / below).stat().st_mode) == 0o2750
+    (share / "acme_outdoor").chmod(0o700)  # a person's doing stays
+    with LocalDirectory.hosted(share, "acme_outdoor", "/exports/daily/", handling=SHARED) as destination:
+        assert destination.list() == ["kept"]
+    assert stat.S_IMODE((share / "acme_outdoor").stat().st_mode) == 0o700
+
+
+def test_its_group_may_read_a_file_with_its_final_name_and_not_before(
+    tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def modes(when: str) -> None:
+        seen.extend((when, stat.S_IMODE(path.stat().st_mode)) for path in sorted((tmp_path / "ns/in").iterdir()))
+
+    synced = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (modes("synced"), synced(fd)))  # whole, or renamed
+    with LocalDirectory.hosted(tmp_path, "ns", "in", handling=SHARED) as destination:
+        destination.upload(spool, TEMP, lambda _: modes("writing"))
+        modes("uploaded")
+        destination.publish(TEMP, "a")
+    assert set(seen) == {("writing", 0o600), ("synced", 0o600), ("uploaded", 0o600), ("synced", 0o640)}
+    assert seen[-1] == ("synced", 0o640)
+
+
+@pytest.mark.parametrize("way", ["replace", "create", "at once"])
+def test_its_group_may_read_a_file_however_it_got_its_name(tmp_path: Path, spool: Path, way: str) -> None:
+    with LocalDirectory.hosted(tmp_path, "ns", "in", handling=SHARED) as destination:
+        if way == "replace":
+            destination.upload(spool, TEMP)
+            destination.replace(TEMP, "a")
+        elif way == "create":
+            destination.create("a")
+        else:
+            destination.upload(spool, "a")
+    assert stat.S_IMODE((tmp_path / "ns/in/a").stat().st_mode) == 0o640
 
 
 @pytest.mark.parametrize("directory", ["..", "a/../../other_client", "../other_client", "a/./b"])

@@ -44,11 +44,11 @@ def test_each_file_has_a_manifest_that_fits(project: Copy) -> None:
     assert sorted(r.rows for r in results) == sorted(d["rows"] for d in report["deliveries"])
 
 
-def test_delivered_files_are_private_and_nothing_else_remains(project: Copy) -> None:
+def test_delivered_files_are_their_groups_and_nothing_else_remains(project: Copy) -> None:
     project.deliver()
 
     modes = {stat.S_IMODE(path.stat().st_mode) for path in project.files().values()}
-    assert modes == {0o600}
+    assert modes == {0o640}
     assert not [name for name in project.files() if name.endswith(".part")]
     assert not list((project.root / ".delivery" / "spool").iterdir())
 

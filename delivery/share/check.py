@@ -1,0 +1,92 @@
+"""Proving the share from outside: each user finds the own files whole at both doors, and nothing of anybody else."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from delivery.errors import ConfigError, DeliveryError
+from delivery.files.manifest import DeliveryManifest
+from delivery.schedule.names import MANIFEST_SUFFIX
+from delivery.share.config import run_folder
+from delivery.share.doors import open_door
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from delivery.config.share import Share
+    from delivery.share.doors import Door
+    from delivery.share.users import User
+
+DOORS = ("page", "sftp")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What one user was found to see and do at one door. problem: empty when that is right."""
+
+    user: str
+    door: str
+    what: str
+    problem: str
+
+
+def check(share: Share, files: Path, users: dict[str, User], passwords: dict[str, str]) -> list[Proof]:
+    """Everything that is to be proven, for each user with a password. files: the share's root, as we see it.
+
+    Of each client the newest delivery is fetched whole. Raises ConfigError when the servers have no host key yet.
+    """
+    try:
+        host_key = (run_folder(share) / "host.key.pub").read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(
+            f"The SFTP server's host key cannot be read: {error.strerror}.", hint="Start both servers: docs/share.md."
+        ) from None
+    proofs = [_links(files)] if share.view is None else []
+    for name, password in passwords.items():
+        for kind in DOORS:
+            try:
+                with open_door(kind, share, host_key, name, password) as door:
+                    proofs += _of(door, users[name], files)
+            except DeliveryError as error:
+                proofs.append(Proof(name, kind, "log in", error.message))
+    return proofs
+
+
+def _links(files: Path) -> Proof:
+    """The SFTP server follows links, unless the share is mounted for it so that it cannot."""
+    found = [path for path in files.rglob("*") if path.is_symlink()]
+    return Proof("", "", "no links on the share", f"{found[0]} is one; remove it, or set `view`" if found else "")
+
+
+def _of(door: Door, user: User, files: Path) -> Iterator[Proof]:
+    clients = {folder.name for folder in files.iterdir() if folder.is_dir() and not folder.is_symlink()}
+    mine = clients & {*user.namespaces}
+    if (seen := door.folders()) != mine:
+        yield Proof(user.name, door.name, "own folders", f"sees {_names(seen)} instead of {_names(mine)}")
+    else:
+        yield Proof(user.name, door.name, "own folders", "")
+    newest = {client: _newest(files, client) for client in clients}
+    wrong = [path for client in mine for path, sha256 in newest[client].items() if door.fetch(path) != sha256]
+    yield Proof(user.name, door.name, "own files whole", f"not as its manifest says: {wrong[0]}" if wrong else "")
+    others = [path for client in clients - mine for path in (f"/{client}/", *newest[client])]
+    open_ = [path for path in others if door.fetch(path) is not None]
+    yield Proof(user.name, door.name, "nothing of others", f"could be read: {open_[0]}" if open_ else "")
+    if own := [path for client in sorted(mine) for path in newest[client]]:
+        made = door.changes(own[0], f"{own[0].rpartition('/')[0]}/probe_{secrets.token_hex(4)}")
+        yield Proof(user.name, door.name, "no change", f"not refused: {', '.join(made)}" if made else "")
+
+
+def _newest(files: Path, client: str) -> dict[str, str]:
+    """SHA-256 by path of the files of a client's newest delivery; none where nothing lies there."""
+    manifests = [path for path in (files / client).rglob(f"*{MANIFEST_SUFFIX}") if not path.name.startswith(".")]
+    for path in sorted(manifests, key=lambda path: path.stat().st_mtime, reverse=True):
+        if manifest := DeliveryManifest.read(path):
+            return {f"/{path.relative_to(files).with_name(file.name)}": file.sha256 for file in manifest.files}
+    return {}
+
+
+def _names(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"

@@ -1,0 +1,135 @@
+"""The configuration of the share's two servers and their systemd units, from `share:` of integrations.yml.
+
+The servers run as an account of their own, without root, also on a low port; they write to one folder only.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from delivery.config.share import UNPLAIN
+from delivery.errors import ConfigError
+from delivery.files.writer import replace_file, writing
+from delivery.share.users import Users
+
+if TYPE_CHECKING:
+    from delivery.config.integrations_file import Integrations
+    from delivery.config.project import Project
+    from delivery.config.share import Share
+
+ACCOUNT = "share"  # who the servers run as, user and group
+TRIES = 5
+SESSION_SECONDS = 1800
+TOO_MANY = "Too many logins have failed from your address. Try again in ten minutes."
+WRONG = "This user name and password do not go together."
+# In the order in which Apache is to load them.
+MODULES = (
+    *("mpm_event", "unique_id", "authn_core", "authn_file", "authz_core", "authz_user", "authz_groupfile", "request"),
+    *("session", "session_cookie", "session_crypto", "auth_form", "allowmethods", "alias", "autoindex", "dir"),
+    *("filter", "include", "mime", "headers", "setenvif", "reqtimeout", "socache_shmcb", "ssl", "security2"),
+)
+# What is written, and from which template.
+PAGES = {
+    "log-in.html": ("log-in.html", ""),
+    "wrong.html": ("log-in.html", WRONG),
+    "locked.html": ("log-in.html", TOO_MANY),
+    **{name: (name, "") for name in ("not-here.html", "head.shtml", "foot.html", "check.html", "style.css")},
+}
+SERVERS = ("web.conf", "sftp.conf", "prepare.sh")
+UNITS = {
+    "share-web.service": "web.service",
+    "share-sftp.service": "sftp.service",
+    "share-prune.service": "prune.service",
+    "share-prune.timer": "prune.timer",
+}
+
+
+def settings(integrations: Integrations) -> Share:
+    """`share:` of the file. Raises ConfigError with every fault of the file, or when it has none."""
+    integrations.usable(())
+    if integrations.share is None:
+        raise ConfigError("integrations.yml has no `share:`.", hint="docs/share.md says what it holds.")
+    return integrations.share
+
+
+def namespaces(integrations: Integrations) -> list[str]:
+    """The clients that have something on the share."""
+    hosted = {one.namespace for one in integrations.loaded.values() if one.destination.type == "hosted"}
+    return sorted(hosted)
+
+
+def run_folder(share: Share) -> Path:
+    """What the servers write: logs, their own keys, who is locked out."""
+    return share.folder / "servers"
+
+
+def write(project: Project, integrations: Integrations, into: Path, account: tuple[str, str]) -> list[Path]:
+    """Writes all of it into a folder, and returns the files; makes the list of users where there is none.
+
+    account: user and group that the servers run as.
+    Raises ConfigError for what the servers' configuration cannot say, WriteFailed.
+    """
+    share, into = settings(integrations), into.resolve()
+    Users(share.folder / "users").make()
+    files = share.view or project.share
+    for path in (into, files, project.root):
+        if UNPLAIN & set(str(path)):
+            raise ConfigError(f"{path} has characters that the servers' configuration cannot hold.")
+    mount = f"{unit_name(files)}.mount" if share.view else ""
+    modules = (*MODULES, "remoteip") if share.proxy else MODULES
+    fields = {
+        "share": share,
+        "alone": share.host == "localhost",  # then nobody else is to come in
+        "behind": share.proxy is not None and share.proxy.is_loopback,
+        "namespaces": namespaces(integrations),
+        "account": account[0],
+        "group": account[1],
+        "modules": modules,
+        "tries": TRIES,
+        "session_seconds": SESSION_SECONDS,
+        "mount": mount,
+        "files": files,
+        "here": into,
+        "pages": into / "pages",
+        "run": run_folder(share),
+        "users": share.folder / "users",
+        "shared": project.share,
+        "project": project.root,
+        "runner": project.root.owner(),
+        "delivery": Path(sys.executable).with_name("delivery"),
+    }
+    units = UNITS | ({mount: "view.mount"} if mount else {})
+    made = {into / name: _filled(name, fields) for name in SERVERS}
+    made |= {into / "systemd" / name: _filled(template, fields) for name, template in units.items()}
+    for name, (template, said) in PAGES.items():
+        made[into / "pages" / name] = _filled(template, fields | {"said": said})
+    for path, text in made.items():
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, text.encode())
+            path.chmod(0o644)  # no secret is in it
+    return list(made)
+
+
+def _filled(template: str, fields: dict[str, Any]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("delivery.share"),
+        autoescape=select_autoescape(("html", "shtml")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(fields)
+
+
+def unit_name(path: Path) -> str:
+    """A path as the name of a unit, as systemd-escape writes it."""
+    plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_."
+    text = str(path).strip("/")
+    return "".join(
+        "-" if c == "/" else c if c in plain else "".join(f"\\x{byte:02x}" for byte in c.encode()) for c in text
+    )

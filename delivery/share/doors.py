@@ -1,0 +1,183 @@
+"""What a user can do at each of the share's doors, as far as `check` needs it: log in, list, fetch, try to write."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import ssl
+from contextlib import suppress
+from http.client import HTTPException, HTTPSConnection
+from typing import TYPE_CHECKING, Protocol, Self
+from urllib.parse import quote, unquote, urlencode
+
+from delivery.errors import DestinationFailed, DestinationRefused, LoginRefused
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import paramiko
+
+    from delivery.config.share import Share
+
+SECONDS = 30
+CHUNK_BYTES = 1 << 20
+
+
+class Door(Protocol):
+    """One user, logged in. Paths are `/<namespace>/…`; every method may raise DeliveryError."""
+
+    name: str
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def folders(self) -> set[str]:
+        """The names in the user's root."""
+
+    def fetch(self, path: str) -> str | None:
+        """SHA-256 (hex) of the file there; None when it is refused or not there."""
+
+    def changes(self, path: str, new: str) -> list[str]:
+        """Which of writing, making a folder, renaming and removing were not refused. path: a file; new: no name yet."""
+
+
+class Web:
+    """The page, as a browser uses it. Raises LoginRefused, DestinationFailed."""
+
+    name = "page"
+
+    def __init__(self, share: Share, user: str, password: str) -> None:
+        context = ssl.create_default_context()
+        if share.certificate.is_file():  # which may have signed itself
+            context.load_verify_locations(share.certificate)
+        self._connection = HTTPSConnection(share.host, share.web_port, timeout=SECONDS, context=context)
+        self._cookie = ""
+        form = urlencode({"httpd_username": user, "httpd_password": password})
+        status, _ = self._ask("POST", "/log-in", form)
+        if status != 302:
+            raise LoginRefused(f"{share.host}:{share.web_port}: the page does not let {user} in ({status}).")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def folders(self) -> set[str]:
+        """The links of the root's listing."""
+        status, _ = self._ask("GET", "/")
+        if status != 200:
+            raise DestinationRefused(f"The page does not show the root ({status}).")
+        return {unquote(name) for name in re.findall(r'<td><a href="([^"/]+)/">', self._text)}
+
+    def fetch(self, path: str) -> str | None:
+        """GET."""
+        status, digest = self._ask("GET", quote(path))
+        return digest if status == 200 else None
+
+    def changes(self, path: str, new: str) -> list[str]:
+        """By the methods that write, WebDAV's too."""
+        tried = {"PUT": new, "POST": new, "MKCOL": new, "DELETE": new, "MOVE": path, "PATCH": new}
+        return [method for method, where in tried.items() if self._ask(method, quote(where), "x")[0] != 405]
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
+        """Status, and SHA-256 of what came; a short text is kept."""
+        headers = {"Cookie": self._cookie} if self._cookie else {}
+        if method == "POST":
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        try:
+            self._connection.request(method, path, body, headers)
+            answer = self._connection.getresponse()
+            digest, self._text = hashlib.sha256(), ""
+            while chunk := answer.read(CHUNK_BYTES):
+                digest.update(chunk)
+                self._text = self._text or chunk.decode(errors="replace")
+        except (OSError, HTTPException) as error:
+            seen = str(error) or type(error).__name__
+            raise DestinationFailed(f"The page cannot be asked: {seen}.", step=method) from None
+        for cookie in answer.headers.get_all("Set-Cookie", ()):
+            self._cookie = cookie.partition(";")[0]
+        return answer.status, digest.hexdigest()
+
+
+class Sftp:
+    """The same files by SFTP, to the pinned host key. Raises LoginRefused, DestinationFailed, DestinationRefused."""
+
+    name = "sftp"
+
+    def __init__(self, share: Share, host_key: str, user: str, password: str) -> None:
+        from delivery.config.integrations import SftpDestination
+        from delivery.sftp.ssh import connect
+        from delivery.sftp.watchdog import Watchdog
+
+        told = {"type": "sftp", "host": share.host, "port": share.sftp_port, "username": user, "password": password}
+        target = SftpDestination.model_validate({**told, "host_keys": [host_key]})
+        self._watchdog = Watchdog(SECONDS, 3600)
+        self._transport = connect(target, "look at the share's own host.key.pub", self._watchdog)
+        self._client = self._opened()
+
+    def _opened(self) -> paramiko.SFTPClient:
+        import paramiko
+
+        client = paramiko.SFTPClient.from_transport(self._transport)
+        assert client is not None  # noqa: S101 - or it raises
+        return client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._transport.close()
+        self._watchdog.stop()
+
+    def folders(self) -> set[str]:
+        """The listing of the root."""
+        return set(self._client.listdir("/"))
+
+    def fetch(self, path: str) -> str | None:
+        """OPEN and READ."""
+        digest = hashlib.sha256()
+        try:
+            with self._client.open(path) as file:
+                file.prefetch()
+                while chunk := file.read(CHUNK_BYTES):
+                    digest.update(chunk)
+        except OSError:
+            return None
+        return digest.hexdigest()
+
+    def changes(self, path: str, new: str) -> list[str]:
+        """Each is tried with what can be taken back, should it not be refused."""
+        made = []
+        with suppress(OSError):
+            self._client.open(new, "w").close()
+            made.append("write")
+        with suppress(OSError):
+            self._client.mkdir(new + "_")
+            made.append("mkdir")
+        with suppress(OSError):
+            self._client.rename(path, new)
+            made.append("rename")
+            self._client.rename(new, path)
+        with suppress(OSError):
+            self._client.chmod(path, 0o640)
+            made.append("chmod")
+        with suppress(OSError):
+            self._client.remove(new)
+            made.append("remove")
+        return made
+
+
+def open_door(kind: str, share: Share, host_key: str, user: str, password: str) -> Door:
+    """One of `page` and `sftp`, logged in. Raises DeliveryError."""
+    try:
+        return Web(share, user, password) if kind == "page" else Sftp(share, host_key, user, password)
+    except OSError as error:
+        raise DestinationFailed(f"{share.host}: {kind}: {error.strerror or error}.", step="connect") from None

@@ -1,0 +1,107 @@
+"""What the share's two servers wrote down, line by line, held against the files that the ledger knows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from contextlib import closing
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote
+
+from delivery.ledger import Fetch, File, FileState, Ledger
+from delivery.ledger.fetches import CHECK, keep_fetches
+from delivery.share.config import run_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from delivery.config.project import Project
+    from delivery.config.share import Share
+
+_RANGE = re.compile(r"bytes (\d+)-\d+/\d+")
+_LOGS = {"page": "web.json*", "sftp": "sftp.transfers*"}  # with those that were rotated
+# What ProFTPD writes in place of a blank or control character, so that no name can look like another line.
+_PLAIN = dict.fromkeys((*range(33), 127), "_")
+
+
+class _Sent(NamedTuple):
+    """One line: bytes of a file went to a user. path: below the share."""
+
+    line: str
+    door: str
+    user: str
+    at: str
+    start: int
+    bytes: int
+    path: str
+
+
+def read_logs(project: Project, share: Share, checked: Collection[str] = ()) -> list[tuple[Fetch, File]]:
+    """Records what is new in the logs, also in rotated ones, and returns it with the files. Raises WriteFailed.
+
+    checked: users as whom we have just logged in ourselves; what they fetched counts for nothing.
+    """
+    with closing(Ledger(project.ledger_url)) as ledger:
+        places: dict[str, list[File]] = defaultdict(list)
+        for file in sorted(ledger.all_files(), key=lambda file: file.updated_at):
+            if file.state in (FileState.PUBLISHED, FileState.PRUNED):
+                path = f"{file.destination}/{file.name}".removeprefix(f"{project.share}/")
+                places[path].append(file)
+                if (plain := path.translate(_PLAIN)) != path:
+                    places[plain].append(file)
+        found: dict[str, tuple[Fetch, File]] = {}
+        for sent in _lines(run_folder(share), f"{share.folder / 'users' / 'home'}/"):
+            if known := places.get(sent.path):
+                # Of several that had the name, the last that was there then.
+                file = next((one for one in reversed(known) if one.updated_at <= sent.at), known[-1])
+                key = hashlib.sha256(f"{sent.door} {sent.line}".encode()).hexdigest()
+                door = CHECK if sent.user in checked else sent.door
+                what = (file.delivery_id, file.part, sent.user, door, sent.at, sent.start, sent.bytes)
+                found[key] = (Fetch(key, *what, file.bytes), file)
+        return [found[fetch.id] for fetch in keep_fetches(ledger, (fetch for fetch, _ in found.values()))]
+
+
+def _lines(folder: Path, home: str) -> Iterator[_Sent]:
+    for door, pattern in _LOGS.items():
+        for path in sorted(folder.glob(pattern)):
+            with path.open(encoding="utf-8", errors="replace") as log:
+                for line in log:
+                    if sent := _page(line.strip()) if door == "page" else _sftp(line.strip(), home):
+                        yield sent
+
+
+def _page(line: str) -> _Sent | None:
+    """A request that was answered with a file, or a range of it. None for any other line."""
+    try:
+        fields: dict[str, Any] = json.loads(line)
+        answered = fields["status"] in (200, 206) and fields["method"] == "GET"
+        count, asked = int(fields["bytes"]), _RANGE.fullmatch(fields["range"])
+        if fields["ended"] == "X":  # by the client: what was sent may have come, but not to the last byte
+            count = max(0, min(count, fields["sent"]) - 1)
+        # The server escapes the path as it came, which the client had escaped.
+        path = unquote(unquote(fields["path"])).lstrip("/")
+        sent = _Sent(line, "page", fields["user"], fields["at"], int(asked[1]) if asked else 0, count, path)
+    except (ValueError, KeyError, TypeError):  # cut by a full disk, say
+        return None
+    return sent if answered else None
+
+
+def _sftp(line: str, home: str) -> _Sent | None:
+    """A file that was read: day and time, seconds, address, bytes, path, five words, user, …, `c` if it was whole.
+
+    Where it began is not told: a download that was resumed counts as a part.
+    """
+    words = line.split()
+    home = home.translate(_PLAIN)
+    if len(words) != 18 or not words[7].isdigit() or not words[8].startswith(home):
+        return None
+    try:
+        at = datetime.strptime(" ".join(words[1:5]), "%b %d %H:%M:%S %Y")
+    except ValueError:
+        return None
+    count = max(0, int(words[7]) - (words[-1] != "c"))
+    return _Sent(line, "sftp", words[13], f"{at:%Y-%m-%dT%H:%M:%SZ}", 0, count, words[8].removeprefix(home))

@@ -1,0 +1,240 @@
+"""The share without servers running: users, settings, the configuration that is written, and what logs say."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from builders import job
+from servers import keygen
+from share_world import (
+    VENDOR,
+    call,
+    made,
+    said_in,
+)
+from small_project import CLIENTS
+
+from benchmarks import share as sample
+from delivery.config.integrations_file import Integrations
+from delivery.config.share import Share
+from delivery.errors import ConfigError, ExitCode
+from delivery.ledger import Fetch, Ledger
+from delivery.ledger.fetches import fetches_of, keep_fetches, whole_since
+from delivery.share import config
+from delivery.share.logs import read_logs
+from delivery.share.users import Users, new_user
+
+if TYPE_CHECKING:
+    from delivery.config.project import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    for name in ("DELIVERY_LEDGER", "DELIVERY_STATE", "DELIVERY_SHARE", "DBT_TARGET"):
+        monkeypatch.delenv(name, raising=False)
+    return made(tmp_path / "project")
+
+
+# Users and settings
+
+
+def test_a_user_is_added_listed_and_removed_and_only_a_hash_is_kept(project: Project, tmp_path: Path) -> None:
+    key = keygen(tmp_path / "key")
+    assert call(project, "user", "add", "acme_it", "--namespace", CLIENTS[0], typed="a long password\n").exit_code == 0
+    more = ("--namespace", CLIENTS[0], "--namespace", CLIENTS[1], "--key", key, "--no-password")
+    assert call(project, "user", "add", "robot", *more).exit_code == 0
+    assert json.loads(call(project, "user", "list", "--json").stdout)["users"] == [
+        {"name": "acme_it", "namespaces": [CLIENTS[0]], "password": True, "keys": 0},
+        {"name": "robot", "namespaces": [*CLIENTS[:2]], "password": False, "keys": 1},
+    ]
+    folder = project.root / ".share" / "users"
+    kept = {path.name: path.read_text() for path in folder.rglob("*") if path.is_file()}
+    assert "a long password" not in "".join(kept.values())
+    assert re.search(r"^acme_it:\$2y\$10\$\S{53}:", kept["passwd"], re.MULTILINE)
+    assert kept["groups"] == "acme_outdoor: acme_it robot\nbrightside_beauty: robot\n"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()} == {0o640}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir()) if path.is_dir()} == {0o2750}
+
+    assert call(project, "user", "remove", "robot").exit_code == 0
+    assert "robot" not in "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+    assert not (folder / "keys" / "robot").exists()
+    gone = call(project, "user", "remove", "robot")
+    assert (gone.exit_code, "Known: acme_it." in gone.stderr) == (ExitCode.USAGE, True)
+
+
+def test_a_user_set_anew_keeps_nothing_of_before(project: Project) -> None:
+    users = Users(project.root / ".share" / "users")
+    users.put(new_user("it", CLIENTS[:2], CLIENTS, "the first password", ()))
+    first = users.all()["it"]
+    users.put(new_user("it", CLIENTS[1:2], CLIENTS, "the second password", ()))
+    second = users.all()["it"]
+    assert (second.namespaces, second.password == first.password) == (CLIENTS[1:2], False)
+
+
+def test_every_fault_of_a_user_is_said_at_once_without_the_password(project: Project) -> None:
+    wrong = ("--namespace", "nobody", "--key", "nonsense")
+    told = call(project, "user", "add", "Root:0", *wrong, typed="short\n")
+    assert told.exit_code == ExitCode.USAGE
+    for part in ("unknown namespace 'nobody'", "small letters", "shorter than 12", "public key"):
+        assert part in told.stderr
+    assert "short\n" not in told.stderr
+    assert not (project.root / ".share").exists()
+    for password in ("", "é" * 37, "with\ttab and more"):
+        with pytest.raises(ConfigError):
+            new_user("it", CLIENTS[:1], CLIENTS, password, ())
+
+
+def test_every_fault_of_the_settings_is_said_at_once(project: Project) -> None:
+    path = project.integrations_file
+    document = yaml.safe_load(path.read_text())
+    document["share"] = said_in(host="a b", web_port=0, certificate='with"quote', users={}) | {"vendor_name": ""}
+    path.write_text(yaml.safe_dump(document))
+    told = call(project, "config", "-o", str(project.root / "out"))
+    assert told.exit_code == ExitCode.USAGE
+    for key in ("host", "web_port", "certificate", "vendor_name", "users: unknown key"):
+        assert f"share.{key}" in told.stderr
+    assert not (project.root / "out").exists()
+    del document["share"]
+    path.write_text(yaml.safe_dump(document))
+    assert "has no `share:`" in call(project, "user", "list").stderr
+
+
+@pytest.mark.parametrize("more", [False, True], ids=["plain", "behind a proxy, with a view"])
+def test_the_servers_accept_their_configuration(tmp_path: Path, more: bool) -> None:
+    if missing := sample.missing():
+        pytest.skip(missing)
+    view, out = tmp_path / "the view", tmp_path / "out"
+    changes = {"view": str(view), "proxy": "10.1.2.3"} if more else {}
+    project = made(tmp_path / "project with blanks", host="files.example.com", **changes)
+    integrations = Integrations(project.integrations_file)
+    share = config.settings(integrations)
+    for folder in (project.share, view, config.run_folder(share)):
+        folder.mkdir(parents=True)
+    sample.make_certificate(share)
+    config.write(project, integrations, out, ("nobody", "nogroup"))
+    subprocess.run(["sh", out / "prepare.sh"], check=True)
+    path = {"PATH": "/usr/sbin:/usr/bin:/bin"}
+    for command in (["apache2", "-t", "-f"], ["proftpd", "--configtest", "--config"]):
+        conf = out / ("web.conf" if command[0] == "apache2" else "sftp.conf")
+        done = subprocess.run([*command, conf], capture_output=True, text=True, env=os.environ | path)
+        assert done.returncode == 0, done.stderr
+    page = (out / "pages" / "log-in.html").read_text()
+    assert "Böse &amp; &#34;Söhne&#34; &lt;script&gt;" in page
+    assert VENDOR not in page
+    service = (out / "systemd" / "share-sftp.service").read_text()
+    assert ("Requires=" in service, len(list((out / "systemd").glob("*.mount")))) == (more, int(more))
+    assert config.unit_name(Path("/srv/share-view é")) == r"srv-share\x2dview\x20\xc3\xa9"
+
+    written = call(project, "config", "-o", str(tmp_path / "again"))
+    assert written.exit_code == 0, written.stderr
+    assert 'User "share"' in (tmp_path / "again" / "sftp.conf").read_text()
+
+
+def test_the_page_about_it_has_every_key_package_and_unit() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "share.md").read_text(encoding="utf-8")
+    keys = re.findall(r"^\| `(\w+)` \| .* \| .* \| .* \|$", page, re.MULTILINE)
+    assert keys == sorted(Share.model_fields, key=keys.index)
+    (packages,) = re.findall(r"^apt-get install (.*)$", page, re.MULTILINE)
+    assert set(packages.split()) == sample.PACKAGES.keys() - {"openssl", "openssh-client"}
+    (units,) = re.findall(r"^systemctl enable --now (.*)$", page, re.MULTILINE)
+    assert {unit if "." in unit else f"{unit}.service" for unit in units.split()} <= config.UNITS.keys()
+    for number in (config.SESSION_SECONDS // 60, 12):
+        assert re.search(rf"\b{number}\b", page)
+
+
+# What the logs say
+
+
+def fetch(number: int, start: int, count: int, **changes: Any) -> Fetch:
+    values = {"delivery_id": "d", "part": 0, "login": "acme_it", "door": "page", "at": f"2026-11-05T0{number}:00:00Z"}
+    return Fetch(**{"id": str(number), **values, "start": start, "bytes": count, "size": 100, **changes})
+
+
+@pytest.mark.parametrize(
+    ("found", "since"),
+    [
+        ([fetch(1, 0, 100)], 1),
+        ([fetch(1, 0, 60), fetch(2, 60, 40)], 2),
+        ([fetch(1, 60, 40), fetch(2, 0, 60), fetch(3, 0, 100)], 2),
+        ([fetch(1, 0, 60), fetch(2, 61, 39)], None),
+        ([fetch(1, 0, 60), fetch(2, 60, 40, login="robot")], None),
+        ([fetch(1, 0, 60), fetch(2, 60, 40, part=1)], None),
+        ([fetch(1, 0, 99), fetch(2, 0, 99)], None),
+    ],
+)
+def test_a_file_is_fetched_when_one_user_has_all_its_bytes(found: list[Fetch], since: int | None) -> None:
+    assert whole_since(found).get((0, "acme_it")) == (since and f"2026-11-05T0{since}:00:00Z")
+
+
+def test_a_line_of_a_log_is_kept_once(ledger: Ledger) -> None:
+    with ledger.storage.begin() as connection:
+        connection.exec_driver_sql("pragma foreign_keys=off")
+    first, second = fetch(1, 0, 60), fetch(2, 60, 40)
+    key = ledger.plan(**job().record("/share/acme", None)).id
+    first, second = first._replace(delivery_id=key), second._replace(delivery_id=key)
+    assert keep_fetches(ledger, [first, first]) == [first]
+    assert keep_fetches(ledger, [second, first]) == [second]
+    assert fetches_of(ledger, [key]) == {key: [first, second]}
+
+
+LINE = {
+    "at": "2026-11-05T06:00:00Z", "user": "acme_it", "address": "192.0.2.1", "port": 1, "method": "GET", "status": 200,
+    "bytes": 100, "sent": 300, "range": "-", "ended": "+", "path": "/acme_outdoor/inbox/a%2520b.csv",
+}  # fmt: skip
+TRANSFER = (
+    "Thu Nov 05 06:00:00 2026 0 192.0.2.1 100 /h/users/home/acme_outdoor/inbox/a_b.csv b _ o r acme_it sftp 0 * c"
+)
+
+
+@pytest.mark.parametrize(
+    ("page", "transfer", "told"),
+    [
+        ({}, "", ("page", 0, 100)),
+        ({"status": 206, "range": "bytes 40-99/100", "bytes": 60}, "", ("page", 40, 60)),
+        ({"ended": "X", "sent": 70}, "", ("page", 0, 69)),
+        ({"ended": "X"}, "", ("page", 0, 99)),
+        ({"method": "HEAD"}, "", None),
+        ({"status": 403}, "", None),
+        ({"status": 304}, "", None),
+        ({"path": "/acme_outdoor/inbox/other.csv"}, "", None),
+        ({"path": "/brightside_beauty/inbox/a%2520b.csv"}, "", None),
+        ({}, TRANSFER, ("sftp", 0, 100)),
+        ({}, TRANSFER[:-1] + "i", ("sftp", 0, 99)),
+        ({}, TRANSFER[:-30], None),
+        ({}, TRANSFER.replace("/h/users/home", ""), None),
+        ({}, TRANSFER.replace("Nov", "Nix"), None),
+    ],
+)
+def test_a_line_tells_how_much_of_which_file_went_to_whom(
+    project: Project, page: dict[str, Any], transfer: str, told: tuple[str, int, int] | None
+) -> None:
+    share = config.settings(Integrations(project.integrations_file)).model_copy(update={"folder": project.root / "h"})
+    values = job().record(str(project.share / "acme_outdoor" / "inbox"), None)
+    row = {"part": 0, "role": "data", "name": "a b.csv", "spool": "", "rows": 3, "bytes": 100, "sha256": "0" * 64}
+    project.state.mkdir(mode=0o700)
+    with closing(Ledger(project.ledger_url)) as opened:
+        key = opened.plan(**values).id
+        opened.spooled(key, [{**row, "destination": values["destination"]}], rows=3)
+        file = opened.files(key)[0]
+        for state in ("uploaded", "publishing", "published"):
+            file = opened.advance_file(file, state)
+    run = config.run_folder(share)
+    run.mkdir(parents=True)
+    line = json.dumps(LINE | page)
+    text = f"{line[:50]}\n[]\n{line}\n" if not transfer else ""
+    (run / "web.json").write_text("")
+    (run / "web.json.1").write_text(text)
+    home = str(share.folder / "users" / "home")
+    (run / "sftp.transfers").write_text(transfer.replace("/h/users/home", home) + "\n")
+    found = [(fetch.door, fetch.start, fetch.bytes) for fetch, _ in read_logs(project, share)]
+    assert found == ([told] if told else [])
+    assert read_logs(project, share) == []

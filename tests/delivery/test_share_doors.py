@@ -1,0 +1,539 @@
+"""The share's two doors, seen from outside: who sees what, in which ways, and that nothing else is to be had.
+
+SCREENSHOTS=docs/images keeps the picture that the docs show.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import paramiko
+import pytest
+from click.testing import CliRunner
+from share_world import (
+    NAME,
+    ODD_NAMES,
+    PASSWORDS,
+    PROVEN,
+    SCREENSHOTS,
+    SEES,
+    VENDOR,
+    Visitor,
+    World,
+    call,
+    world_of,
+)
+from small_project import CLIENTS, canary
+
+from delivery.cli import cli
+from delivery.errors import ExitCode
+from delivery.files.writer import hash_file
+from delivery.ledger import Ledger
+from delivery.ledger.fetches import fetches_of
+from delivery.share import config
+from delivery.share.users import Users, new_user
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with world_of() as opened:
+        inbox = opened.file(CLIENTS[0]).parent
+        (inbox / ".hidden").mkdir(mode=0o750)
+        (inbox / "tmp.part").mkdir(mode=0o750)
+        for name in (*ODD_NAMES, ".dot.csv", ".x.csv.12345678.part", "y.part", ".hidden/in.csv", "tmp.part/in.csv"):
+            (inbox / name).write_text(f"{name}\n")
+        for path in (inbox, *inbox.rglob("*")):
+            shutil.chown(path, group=opened.project.share.stat().st_gid)
+            path.chmod(0o2750 if path.is_dir() else 0o640)
+        yield opened
+
+
+def visitor(world: World, tmp_path: Path, user: str, source: str = "127.0.0.1") -> Visitor:
+    found = Visitor(world, tmp_path / f"jar-{user}", source)
+    assert found.log_in(user) == 302
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("user", PASSWORDS)
+def test_each_user_sees_the_own_folders_and_nothing_of_others(world: World, tmp_path: Path, user: str) -> None:
+    """Users x doors x folders; what is another's gives the same answer as what there is not."""
+    if PASSWORDS[user]:
+        page = visitor(world, tmp_path, user)
+        status, root = page.ask("/")
+        assert (status, set(re.findall(r'<td><a href="([^"]+)/">', root.decode()))) == (200, SEES[user])
+        nothing = page.ask("/no_such_client/")
+        for client in CLIENTS:
+            wanted = world.file(client)
+            got = page.ask(f"/{client}/inbox/{NAME}")
+            listing = page.ask(f"/{client}/inbox/")
+            if client in SEES[user]:
+                assert (got[0], hashlib.sha256(got[1]).hexdigest()) == (200, hash_file(wanted))
+                assert NAME.encode() in listing[1]
+            else:
+                assert got == listing == page.ask(f"/{client}/") == page.ask(f"/{client}") == nothing
+                assert nothing[0] == 403
+            for asked in ("", "/", "/inbox", "/inbox/", f"/inbox/{NAME}.manifest.json"):
+                told = page.ask(f"/{client}{asked}")[1]
+                assert not [other for other in set(CLIENTS) - SEES[user] if canary(other).encode() in told]
+    gets = [f'get "/{client}/inbox/{NAME}" "{tmp_path / client}"' for client in CLIENTS]
+    said = world.sftp(user, "ls -1 /", "ls -1a", *gets)
+    for client in CLIENTS:
+        seen = client in SEES[user]
+        assert bool(re.search(rf"^/?{client}\s*$", said, re.MULTILINE)) is seen, said
+        assert (tmp_path / client).exists() is seen
+        if seen:
+            assert hash_file(tmp_path / client) == hash_file(world.file(client))
+
+
+OUT = [
+    f"/{CLIENTS[0]}/{dots}{slash}{CLIENTS[1]}{slash}inbox{slash}{NAME}"
+    for dots in (
+        "..",
+        "%2e%2e",
+        "%252e%252e",
+        ".%2e",
+        "..;",
+        "%c0%ae%c0%ae",
+        "%u002e%u002e",
+        "....",
+        "..%00",
+        "\uff0e\uff0e",
+    )
+    for slash in ("/", "%2f", "%5c", "\\", "//")
+]
+
+
+@pytest.mark.slow
+def test_no_way_of_writing_a_path_leads_out(world: World, tmp_path: Path) -> None:
+    """By the page: dots and slashes in every spelling, hidden and temporary names, links. Nothing of another comes."""
+    page = visitor(world, tmp_path, "acme_it")
+    link = world.file(CLIENTS[0], "link")
+    hidden = (
+        ".dot.csv",
+        ".x.csv.12345678.part",
+        "y.part",
+        ".hidden/in.csv",
+        ".hidden/",
+        "tmp.part/in.csv",
+        "tmp.part/",
+    )
+    try:
+        for target in (f"../../{CLIENTS[1]}", "/etc", f"../../{CLIENTS[1]}/inbox/{NAME}", NAME):
+            link.symlink_to(target)
+            for below in ("", "/", f"/inbox/{NAME}", "/passwd"):
+                status, body = page.ask(f"/{CLIENTS[0]}/inbox/link{below}")
+                assert (status in (403, 404), canary(CLIENTS[1]).encode() in body) == (True, False), target
+            assert b'href="link' not in page.ask(f"/{CLIENTS[0]}/inbox/")[1]
+            link.unlink()
+    finally:
+        link.unlink(missing_ok=True)
+    for path in OUT:
+        status, body = page.ask(path)
+        assert status in (400, 403, 404), path
+        assert canary(CLIENTS[1]).encode() not in body, path
+    listing = page.ask(f"/{CLIENTS[0]}/inbox/")[1].decode()
+    for name in hidden:
+        assert page.ask(f"/{CLIENTS[0]}/inbox/{name}")[0] == 403, name
+        assert name not in listing
+    for path in (
+        "/.share/users/passwd",
+        "/../.share/users/passwd",
+        "/.page/",
+        "/.page/../.share/users/passwd",
+        "/.htaccess",
+    ):
+        status, body = page.ask(path)
+        assert (status in (400, 403, 404), b"$2y$" in body) == (True, False), path
+
+
+@pytest.mark.slow
+def test_odd_names_are_shown_as_text_and_fetched(world: World, tmp_path: Path) -> None:
+    page = visitor(world, tmp_path, "acme_it")
+    listing = page.ask(f"/{CLIENTS[0]}/inbox/")[1].decode()
+    assert "<script>" not in listing
+    for number, name in enumerate(ODD_NAMES):
+        assert page.ask(f"/{CLIENTS[0]}/inbox/{quote(name)}") == (200, f"{name}\n".encode()), name
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        world.sftp("robot", f'get "/{CLIENTS[0]}/inbox/{escaped}" "{tmp_path / str(number)}"')
+        assert (tmp_path / str(number)).read_text() == f"{name}\n"
+    head = page.ask("/", "-D", str(tmp_path / "head"))
+    assert head[0] == 200
+    for line in ("Strict-Transport-Security", "X-Content-Type-Options: nosniff", "default-src 'none'", "no-store"):
+        assert line in (tmp_path / "head").read_text()
+
+
+@pytest.mark.slow
+def test_nothing_can_be_changed(world: World, tmp_path: Path) -> None:
+    page, before = visitor(world, tmp_path, "acme_it"), _state(world.project.share)
+    (tmp_path / "new").write_text("new")
+    own = f"/{CLIENTS[0]}/inbox"
+    for method in ("PUT", "DELETE", "MOVE", "COPY", "MKCOL", "PROPFIND", "PROPPATCH", "LOCK", "PATCH", "POST", "TRACE"):
+        for path in (f"{own}/{NAME}", f"{own}/new", f"{own}/", "/", f"/{CLIENTS[1]}/inbox/new"):
+            assert page.ask(path, "-X", method, "-d", "x", "-H", f"Destination: {own}/moved")[0] in (400, 403, 405), (
+                method
+            )
+    said = world.sftp(
+        "robot",
+        *(f"put {tmp_path / 'new'} {path}" for path in (f"{own}/new", f"{own}/{NAME}", "/new", f"{own}/.x.part")),
+        f"rm {own}/{NAME}", f"rename {own}/{NAME} {own}/moved", f"mkdir {own}/folder", f"rmdir {own}",
+        f"chmod 777 {own}/{NAME}", f"chown 0 {own}/{NAME}", f"ln {own}/{NAME} {own}/hard", f"ln -s /etc {own}/soft",
+        f"reput {tmp_path / 'new'} {own}/{NAME}",
+    )  # fmt: skip
+    assert said.startswith("0\n"), said
+    assert _state(world.project.share) == before
+
+
+def _state(share: Path) -> dict[str, tuple[int, int, int, int]]:
+    return {
+        str(path): ((found := path.lstat()).st_ino, found.st_mtime_ns, found.st_size, found.st_mode)
+        for path in share.rglob("*")
+    }
+
+
+@pytest.mark.slow
+def test_by_sftp_no_path_leads_out(world: World, tmp_path: Path) -> None:
+    names = (".dot.csv", ".x.csv.12345678.part", "y.part", ".hidden/in.csv", "tmp.part/in.csv")
+    outs = ("/../../../etc/passwd", f"/{CLIENTS[0]}/../{CLIENTS[1]}/inbox/{NAME}", f"/{CLIENTS[1]}/inbox/{NAME}",
+            f"{world.file(CLIENTS[1])}", f"/{CLIENTS[0]}/../../../share/{CLIENTS[1]}/inbox/{NAME}", "/etc/passwd",
+            f"/{CLIENTS[0]}/inbox/../../../../../../etc/passwd", "/passwd")  # fmt: skip
+    gets = [*outs, *(f"/{CLIENTS[0]}/inbox/{name}" for name in names)]
+    said = world.sftp(
+        "robot", *(f"get {path} {tmp_path / f'got{n}'}" for n, path in enumerate(gets)), f"ls -a /{CLIENTS[0]}/inbox"
+    )
+    got = {
+        path for n, path in enumerate(gets) if (tmp_path / f"got{n}").exists() and (tmp_path / f"got{n}").stat().st_size
+    }
+    assert not got
+    assert NAME in said
+    assert not re.search(r"^/acme_outdoor/inbox/(\.|.*\.part\s*$)", said, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_through_a_view_no_link_leads_anywhere(tmp_path: Path) -> None:
+    """ProFTPD follows links, and cannot be told not to; the kernel can."""
+    if subprocess.run(["unshare", "--mount", "true"], check=False).returncode != 0:
+        pytest.skip("nothing may be mounted here")
+    with world_of(with_view=True) as world:
+        inbox = world.file(CLIENTS[0]).parent
+        for name, target in (("out", "/etc"), ("other", f"../../{CLIENTS[1]}"), ("file", world.file(CLIENTS[1]))):
+            (inbox / name).symlink_to(target)
+        ways = ("out/passwd", f"other/inbox/{NAME}", "file")
+        gets = [f"get /{CLIENTS[0]}/inbox/{way} {tmp_path / f'got{n}'}" for n, way in enumerate(ways)]
+        said = world.sftp(
+            "acme_it", *gets, f"ls /{CLIENTS[0]}/inbox/out/", f"get /{CLIENTS[0]}/inbox/{NAME} {tmp_path / 'own'}"
+        )
+        assert [path.name for path in tmp_path.iterdir()] == ["own"], said
+        assert "passwd" not in said.partition("sftp> -ls")[2].partition("sftp>")[0]
+        typed = "".join(f"{PASSWORDS[user]}\n" for user in sorted(PASSWORDS) if PASSWORDS[user])
+        assert call(world.project, "check", typed=typed).exit_code == 0
+
+
+@pytest.mark.slow
+def test_logins_logouts_and_sessions_end(world: World, tmp_path: Path) -> None:
+    page = Visitor(world, tmp_path / "jar", source="127.0.0.20")
+    status, body = page.ask("/")
+    assert (status, b'name="httpd_password"' in body) == (401, True)
+    assert page.ask(f"/{CLIENTS[0]}/") == page.ask("/no_such_client/") == (status, body), (
+        "nothing is told before a login"
+    )
+    assert page.log_in("acme_it", "not the password") == 401
+    assert b"do not go together" in page.ask("/log-in", "-d", "httpd_username=acme_it", "-d", "httpd_password=x")[1]
+    assert page.log_in("acme_it") == 302
+    cookie = next(line for line in page.jar.read_text().splitlines() if "__Host-share" in line)
+    assert cookie.startswith("#HttpOnly_")
+    assert cookie.split("\t")[3] == "TRUE", "sent over TLS only"
+    assert page.ask("/")[0] == 200
+    kept = page.jar.read_text()
+    value = re.findall(r"__Host-share\t(\S+)", kept)[0]
+    assert page.ask("/log-out")[0] in (302, 307)
+    time.sleep(1.1)
+    assert page.ask("/")[0] == 401
+    page.jar.write_text(kept.replace(value, value[:-40] + value[-40:].swapcase()))
+    assert page.ask("/")[0] == 401, "a cookie that somebody changed"
+    assert "acme_it" not in kept
+    assert PASSWORDS["acme_it"] not in "".join(
+        world.doors.log(name) for name in ("web.log", "web.json", "sftp.log", "sftp.transfers")
+    )
+
+
+@pytest.mark.slow
+def test_who_is_removed_is_out_at_both_doors(world: World, tmp_path: Path) -> None:
+    users = Users(world.project.root / ".share" / "users")
+    kept = users.all()["bright_it"]
+    page = visitor(world, tmp_path, "bright_it", source="127.0.0.21")
+    assert page.ask("/")[0] == 200
+    connected = paramiko.Transport(_connected(world, "127.0.0.21"))
+    connected.connect(username="bright_it", password=PASSWORDS["bright_it"])
+    files = paramiko.SFTPClient.from_transport(connected)
+    assert files is not None
+    assert files.listdir("/") == [CLIENTS[1]]
+    try:
+        assert call(world.project, "user", "remove", "bright_it").exit_code == 0
+        _readable(world)
+        with pytest.raises((OSError, EOFError, paramiko.SSHException)):
+            files.listdir("/")
+        assert page.ask("/")[0] == page.ask(f"/{CLIENTS[1]}/inbox/{NAME}")[0] == 401, "with the cookie that it has"
+        assert page.log_in("bright_it") == 401
+        assert world.sftp("bright_it", "ls /").startswith("255\n")
+        users.put(new_user("bright_it", [CLIENTS[0]], CLIENTS, "a password of later", ()))
+        _readable(world)
+        assert page.ask("/")[0] == 401, "the cookie has the password of before"
+        assert page.log_in("bright_it", "a password of later") == 302
+        assert page.ask(f"/{CLIENTS[1]}/inbox/{NAME}")[0] == 403, "it sees another client's folder now"
+    finally:
+        users.put(kept)
+        _readable(world)
+
+
+def _readable(world: World) -> None:
+    """Where we are root, the servers' group is not ours, and a folder of mode 2750 passes it on by itself."""
+    folder = world.project.root / ".share" / "users"
+    assert {path.stat().st_gid for path in folder.rglob("*")} == {world.project.share.stat().st_gid}
+
+
+@pytest.mark.slow
+def test_who_fails_too_often_is_locked_out_and_nobody_else(world: World, tmp_path: Path) -> None:
+    guess = Visitor(world, tmp_path / "jar", source="127.0.0.9")
+    assert [guess.log_in("bright_it", "wrong") for _ in range(7)] == [401] * 5 + [429] * 2
+    assert guess.log_in("bright_it") == 429, "the right password, too"
+    assert b"ten minutes" in guess.ask("/log-in", "-d", "httpd_username=a", "-d", "httpd_password=b")[1]
+    visitor(world, tmp_path, "bright_it", source="127.0.0.10")
+
+    for _ in range(2):  # on one connection each
+        transport = paramiko.Transport(_connected(world, "127.0.0.9"))
+        transport.start_client(timeout=20)
+        with contextlib.suppress(paramiko.SSHException, EOFError):
+            for _ in range(config.TRIES):
+                with contextlib.suppress(paramiko.AuthenticationException):
+                    transport.auth_password("acme_it", "wrong")
+        transport.close()
+    assert world.sftp("acme_it", "ls /", source="127.0.0.9").startswith("255\n")
+    assert world.sftp("acme_it", "ls /", source="127.0.0.10").startswith("0\n")
+
+
+def _connected(world: World, source: str) -> Any:
+    return socket.create_connection(("127.0.0.1", world.doors.share.sftp_port), 20, source_address=(source, 0))
+
+
+@pytest.mark.slow
+def test_a_session_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "SESSION_SECONDS", 2)
+    with world_of() as world:
+        page = visitor(world, tmp_path, "acme_it")
+        kept = page.jar.read_text()
+        assert page.ask("/")[0] == 200
+        time.sleep(3)
+        page.jar.write_text(re.sub(r"\t\d{10}\t", "\t4102444800\t", kept))  # a client that keeps it all the same
+        assert page.ask("/")[0] == 401
+
+
+@pytest.mark.slow
+def test_large_downloads_resume_and_many_go_at_once(world: World, tmp_path: Path) -> None:
+    large = world.file(CLIENTS[0], "large.bin")
+    with large.open("wb") as file:
+        file.truncate(1 << 30)
+        file.seek((1 << 29) + 5)
+        file.write(os.urandom(1 << 20))
+    shutil.chown(large, group=world.project.share.stat().st_gid)
+    large.chmod(0o640)
+    page = visitor(world, tmp_path, "acme_it")
+    path, got = f"/{CLIENTS[0]}/inbox/large.bin", tmp_path / "large"
+    try:
+        command = ["curl", "-sS", "-k", "-b", page.jar, "-o", got, world.url + path]
+        assert subprocess.run([*command, "-r", f"0-{(1 << 29) + 9}"], check=False).returncode == 0
+        assert got.stat().st_size == (1 << 29) + 10
+        assert subprocess.run([*command, "-C", "-"], check=False).returncode == 0
+        assert hash_file(got) == hash_file(large)
+        got.unlink()
+
+        before = _memory(world)
+        slowly = [*command[:-2], "/dev/null", "--limit-rate", "200k", command[-1]]
+        slow = [subprocess.Popen(slowly, stderr=subprocess.DEVNULL) for _ in range(200)]
+        time.sleep(8)
+        during = _memory(world)
+        assert page.ask(f"/{CLIENTS[0]}/inbox/{NAME}")[0] == 200, "somebody else is served meanwhile"
+        assert sum(one.poll() is None for one in slow) == 200
+        assert during - before < 200 << 20, (before, during)
+    finally:
+        for one in slow:
+            one.kill()
+            one.wait()
+        large.unlink()
+
+
+def _memory(world: World) -> int:
+    """Bytes of the web server's processes that they share with nobody."""
+    of = subprocess.check_output(["ps", "-o", "pid=", "--ppid", str(world.doors.web.pid)], text=True).split()
+    texts = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in (*of, str(world.doors.web.pid))]
+    return sum(int(kb) << 10 for text in texts for kb in re.findall(r"^Private_\w+: +(\d+)", text, re.MULTILINE))
+
+
+@pytest.mark.slow
+def test_what_was_fetched_is_in_the_ledger_and_in_status(world: World, tmp_path: Path) -> None:
+    def states() -> dict[str, tuple[str, list[str], str]]:
+        done = CliRunner().invoke(cli, ["--project-dir", str(world.project.root), "status", "--json"])
+        rows = json.loads(done.stdout)["deliveries"]
+        return {row["namespace"]: row["fetched"]["state"] for row in rows if row["state"] == "delivered"}
+
+    def read() -> list[dict[str, Any]]:
+        told = call(world.project, "log", "--json")
+        assert told.exit_code == 0, told.stderr
+        found: list[dict[str, Any]] = json.loads(told.stdout)["fetched"]
+        return found
+
+    read()
+    third = world.file(CLIENTS[2])
+    assert states()[CLIENTS[2]] == "not fetched yet"
+    size = third.stat().st_size
+    users = Users(world.project.root / ".share" / "users")
+    users.put(new_user("cedar_it", [CLIENTS[2]], CLIENTS, "a password for cedar", ()))
+    PASSWORDS["cedar_it"] = "a password for cedar"
+    try:
+        page = visitor(world, tmp_path, "cedar_it")
+        page.ask(f"/{CLIENTS[2]}/inbox/{NAME}", "-r", f"0-{size // 2 - 1}")
+        page.ask(f"/{CLIENTS[2]}/inbox/{NAME}", "-I")
+        time.sleep(0.3)
+        assert [(row["login"], row["door"], row["name"], row["bytes"]) for row in read()] == [
+            ("cedar_it", "page", NAME, size // 2)
+        ]
+        assert states()[CLIENTS[2]] == "fetched in part"
+        page.ask(f"/{CLIENTS[2]}/inbox/{NAME}", "-r", f"{size // 2}-")
+        time.sleep(0.3)
+        assert [row["start"] for row in read()] == [size // 2]
+        assert states()[CLIENTS[2]] == "fetched"
+        world.sftp("cedar_it", f"get /{CLIENTS[2]}/inbox/{NAME} {tmp_path / 'got'}")
+        assert [(row["door"], row["bytes"]) for row in read()] == [("sftp", size)]
+        assert read() == []
+        table = CliRunner().invoke(cli, ["--project-dir", str(world.project.root), "status", "--full"]).stdout
+        assert "fetched by cedar_it" in table
+        for line in (world.doors.run / "web.json").read_text().splitlines():
+            assert {"at", "user", "address", "method", "status", "bytes", "path"} <= json.loads(line).keys()
+    finally:
+        users.remove("cedar_it")
+        del PASSWORDS["cedar_it"]
+
+
+@pytest.mark.slow
+def test_check_proves_it_and_says_what_is_not_so(world: World) -> None:
+    typed = "".join(f"{PASSWORDS[user]}\n" for user in sorted(PASSWORDS) if PASSWORDS[user])
+
+    def problems() -> dict[tuple[str, str, str], str]:
+        told = call(world.project, "check", "--json", typed=typed)
+        proofs = json.loads(told.stdout)["proofs"]
+        found = {(one["user"], one["door"], one["what"]): one["problem"] for one in proofs}
+        assert told.exit_code == (ExitCode.FAILED if any(found.values()) else ExitCode.DONE)
+        return found
+
+    clean = problems()
+    assert {what for _, _, what in clean} == PROVEN | {"no links on the share"}
+    assert len(clean) == 1 + 3 * 2 * len(PROVEN)
+    with closing(Ledger(world.project.ledger_url)) as ledger:
+        ids = [row.id for row in ledger.find()]
+        told = [fetch.at for found in fetches_of(ledger, ids).values() for fetch in found]
+        problems()
+        again = [fetch.at for found in fetches_of(ledger, ids).values() for fetch in found]
+    assert again == told, "it counts for nothing"
+    assert json.loads(call(world.project, "log", "--json").stdout)["fetched"] == []
+    assert not any(clean.values())
+
+    path = world.file(CLIENTS[0])
+    content = path.read_bytes()
+    link = world.file(CLIENTS[0], "link")
+    try:
+        path.write_bytes(content.replace(b"acme", b"ACME", 1))
+        link.symlink_to("/etc")
+        found = {key for key, problem in problems().items() if problem}
+        assert found == {("", "", "no links on the share")} | {
+            (user, door, "own files whole") for user in ("acme_it", "both.of-them") for door in ("page", "sftp")
+        }
+        link.unlink()
+        path.write_bytes(content)
+        path.chmod(0o600)
+        wrong = {key for key, problem in problems().items() if problem}
+        assert wrong == (found - {("", "", "no links on the share")})
+    finally:
+        path.write_bytes(content)
+        path.chmod(0o640)
+        link.unlink(missing_ok=True)
+    typed = "wrong\n" + typed.partition("\n")[2]
+    assert {key[2] for key, problem in problems().items() if problem} == {"log in"}
+
+
+@pytest.mark.slow
+def test_prune_while_somebody_downloads_breaks_nothing(world: World, tmp_path: Path) -> None:
+    large = world.file(CLIENTS[0], "going.bin")
+    large.write_bytes(os.urandom(8 << 20))
+    digest = hash_file(large)
+    shutil.chown(large, group=world.project.share.stat().st_gid)
+    large.chmod(0o640)
+    page = visitor(world, tmp_path, "acme_it")
+    command = ["curl", "-sS", "-k", "-b", page.jar, "--limit-rate", "3M", "-o", tmp_path / "got"]
+    loading = subprocess.Popen([*command, f"{world.url}/{CLIENTS[0]}/inbox/going.bin"])
+    time.sleep(1)
+    large.unlink()
+    assert loading.wait(30) == 0
+    assert hash_file(tmp_path / "got") == digest
+
+
+@pytest.mark.slow
+def test_the_page_in_a_browser(world: World, tmp_path: Path) -> None:
+    """Log in, go to the exports, click: without JavaScript, by keyboard, on a phone."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no Chromium: install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        context = browser.new_context(
+            ignore_https_errors=True,
+            java_script_enabled=False,
+            viewport={"width": 390, "height": 800},
+            accept_downloads=True,
+        )
+        page = context.new_page()
+        page.goto(world.url)
+        page.get_by_label("User name").fill("both.of-them")
+        page.get_by_label("Password").fill("wrong password")
+        page.keyboard.press("Enter")
+        assert "do not go together" in page.get_by_role("alert").inner_text()
+        page.get_by_label("User name").fill("both.of-them")
+        page.get_by_label("Password").fill(PASSWORDS["both.of-them"])
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{world.url}/")
+        assert VENDOR in page.inner_text("header")
+        if SCREENSHOTS:
+            page.goto(f"{world.url}/{CLIENTS[1]}/inbox/")
+            page.set_viewport_size({"width": 900, "height": 420})
+            page.screenshot(path=f"{SCREENSHOTS}/share.png")
+            page.set_viewport_size({"width": 390, "height": 700})
+            page.screenshot(path=f"{SCREENSHOTS}/share-phone.png")
+            page.goto(world.url)
+        page.get_by_role("link", name=f"{CLIENTS[0]}/").click()
+        page.get_by_role("link", name="inbox/").click()
+        assert page.get_by_role("link", name=ODD_NAMES[2]).count() == 1
+        with page.expect_download() as downloading:
+            page.get_by_role("link", name=NAME, exact=True).click()
+        assert hash_file(Path(downloading.value.path())) == hash_file(world.file(CLIENTS[0]))
+        page.get_by_role("link", name="How to check a file").click()
+        assert "sha256sum" in page.inner_text("main")
+        page.go_back()
+        page.get_by_role("link", name="Log out").click()
+        assert page.get_by_label("Password").count() == 1
+        browser.close()
