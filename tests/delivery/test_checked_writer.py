@@ -17,6 +17,7 @@ from servers import FAULTS, OverwritingServer, PipeChannel, Shim, missing_for_sf
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
 from delivery.sftp.checked_writer import read_hashed, write_checked
 from delivery.sftp.session import EOF, OPEN, RENAME, BadReply, Reader, Status, string
+from delivery.transfer.probe import FIRST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -197,7 +198,7 @@ def test_a_server_that_can_do_nothing_safe_is_seen(remote: Path) -> None:
 
 def test_what_a_probe_that_died_left_is_removed_by_the_next(remote: Path) -> None:
     for number in (1, 2):
-        (remote / f".delivery-probe-test-{number}").write_bytes(b"left")
+        (remote / f".delivery-probe-test-{number}.{hashlib.sha256(FIRST).hexdigest()[:8]}.part").write_bytes(b"left")
     with over_pipe(PipeChannel(remote)) as destination:
         assert destination.probe("test").allows("rename")
     assert list(remote.iterdir()) == []

@@ -14,6 +14,7 @@ from delivery.sftp.session import BadReply, ConnectionLost, Status
 ASK = "Ask the server's owner for the right to create, rename and delete files in this directory."
 OFFERS = "`delivery check` shows what the server offers."
 WRITABLE = "Ask the server's owner to make the directory writable."
+NAMES = " If the server forbids names that begin with a dot, or some ending: set `temporary_name`."
 AGAIN = "Run again: the delivery resumes where it stopped."
 
 
@@ -22,12 +23,12 @@ AGAIN = "Run again: the delivery resumes where it stopped."
     [
         (1, "status 1", AGAIN),
         (2, "no such file or directory", AGAIN),
-        (3, "no permission", ASK),
+        (3, "no permission", ASK + NAMES),
         (4, "status 4", AGAIN),
         (5, "status 5", AGAIN),
-        (8, "the server does not support this", OFFERS),
+        (8, "the server does not support this", OFFERS + NAMES),
         (11, "status 11", AGAIN),
-        (12, "the file system is read-only", WRITABLE),
+        (12, "the file system is read-only", WRITABLE + NAMES),
         (13, "status 13", AGAIN),
         (14, "no space left", AGAIN),
         (15, "the quota is exceeded", AGAIN),

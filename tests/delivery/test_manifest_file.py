@@ -105,7 +105,7 @@ def test_no_secret_and_no_address_is_in_it(tmp_path: Path, monkeypatch: pytest.M
         "host": "sftp.example.com",
         "username": "platform",
         "password": "hunter2",
-        "host_keys": ["ssh-ed25519 AAAA"],
+        "host_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIlOM4VJ6dIqWGYKzvYF8Jj0yD5T2i6yL7O5m0c7b9Xk"],
     }
     file = deliver(tmp_path, destination=destination)
     content = file.with_name(file.name + SUFFIX).read_text(encoding="utf-8")

@@ -113,7 +113,7 @@ def test_the_document_of_a_run_has_each_delivery_with_its_files() -> None:
 def forecast(verdict: Verdict | None, refusal: str = "", **changes: Any) -> Forecast:
     values: dict[str, Any] = {
         "title": "daily to acme", "state": "planned", "destination": "/share", "publish": "rename", "file": "f.csv",
-        "rows": 3, "columns": ("email",), "layout_changes": (),
+        "rows": 3, "columns": ("email",), "layout_changes": (), "taken": "",
     }  # fmt: skip
     return Forecast(verdict=verdict, refusal=refusal, **values | changes)
 

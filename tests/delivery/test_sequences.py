@@ -282,11 +282,12 @@ class Deliveries(RuleBasedStateMachine):
             for where, name, value in (
                 (runner, "load", lambda *_: self.setup_),
                 (setup, "open_destination", open_),
-                (runner, "open_ledger", lambda _: nullcontext(ledger)),
+                (runner, "open_ledger", lambda _, **__: nullcontext(ledger)),
                 (holds, "open_ledger", lambda _: nullcontext(self.ledger)),
                 (runner, "open_engine", lambda _: mock.MagicMock()),
                 (runner, "Gate", lambda *_: SimpleNamespace(judge=lambda *_, **__: Verdict("events", ()))),
-                (runner, "Spool", lambda _, ledger, *__: SimpleNamespace(write=partial(self._spool, ledger))),
+                (runner, "namespaces", lambda *_: None),
+                (runner, "Spool", self._spool_of),
             ):
                 stack.enter_context(mock.patch.object(where, name, value))
             stack.enter_context(mock.patch("time.sleep"))
@@ -294,6 +295,9 @@ class Deliveries(RuleBasedStateMachine):
 
     def _destination(self, *_: object, **__: object) -> LocalDirectory:
         return LocalDirectory(self.inbox)
+
+    def _spool_of(self, _: object, ledger: Any, engine: Any, gate: Any, __: object) -> SimpleNamespace:
+        return SimpleNamespace(ledger=ledger, engine=engine, gate=gate, write=partial(self._spool, ledger))
 
     def _spool(self, ledger: Any, job: Any, *_: Any) -> None:
         folder = self.base / "state" / "spool" / job.key[:32]

@@ -31,13 +31,15 @@ FEW, NONE = Content(2, {}), Content(0, {})
         (FEW, {"row_count": {"min": 2}}, None, ""),
         (FEW, {"row_count": {"min": 3}}, None, "2 rows, fewer than row_count.min 3"),
         (FEW, {"row_count": {"min": 3}}, "a quiet day", ""),
-        (replace(FEW, is_judged=False), {"row_count": {"min": 3}}, None, ""),
+        (replace(FEW, holds=3), {"row_count": {"min": 3}}, None, ""),
+        (replace(FEW, holds=1), {"row_count": {"min": 2}}, None, "1 rows, fewer than row_count.min 2"),
+        (replace(FEW, holds=0), {}, None, "none of the rows that were delivered is left"),
         (NONE, {}, None, ""),
         (NONE, {"empty": "skip"}, None, ""),
         (NONE, {"empty": "fail"}, None, "events has no rows for acme_outdoor in 2026-11-03/2026-11-04"),
         (NONE, {"empty": "fail"}, "accepted", "events has no rows"),
         (FEW, {"empty": "fail"}, None, ""),
-        (replace(NONE, is_judged=False), {"empty": "fail", "row_count": {"min": 3}}, None, ""),
+        (replace(NONE, holds=3), {"empty": "fail", "row_count": {"min": 3}}, None, ""),
     ],
 )
 def test_how_many_rows_may_leave(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from delivery.config.values import Directory, FileName, HostKey, KeyFile, Name, Nulls, RowCount, Secret
+from delivery.config.values import Directory, FileName, KeyFile, Name, Nulls, PinnedKey, RowCount, Secret
 
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIGxvY2FsLWV4YW1wbGUta2V5LW5vdC1yZWFsLTAwMDAw"
 
@@ -54,23 +55,35 @@ def test_a_file_name(value: str) -> None:
         ("a\\b", "must be a name without a path"),
         ("a\tb", "must be a name without a path"),
         ("{window:%d/%m}", "must be a name without a path"),  # only what it becomes has one
-        ("{campaign:.>9}", "must be a name without a path"),
-        ("{campaign:/>1}", "must be a name without a path"),  # only what it is made from has one
+        ("{campaign:.>9}", "is not a template: {campaign:.>9}: takes no format"),
+        ("{campaign:/>1}", "is not a template: {campaign:/>1}: takes no format"),
     ],
 )
 def test_no_file_name(value: str, why: str) -> None:
     assert (why_not(FileName, value) or "").startswith(why)
 
 
-@pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com", "ssh-rsa"])
-def test_a_host_key(kind: str) -> None:
-    assert why_not(HostKey, f"{kind} {KEY}") is None
-    assert why_not(HostKey, f"{kind} {KEY}== a comment") is None
+def key_of(kind: str) -> str:
+    """A public key as it is in files: what it is of, then its bytes."""
+    return base64.b64encode(len(kind).to_bytes(4, "big") + kind.encode() + bytes(32)).decode()
 
 
-@pytest.mark.parametrize("value", [KEY, "ssh-ed25519", f"host ssh-ed25519 {KEY}", "ssh-ed25519 not-base64!", ""])
+@pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"])
+@pytest.mark.parametrize("line", ["{kind} {key}", "{kind} {key} a comment", "[host]:22,10.0.0.1 {kind} {key}"])
+def test_a_host_key(kind: str, line: str) -> None:
+    assert why_not(PinnedKey, line.format(kind=kind, key=key_of(kind))) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        KEY, "", "ssh-ed25519", f"ecdsa-sha2-nistp256 {KEY}", "ssh-ed25519 not-base64!",
+        f"@revoked h ssh-ed25519 {KEY}",
+        f"sk-ssh-ed25519@openssh.com {key_of('sk-ssh-ed25519@openssh.com')}",
+    ],
+)  # fmt: skip
 def test_no_host_key(value: str) -> None:
-    assert why_not(HostKey, value)
+    assert why_not(PinnedKey, value)
 
 
 def test_a_key_file_is_a_path_from_the_file_on_and_not_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
