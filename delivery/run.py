@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,6 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from delivery.config.integrations_file import Integrations
 from delivery.errors import (
     Busy,
-    ConfigError,
     DeliveryError,
     DestinationFailed,
     ExitCode,
@@ -31,22 +29,16 @@ from delivery.gate import entitlements, rejected
 from delivery.gate.build import build
 from delivery.gate.judge import Gate, Verdict
 from delivery.ledger import OPEN_STATES, AskedBy, FileState, Ledger, State, deliveries
-from delivery.ledger.identity import check_known, this_runner
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
 from delivery.schedule.jobs import waits_for
-from delivery.schedule.names import file_name
 from delivery.setup import Setup, check_namespace, load, namespaces
-from delivery.transfer.probe import foreseen_method, publish_method
+from delivery.transfer.probe import publish_method
 from delivery.transfer.protocol import hand_over, temp_name
-from delivery.warehouse import Engine, open_engine
+from delivery.warehouse import open_engine
 from delivery.warehouse.kinds import kinds_of
-from delivery.warehouse.rows import selection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from delivery.config.project import Project
     from delivery.gate.rejected import Rejected
     from delivery.ledger import Delivery, File
@@ -84,35 +76,6 @@ class Outcome:
     hint: str = ""
     layout_changes: tuple[str, ...] = ()
     rejected: Rejected | None = None
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What `run` would do with one delivery. rows: None when the gate refuses or the delivery is done.
-
-    publish: how its files will get their final names; empty until the destination was probed.
-    """
-
-    title: str
-    state: str
-    destination: str
-    publish: str
-    file: str
-    verdict: Verdict | None
-    rows: int | None
-    columns: tuple[str, ...]
-    layout_changes: tuple[str, ...]
-    refusal: str  # what the contract does not allow, or too many rejected rows
-    taken: str  # why the delivery would be held, if it is foreseen
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The warehouse as of one moment. clients: those that it knows; None where the project keeps no list."""
-
-    engine: Engine
-    gate: Gate
-    clients: frozenset[str] | None
 
 
 def run(project: Project, request: Request, watch: Watch, *, build_first: bool = False) -> list[Outcome]:
@@ -197,31 +160,6 @@ def _write_anew(setup: Setup, job: Job, ledger: Ledger, note: str) -> None:
     ledger.advance(job.key, State.SPOOLED, State.PLANNED, note=note)
 
 
-def plan(project: Project, request: Request) -> list[Forecast]:
-    """What `run` would do, without touching anything."""
-    with closing(Ledger.to_read(project.ledger_url)) as ledger:
-        check_known(project.state, this_runner(project.state), ledger, unattended=request.due)
-        setup = load(project, Integrations(project.integrations_file), request.integrations)
-        with _leaving_nothing(project.state):
-            wanted = setup.wanted(request, ledger, keep=False)
-            with open_engine(project) as engine:
-                seen = Snapshot(engine, Gate(setup.manifest, engine), namespaces(setup.manifest, engine))
-                return [_forecast(setup, job, ledger, seen) for job in wanted]
-
-
-@contextmanager
-def _leaving_nothing(state: Path) -> Iterator[None]:
-    """Takes the folder in which an engine would spill away again, where there was no state directory before."""
-    was_there = state.exists()
-    try:
-        yield
-    finally:
-        if not was_there:
-            shutil.rmtree(state / "scratch", ignore_errors=True)
-            with suppress(OSError):
-                state.rmdir()
-
-
 def _spool_all(
     setup: Setup, request: Request, ledger: Ledger, planned: list[Job], told: dict[str, dict[str, Any]]
 ) -> dict[str, Outcome]:
@@ -243,7 +181,7 @@ def _spool_all(
 
 
 def _write(setup: Setup, job: Job, request: Request, spool: Spool, told: dict[str, dict[str, Any]]) -> None:
-    verdict = _judge(job, spool.gate)
+    verdict = judge(job, spool.gate)
     if not verdict.passed and not request.ungated:
         raise verdict.error()
     if not verdict.passed:
@@ -262,7 +200,8 @@ def _write(setup: Setup, job: Job, request: Request, spool: Spool, told: dict[st
     spool.write(job, layout, verdict, setup.destination(job).describe(), accepted)
 
 
-def _judge(job: Job, gate: Gate) -> Verdict:
+def judge(job: Job, gate: Gate) -> Verdict:
+    """The gate's verdict on a delivery's rows."""
     return gate.judge(
         job.campaign.dataset,
         job.window,
@@ -330,47 +269,3 @@ def _failed(job: Job, ledger: Ledger, error: DeliveryError) -> Outcome:
     state = Ended.REFUSED if isinstance(error, GateRefused) else Ended.HELD if isinstance(error, Held) else Ended.FAILED
     row, recorded = ledger.delivery(job.key), tuple(ledger.files(job.key))
     return Outcome(row, state, error.exit_code, recorded, error.message, error.hint)
-
-
-def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecast:
-    state = next((row.state for row in ledger.find(deliveries.c.id == job.key)), State.PLANNED)
-    refusal: DeliveryError | None = None
-    verdict = kinds = rows = None
-    if state == State.PLANNED:
-        verdict = _judge(job, seen.gate)
-        kinds = kinds_of(job.campaign.dataset, seen.engine) if verdict.passed else None
-    layout = layouts.layout_of(job, ledger, kinds or {})
-    if kinds:
-        refusal = entitlements.refusal(job, layout.columns, setup.manifest, seen.engine)
-        refusal = refusal or rejected.refusal(job, verdict.rejected if verdict else None)
-        rows = selection_of(job, layout.columns).count(seen.engine)
-    try:
-        check_namespace(job.integration_name, job.integration, seen.clients)
-    except ConfigError as error:
-        refusal = error
-    title, destination = (
-        f"{job.campaign.name} to {job.integration_name} {job.window or job.when}",
-        setup.destination(job),
-    )
-    return Forecast(
-        title + (f" r{job.revision}" if job.revision else ""),
-        state,
-        destination.describe(),
-        foreseen_method(destination, job.integration, ledger) or "",
-        file_name(job, job.slot),
-        verdict,
-        rows,
-        layout.columns,
-        layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds),
-        refusal.message if refusal else "",
-        _taken(job, ledger, destination.describe()) if state in OPEN_STATES else "",
-    )
-
-
-def _taken(job: Job, ledger: Ledger, where: str) -> str:
-    """Why the first file's name would hold the delivery; the name itself is not looked for at the destination."""
-    name = file_name(job, job.slot)
-    others = [] if job.integration.filename_timestamped else ledger.deliveries_of(where, name, besides=job.key)
-    if job.integration.existing == "replace":
-        others = [row for row in others if (row.campaign, row.integration, row.namespace) != job.series]
-    return f"{name} already lies in {where}, from {others[-1].title}: the delivery would be held." if others else ""

@@ -14,8 +14,9 @@ from delivery.errors import ConfigError, ExitCode, redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from delivery.forecast import Forecast
     from delivery.gate.judge import Verdict
-    from delivery.run import Forecast, Outcome
+    from delivery.run import Outcome
     from delivery.schedule.request import Request
 
 FILE_FIELDS = ("name", "role", "state", "rows", "bytes", "sha256")
@@ -77,9 +78,9 @@ def plan(**options: Any) -> View:
 
 
 def _plan(**options: Any) -> View:
-    from delivery import run as runner
+    from delivery import forecast
 
-    return forecasts(runner.plan(project(), _request(**options)))
+    return forecasts(forecast.plan(project(), _request(**options)))
 
 
 def outcomes(found: list[Outcome], *, redelivers: bool = False) -> View:

@@ -15,7 +15,7 @@ from audience_project import COLUMNS, Audiences
 from builders import NOW
 from click.testing import CliRunner
 
-from delivery import run as runner
+from delivery import forecast as planner
 from delivery.cli import cli
 from delivery.errors import ConfigError, DestinationRefused, ExitCode
 from delivery.files.manifest import verify
@@ -37,9 +37,9 @@ def audiences(tmp_path: Path) -> Audiences:
     return Audiences(tmp_path / "project")
 
 
-def plan(audiences: Audiences) -> runner.Forecast:
+def plan(audiences: Audiences) -> planner.Forecast:
     audiences.write()
-    (found,) = runner.plan(audiences.project, Request(at=NOW))
+    (found,) = planner.plan(audiences.project, Request(at=NOW))
     return found
 
 

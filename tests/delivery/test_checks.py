@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from servers import OverwritingServer, PipeChannel, Shim, SshServer, missing_for_sftp_server, over_pipe
 from small_project import AT, CANARIES, DAY, make_project
 
+from delivery import forecast as planner
 from delivery import run as runner
 from delivery.cli import cli
 from delivery.config.project import Project
@@ -133,7 +134,7 @@ def test_the_method_is_kept_used_and_shown(tmp_path: Path, monkeypatch: pytest.M
         tmp_path / "project", "duckdb", profile, state, tmp_path / "share", f"sqlite:///{state}/ledger.sqlite"
     )
     request = Request(at=AT, window=DAY, integrations=("by_share",))
-    assert [forecast.publish for forecast in runner.plan(project, request)] == [""]
+    assert [forecast.publish for forecast in planner.plan(project, request)] == [""]
     (outcome,) = runner.run(project, request, Watch())
     assert outcome.state == "delivered"
     assert [(file.role, file.state) for file in outcome.files] == [
@@ -144,7 +145,7 @@ def test_the_method_is_kept_used_and_shown(tmp_path: Path, monkeypatch: pytest.M
         f"daily_{DAY}.csv", f"daily_{DAY}.csv.done", f"daily_{DAY}.csv.manifest.json",
     ]  # fmt: skip
     assert (inbox / f"daily_{DAY}.csv.done").read_bytes() == b""
-    assert [forecast.publish for forecast in runner.plan(project, request)] == ["rename"]
+    assert [forecast.publish for forecast in planner.plan(project, request)] == ["rename"]
     assert methods(project) == {str(inbox): "rename"}
     (checked,) = check(project, ("by_share",))
     assert checked.as_dict()["publish"] == "rename"

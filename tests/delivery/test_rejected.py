@@ -9,6 +9,7 @@ import duckdb
 import pytest
 from small_project import AT, CLIENTS, DAY, make_project
 
+from delivery import forecast as planner
 from delivery import run as runner
 from delivery.cli.deliver import forecasts, outcomes
 from delivery.config.datasets import datasets
@@ -138,7 +139,7 @@ def test_the_limit_is_passed_when_both_numbers_are(
 
 
 def test_a_plan_says_it_before(project: Project) -> None:
-    view = forecasts(runner.plan(project, request()))
+    view = forecasts(planner.plan(project, request()))
     assert view.code == ExitCode.GATE
     acme, bright, cedar = sorted(view.document["deliveries"], key=lambda one: one["title"])
     assert TOLD in acme["refusal"]

@@ -11,9 +11,10 @@ import pytest
 from delivery import console
 from delivery.cli.deliver import exit_code, forecasts, outcomes
 from delivery.errors import ConfigError, DeliveryError, ExitCode, unexpected
+from delivery.forecast import Forecast
 from delivery.gate.judge import Verdict
 from delivery.ledger import Delivery, File
-from delivery.run import Forecast, Outcome
+from delivery.run import Outcome
 from delivery.windows import when
 
 DONE, FAILED, USAGE, GATE, DESTINATION = (

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from small_project import AT, DAY, make_project
 
+from delivery import forecast as planner
 from delivery import run as runner
 from delivery.cli import cli
 from delivery.config.project import Project
@@ -139,7 +140,7 @@ def test_a_redelivery_is_asked_for_once(project: Project, monkeypatch: pytest.Mo
 def test_a_plan_touches_nothing(project: Project) -> None:
     """Neither before there is a ledger, nor while another writes to it, nor what was kept of windows that were sent."""
     request = Request(at=AT, window=DAY, integrations=SHARES)
-    assert len(runner.plan(project, request)) == 3
+    assert len(planner.plan(project, request)) == 3
     assert not project.state.exists()
     run(project)
     for old in (project.state / "sent").iterdir():
@@ -147,12 +148,12 @@ def test_a_plan_touches_nothing(project: Project) -> None:
         break
     before = kept(project.state)
     with closing(Ledger(project.ledger_url)) as ledger, ledger.storage.begin():
-        assert {one.state for one in runner.plan(project, request)} == {"delivered"}
+        assert {one.state for one in planner.plan(project, request)} == {"delivered"}
     assert {name: kept(project.state)[name] for name in before if "ledger" not in name} == {
         name: value for name, value in before.items() if "ledger" not in name
     }
     before = kept(project.state)
-    runner.plan(project, request)
+    planner.plan(project, request)
     assert kept(project.state) == before
     with closing(Ledger.to_read(project.ledger_url)) as ledger, pytest.raises(Exception, match=r"readonly"):
         ledger.note("a" * 64, "written")
@@ -188,7 +189,7 @@ def test_a_state_directory_that_was_lost_is_said(project: Project) -> None:
             run(project, **due)
         assert "delivery ledger adopt" in refused.value.hint
         with pytest.raises(ConfigError, match="is gone, or was emptied"):
-            runner.plan(project, Request(at=AT, due=True))
+            planner.plan(project, Request(at=AT, due=True))
     assert not project.share.exists()
     adopt(project, "the disk was lost")
     assert {(o.state, o.delivery.note[:20]) for o in run(project, **due).values()} == {("held", "The ledger was lost ")}
@@ -212,14 +213,14 @@ def test_names_that_are_taken_are_foreseen(project: Project) -> None:
     path.write_text(path.read_text().replace("  by_share:\n", "  by_share:\n    file_name: latest\n"))
     run(project)
     next_day = {"window": "2026-11-02", "integrations": ("by_share", "share_of_cedar_books")}
-    planned = {one.title: one.taken for one in runner.plan(project, Request(at=AT, **next_day))}
+    planned = {one.title: one.taken for one in planner.plan(project, Request(at=AT, **next_day))}
     assert [bool(taken) for taken in planned.values()] == [True, False]
     assert "latest.csv already lies in" in next(iter(planned.values()))
     assert [o.state for o in run(project, **next_day).values()] == ["held", "delivered"]
     path.write_text(
         path.read_text().replace("    file_name: latest\n", "    file_name: latest\n    existing: replace\n")
     )
-    assert not any(one.taken for one in runner.plan(project, Request(at=AT, **next_day | {"window": "2026-11-01"})))
+    assert not any(one.taken for one in planner.plan(project, Request(at=AT, **next_day | {"window": "2026-11-01"})))
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=2), timedelta(days=31)])

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import duckdb
 
-from delivery import run as runner
+from delivery import forecast as planner
 from delivery.config.project import open_project
 from delivery.errors import ConfigError
 from delivery.schedule.request import Request
@@ -109,7 +109,7 @@ class World:
         found = {}
         try:
             with patch.dict(os.environ, self.env):
-                forecasts = runner.plan(open_project(self.folder, self.env.get("GATE_TARGET"), None), request)
+                forecasts = planner.plan(open_project(self.folder, self.env.get("GATE_TARGET"), None), request)
         except ConfigError as error:
             return dict.fromkeys(CLIENTS, (error.message,))
         for forecast in forecasts:
