@@ -58,6 +58,10 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 def _end_in_time(reader: socket.socket, ended: threading.Event) -> None:
     with reader:
         number = next((one for one in reader.recv(1) if one in SIGNALS), None)
-    if number is not None and not ended.wait(PATIENCE):
+    if number is None:
+        return
+    # Another thread may have got it: the main one hears of it when it runs on, and may be asleep for long.
+    signal.pthread_kill(threading.main_thread().ident or 0, number)
+    if not ended.wait(PATIENCE):
         say(said(stopped(signal.Signals(number).name, ["What was under way did not end in time, and was cut off."])))
         os._exit(ExitCode.FAILED)

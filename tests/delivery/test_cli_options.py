@@ -81,9 +81,15 @@ def test_every_exit_code_is_in_the_help() -> None:
 
 @pytest.mark.parametrize("command", sorted(set(cli.commands) - {"schema"}))
 def test_every_command_takes_json(command: str) -> None:
-    chosen = cli.commands[command]
-    for one in chosen.commands.values() if isinstance(chosen, click.Group) else [chosen]:
+    for one in alone(cli.commands[command]):
         assert any("--json" in parameter.opts for parameter in one.params)
+
+
+def alone(command: click.Command) -> list[click.Command]:
+    """The command, or those of a group, and of groups in it."""
+    if not isinstance(command, click.Group):
+        return [command]
+    return [one for below in command.commands.values() for one in alone(below)]
 
 
 def test_help_imports_nothing_heavy() -> None:

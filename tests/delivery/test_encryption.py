@@ -213,7 +213,7 @@ def test_a_file_is_delivered_encrypted_and_decrypts(project: Project) -> None:
     (entry,) = json.loads((folder / f"{file.name}.manifest.json").read_bytes())["files"]
     assert entry["plain_sha256"] == hashlib.sha256(unpacked).hexdigest()
     assert entry["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest() == outcome.files[0].sha256
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640  # for the group of the share
 
 
 def test_plain_rows_never_lie_under_a_name(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def project(tmp_path: Path) -> Project:
     ],
 )
 def test_the_latest_come_last(project: Project, campaign: str | None, limit: int, keys: list[str]) -> None:
-    assert [row.id for row, _ in status.latest(project, campaign, limit)] == keys
+    assert [row.id for row, *_ in status.latest(project, campaign, limit)] == keys
 
 
 def test_an_id_may_be_short_as_long_as_it_is_one(project: Project) -> None:
@@ -60,7 +60,7 @@ def test_an_id_may_be_short_as_long_as_it_is_one(project: Project) -> None:
 
 
 def test_each_delivery_has_its_destinations_method(project: Project) -> None:
-    assert {method for _, method in status.latest(project, None, 9)} == {"rename"}
+    assert {method for _, method, _ in status.latest(project, None, 9)} == {"rename"}
     with closing(Ledger(project.ledger_url)) as ledger:
         ledger.keep_probe("/share", None, {}, "")
-    assert {method for _, method in status.latest(project, None, 9)} == {None}
+    assert {method for _, method, _ in status.latest(project, None, 9)} == {None}

@@ -61,7 +61,7 @@ def documents(result: Result) -> Any:
 def test_the_latest_come_last_and_are_limited(call: Callable[..., Result], rows: list[Delivery]) -> None:
     shown = documents(call("status", "--json"))["deliveries"]
     assert [one["id"] for one in shown] == [row.id for row in rows]
-    assert shown[0] == rows[0]._asdict() | {"publish": None}
+    assert shown[0] == rows[0]._asdict() | {"publish": None, "fetched": None}
     assert [one["id"] for one in documents(call("status", "--json", "--limit", "1"))["deliveries"]] == [rows[2].id]
     assert [one["id"] for one in documents(call("status", "--json", "--campaign", "daily"))["deliveries"]] == [
         rows[0].id, rows[2].id,
