@@ -7,7 +7,9 @@ and its message quotes the line. So each new file is looked at once, in flat mem
 from __future__ import annotations
 
 import codecs
+import functools
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 MOST_BYTES = 32 << 20  # of a line, as the model's reader has it
+LONE_RETURN = re.compile(rb"\r(?![\n]|\Z)")  # of a chunk; what follows its last sign is in the next one
+SHAPES = 4096  # of JSON, kept with their answers: programs write few
 GZIP = 31  # window bits: a gzip header and its checksum
 DAMAGED_LINES = "struct(line_number bigint, line varchar, fault varchar)[]"
 
@@ -40,6 +44,7 @@ class Plugin(BasePlugin):
             (file_exists, "boolean"),
             (damaged_lines, DAMAGED_LINES),
             (json_fault, "varchar"),
+            (a_name_comes_twice, "boolean"),
         ]
         for function, returns in functions:
             conn.create_function(
@@ -48,7 +53,7 @@ class Plugin(BasePlugin):
                 ["varchar"],
                 returns,
                 null_handling=SPECIAL,  # NULL is an answer
-                side_effects=function is not json_fault,  # a file is another one at the next call
+                side_effects=function not in (json_fault, a_name_comes_twice),  # a file is another one at the next call
             )
 
 
@@ -61,9 +66,13 @@ def file_fault(path: str) -> str | None:
     """Why DuckDB's reader would stop at a file; None when it would not."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     length = 0  # of the line that is being read
+    last = b""
     try:
         for chunk in _bytes_of(path):
             decoder.decode(chunk)
+            if LONE_RETURN.search(chunk) or (last == b"\r" and not chunk.startswith(b"\n")):
+                return "a carriage return without a line feed"
+            last = chunk[-1:]
             head, line_end, _ = chunk.partition(b"\n")
             if length + len(head) > MOST_BYTES:
                 return "a line is too long"
@@ -79,6 +88,8 @@ def file_fault(path: str) -> str | None:
 def damaged_lines(path: str) -> list[dict[str, Any]]:
     """All lines of a file that has a fault, from 1; one that has it says so. A file that cannot be read is one line.
 
+    A lone carriage return ends a line, as editors have it.
+
     Of a gzip that is cut nothing is taken: what is there may be half of what was meant, and the whole will come.
     """
     try:
@@ -86,7 +97,7 @@ def damaged_lines(path: str) -> list[dict[str, Any]]:
     except Damaged as why:
         return [{"line_number": 1, "line": "", "fault": f"the file cannot be read: {why}"}]
     found = []
-    for number, line in enumerate(content.split(b"\n"), 1):
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).splitlines(), 1):
         fault: str | None = None
         try:
             text = line.decode()
@@ -104,7 +115,7 @@ def json_fault(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        json.loads(text, object_pairs_hook=_names_once, parse_constant=_no_number)
+        json.loads(text, object_pairs_hook=_texts_sound, parse_constant=_no_number)
     except ValueError as error:
         return str(error) if isinstance(error, _Refused) else "not JSON"
     except RecursionError:
@@ -112,14 +123,20 @@ def json_fault(text: str | None) -> str | None:
     return None
 
 
+@functools.lru_cache(SHAPES)
+def a_name_comes_twice(shape: str | None) -> bool:
+    """Whether one of the objects of a text has a name twice: one reader takes its first value, another the last.
+
+    shape: the names of each of its objects, as a JSON list of lists; the same for most events of a kind.
+    """
+    return any(len(set(names)) < len(names) for names in json.loads(shape or "[]"))
+
+
 class _Refused(ValueError):
     """A text that reads as JSON, and means another thing to another reader."""
 
 
-def _names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise _Refused("a name comes twice in one object")
+def _texts_sound(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for key, value in pairs:
         for part in (key, value):
             if isinstance(part, str):
@@ -127,7 +144,7 @@ def _names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                     raise _Refused("a text holds the character NUL")
                 if not part.isascii() and any("\ud800" <= sign <= "\udfff" for sign in part):
                     raise _Refused("a text holds half a character")
-    return found
+    return {}
 
 
 def _no_number(word: str) -> None:

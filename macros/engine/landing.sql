@@ -200,7 +200,7 @@
             file_name,
             line_number,
             line,
-            coalesce(fault, {{ duckdb__json_fault('line') }}) as line_fault,
+            coalesce(fault, {{ duckdb__json_fault('line') }}, {{ duckdb__names_fault('[json_keys(line)]') }}) as line_fault,
             case when line_fault is null and json_valid(line) then
                 json_transform(line, '{"received_at": "VARCHAR", "payload": "JSON"}')
             end as document
@@ -264,7 +264,11 @@
     select
         received_at,
         coalesce(faulty_line, cast(event as varchar)) as payload,
-        coalesce(fault, case when left(event, 1) <> '{' then 'the event is no object' end) as fault,
+        coalesce(
+            fault,
+            case when left(event, 1) <> '{' then 'the event is no object' end,
+            {{ duckdb__names_fault(duckdb__names_of('event')) }}
+        ) as fault,
         file_name,
         line_number,
         cast(null as timestamp) as landed_at
@@ -295,7 +299,8 @@
         coalesce(
             fault,
             {{ duckdb__json_fault('line') }},
-            case when not json_valid(line) or json_type(line) <> 'OBJECT' then 'not one JSON object' end
+            case when not json_valid(line) or json_type(line) <> 'OBJECT' then 'not one JSON object' end,
+            {{ duckdb__names_fault(duckdb__names_of('line')) }}
         ) as fault,
         file_name,
         line_number,
@@ -359,7 +364,8 @@
 
 {#
     One row per line of the files: file_name, line_number, line. The CSV reader takes any text, where the JSON reader
-    would stop at, or drop, a malformed line. Lines may be 32 MB long. No files: no rows.
+    would stop at, or drop, a malformed line. Told of \r\n it takes \n as well, and counts each once; a lone \r it would
+    stumble over, so such a file is taken apart. Lines may be 32 MB long. No files: no rows.
 #}
 {% macro duckdb__file_lines(files, root) -%}
     {%- set damaged = damaged_files(files, root) -%}
@@ -386,7 +392,7 @@
             from read_csv(
                 [{% for file in whole %}{{ quoted([no_glob(root ~ '/' ~ file)]) }}{{ ', ' if not loop.last }}{% endfor %}],
                 columns = {'line': 'varchar'}, delim = '\x01', quote = '', escape = '', header = false,
-                filename = true, auto_detect = false, strict_mode = false, new_line = '\n',
+                filename = true, auto_detect = false, strict_mode = false, new_line = '\r\n',
                 max_line_size = 33554432
             )
         )
@@ -416,6 +422,18 @@
     case
         when regexp_matches({{ line }}, ',\s*[}\]]|NaN|Infinity|\\u(0000|[dD][89a-fA-F])') then json_fault({{ line }})
     end
+{%- endmacro %}
+
+
+{# The names in each object of a JSON text, at any depth. #}
+{% macro duckdb__names_of(text) -%}
+    json_keys('[' || {{ text }} || ']', '$..*')
+{%- endmacro %}
+
+
+{# That a name comes twice in one object, of which lists of names are given; where the text is no JSON, NULL. #}
+{% macro duckdb__names_fault(names) -%}
+    case when a_name_comes_twice(cast(to_json(try({{ names }})) as varchar)) then 'a name comes twice in one object' end
 {%- endmacro %}
 
 

@@ -3,7 +3,8 @@
 {#- What the files in tests/dbt/fixtures/landing hold, read by the macro that reads the landing folder. -#}
 {%- set root = 'tests/dbt/fixtures/landing' -%}
 {%- set files = [
-    'sendgrid/lines.ndjson', 'sendgrid/nearly.ndjson', 'sendgrid/packed.ndjson.gz',
+    'sendgrid/lines.ndjson', 'sendgrid/nearly.ndjson', 'sendgrid/returns.ndjson', 'sendgrid/lone_returns.ndjson',
+    'sendgrid/packed.ndjson.gz',
     'sendgrid/posts/20261103T101500Z.json',
     'sendgrid/posts/20261103T101501Z-eu.json.gz', 'sendgrid/posts/20261103T101502Z-cut.json',
     'sendgrid/posts/untimed.json'
@@ -24,6 +25,18 @@
     ['sendgrid/nearly.ndjson', 3, '2026-11-01 10:00:12', 'open', none],
     ['sendgrid/nearly.ndjson', 4, '2026-11-01 10:00:13', none, 'a text holds the character NUL'],
     ['sendgrid/nearly.ndjson', 5, '2026-11-01 10:00:14', none, 'NaN is no JSON'],
+    ['sendgrid/nearly.ndjson', 6, '2026-11-01 10:00:15', none, 'a name comes twice in one object'],
+    ['sendgrid/nearly.ndjson', 7, '2026-11-01 10:00:16', 'open', none],
+    ['sendgrid/nearly.ndjson', 7, '2026-11-01 10:00:16', none, 'a name comes twice in one object'],
+    ['sendgrid/nearly.ndjson', 8, '2026-11-01 10:00:17', none, 'a name comes twice in one object'],
+    ['sendgrid/nearly.ndjson', 9, '2026-11-01 10:00:18', none, 'a name comes twice in one object'],
+    ['sendgrid/returns.ndjson', 1, '2026-11-01 10:00:20', 'open', none],
+    ['sendgrid/returns.ndjson', 3, none, none, 'not {"received_at": ..., "payload": ...}'],
+    ['sendgrid/returns.ndjson', 4, '2026-11-01 10:00:21', 'click', none],
+    ['sendgrid/returns.ndjson', 5, none, none, 'not {"received_at": ..., "payload": ...}'],
+    ['sendgrid/lone_returns.ndjson', 1, '2026-11-01 10:00:22', 'open', none],
+    ['sendgrid/lone_returns.ndjson', 2, '2026-11-01 10:00:23', 'click', none],
+    ['sendgrid/lone_returns.ndjson', 3, none, none, 'not {"received_at": ..., "payload": ...}'],
     ['sendgrid/packed.ndjson.gz', 1, '2026-11-02 10:00:00', 'open', none],
     ['sendgrid/posts/20261103T101500Z.json', 1, '2026-11-03 10:15:00', 'processed', none],
     ['sendgrid/posts/20261103T101500Z.json', 1, '2026-11-03 10:15:00', 'delivered', none],
