@@ -132,17 +132,32 @@
 
 
 {#
-    What the last build rejected: a row rejected for want of its campaign run makes its day due again when the run is
-    known, but rejected_events is itself built from those days.
+    What records said of each day when it was last built. Read without waiting for it: int_record_days is itself built from
+    the days that this makes due. email_events and int_email_signals name it, so that it is built with whatever they are for.
 #}
-{% macro earlier_rejected_events() -%}
-    {%- set relation = adapter.get_relation(this.database, this.schema, 'rejected_events') if execute and is_incremental() -%}
+{% macro earlier_record_days() -%}
+    {%- set relation = adapter.get_relation(this.database, this.schema, 'int_record_days') if execute and is_incremental() -%}
     select
-        {{ 'event_day' if relation else 'cast(null as date) as event_day' }}
-        {%- for column in ['reason', 'namespace', 'campaign_run_id'] %},
+        {{ 'event_day' if relation else 'cast(null as date) as event_day' }},
+        {{ 'knows_namespace' if relation else 'cast(null as boolean) as knows_namespace' }}
+        {%- for column in ['namespace', 'campaign_run_id', 'journey_id', 'run_version', 'journey_name'] %},
         {{ column if relation else 'cast(null as ' ~ dbt.type_string() ~ ') as ' ~ column }}
         {%- endfor %}
     {{ 'from ' ~ relation if relation else 'where false' }}
+{%- endmacro %}
+
+
+{# The rows that esp_events has until it is built: read without waiting for it, by the model that it reads itself. #}
+{% macro earlier_esp_events() -%}
+    {%- set relation = adapter.get_relation(this.database, this.schema, 'esp_events') if execute -%}
+    select * from {{ relation if relation else ref('email_events') ~ ' where false' }}
+{%- endmacro %}
+
+
+{# Whether a version of a journey was the one when a run began; a journey with one version has it always. #}
+{% macro is_journey_of(campaign_run_time) -%}
+    (journeys.valid_from is null or {{ campaign_run_time }} >= journeys.valid_from)
+    and (journeys.valid_to is null or {{ campaign_run_time }} < journeys.valid_to)
 {%- endmacro %}
 
 

@@ -13,6 +13,17 @@ with unsubscribes as (
 
 ),
 
+changes as (
+
+    select
+        unique_key,
+        event_day,
+        max(changed_at) as changed_at
+    from {{ ref('email_changes') }}
+    group by unique_key, event_day
+
+),
+
 sources as (
 
     select * from {{ ref('unsubscribe_sources') }}
@@ -38,9 +49,12 @@ select
     unsubscribes.tracking_parameters,
     unsubscribes.nqe,
     unsubscribes.unique_key,
-    unsubscribes.updated_at,
+    greatest(unsubscribes.updated_at, coalesce(changes.changed_at, unsubscribes.updated_at)) as updated_at,
     unsubscribes.event_day
 from unsubscribes
 left join sources on lower(unsubscribes.unsubscribe_source) = lower(sources.unsubscribe_source)
+left join changes
+    on unsubscribes.unique_key = changes.unique_key
+    and unsubscribes.event_day = changes.event_day
 where sources.unsubscribe_source is null
 order by unsubscribes.event_day, unsubscribes.namespace, unsubscribes.event_time, unsubscribes.unique_key

@@ -27,6 +27,13 @@ LEFT_OUT = ["base_commerce__rows+", "base_data_science__rows+", "int_contacts_re
 GROWING = ["int_email_events_classified", "esp_events", "email_unsubscribes", "rejected_events", "email_days"]
 
 
+# What is said of the events that are not of the five days' files: names, the link that tells them apart, and times.
+LATE = (
+    "select journey_name, campaign_name, campaign_run_id, click_url, namespace, event_time, email, updated_at "
+    "from esp_events where click_url not like '2026-%' order by all"
+)
+
+
 @dataclass
 class Built:
     """What one dbt command did."""
@@ -212,6 +219,73 @@ def test_a_run_that_becomes_known_brings_its_events(warehouse: Warehouse) -> Non
     ]
     warehouse.models()
     assert warehouse.last_days("esp_events") == []
+
+
+@pytest.mark.slow
+def test_records_that_land_or_change_late_are_as_if_they_had_always_been_there(warehouse: Warehouse) -> None:
+    """A journey after its events, a run's first version after its second, a run and a client that are taken back.
+
+    Only rows whose content is another one get another time, and a full refresh keeps it.
+    """
+    early = {"campaign_run_time": "2026-10-01T08:00:00Z"}
+    journey = {"namespace": "n", "journey_id": "j", "journey_name": "Late", "updated_at": "2026-10-01T00:00:00Z"}
+    warehouse.land("platform/campaign_runs/more.ndjson", [run("named twice"), run("early", **early), run("taken back")])
+    warehouse.land(
+        "sendgrid/more.ndjson",
+        [
+            click("in journey", "2026-11-02", journey_id="j"),
+            click("in journey, before", "2026-10-21", journey_id="j", campaign_run_id="early"),
+            click("named twice", "2026-10-26", campaign_run_id="named twice"),
+            click("taken back", "2026-10-16", campaign_run_id="taken back"),
+            click("theirs", "2026-10-11", namespace="m"),
+        ],
+    )
+    warehouse.land("platform/campaign_runs/m.ndjson", [run(namespace="m")])
+    client = [{"namespace": "m", "name": "M", "updated_at": "2026-09-01T00:00:00Z"}]
+    warehouse.land("platform/namespaces/m.ndjson", client)
+    warehouse.models()
+    before = {row[-5]: row for row in warehouse.rows(LATE)}
+    assert {(row[0], row[1]) for row in before.values()} == {(None, "Autumn")}
+
+    warehouse.land("platform/journeys/late.ndjson", [journey])
+    warehouse.models()
+    assert warehouse.last_days("esp_events") == ["2026-10-21", *DAYS[1:]]
+    warehouse.land("platform/journeys/later.ndjson", [
+        {**journey, "journey_name": "Renamed", "updated_at": "2026-11-01T00:00:00Z"},
+        {**journey, "namespace": "m", "journey_name": "Theirs"},
+    ])  # fmt: skip
+    warehouse.land("platform/campaign_runs/a.ndjson", [
+        run("named twice", campaign_name="As it ran", updated_at="2026-11-01T08:00:30Z"),
+        run("early", campaign_name="Nobody's", namespace="m"),
+    ])  # fmt: skip
+    warehouse.models()
+    assert warehouse.last_days("esp_events") == ["2026-10-26", *DAYS[1:]]
+    after = {row[-5]: row for row in warehouse.rows(LATE)}
+    assert {name: row[:2] for name, row in after.items() if row != before[name]} == {
+        "in journey": ("Renamed", "Autumn"),
+        "in journey, before": ("Late", "Autumn"),
+        "named twice": (None, "As it ran"),
+    }
+    started = [at for (at,) in warehouse.rows("select distinct started_at from build_log order by 1 desc limit 2")]
+    moved = {name: row[-1] for name, row in after.items() if row[-1] != before[name][-1]}
+    assert moved == {"in journey": started[0], "in journey, before": started[1], "named twice": started[0]}
+    warehouse.models()
+    assert warehouse.last_days("esp_events") == []
+
+    time.sleep(0.01)
+    warehouse.land("platform/campaign_runs/more.ndjson", [run("named twice"), run("early", **early)])
+    warehouse.land("platform/namespaces/m.ndjson", [])
+    warehouse.models()
+    assert warehouse.last_days("esp_events") == ["2026-10-11", "2026-10-16"]
+    assert warehouse.rows("select reason from rejected_events order by event_day") == [
+        ("unknown_namespace",), ("unknown_run",)
+    ]  # fmt: skip
+    step_by_step = warehouse.exports()
+    warehouse.models("--full-refresh")
+    assert warehouse.exports() == step_by_step
+    warehouse.land("platform/namespaces/m.ndjson", client)
+    warehouse.models()
+    assert {row[-5]: row for row in warehouse.rows(LATE)}["theirs"] == before["theirs"]
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ ranked as (
         *,
         row_number() over (
             partition by namespace, order_id, case when rejection_reason is null then 1 else 0 end
-            order by updated_at desc, loaded_at desc, file_name desc, line_number desc
+            order by updated_at desc, file_name desc, line_number desc
         ) as version
     from judged
 

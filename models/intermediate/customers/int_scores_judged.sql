@@ -43,7 +43,7 @@ ranked as (
         *,
         row_number() over (
             partition by namespace, customer_id, score, case when rejection_reason is null then 1 else 0 end
-            order by computed_at desc, loaded_at desc, file_name desc, line_number desc
+            order by computed_at desc, file_name desc, line_number desc
         ) as version
     from judged
 

@@ -117,6 +117,7 @@ select
     variant_id,
     subject_line,
     tracking_parameters,
+    run_version,
     nqe,
     journey_id,
     journey_name,

@@ -58,6 +58,7 @@ joined as (
         events.variant_id,
         campaign_runs.subject_line,
         campaign_runs.tracking_parameters,
+        campaign_runs.run_version,
         events.nqe,
         coalesce(events.journey_id, campaign_runs.journey_id) as journey_id,
         journeys.journey_name,
@@ -104,8 +105,7 @@ joined as (
     left join journeys
         on events.namespace = journeys.namespace
         and coalesce(events.journey_id, campaign_runs.journey_id) = journeys.journey_id
-        and (journeys.valid_from is null or campaign_runs.campaign_run_time >= journeys.valid_from)
-        and (journeys.valid_to is null or campaign_runs.campaign_run_time < journeys.valid_to)
+        and {{ is_journey_of('campaign_runs.campaign_run_time') }}
 
 )
 

@@ -5,6 +5,7 @@
     )
 }}
 
+-- Built with whatever reads events, as days due are asked of it: depends_on: {{ ref('int_record_days') }}
 with events as (
 
     select * from {{ ref('int_email_events_classified') }}

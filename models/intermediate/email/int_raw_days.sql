@@ -41,39 +41,34 @@ namespaces as (
 
 ),
 
-reasons as (
+journeys as (
 
-    select * from {{ ref('rejection_reasons') }}
+    select * from {{ ref('stg_platform__journeys') }}
 
 ),
 
-versions as (
+used as (
+
+    {{ earlier_record_days() | indent(4) }}
+
+),
+
+compared as (
 
     select
-        event_day,
-        max(loaded_at) as loaded_at
-    from earlier
-    group by event_day
-
-),
-
-rejected as (
-
-    {{ earlier_rejected_events() | indent(4) }}
-
-),
-
-waiting as (
-
-    select
-        rejected.event_day,
-        reasons.waits_for,
-        rejected.namespace,
-        rejected.campaign_run_id,
-        versions.loaded_at
-    from rejected
-    inner join reasons on rejected.reason = reasons.reason
-    inner join versions on rejected.event_day = versions.event_day
+        used.event_day,
+        used.knows_namespace <> (namespaces.namespace is not null) as is_other_namespace,
+        coalesce(used.run_version, '') <> coalesce(campaign_runs.run_version, '') as is_other_run,
+        coalesce(used.journey_name, '') <> coalesce(journeys.journey_name, '') as is_other_journey
+    from used
+    left join namespaces on used.namespace = namespaces.namespace
+    left join campaign_runs
+        on used.namespace = campaign_runs.namespace
+        and used.campaign_run_id = campaign_runs.campaign_run_id
+    left join journeys
+        on used.namespace = journeys.namespace
+        and used.journey_id = journeys.journey_id
+        and {{ is_journey_of('campaign_runs.campaign_run_time') }}
 
 ),
 
@@ -109,31 +104,12 @@ touched as (
     union
 
     select
-        waiting.event_day,
-        'campaign run now known' as cause,
+        event_day,
+        'another record' as cause,
         cast(null as {{ dbt.type_string() }}) as file_name,
-        max(campaign_runs.loaded_at) as loaded_at
-    from waiting
-    inner join campaign_runs
-        on waiting.namespace = campaign_runs.namespace
-        and waiting.campaign_run_id = campaign_runs.campaign_run_id
-        and waiting.loaded_at < campaign_runs.loaded_at
-    where waiting.waits_for = 'campaign_runs'
-    group by waiting.event_day
-
-    union
-
-    select
-        waiting.event_day,
-        'namespace now known' as cause,
-        cast(null as {{ dbt.type_string() }}) as file_name,
-        max(namespaces.loaded_at) as loaded_at
-    from waiting
-    inner join namespaces
-        on waiting.namespace = namespaces.namespace
-        and waiting.loaded_at < namespaces.loaded_at
-    where waiting.waits_for = 'namespaces'
-    group by waiting.event_day
+        {{ started_at() }} as loaded_at
+    from compared
+    where is_other_namespace or is_other_run or is_other_journey
 
 ),
 

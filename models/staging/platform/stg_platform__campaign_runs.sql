@@ -57,7 +57,7 @@ ranked as (
         *,
         row_number() over (
             partition by namespace, campaign_run_id
-            order by is_complete desc, updated_at, loaded_at, file_name, line_number
+            order by is_complete desc, updated_at, file_name, line_number
         ) as version
     from judged
 
@@ -76,6 +76,10 @@ select
     journey_id,
     is_complete,
     updated_at,
-    loaded_at
+    loaded_at,
+    {{ surrogate_key([
+        'campaign_id', 'campaign_run_time', 'campaign_name', 'campaign_classification', 'subject_line', 'audience_id',
+        'tracking_parameters', 'journey_id', 'is_complete', 'updated_at'
+    ]) }} as run_version
 from ranked
 where version = 1

@@ -38,7 +38,7 @@ ranked as (
         *,
         row_number() over (
             partition by namespace, campaign_id
-            order by updated_at desc, loaded_at desc, file_name desc, line_number desc
+            order by updated_at desc, file_name desc, line_number desc
         ) as version
     from typed
 

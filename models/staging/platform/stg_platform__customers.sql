@@ -53,7 +53,7 @@ ranked as (
                 namespace, customer_id,
                 case when namespace is null or customer_id is null then file_name end,
                 case when namespace is null or customer_id is null then line_number end
-            order by updated_at desc, loaded_at desc, file_name desc, line_number desc
+            order by updated_at desc, file_name desc, line_number desc
         ) as version
     from typed
     window

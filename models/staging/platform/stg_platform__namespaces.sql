@@ -48,7 +48,7 @@ ranked as (
         *,
         row_number() over (
             partition by namespace
-            order by updated_at desc, loaded_at desc, file_name desc, line_number desc
+            order by updated_at desc, file_name desc, line_number desc
         ) as version
     from typed
 
