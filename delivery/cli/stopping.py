@@ -51,17 +51,22 @@ def stoppable() -> Iterator[None]:
 
 def _stop(number: int, _frame: FrameType | None) -> None:
     for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+        signal.signal(each, _ignore)
     raise Stopped(signal.Signals(number).name)
 
 
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """In place of SIG_IGN: of a signal that came just before that, the interpreter would print a traceback."""
+
+
 def _end_in_time(reader: socket.socket, ended: threading.Event) -> None:
-    with reader:
+    with reader:  # further signals are written to it, too
         number = next((one for one in reader.recv(1) if one in SIGNALS), None)
-    if number is None:
-        return
-    # Another thread may have got it: the main one hears of it when it runs on, and may be asleep for long.
-    signal.pthread_kill(threading.main_thread().ident or 0, number)
-    if not ended.wait(PATIENCE):
-        say(said(stopped(signal.Signals(number).name, ["What was under way did not end in time, and was cut off."])))
-        os._exit(ExitCode.FAILED)
+        if number is None:
+            return
+        # Another thread may have got it: the main one hears of it when it runs on, and may be asleep for long.
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+        if ended.wait(PATIENCE):
+            return
+    say(said(stopped(signal.Signals(number).name, ["What was under way did not end in time, and was cut off."])))
+    os._exit(ExitCode.FAILED)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from delivery.config.datasets import ENTITLEMENTS, find_datasets, read_beside, rejects_of
+from delivery.config.datasets import ENTITLEMENTS, find_datasets, read_beside
 from delivery.config.faults import Faults, described, nearest
 from delivery.config.values import RejectedLimit, RowCount  # noqa: TC001 - pydantic reads it
 from delivery.sql import literal
@@ -211,8 +211,7 @@ def read_by(manifest: Manifest, exposure: dict[str, Any]) -> tuple[str, ...]:
     """Unique ids of all that the runner reads for a campaign: what the exposure names, and what it always reads."""
     spelled = exposure["config"]["meta"]["export"].get("layout", {}).get("event_names", "default") != "default"
     named = [node for node in exposure["depends_on"]["nodes"] if node in manifest["nodes"]]
-    rejects = [name for node in named for name in rejects_of(manifest["nodes"][node])]
-    beside = read_beside(manifest, *rejects, *(["event_spellings"] if spelled else []))
+    beside = read_beside(manifest, *(["event_spellings"] if spelled else []))
     return tuple(dict.fromkeys((*named, *beside)))
 
 

@@ -39,12 +39,14 @@ class Column:
 class Rejects:
     """Where to count what was rejected on its way to a dataset. Each a relation with namespace and the day column.
 
-    listed_in: the rows that were rejected, with a reason; among: those that were not; name: of the list, for people.
+    listed_in: the rows that were rejected, with a reason; among: those that were not; name: of the list, for people;
+    nodes: the unique ids of both.
     """
 
     name: str
     listed_in: str
     among: str
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -190,8 +192,11 @@ def _rejects_faults(rules: DatasetMeta, manifest: Manifest) -> Iterable[str]:
 
 
 def _rejects(asked: RejectsMeta | None, manifest: Manifest) -> Rejects | None:
-    relations = {name: relation_of(manifest, name) or "" for _, name in asked} if asked else {}
-    return Rejects(asked.listed_in, relations[asked.listed_in], relations[asked.among]) if asked else None
+    if asked is None:
+        return None
+    relations = [relation_of(manifest, name) or "" for _, name in asked]
+    nodes = [uid for uid, node in manifest["nodes"].items() if node["name"] in {name for _, name in asked}]
+    return Rejects(asked.listed_in, relations[0], relations[1], tuple(nodes))
 
 
 def column_meta(column: dict[str, Any]) -> dict[str, Any]:

@@ -108,22 +108,29 @@ class Gate:
         dataset = asked.dataset
         read = self._lineage.read([dataset.unique_id, *asked.proven_with])
         built = sorted(self._lineage.upstream(read))
+        # What was rejected is counted there: it must be built, but its tests say nothing of the rows that leave.
+        counted = self._lineage.upstream(self._lineage.read(dataset.rejects.nodes if dataset.rejects else ()))
+        complete = sorted({*built, *counted})
         tests = self._lineage.tests_on(read)
         try:
-            log = self._log(asked, built, tests)
+            log = self._log(asked, complete, tests)
             accepted = self._accepted()
         except EngineDown:
             raise
         except Exception as error:  # noqa: BLE001 - without a readable log nothing is proven, whatever the cause
             return Verdict(dataset.name, (f"the build log cannot be read: {redact(str(error))}",))
         tested = Tested(asked, built, tests, self._lineage, log)
-        reasons = list(unbuilt(built, self._lineage, log))
+        reasons = list(unbuilt(complete, self._lineage, log))
         if reasons:
             reasons = [*tested.failed(), *reasons]  # the cause before what it kept from being built
         else:
             for test in tests:
                 tested.judge(test)
-            reasons = [*incomplete(asked, built, self._lineage, log), *tested.missing(read, accepted), *tested.reasons]
+            reasons = [
+                *incomplete(asked, complete, self._lineage, log),
+                *tested.missing(read, accepted),
+                *tested.reasons,
+            ]
         last = log.last_build(dataset.unique_id)
         return Verdict(
             dataset.name,

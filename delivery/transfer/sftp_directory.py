@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
-from delivery.schedule.names import check_name
+from delivery.schedule.names import check_name, finished_name
 from delivery.sftp import extensions
 from delivery.sftp import session as sftp
 from delivery.sftp.checked_writer import read_hashed, write_checked
@@ -208,7 +208,8 @@ class SftpDirectory:
             except Status as refused:
                 if self._look(name):
                     raise NameTaken(f"{self._where}: {name} exists already") from None
-                if not self._takes_mode:
+                # A final name is not opened twice: the first may have been there, and be collected.
+                if not self._takes_mode or finished_name(self.handling.temporary_name, name) is None:
                     raise
                 first = refused
             try:  # some servers take no attributes with OPEN

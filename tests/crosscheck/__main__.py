@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-AT = "2026-12-31T12:00:00Z"
-START, END = date(2024, 12, 31), date(2027, 1, 1)
+AT = "2026-11-25T12:00:00Z"
+START, END = date(2024, 11, 25), date(2026, 11, 25)
 EVENTS = 1_000_000  # of which a part of the sample has an eighth, generated from a seed of its own
 RATES = {
     "delivered_rate": ("delivered", "sent"),

@@ -828,9 +828,9 @@ def test_an_error_is_everybodys_and_another_clients_failure_is_said() -> None:
 # The same with dbt itself: what an engineer can do to a project, and what then must not leave.
 
 BREAKS = {
-    "a NULL email": ("    email,", "    case when event = 'click' then null else email end as email,"),
-    "a duplicate key": ("    unique_key,", "    md5(namespace) as unique_key,"),
-    "an unknown event": ("    event,", "    case when event = 'click' then 'clack' else event end as event,"),
+    "a NULL email": ("events.email,", "case when events.event = 'click' then null else events.email end as email,"),
+    "a duplicate key": ("events.unique_key,", "md5(events.namespace) as unique_key,"),
+    "an unknown event": ("events.event,", "replace(events.event, 'click', 'clack') as event,"),
 }
 
 

@@ -47,13 +47,15 @@ def test_delivers_byte_exact(inbox: Path, spool: Path) -> None:
 
 
 def test_files_are_private_whatever_the_umask(inbox: Path, spool: Path) -> None:
-    before = os.umask(0)
+    """Under their final names at once, and under their temporary ones."""
+    before, names = os.umask(0), ("final", ".final.0123abcd.part")
     try:
         with LocalDirectory(inbox) as destination:
-            destination.upload(spool, "temp")
+            for name in names:
+                destination.upload(spool, name)
     finally:
         os.umask(before)
-    assert (inbox / "temp").stat().st_mode & 0o777 == 0o600
+    assert {(inbox / name).stat().st_mode & 0o777 for name in names} == {0o600}
 
 
 def test_the_share_is_for_its_group_and_nobody_else(tmp_path: Path, spool: Path) -> None:

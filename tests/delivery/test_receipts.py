@@ -572,6 +572,8 @@ def test_before_is_what_was_written_of_this_campaign_and_client_in_order(ledger:
     on_its_way = ended(ledger, "2026-11-03 05:00", "spooled")
     for state in ("planned", "held", "cancelled"):
         ended(ledger, "2026-11-03 05:00", state, revision=2 + len(state))
+    unwanted = ended(ledger, "2026-11-03 05:00", "spooled", revision=1)
+    ledger.advance(unwanted, "spooled", "cancelled")
     for neighbour in ({"campaign": "weekly"}, {"integration": "other"}, {"namespace": "cedar_books"}):
         ended(ledger, "2026-11-03 05:00", **neighbour)
     today: Job = job("2026-11-04 05:00", campaign=campaign(of=PEOPLE, mode="changes"))

@@ -62,6 +62,7 @@ def root(tmp_path: Path) -> Path:
 
 def start(root: Path, where: str, ready: Path, **how: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", SCRIPT, where, str(ready), "--project-dir", str(root), *ARGUMENTS]
+    how.setdefault("preexec_fn", lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))  # whatever these tests run under
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     running: subprocess.Popen[str] = subprocess.Popen(command, env=os.environ | CANARIES, **pipes, **how)  # type: ignore[call-overload]
     for _ in range(300):

@@ -121,9 +121,8 @@ def _new_columns(project: Copy) -> None:
     """One more column of a table that grows, and one more attribute of customers."""
     for name, entry in (("esp_events", COLUMN), ("audience_attributes", ATTRIBUTE)):
         project.edit(f"models/exports/{name}.yml", "\n\nunit_tests:", f"{entry}\nunit_tests:")
-    project.edit(
-        "models/exports/esp_events.sql", "    event_day\nfrom", "    event_day,\n    journey_id as journey\nfrom"
-    )
+    last = "    events.event_day"
+    project.edit("models/exports/esp_events.sql", f"{last}\nfrom", f"{last},\n    events.journey_id as journey\nfrom")
 
 
 def _build_new_columns(target: Target) -> None:

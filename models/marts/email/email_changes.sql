@@ -31,6 +31,7 @@ inner join earlier
     on events.unique_key = earlier.unique_key
     and events.event_day = earlier.event_day
 where
-    {% for column in content %}
-    {{ 'or ' if not loop.first }}events.{{ column }} is distinct from earlier.{{ column }}
-    {% endfor %}
+    false
+    {%- for column in content %}
+    or events.{{ column }} is distinct from earlier.{{ column }}
+    {%- endfor %}
