@@ -151,7 +151,7 @@ def main() -> None:
     share, clients = config.settings(integrations), config.namespaces(integrations)
     if not project.share.is_dir():
         sys.exit("There is nothing on the share yet. First: make deliver")
-    listed = Users(share.folder / "users")
+    listed = Users.of(share)
     passwords = {f"{client.partition('_')[0]}_it": secrets.token_urlsafe(12) for client in clients}
     for client, (name, password) in zip(clients, passwords.items(), strict=True):
         listed.put(new_user(name, [client], clients, password, ()))

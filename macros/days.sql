@@ -147,10 +147,14 @@
 {%- endmacro %}
 
 
-{# The rows that esp_events has until it is built: read without waiting for it, by the model that it reads itself. #}
+{#
+    The rows that esp_events has of the days due until it is built: read without waiting for it, by the model that it
+    reads itself.
+#}
 {% macro earlier_esp_events() -%}
     {%- set relation = adapter.get_relation(this.database, this.schema, 'esp_events') if execute -%}
-    select * from {{ relation if relation else ref('email_events') ~ ' where false' }}
+    select * from {{ relation if relation else ref('email_events') }}
+    where {{ 'event_day in (select event_day from ' ~ ref('int_days_due') ~ " where model = 'esp_events')" if relation else 'false' }}
 {%- endmacro %}
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from delivery.cli.command import HELP, cli, command, project
 from delivery.console import Table, View
 from delivery.errors import ExitCode
+
+if TYPE_CHECKING:
+    from delivery.config.integrations_file import Integrations
+    from delivery.config.project import Project
+    from delivery.config.share import Share
 
 
 @cli.group(context_settings=HELP)
@@ -22,15 +28,23 @@ def user() -> None:
     """Who may enter, and which clients' folders they see."""
 
 
+def _opened() -> tuple[Project, Integrations, Share]:
+    """The project, its integrations and its share. Raises ConfigError when there is none."""
+    from delivery.config.integrations_file import Integrations
+    from delivery.share.config import settings
+
+    asked = project()
+    integrations = Integrations(asked.integrations_file)
+    return asked, integrations, settings(integrations)
+
+
 @command(group=share)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="A folder.")
 def config(*, output: Path) -> View:
     """Write the configuration of both servers, and their systemd units."""
-    from delivery.config.integrations_file import Integrations
     from delivery.share import config as configuration
 
-    asked = project()
-    integrations = Integrations(asked.integrations_file)
+    asked, integrations, _ = _opened()
     account = (configuration.ACCOUNT, configuration.ACCOUNT)
     written = configuration.write(asked, integrations, output, account)
     return View({"files": written}, [*map(str, written), "What to do with them: docs/share.md."])
@@ -43,16 +57,14 @@ def config(*, output: Path) -> View:
 @click.option("--no-password", is_flag=True, help="SFTP by key only.")
 def add(*, name: str, namespace: tuple[str, ...], keys: tuple[str, ...], no_password: bool) -> View:
     """Add a user, or set one anew; the password is asked for, or is the first line of standard input."""
-    from delivery.config.integrations_file import Integrations
-    from delivery.share.config import namespaces, settings
+    from delivery.share.config import namespaces
     from delivery.share.sessions import end_sessions
     from delivery.share.users import Users, new_user
 
-    integrations = Integrations(project().integrations_file)
-    doors = settings(integrations)
+    _, integrations, doors = _opened()
     password = "" if no_password else asked_password(name, confirm=True)
     added = new_user(name, namespace, namespaces(integrations), password, keys)
-    Users(doors.folder / "users").put(added)
+    Users.of(doors).put(added)
     end_sessions(doors, name)  # of the one that had the name before
     return View({"user": name, "namespaces": added.namespaces}, [f"{name} may enter by both doors now."])
 
@@ -61,13 +73,11 @@ def add(*, name: str, namespace: tuple[str, ...], keys: tuple[str, ...], no_pass
 @click.argument("name")
 def remove(*, name: str) -> View:
     """Remove a user, who is out at once at both doors."""
-    from delivery.config.integrations_file import Integrations
-    from delivery.share.config import settings
     from delivery.share.sessions import end_sessions
     from delivery.share.users import Users
 
-    doors = settings(Integrations(project().integrations_file))
-    Users(doors.folder / "users").remove(name)
+    _, _, doors = _opened()
+    Users.of(doors).remove(name)
     end_sessions(doors, name)
     return View({"user": name}, [f"{name} is out."])
 
@@ -75,11 +85,10 @@ def remove(*, name: str) -> View:
 @command(group=user, tables=True)
 def list_() -> View:
     """The users, with what they see and how they may log in."""
-    from delivery.config.integrations_file import Integrations
-    from delivery.share.config import settings
     from delivery.share.users import Users
 
-    found = Users(settings(Integrations(project().integrations_file)).folder / "users").all().values()
+    _, _, doors = _opened()
+    found = Users.of(doors).all().values()
     return View(
         {
             "users": [
@@ -106,15 +115,12 @@ def asked_password(name: str, *, confirm: bool = False) -> str:
 @command(group=share, tables=True)
 def check() -> View:
     """Log in as each user by both doors, and prove: own files there and whole, nobody else's, no change."""
-    from delivery.config.integrations_file import Integrations
     from delivery.share import check as checks
-    from delivery.share.config import settings
     from delivery.share.logs import read_logs
     from delivery.share.users import Users
 
-    asked = project()
-    doors = settings(Integrations(asked.integrations_file))
-    users = Users(doors.folder / "users").all()
+    asked, _, doors = _opened()
+    users = Users.of(doors).all()
     passwords = {name: asked_password(name) for name, one in users.items() if one.has_password}
     read_logs(asked, doors)
     found = checks.check(doors, asked.share, users, passwords)
@@ -136,12 +142,10 @@ def check() -> View:
 @command(group=share, tables=True)
 def log() -> View:
     """Read both servers' logs into the ledger: who fetched which file, when, how much of it."""
-    from delivery.config.integrations_file import Integrations
-    from delivery.share.config import settings
     from delivery.share.logs import read_logs
 
-    asked = project()
-    found = read_logs(asked, settings(Integrations(asked.integrations_file)))
+    asked, _, doors = _opened()
+    found = read_logs(asked, doors)
     return View(
         {"fetched": [{**fetch._asdict(), "name": file.name} for fetch, file in found]},
         [

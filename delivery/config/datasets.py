@@ -112,6 +112,8 @@ class DatasetMeta(BaseModel):
             raise ValueError("key and contacts are for a current-state dataset, which has no window")
         if bool(self.key) != bool(self.contacts):
             raise ValueError("key needs contacts, and contacts need key")
+        if self.rejects and self.window is None:
+            raise ValueError("rejects is for a dataset by day, which has a window")
         return self
 
 
@@ -180,8 +182,8 @@ def _column_faults(rules: DatasetMeta, columns: tuple[Column, ...]) -> Iterable[
 def _rejects_faults(rules: DatasetMeta, manifest: Manifest) -> Iterable[str]:
     if rules.rejects is None:
         return
-    day = {rules.window} if rules.window else set()
-    asked = {"listed_in": {"namespace", "reason"} | day, "among": {"namespace"} | day}
+    day = rules.window or ""
+    asked = {"listed_in": {"namespace", "reason", day}, "among": {"namespace", day}}
     for key, name in rules.rejects:
         node = _node(manifest, name)
         where = f"config.meta.dataset.rejects.{key}"
@@ -194,9 +196,8 @@ def _rejects_faults(rules: DatasetMeta, manifest: Manifest) -> Iterable[str]:
 def _rejects(asked: RejectsMeta | None, manifest: Manifest) -> Rejects | None:
     if asked is None:
         return None
-    relations = [relation_of(manifest, name) or "" for _, name in asked]
-    nodes = [uid for uid, node in manifest["nodes"].items() if node["name"] in {name for _, name in asked}]
-    return Rejects(asked.listed_in, relations[0], relations[1], tuple(nodes))
+    listed_in, among = (relation_of(manifest, name) or "" for _, name in asked)
+    return Rejects(asked.listed_in, listed_in, among, ids_of(manifest, (asked.listed_in, asked.among)))
 
 
 def column_meta(column: dict[str, Any]) -> dict[str, Any]:
@@ -224,6 +225,10 @@ def rejects_of(node: dict[str, Any]) -> tuple[str, ...]:
 
 def read_beside(manifest: Manifest, *names: str) -> tuple[str, ...]:
     """Unique ids of what the runner reads beside a dataset's rows, with the models and seeds named."""
-    wanted = {*READ_ALWAYS, *names}
-    nodes = manifest["nodes"].items()
+    return ids_of(manifest, (*READ_ALWAYS, *names))
+
+
+def ids_of(manifest: Manifest, names: Iterable[str]) -> tuple[str, ...]:
+    """Unique ids of the models and seeds with these names, as far as the project has them."""
+    wanted, nodes = set(names), manifest["nodes"].items()
     return tuple(sorted(uid for uid, n in nodes if n["resource_type"] in ("model", "seed") and n["name"] in wanted))

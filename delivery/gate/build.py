@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from delivery.config.campaigns import read_by
-from delivery.config.datasets import is_dataset, read_beside, rejects_of
+from delivery.config.datasets import ids_of, is_dataset, read_beside, rejects_of
 from delivery.errors import ConfigError, EngineDown, GateRefused
 from delivery.gate.dbt_command import FINISHED, run_dbt
 from delivery.gate.lineage import Lineage
@@ -132,7 +132,7 @@ def _selection(project: Project, campaigns: tuple[str, ...]) -> list[str]:
     if not campaigns:  # what is built anew below an analytics table takes its proof, so that is built, too
         needed |= {n for n, node in manifest["nodes"].items() if is_dataset(node)}
         needed |= set(read_beside(manifest, "metrics"))
-    needed |= set(read_beside(manifest, *(name for node in needed for name in rejects_of(manifest["nodes"][node]))))
+    needed |= set(ids_of(manifest, (name for node in needed for name in rejects_of(manifest["nodes"][node]))))
     names = Lineage(manifest).selectors(needed)
     # cautious: exactly the tests whose parents are all built here, and those are all that the gate asks for
     return ["--indirect-selection", "cautious", "--select", *names] if names else []

@@ -22,15 +22,13 @@ BEFORE = 7  # days before a window, with which it is compared
 
 @dataclass(frozen=True)
 class Reason:
-    """Rows rejected for one reason. before: in the seven days before the window; None where there is no window."""
+    """Rows rejected for one reason. before: in the seven days before the window."""
 
     name: str
     rows: int
-    before: int | None
+    before: int
 
     def __str__(self) -> str:
-        if self.before is None:
-            return f"{self.name} {self.rows}"
         return f"{self.name} {self.rows} ({self.before or 'none'} in the {BEFORE} days before)"
 
 
@@ -84,13 +82,11 @@ def refusal(job: Job, found: Rejected | None) -> GateRefused | None:
 def _counted(engine: Engine, dataset: Dataset, window: Window | None) -> dict[str, Rejected]:
     """By namespace, where anything was rejected."""
     rejects = dataset.rejects
-    if rejects is None:
+    if rejects is None or window is None:
         return {}
-    inside, before = "true", "false"
-    if window is not None:
-        day = identifier(dataset.window or "")
-        inside = f"{day} >= date '{window.start}' and {day} < date '{window.end}'"
-        before = f"{day} >= date '{window.start - timedelta(days=BEFORE)}' and {day} < date '{window.start}'"
+    day = identifier(dataset.window or "")
+    inside = f"{day} >= date '{window.start}' and {day} < date '{window.end}'"
+    before = f"{day} >= date '{window.start - timedelta(days=BEFORE)}' and {day} < date '{window.start}'"
     listed = engine.table(
         f"select namespace, reason, count(case when {inside} then 1 end) as inside,"
         f" count(case when {before} then 1 end) as before from {rejects.listed_in}"
@@ -99,8 +95,7 @@ def _counted(engine: Engine, dataset: Dataset, window: Window | None) -> dict[st
     of_client: dict[str, list[Reason]] = {}
     for row in sorted(listed, key=lambda row: (-row["inside"], row["reason"])):
         if row["inside"]:
-            one = Reason(row["reason"], row["inside"], None if window is None else row["before"])
-            of_client.setdefault(row["namespace"], []).append(one)
+            of_client.setdefault(row["namespace"], []).append(Reason(row["reason"], row["inside"], row["before"]))
     if not of_client:
         return {}
     counts = engine.table(f"select namespace, count(*) as n from {rejects.among} where {inside} group by namespace")

@@ -18,7 +18,7 @@ from delivery.errors import ConfigError
 if TYPE_CHECKING:
     from delivery.ledger.storage import Storage
 
-VERSION = 5
+VERSION = 6
 METADATA = sa.MetaData()
 
 

@@ -72,7 +72,8 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
     Raises ConfigError for what the servers' configuration cannot say, WriteFailed.
     """
     share, into = settings(integrations), into.resolve()
-    Users(share.folder / "users").make()
+    users = Users.of(share)
+    users.make()
     files = share.view or project.share
     for path in (into, files, project.root):
         if UNPLAIN & set(str(path)):
@@ -94,7 +95,7 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
         "here": into,
         "pages": into / "pages",
         "run": run_folder(share),
-        "users": share.folder / "users",
+        "users": users.folder,
         "shared": project.share,
         "project": project.root,
         "runner": project.root.owner(),

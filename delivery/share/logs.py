@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from delivery.ledger import Fetch, File, FileState, Ledger
 from delivery.ledger.fetches import CHECK, keep_fetches
 from delivery.share.config import run_folder
+from delivery.share.users import Users
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -54,7 +55,7 @@ def read_logs(project: Project, share: Share, checked: Collection[str] = ()) -> 
                 if (plain := path.translate(_PLAIN)) != path:
                     places[plain].append(file)
         found: dict[str, tuple[Fetch, File]] = {}
-        for sent in _lines(run_folder(share), f"{share.folder / 'users' / 'home'}/"):
+        for sent in _lines(run_folder(share), f"{Users.of(share).home}/"):
             if known := places.get(sent.path):
                 # Of several that had the name, the last that was there then.
                 file = next((one for one in reversed(known) if one.updated_at <= sent.at), known[-1])

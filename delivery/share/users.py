@@ -8,7 +8,7 @@ import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from delivery.config.host_keys import HostKey
 from delivery.errors import ConfigError
@@ -17,6 +17,8 @@ from delivery.files.writer import writing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from delivery.config.share import Share
 
 NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 SHORTEST, LONGEST = 12, 72  # characters of a password; bytes that bcrypt looks at
@@ -54,6 +56,12 @@ class Users:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.home = folder / "home"
+
+    @classmethod
+    def of(cls, share: Share) -> Self:
+        """Those who may enter a share."""
+        return cls(share.folder / "users")
 
     def all(self) -> dict[str, User]:
         """By name, sorted."""
@@ -89,7 +97,7 @@ class Users:
     def _changing(self) -> Iterator[dict[str, User]]:
         keys = self.folder / "keys"
         with writing(self.folder):
-            for folder in (self.folder.parent, self.folder, keys, self.folder / "home"):
+            for folder in (self.folder.parent, self.folder, keys, self.home):
                 if not folder.exists():
                     folder.mkdir()
                     folder.chmod(0o2750)
@@ -109,8 +117,7 @@ class Users:
         """What lets in comes last for who is new; for who is gone nothing is left that lets in after the first."""
         namespaces = sorted({ns for user in users.values() for ns in user.namespaces})
         members = {ns: [user.name for user in users.values() if ns in user.namespaces] for ns in namespaces}
-        home = self.folder / "home"
-        passwd = [f"{user.name}:{user.password}:{_ID}:{_ID}::{home}:/bin/false" for user in users.values()]
+        passwd = [f"{user.name}:{user.password}:{_ID}:{_ID}::{self.home}:/bin/false" for user in users.values()]
         known = self.all()
         _put(self.folder / "passwd", [line for line in passwd if line.partition(":")[0] in known])
         _put(self.folder / "groups", [f"{ns}: {' '.join(names)}" for ns, names in members.items()])

@@ -179,7 +179,7 @@ CASES |= {
     "order of an unknown customer": lambda x: values(x, "customer_id") == ["cus-9999"],
     "order at the last second of the attribution window after a click; one second later": lambda x: (
         values(x, "ordered_at")
-        == ["2026-11-08T12:30:09Z", "2026-11-05T09:32:23Z", "2026-11-08T15:30:10Z", "2026-11-05T19:50:27Z"]
+        == ["2026-11-08T12:30:00Z", "2026-11-05T09:32:01Z", "2026-11-08T15:30:01Z", "2026-11-05T19:50:24Z"]
     ),
     "order after a click, cancelled": lambda x: values(x, "status") == ["cancelled"],
     "session of nobody known": lambda x: values(x, "customer_id") == [None],

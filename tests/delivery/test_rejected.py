@@ -175,6 +175,14 @@ def test_a_list_that_cannot_be_read_is_refused_when_loading(
     assert fault in failed.value.message
 
 
+def test_what_has_no_days_has_no_limit_of_a_day(project: Project) -> None:
+    manifest = project.manifest()
+    meta = manifest["nodes"]["model.sweep.events"]["config"]["meta"]["dataset"]
+    meta["window"] = None
+    with pytest.raises(ConfigError, match="rejects is for a dataset by day"):
+        datasets(manifest)
+
+
 def test_the_limit_is_a_number_and_a_share(project: Project) -> None:
     configure(project, client="rejected: {percent: 101, rows: -1, days: 3}")
     with pytest.raises(ConfigError) as failed:
