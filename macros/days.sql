@@ -147,6 +147,19 @@
 {%- endmacro %}
 
 
+{# What int_raw_days needs of int_email_arguments, which is itself built from the days that this makes due. #}
+{% macro earlier_email_arguments() -%}
+    {%- set relation = adapter.get_relation(this.database, this.schema, 'int_email_arguments') if execute and is_incremental() -%}
+    select
+        {% for column in ['event_day', 'told_from', 'told_until'] -%}
+        {{ column if relation else 'cast(null as date) as ' ~ column }},
+        {% endfor -%}
+        {{ 'message_id' if relation else 'cast(null as ' ~ dbt.type_string() ~ ') as message_id' }},
+        {{ 'smtp_id' if relation else 'cast(null as ' ~ dbt.type_string() ~ ') as smtp_id' }}
+    {{ 'from ' ~ relation if relation else 'where false' }}
+{%- endmacro %}
+
+
 {#
     The rows that esp_events has of the days due until it is built: read without waiting for it, by the model that it
     reads itself.
@@ -171,6 +184,7 @@
     {%- if is_incremental() -%}
         select
             unique_key,
+            retry_id,
             is_rejected,
             event_day
         from {{ this }}
@@ -184,6 +198,7 @@
     {%- else -%}
         select
             cast(null as {{ dbt.type_string() }}) as unique_key,
+            cast(null as {{ dbt.type_string() }}) as retry_id,
             cast(null as boolean) as is_rejected,
             cast(null as date) as event_day
         where false

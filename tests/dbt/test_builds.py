@@ -289,6 +289,72 @@ def test_records_that_land_or_change_late_are_as_if_they_had_always_been_there(w
 
 
 @pytest.mark.slow
+def test_a_bounce_without_arguments_has_those_of_its_message_whenever_it_comes(warehouse: Warehouse) -> None:
+    """By the part of the id before its dot, or by the header's; two clients that claim a message get nothing of it."""
+    bounce = {"event": "bounce", "type": "bounce", "namespace": None, "campaign_run_id": None, "nqe": None}
+    warehouse.land(
+        "sendgrid/bounces.ndjson",
+        [
+            click("b1", "2026-10-11", **bounce, sg_message_id="one.recvd-2", email="B1@example.com", reason="b1"),
+            click("b2", "2026-10-11", **bounce, **{"smtp-id": "<two>"}, email="b2@example.com", reason="b2"),
+            click("b3", "2026-10-11", **bounce, sg_message_id="three", email="b3@example.com", reason="b3"),
+        ],
+    )
+    warehouse.models()
+    missing = "select count(*) from rejected_events where reason = 'no_namespace'"
+    assert warehouse.rows(missing) == [(3,)]
+    deliver = {"event": "delivered"}
+    sent = [
+        click("d1", "2026-10-12", **deliver, sg_message_id="one.recvd-1", email="b1@example.com", nqe="q1"),
+        click("d2", "2026-10-05", **deliver, **{"smtp-id": "<two>"}, email="b2@example.com", nqe="q2"),
+        click("d3", "2026-10-09", **deliver, sg_message_id="three.x", email="b3@example.com", nqe="q3"),
+    ]
+    warehouse.land("sendgrid/sent.ndjson", sent)
+    warehouse.models()
+    assert warehouse.last_days("esp_events") == ["2026-10-05", "2026-10-09", "2026-10-11", "2026-10-12"]
+    bounced = "select reason, namespace, campaign_run_id, nqe from esp_events where event = 'hard_bounce' order by 1"
+    assert warehouse.rows(bounced) == [("b1", "n", "r", "q1"), ("b2", "n", "r", "q2"), ("b3", "n", "r", "q3")]
+    claim = click("d4", "2026-10-08", **deliver, sg_message_id="three", namespace="m")
+    warehouse.land("sendgrid/claims.ndjson", [claim])
+    time.sleep(0.01)
+    warehouse.land("sendgrid/sent.ndjson", sent[1:])
+    warehouse.models()
+    assert warehouse.rows(bounced) == [("b2", "n", "r", "q2")]
+    assert warehouse.rows(missing) == [(2,)]
+    step_by_step = warehouse.exports()
+    warehouse.models("--full-refresh")
+    assert warehouse.exports() == step_by_step
+
+
+@pytest.mark.slow
+def test_a_retry_under_another_id_is_the_same_event(warehouse: Warehouse) -> None:
+    """What tells is the message, the time, the link and who clicked with what; without a message only the id."""
+    same = {"sg_message_id": "m.1", "url": "same"}
+    warehouse.land(
+        "sendgrid/again.ndjson",
+        [
+            click("a1", "2026-10-11", **same),
+            click("a2", "2026-10-11", "10:05:00", **same),
+            click("a3", "2026-10-13", **same, nqe="q"),
+            click("a4", "2026-10-11", **{**same, "url": "another"}),
+            click("a5", "2026-10-11", **same, useragent="another"),
+            click("a6", "2026-10-11", **same, namespace="m"),
+            click("a7", "2026-10-11", url="no message"),
+            click("a8", "2026-10-11", url="no message"),
+        ],
+    )
+    warehouse.models()
+    assert warehouse.keys("2026-10-11") == ["another", "no message", "no message", "same", "same"]
+    assert warehouse.keys("2026-10-13") == []
+    warehouse.land("sendgrid/later.ndjson", [click("a9", "2026-10-14", **same)])
+    warehouse.models()
+    assert warehouse.keys("2026-10-14") == []
+    step_by_step = warehouse.exports()
+    warehouse.models("--full-refresh")
+    assert warehouse.exports() == step_by_step
+
+
+@pytest.mark.slow
 def test_a_namespace_that_becomes_known_brings_its_events(warehouse: Warehouse) -> None:
     warehouse.land("sendgrid/unknown.ndjson", [click("waits", "2026-11-02", namespace="m")])
     warehouse.land("platform/campaign_runs/m.ndjson", [run(namespace="m")])

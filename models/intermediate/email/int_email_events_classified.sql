@@ -24,7 +24,7 @@ earlier_events as (
 
 seen_on_earlier_days as (
 
-    select distinct
+    select
         events.unique_key,
         events.is_rejected,
         events.event_day
@@ -33,6 +33,29 @@ seen_on_earlier_days as (
         on events.unique_key = earlier_events.unique_key
         and events.is_rejected = earlier_events.is_rejected
         and {{ is_retry_of('earlier_events.event_day', 'events.event_day') }}
+
+    union
+
+    select
+        events.unique_key,
+        events.is_rejected,
+        events.event_day
+    from events
+    inner join earlier_events
+        on events.retry_id = earlier_events.retry_id
+        and events.is_rejected = earlier_events.is_rejected
+        and {{ is_retry_of('earlier_events.event_day', 'events.event_day') }}
+
+),
+
+under_other_ids as (
+
+    select
+        retry_id,
+        is_rejected
+    from events
+    group by retry_id, is_rejected
+    having min(unique_key) <> max(unique_key)
 
 ),
 
@@ -45,6 +68,16 @@ repeated as (
     group by unique_key, is_rejected
     having count(*) > 1
 
+    union
+
+    select
+        events.unique_key,
+        events.is_rejected
+    from events
+    inner join under_other_ids
+        on events.retry_id = under_other_ids.retry_id
+        and events.is_rejected = under_other_ids.is_rejected
+
 ),
 
 numbered as (
@@ -54,7 +87,13 @@ numbered as (
         lag(events.event_day) over (
             partition by events.unique_key, events.is_rejected
             order by events.received_at, events.payload_hash, events.file_name, events.line_number
-        ) as last_seen_on
+        ) as last_seen_on,
+        case
+            when events.retry_id is not null then lag(events.event_day) over (
+                partition by events.retry_id, events.is_rejected
+                order by events.received_at, events.payload_hash, events.file_name, events.line_number
+            )
+        end as last_retried_on
     from events
     inner join repeated
         on events.unique_key = repeated.unique_key
@@ -64,7 +103,8 @@ numbered as (
 
     select
         events.*,
-        cast(null as date) as last_seen_on
+        cast(null as date) as last_seen_on,
+        cast(null as date) as last_retried_on
     from events
     left join repeated
         on events.unique_key = repeated.unique_key
@@ -80,6 +120,7 @@ judged as (
         case
             when seen_on_earlier_days.unique_key is not null then 'duplicate'
             when {{ is_retry_of('numbered.last_seen_on', 'numbered.event_day', same_day=true) }} then 'duplicate'
+            when {{ is_retry_of('numbered.last_retried_on', 'numbered.event_day', same_day=true) }} then 'duplicate'
             when numbered.is_rejected then 'rejected'
             when numbered.is_exported then 'exported'
             else 'not_exported'
@@ -99,6 +140,7 @@ select
     rejection_reason,
     fault,
     unique_key,
+    retry_id,
     namespace,
     email,
     event,

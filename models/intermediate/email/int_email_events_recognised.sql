@@ -39,6 +39,7 @@ joined as (
     select
         events.source,
         events.source_id,
+        events.retry_id,
         events.namespace,
         events.email,
         event_types.event,

@@ -2,12 +2,24 @@
     'namespace', 'email', 'provider_event', 'bounce_type', 'occurred_at', 'sg_message_id', 'smtp_id', 'click_url',
     'user_agent', 'ip_address', 'nqe'
 ] -%}
+{%- set arguments = ['namespace', 'campaign_run_id', 'audience_id', 'variant_id', 'journey_id', 'nqe'] -%}
+{%- set own = [
+    'sg_event_id', 'sg_message_id', 'smtp_id', 'email', 'provider_event', 'bounce_type', 'bounce_classification', 'reply_class',
+    'reason', 'category', 'user_agent', 'ip_address', 'click_url', 'is_machine_open', 'occurred_at', 'received_at',
+    'event_day', 'payload', 'fault', 'file_name', 'line_number'
+] -%}
 {%- set line = ['file_name', 'line_number', 'payload'] -%}
 {%- set nothing = 'cast(null as ' ~ dbt.type_string() ~ ')' -%}
 
 with sendgrid_events as (
 
     select * from {{ ref('stg_sendgrid__events') }}
+
+),
+
+arguments as (
+
+    select * from {{ ref('int_email_arguments') }}
 
 ),
 
@@ -21,14 +33,39 @@ unsubscribes as (
 
     select * from {{ ref('stg_platform__unsubscribes') }}
 
+),
+
+told as (
+
+    select
+        {% for column in own %}
+        sendgrid_events.{{ column }},
+        {% endfor %}
+        {% for argument in arguments %}
+        coalesce(sendgrid_events.{{ argument }}, arguments.{{ argument }}) as {{ argument }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from sendgrid_events
+    left join arguments
+        on sendgrid_events.event_day = arguments.event_day
+        and case when sendgrid_events.namespace is null then sendgrid_events.payload end = arguments.payload
+
+),
+
+identified as (
+
+    select
+        *,
+        {{ surrogate_key(identifying) }} as identity
+    from told
+
 )
 
 select
     'sendgrid.events' as source,
+    case when fault is not null then {{ surrogate_key(line) }} else coalesce(sg_event_id, identity) end as source_id,
     case
-        when fault is not null then {{ surrogate_key(line) }}
-        else coalesce(sg_event_id, {{ surrogate_key(identifying) }})
-    end as source_id,
+        when fault is null and occurred_at is not null and coalesce(sg_message_id, smtp_id) is not null then identity
+    end as retry_id,
     namespace,
     email,
     provider_event,
@@ -53,13 +90,14 @@ select
     fault,
     file_name,
     line_number
-from sendgrid_events
+from identified
 
 union all
 
 select
     'platform.halts' as source,
     coalesce(halt_id, {{ surrogate_key(line) }}) as source_id,
+    {{ nothing }} as retry_id,
     namespace,
     email,
     'halt' as provider_event,
@@ -91,6 +129,7 @@ union all
 select
     'platform.unsubscribes' as source,
     coalesce(unsubscribe_id, {{ surrogate_key(line) }}) as source_id,
+    {{ nothing }} as retry_id,
     namespace,
     email,
     case

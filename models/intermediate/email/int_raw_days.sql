@@ -72,7 +72,13 @@ compared as (
 
 ),
 
-touched as (
+silent as (
+
+    {{ earlier_email_arguments() | indent(4) }}
+
+),
+
+landed as (
 
     select
         event_day,
@@ -100,6 +106,46 @@ touched as (
     from earlier
     inner join files on earlier.file_name = files.file_name
     where earlier.cause = 'raw rows'
+
+),
+
+told as (
+
+    select silent.event_day from silent
+    inner join events
+        on silent.message_id = events.message_id
+        and events.has_namespace
+        and {{ days_between('events.event_day', 'silent.event_day') }}
+        between -{{ var('late_event_days') }} and {{ var('late_event_days') }}
+
+    union
+
+    select silent.event_day from silent
+    inner join events
+        on silent.smtp_id = events.smtp_id
+        and events.has_namespace
+        and {{ days_between('events.event_day', 'silent.event_day') }}
+        between -{{ var('late_event_days') }} and {{ var('late_event_days') }}
+
+    union
+
+    select silent.event_day from silent
+    inner join landed on landed.event_day between silent.told_from and silent.told_until
+
+),
+
+touched as (
+
+    select * from landed
+
+    union
+
+    select
+        event_day,
+        'another event of its message' as cause,
+        cast(null as {{ dbt.type_string() }}) as file_name,
+        {{ started_at() }} as loaded_at
+    from told
 
     union
 

@@ -46,6 +46,15 @@ dated as (
         case when is_possible then received_at else landed_at end as received_at
     from judged
 
+),
+
+told as (
+
+    select
+        *,
+        case when fault is null then {{ parse_json('payload', ['namespace', 'sg_message_id', 'smtp-id']) }} end as document
+    from dated
+
 )
 
 select
@@ -53,8 +62,11 @@ select
     cast(received_at as date) as event_day,
     payload,
     fault,
+    nullif(split_part({{ json_field('document', 'sg_message_id') }}, '.', 1), '') as message_id,
+    nullif({{ json_field('document', 'smtp-id') }}, '') as smtp_id,
+    case when fault is null then coalesce({{ json_field('document', 'namespace') }}, '') <> '' end as has_namespace,
     file_name,
     line_number,
     landed_at,
     {{ started_at() }} as loaded_at
-from dated
+from told

@@ -1,0 +1,154 @@
+{%- set arguments = ['campaign_run_id', 'audience_id', 'variant_id', 'journey_id', 'nqe'] -%}
+{%- set fields = ['namespace', 'email'] + arguments -%}
+{%- set event = ['event_day', 'payload', 'message_id', 'smtp_id'] -%}
+
+{{
+    config(
+        materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+        pre_hook="{{ delete_days_due() }}", partition_by=day_parts()
+    )
+}}
+
+with due as (
+
+    select event_day from {{ ref('int_days_due') }} where model = 'int_email_arguments'
+
+),
+
+events as (
+
+    select * from {{ ref('base_sendgrid__events') }}
+    where message_id is not null or smtp_id is not null
+
+),
+
+silent as (
+
+    select distinct
+        {{ event | join(', ') }}
+    from events
+    where not has_namespace and event_day in (select event_day from due)
+
+),
+
+bounds as (
+
+    select
+        cast({{ dbt.dateadd('day', -var('late_event_days'), 'min(event_day)') }} as date) as first_day,
+        cast({{ dbt.dateadd('day', var('late_event_days'), 'max(event_day)') }} as date) as last_day
+    from silent
+
+),
+
+speaking as (
+
+    select events.* from events
+    inner join bounds on events.event_day between bounds.first_day and bounds.last_day
+    where events.has_namespace
+
+),
+
+found as (
+
+    select
+        silent.event_day,
+        silent.payload,
+        speaking.event_day as told_on,
+        speaking.payload as told_by
+    from silent
+    inner join speaking on silent.message_id = speaking.message_id
+
+    union
+
+    select
+        silent.event_day,
+        silent.payload,
+        speaking.event_day as told_on,
+        speaking.payload as told_by
+    from silent
+    inner join speaking on silent.smtp_id = speaking.smtp_id
+
+),
+
+parsed as (
+
+    select
+        event_day,
+        payload,
+        told_on,
+        {{ parse_json('told_by', fields) }} as document
+    from found
+    where {{ days_between('told_on', 'event_day') }} between -{{ var('late_event_days') }} and {{ var('late_event_days') }}
+
+),
+
+told as (
+
+    select
+        event_day,
+        payload,
+        told_on,
+        {{ json_field('document', 'namespace') }} as namespace,
+        {{ tidy_address(json_field('document', 'email')) }} as email,
+        {{ piped(json_field('document', 'audience_id')) }} as audience_id,
+        {% for argument in arguments | reject('equalto', 'audience_id') %}
+        nullif({{ json_field('document', argument) }}, '') as {{ argument }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from parsed
+
+),
+
+addressed as (
+
+    select
+        {{ event | join(', ') }},
+        {{ parse_json('payload', ['email']) }} as document
+    from silent
+
+),
+
+agreed as (
+
+    select
+        event_day,
+        payload,
+        min(told_on) as told_from,
+        max(told_on) as told_until,
+        case when min(namespace) = max(namespace) then min(namespace) end as namespace
+    from told
+    group by event_day, payload
+
+),
+
+own as (
+
+    select
+        told.event_day,
+        told.payload,
+        {% for argument in arguments %}
+        case when min(told.{{ argument }}) = max(told.{{ argument }}) then min(told.{{ argument }}) end as {{ argument }}
+        {{- ',' if not loop.last }}
+        {% endfor %}
+    from told
+    inner join addressed
+        on told.event_day = addressed.event_day
+        and told.payload = addressed.payload
+        and told.email = {{ tidy_address(json_field('addressed.document', 'email')) }}
+    group by told.event_day, told.payload
+
+)
+
+select
+    addressed.event_day,
+    addressed.payload,
+    addressed.message_id,
+    addressed.smtp_id,
+    agreed.told_from,
+    agreed.told_until,
+    agreed.namespace,
+    {% for argument in arguments %}
+    case when agreed.namespace is not null then own.{{ argument }} end as {{ argument }}{{ ',' if not loop.last }}
+    {% endfor %}
+from addressed
+left join agreed on addressed.event_day = agreed.event_day and addressed.payload = agreed.payload
+left join own on addressed.event_day = own.event_day and addressed.payload = own.payload
