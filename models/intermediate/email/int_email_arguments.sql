@@ -78,7 +78,8 @@ parsed as (
         told_on,
         {{ parse_json('told_by', fields) }} as document
     from found
-    where {{ days_between('told_on', 'event_day') }} between -{{ var('late_event_days') }} and {{ var('late_event_days') }}
+    where {{ days_between('told_on', 'event_day') }}
+        between -{{ var('late_event_days') }} and {{ var('late_event_days') }}
 
 ),
 
@@ -88,13 +89,22 @@ told as (
         event_day,
         payload,
         told_on,
-        {{ json_field('document', 'namespace') }} as namespace,
-        {{ tidy_address(json_field('document', 'email')) }} as email,
-        {{ piped(json_field('document', 'audience_id')) }} as audience_id,
         {% for argument in arguments | reject('equalto', 'audience_id') %}
-        nullif({{ json_field('document', argument) }}, '') as {{ argument }}{{ ',' if not loop.last }}
+        nullif({{ json_field('document', argument) }}, '') as {{ argument }},
         {% endfor %}
+        {{ piped(json_field('document', 'audience_id')) }} as audience_id,
+        {{ json_field('document', 'namespace') }} as namespace,
+        {{ tidy_address(json_field('document', 'email')) }} as email
     from parsed
+
+),
+
+read as (
+
+    select
+        {{ event | join(', ') }},
+        {{ parse_json('payload', ['email']) }} as document
+    from silent
 
 ),
 
@@ -102,8 +112,8 @@ addressed as (
 
     select
         {{ event | join(', ') }},
-        {{ parse_json('payload', ['email']) }} as document
-    from silent
+        {{ tidy_address(json_field('document', 'email')) }} as email
+    from read
 
 ),
 
@@ -123,17 +133,18 @@ agreed as (
 own as (
 
     select
-        told.event_day,
-        told.payload,
         {% for argument in arguments %}
-        case when min(told.{{ argument }}) = max(told.{{ argument }}) then min(told.{{ argument }}) end as {{ argument }}
-        {{- ',' if not loop.last }}
+        case
+            when min(told.{{ argument }}) = max(told.{{ argument }}) then min(told.{{ argument }})
+        end as {{ argument }},
         {% endfor %}
+        told.event_day,
+        told.payload
     from told
     inner join addressed
         on told.event_day = addressed.event_day
         and told.payload = addressed.payload
-        and told.email = {{ tidy_address(json_field('addressed.document', 'email')) }}
+        and told.email = addressed.email
     group by told.event_day, told.payload
 
 )
@@ -146,9 +157,11 @@ select
     agreed.told_from,
     agreed.told_until,
     agreed.namespace,
-    {% for argument in arguments %}
-    case when agreed.namespace is not null then own.{{ argument }} end as {{ argument }}{{ ',' if not loop.last }}
-    {% endfor %}
+    case when agreed.namespace is not null then own.campaign_run_id end as campaign_run_id,
+    case when agreed.namespace is not null then own.audience_id end as audience_id,
+    case when agreed.namespace is not null then own.variant_id end as variant_id,
+    case when agreed.namespace is not null then own.journey_id end as journey_id,
+    case when agreed.namespace is not null then own.nqe end as nqe
 from addressed
 left join agreed on addressed.event_day = agreed.event_day and addressed.payload = agreed.payload
 left join own on addressed.event_day = own.event_day and addressed.payload = own.payload

@@ -88,12 +88,12 @@ numbered as (
             partition by events.unique_key, events.is_rejected
             order by events.received_at, events.payload_hash, events.file_name, events.line_number
         ) as last_seen_on,
-        case
-            when events.retry_id is not null then lag(events.event_day) over (
-                partition by events.retry_id, events.is_rejected
-                order by events.received_at, events.payload_hash, events.file_name, events.line_number
-            )
-        end as last_retried_on
+        lag(events.event_day) over (
+            partition by
+                events.retry_id, events.is_rejected,
+                case when events.retry_id is null then events.unique_key end
+            order by events.received_at, events.payload_hash, events.file_name, events.line_number
+        ) as last_retried_on
     from events
     inner join repeated
         on events.unique_key = repeated.unique_key

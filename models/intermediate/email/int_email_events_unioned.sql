@@ -6,7 +6,7 @@
 {%- set own = [
     'sg_event_id', 'sg_message_id', 'smtp_id', 'email', 'provider_event', 'bounce_type', 'bounce_classification', 'reply_class',
     'reason', 'category', 'user_agent', 'ip_address', 'click_url', 'is_machine_open', 'occurred_at', 'received_at',
-    'event_day', 'payload', 'fault', 'file_name', 'line_number'
+    'event_day', 'payload', 'fault', 'file_name'
 ] -%}
 {%- set line = ['file_name', 'line_number', 'payload'] -%}
 {%- set nothing = 'cast(null as ' ~ dbt.type_string() ~ ')' -%}
@@ -38,12 +38,13 @@ unsubscribes as (
 told as (
 
     select
+        {% for argument in arguments %}
+        coalesce(sendgrid_events.{{ argument }}, arguments.{{ argument }}) as {{ argument }},
+        {% endfor %}
         {% for column in own %}
         sendgrid_events.{{ column }},
         {% endfor %}
-        {% for argument in arguments %}
-        coalesce(sendgrid_events.{{ argument }}, arguments.{{ argument }}) as {{ argument }}{{ ',' if not loop.last }}
-        {% endfor %}
+        sendgrid_events.line_number
     from sendgrid_events
     left join arguments
         on sendgrid_events.event_day = arguments.event_day

@@ -1,3 +1,5 @@
+{%- set fields = ['namespace', 'sg_message_id', 'smtp-id'] -%}
+
 {{ config(materialized='incremental', incremental_strategy=file_strategy(), partition_by=day_parts()) }}
 
 with files as (
@@ -52,7 +54,7 @@ told as (
 
     select
         *,
-        case when fault is null then {{ parse_json('payload', ['namespace', 'sg_message_id', 'smtp-id']) }} end as document
+        case when fault is null then {{ parse_json('payload', fields) }} end as document
     from dated
 
 )
