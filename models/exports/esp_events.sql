@@ -16,51 +16,42 @@ with events as (
 changes as (
 
     select
+        unique_key,
         event_day,
-        max(changed_at) as changed_at,
-        unique_key
+        max(changed_at) as changed_at
     from {{ ref('email_changes') }}
-    group by event_day, unique_key
-
-),
-
-dated as (
-
-    select
-        events.*,
-        greatest(events.updated_at, coalesce(changes.changed_at, events.updated_at)) as last_changed_at
-    from events
-    left join changes
-        on events.unique_key = changes.unique_key
-        and events.event_day = changes.event_day
+    group by unique_key, event_day
 
 )
 
 select
-    namespace,
-    email,
-    event,
-    event_time,
-    device_type,
-    user_agent,
-    click_url,
-    unsubscribe_source,
-    campaign_id,
-    campaign_name,
-    campaign_classification,
-    audience_id,
-    campaign_run_id,
-    campaign_run_time,
-    variant_id,
-    subject_line,
-    tracking_parameters,
-    nqe,
-    journey_id,
-    journey_name,
-    unique_key,
-    last_changed_at as updated_at,
-    reason,
-    is_bot_click,
-    event_day
-from dated
-order by event_day, namespace, event_time, unique_key
+    events.namespace,
+    events.email,
+    events.event,
+    events.event_time,
+    events.device_type,
+    events.user_agent,
+    events.click_url,
+    events.unsubscribe_source,
+    events.campaign_id,
+    events.campaign_name,
+    events.campaign_classification,
+    events.audience_id,
+    events.campaign_run_id,
+    events.campaign_run_time,
+    events.variant_id,
+    events.subject_line,
+    events.tracking_parameters,
+    events.nqe,
+    events.journey_id,
+    events.journey_name,
+    events.unique_key,
+    greatest(events.updated_at, coalesce(changes.changed_at, events.updated_at)) as updated_at,
+    events.reason,
+    events.is_bot_click,
+    events.event_day
+from events
+left join changes
+    on events.unique_key = changes.unique_key
+    and events.event_day = changes.event_day
+order by events.event_day, events.namespace, events.event_time, events.unique_key
