@@ -5,15 +5,16 @@
     {{ return(adapter.dispatch('parse_json', 'delivery')(column, fields)) }}
 {%- endmacro %}
 
+{# A text that a client put into a field need be no JSON: try, not an error. #}
 {% macro duckdb__parse_json(column, fields) -%}
-    json_transform(
+    try(json_transform(
         {{ column }},
         '{ {%- for field in fields %}"{{ field }}": "VARCHAR"{{ ', ' if not loop.last }}{% endfor -%} }'
-    )
+    ))
 {%- endmacro %}
 
 {% macro postgres__parse_json(column, fields) -%}
-    cast({{ column }} as json)
+    {{ target.schema }}.json_texts({{ column }}, cast(array[{{ quoted(fields) }}] as text[]))
 {%- endmacro %}
 
 {% macro spark__parse_json(column, fields) -%}
@@ -30,13 +31,8 @@
     {{ document }}."{{ field }}"
 {%- endmacro %}
 
-{# Lists and objects without the blanks between their parts, as the other engines write them; text keeps its own. #}
 {% macro postgres__json_field(document, field) -%}
-    case
-        when json_typeof({{ document }} -> '{{ field }}') in ('object', 'array')
-            then regexp_replace({{ document }} ->> '{{ field }}', '("(?:[^"\\]|\\.)*")|\s+', '\1', 'g')
-        else {{ document }} ->> '{{ field }}'
-    end
+    {{ document }} ->> '{{ field }}'
 {%- endmacro %}
 
 {% macro spark__json_field(document, field) -%}

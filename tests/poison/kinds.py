@@ -122,6 +122,16 @@ def kinds() -> dict[str, Kind]:
         path="commerce/orders/poison.ndjson")  # fmt: skip
     add("order without a time", record(order_id="poison", total=5), path="commerce/orders/poison.ndjson")
     add("order that is no JSON", b"{", path="commerce/orders/poison.ndjson")
+    for half in ('{"a":}', '{"product_id": "p', '["'):
+        for entity, fields in {
+            "orders": {"order_id": "half", "ordered_at": now, "status": "placed", "total": 5, "lines": [half]},
+            "sessions": {"session_id": "half", "started_at": now, "views": [half]},
+            "products": {"product_id": "half", "attributes": half},
+        }.items():
+            text = record(customer_id="half", updated_at=now, **fields)
+            add(f"{entity} that hold {half}", text, 0, path=f"commerce/{entity}/poison.ndjson")
+        text = record(customer_id="half", email=CANARY, updated_at=now, attributes=half, phones=half)
+        add(f"customers that hold {half}", text, 0, path="platform/customers/poison.ndjson")
     add("score of nobody", record(customer_id="nobody", score="pclv", raw_score=1, computed_at=now),
         path="data_science/scores/poison.ndjson")  # fmt: skip
     add("halt without a time", record(halt_id="poison", email=CANARY), path="platform/halts/poison.ndjson")
