@@ -48,9 +48,9 @@
 
 {#
     One row per line of a system's entities, of new and changed files only: entity, payload, fault, file_name,
-    line_number, landed_at, received_at (as the line says, if it does), and the document of the fields named.
+    line_number, landed_at.
 #}
-{% macro entity_rows(system, fields=['received_at']) -%}
+{% macro entity_rows(system) -%}
     with files as (
 
         select * from {{ ref('base_landing__files') }}
@@ -73,26 +73,15 @@
         from {{ entity }}
         {% if not loop.last %}union all{% endif %}
         {% endfor %}
-    ),
-
-    parsed as (
-
-        select
-            *,
-            case when fault is null then {{ parse_json('payload', fields) }} end as document
-        from landed
-
     )
 
     select
-        parsed.entity,
-        parsed.payload,
-        parsed.fault,
-        parsed.file_name,
-        parsed.line_number,
-        coalesce(parsed.landed_at, files.modified_at) as landed_at,
-        {{ try_timestamp(json_field('parsed.document', 'received_at')) }} as received_at,
-        parsed.document
-    from parsed
-    left join files on parsed.file_name = files.file_name
+        landed.entity,
+        landed.payload,
+        landed.fault,
+        landed.file_name,
+        landed.line_number,
+        coalesce(landed.landed_at, files.modified_at) as landed_at
+    from landed
+    left join files on landed.file_name = files.file_name
 {%- endmacro %}

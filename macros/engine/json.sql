@@ -1,28 +1,58 @@
 {# JSON: each engine has its own functions. A document is parsed once, into something that fields are taken from. #}
 
-{# A text column of JSON objects as something to take the fields from; NULL where the text is no JSON. #}
-{% macro parse_json(column, fields) -%}
-    {{ return(adapter.dispatch('parse_json', 'delivery')(column, fields)) }}
+{#
+    The rows of a relation, each with the JSON object of a text column as its document, of which json_field takes the
+    fields named. A text that is no object has none: what a client puts into a field may be anything.
+#}
+{% macro json_documents(relation, column, fields, condition='fault is null') -%}
+    {{ return(adapter.dispatch('json_documents', 'delivery')(relation, column, fields, condition)) }}
 {%- endmacro %}
 
-{# A text that a client put into a field need be no JSON: try, not an error. #}
-{% macro duckdb__parse_json(column, fields) -%}
-    try(json_transform(
-        {{ column }},
-        '{ {%- for field in fields %}"{{ field }}": "VARCHAR"{{ ', ' if not loop.last }}{% endfor -%} }'
-    ))
+{% macro duckdb__json_documents(relation, column, fields, condition) -%}
+    select
+        *,
+        case
+            when {{ condition }} then try(json_transform(
+                {{ column }},
+                '{ {%- for field in fields %}"{{ field }}": "VARCHAR"{{ ', ' if not loop.last }}{% endfor -%} }'
+            ))
+        end as document
+    from {{ relation }}
 {%- endmacro %}
 
-{% macro postgres__parse_json(column, fields) -%}
-    {{ target.schema }}.json_texts({{ column }}, cast(array[{{ quoted(fields) }}] as text[]))
+{# A function among the tables: its fields are columns to the planner, which would parse an expression anew for each use. #}
+{% macro postgres__json_documents(relation, column, fields, condition) -%}
+    {%- set text = relation ~ '.' ~ column -%}
+    {%- set json -%}
+        case
+            when {{ condition }} and left(ltrim({{ text }}, E' \t\r\n'), 1) = '{{ "{" }}' and {{ postgres__is_json(text) }}
+                then cast({{ text }} as json)
+        end
+    {%- endset -%}
+    select
+        {{ relation }}.*,
+        document,
+        {{ json }} as document_json
+    from {{ relation }}
+    left join lateral json_to_record({{ json }}) as document (
+        {%- for field in fields or ['none'] %}"{{ field }}" text{{ ', ' if not loop.last }}{% endfor -%}
+    ) on true
 {%- endmacro %}
 
-{% macro spark__parse_json(column, fields) -%}
-    from_json({{ column }}, '{% for field in fields %}`{{ field }}` string{{ ', ' if not loop.last }}{% endfor %}')
+{% macro spark__json_documents(relation, column, fields, condition) -%}
+    select
+        *,
+        case
+            when {{ condition }} then from_json(
+                {{ column }},
+                '{% for field in fields %}`{{ field }}` string{{ ', ' if not loop.last }}{% endfor %}'
+            )
+        end as document
+    from {{ relation }}
 {%- endmacro %}
 
 
-{# One field of a parsed document, as text: text as it is, numbers and truth in JSON's spelling, the rest as JSON. #}
+{# One field of a document, as text: text as it is, numbers and truth in JSON's spelling, the rest as JSON. #}
 {% macro json_field(document, field) -%}
     {{ return(adapter.dispatch('json_field', 'delivery')(document, field)) }}
 {%- endmacro %}
@@ -31,8 +61,14 @@
     {{ document }}."{{ field }}"
 {%- endmacro %}
 
+{# Lists and objects without the blanks between their parts, as the other engines write them; text keeps its own. #}
 {% macro postgres__json_field(document, field) -%}
-    {{ document }} ->> '{{ field }}'
+    {%- set text = '(' ~ document ~ ')."' ~ field ~ '"' -%}
+    case
+        when {{ text }} ~ '^[[{].*\s' is true and json_typeof({{ document }}_json -> '{{ field }}') in ('object', 'array')
+            then regexp_replace({{ text }}, '("(?:[^"\\]|\\.)*")|\s+', '\1', 'g')
+        else {{ text }}
+    end
 {%- endmacro %}
 
 {% macro spark__json_field(document, field) -%}
@@ -54,13 +90,7 @@
 {%- endmacro %}
 
 {% macro postgres__piped(text) -%}
-    case
-        when {{ text }} like '[%' and {{ postgres__is_json(text) }} then (
-            select string_agg(element, '|' order by position)
-            from json_array_elements_text(cast({{ text }} as json)) with ordinality as list (element, position)
-        )
-        else {{ text }}
-    end
+    {{ target.schema }}.piped({{ text }})
 {%- endmacro %}
 
 {% macro spark__piped(text) -%}

@@ -97,11 +97,8 @@
 
 
 {#
-    Functions that PostgreSQL lacks, made anew by every command. What catches errors begins a subtransaction, which no
-    parallel worker may. is_json: before version 16 it cannot ask whether text is JSON without stopping when it is not.
-    json_texts: the fields of an object as texts, lists and objects without the blanks between their parts, as the other
-    engines write them; NULL for what is no object. It is volatile, or the planner would put it wherever a field is taken:
-    two hundred times in what reads events.
+    Before version 16, PostgreSQL cannot ask whether text is JSON without stopping when it is not: functions that catch the
+    error, made anew by every command. What catches errors begins a subtransaction, which no parallel worker may.
 #}
 {% macro postgres__check_landing() -%}
     {%- if execute -%}
@@ -113,20 +110,18 @@
         exception when others then
             return false;
         end $$;
-        create or replace function {{ target.schema }}.json_texts(document text, fields text[]) returns jsonb
-        language plpgsql volatile parallel unsafe as $$
+        create or replace function {{ target.schema }}.piped(candidate text) returns text
+        language plpgsql immutable strict parallel unsafe as $$
         begin
-            return (
-                select jsonb_object_agg(key, case
-                    when json_typeof(value) in ('object', 'array')
-                        then regexp_replace(cast(value as text), '("(?:[^"\\]|\\.)*")|\s+', '\1', 'g')
-                    else value #>> '{}'
-                end)
-                from json_each(cast(document as json))
-                where key = any(fields)
-            );
+            return case
+                when candidate like '[%' then (
+                    select string_agg(element, '|' order by position)
+                    from json_array_elements_text(cast(candidate as json)) with ordinality as list (element, position)
+                )
+                else candidate
+            end;
         exception when others then
-            return null;
+            return candidate;
         end $$
     {%- endif -%}
 {%- endmacro %}

@@ -1,13 +1,18 @@
 {%- set of_customers = declared_definitions(['customer_attribute']) -%}
+{%- set names_of_customers = of_customers | map(attribute='attribute') | unique | list -%}
 {%- set of_products = declared_definitions(['product_attribute']) -%}
+{%- set names_of_products = of_products | map(attribute='attribute') | unique | list -%}
 
-with customers as (
+with reachable as (
 
-    select
-        *,
-        {{ parse_json('attributes', of_customers | map(attribute='attribute') | unique | list) }} as document
-    from {{ ref('customers') }}
+    select * from {{ ref('customers') }}
     where email is not null or phone is not null
+
+),
+
+customers as (
+
+    {{ json_documents('reachable', 'attributes', names_of_customers, 'true') | indent(4) }}
 
 ),
 
@@ -38,12 +43,15 @@ scores as (
 
 ),
 
+all_products as (
+
+    select * from {{ ref('products') }}
+
+),
+
 products as (
 
-    select
-        *,
-        {{ parse_json('attributes', of_products | map(attribute='attribute') | unique | list) }} as document
-    from {{ ref('products') }}
+    {{ json_documents('all_products', 'attributes', names_of_products, 'true') | indent(4) }}
 
 ),
 

@@ -1,4 +1,5 @@
 {%- set of_customers = declared_definitions(['customer_attribute']) -%}
+{%- set names_of_customers = of_customers | map(attribute='attribute') | unique | list -%}
 
 with products as (
 
@@ -62,10 +63,13 @@ faulty as (
 
 customers as (
 
-    select
-        *,
-        {{ parse_json('attributes', of_customers | map(attribute='attribute') | unique | list) }} as document
-    from {{ ref('customers') }}
+    select * from {{ ref('customers') }}
+
+),
+
+described as (
+
+    {{ json_documents('customers', 'attributes', names_of_customers, 'true') | indent(4) }}
 
 ),
 
@@ -80,7 +84,7 @@ misfits as (
             case when {{ is_misfit('document', definition, 'namespace') }} then '{{ definition.name }} ' else '' end
             {%- endfor %}
         ) as detail
-    from customers
+    from described
 
 ),
 

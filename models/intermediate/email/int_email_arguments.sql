@@ -70,16 +70,17 @@ found as (
 
 ),
 
-parsed as (
+near as (
 
-    select
-        event_day,
-        payload,
-        told_on,
-        {{ parse_json('told_by', fields) }} as document
-    from found
+    select * from found
     where {{ days_between('told_on', 'event_day') }}
         between -{{ var('late_event_days') }} and {{ var('late_event_days') }}
+
+),
+
+parsed as (
+
+    {{ json_documents('near', 'told_by', fields, 'true') | indent(4) }}
 
 ),
 
@@ -101,10 +102,7 @@ told as (
 
 read as (
 
-    select
-        {{ event | join(', ') }},
-        {{ parse_json('payload', ['email']) }} as document
-    from silent
+    {{ json_documents('silent', 'payload', ['email'], 'true') | indent(4) }}
 
 ),
 

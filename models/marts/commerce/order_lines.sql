@@ -14,11 +14,7 @@ lines as (
 
 parsed as (
 
-    select
-        *,
-        {{ parse_json('element', fields) }} as document
-    from lines
-    where left(element, 1) = '{{ "{" }}'
+    {{ json_documents('lines', 'element', fields, 'true') | indent(4) }}
 
 )
 
@@ -30,3 +26,4 @@ select
     {{ try_bigint(json_field('document', 'quantity')) }} as quantity,
     {{ typed(json_field('document', 'unit_price'), 'decimal(18,2)') }} as unit_price
 from parsed
+where left(element, 1) = '{{ "{" }}'

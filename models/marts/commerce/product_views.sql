@@ -14,11 +14,7 @@ views as (
 
 parsed as (
 
-    select
-        *,
-        {{ parse_json('element', fields) }} as document
-    from views
-    where left(element, 1) = '{{ "{" }}'
+    {{ json_documents('views', 'element', fields, 'true') | indent(4) }}
 
 )
 
@@ -30,3 +26,4 @@ select
     {{ json_field('document', 'product_id') }} as product_id,
     coalesce({{ try_timestamp(json_field('document', 'viewed_at')) }}, started_at) as viewed_at
 from parsed
+where left(element, 1) = '{{ "{" }}'

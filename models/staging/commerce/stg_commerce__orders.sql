@@ -11,10 +11,7 @@ with orders as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from orders
+    {{ json_documents('orders', 'payload', fields) | indent(4) }}
 
 )
 

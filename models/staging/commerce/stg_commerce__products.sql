@@ -11,10 +11,7 @@ with products as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from products
+    {{ json_documents('products', 'payload', fields) | indent(4) }}
 
 )
 

@@ -11,10 +11,7 @@ with sessions as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from sessions
+    {{ json_documents('sessions', 'payload', fields) | indent(4) }}
 
 )
 

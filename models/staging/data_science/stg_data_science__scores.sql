@@ -11,10 +11,7 @@ with scores as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from scores
+    {{ json_documents('scores', 'payload', fields) | indent(4) }}
 
 )
 

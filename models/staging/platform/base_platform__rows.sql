@@ -1,8 +1,25 @@
+{%- set fields = needed_fields().values() | sum(start=[]) | unique | list -%}
+
 {{ config(materialized='incremental', incremental_strategy=file_strategy()) }}
 
 with landed as (
 
-    {{ entity_rows('platform', needed_fields().values() | sum(start=[]) | unique | list) | indent(4) }}
+    {{ entity_rows('platform') | indent(4) }}
+
+),
+
+parsed as (
+
+    {{ json_documents('landed', 'payload', fields) | indent(4) }}
+
+),
+
+received as (
+
+    select
+        *,
+        {{ try_timestamp(json_field('document', 'received_at')) }} as received_at
+    from parsed
 
 )
 
@@ -16,4 +33,4 @@ select
     line_number,
     landed_at,
     {{ started_at() }} as loaded_at
-from landed
+from received

@@ -9,10 +9,7 @@ with audiences as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from audiences
+    {{ json_documents('audiences', 'payload', fields) | indent(4) }}
 
 ),
 

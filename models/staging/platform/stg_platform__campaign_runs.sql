@@ -12,10 +12,7 @@ with campaign_runs as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from campaign_runs
+    {{ json_documents('campaign_runs', 'payload', fields) | indent(4) }}
 
 ),
 

@@ -9,10 +9,7 @@ with campaigns as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from campaigns
+    {{ json_documents('campaigns', 'payload', fields) | indent(4) }}
 
 ),
 

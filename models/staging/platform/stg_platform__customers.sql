@@ -12,10 +12,7 @@ with customers as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from customers
+    {{ json_documents('customers', 'payload', fields) | indent(4) }}
 
 ),
 

@@ -9,10 +9,7 @@ with entitlements as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from entitlements
+    {{ json_documents('entitlements', 'payload', fields) | indent(4) }}
 
 ),
 

@@ -12,10 +12,7 @@ with halts as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from halts
+    {{ json_documents('halts', 'payload', fields) | indent(4) }}
 
 )
 

@@ -9,10 +9,7 @@ with journeys as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from journeys
+    {{ json_documents('journeys', 'payload', fields) | indent(4) }}
 
 ),
 

@@ -11,10 +11,7 @@ with namespaces as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from namespaces
+    {{ json_documents('namespaces', 'payload', fields) | indent(4) }}
 
 ),
 

@@ -9,10 +9,7 @@ with unsubscribes as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from unsubscribes
+    {{ json_documents('unsubscribes', 'payload', fields) | indent(4) }}
 
 )
 

@@ -52,10 +52,7 @@ dated as (
 
 told as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from dated
+    {{ json_documents('dated', 'payload', fields) | indent(4) }}
 
 )
 

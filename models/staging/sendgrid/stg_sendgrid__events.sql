@@ -12,10 +12,7 @@ with events as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', fields) }} end as document
-    from events
+    {{ json_documents('events', 'payload', fields) | indent(4) }}
 
 ),
 

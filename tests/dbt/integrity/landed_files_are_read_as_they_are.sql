@@ -53,10 +53,7 @@ with landed as (
 
 parsed as (
 
-    select
-        *,
-        case when fault is null then {{ parse_json('payload', ['event']) }} end as document
-    from landed
+    {{ json_documents('landed', 'payload', ['event']) | indent(4) }}
 
 ),
 
