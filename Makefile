@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
+# Where it is set, each of the processes that the tests start would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: deliver analytics share postgres spark cluster load engines test project slow sequences faults sweep far dropbear nasty gate poison crosscheck mutants lint generate dictionary schema reference lock clean
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import Copy, new_project
+from projects import Copy
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"unique", "unique_together", "is_key"}
@@ -18,11 +18,9 @@ CONTRACTED = {"audiences", "exports", "marts"}
 
 
 @pytest.fixture(scope="session")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def manifest(built: Copy) -> dict[str, Any]:
     """What dbt reads of the project."""
-    project: Copy = new_project(tmp_path_factory.mktemp("rules") / "project")
-    project.dbt("parse")
-    found: dict[str, Any] = json.loads((project.root / "target" / "manifest.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((built.root / "target" / "manifest.json").read_text(encoding="utf-8"))
     return found
 
 

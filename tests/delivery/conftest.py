@@ -47,7 +47,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the project's own tests, and of the slow ones takes those of the sample."""
+    """Marks the project's own tests, takes those of the sample of the slow ones, and puts dbt's first.
+
+    Whoever has dbt's builds the sample while others run what needs no dbt; what needs the sample comes last, so that
+    nobody waits for it.
+    """
     for item in items:
         if item.path.stem.removeprefix("test_") in PROJECT:
             item.add_marker(pytest.mark.project)
@@ -55,7 +59,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     taken = [item for item in items if not item.get_closest_marker("slow") or sampling.part_of_item(item) in parts]
     if len(taken) < len(items):
         config.hook.pytest_deselected(items=[item for item in items if item not in taken])
-        items[:] = taken
+    taken.sort(key=_when)
+    items[:] = taken
+
+
+def _when(item: pytest.Item) -> int:
+    return 0 if "dbt" in item.path.parts else 2 if "built" in getattr(item, "fixturenames", ()) else 1
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -380,9 +380,11 @@ def test_unknown_names_and_days_are_refused(project: Copy) -> None:
 
 
 def test_bad_campaigns_are_named_with_their_faults(project: Copy) -> None:
-    project.edit("models/campaigns/daily.yml", 'schedule: "0 5 * * *"', 'schedule: "0 25 * * *"')
-    project.edit("models/campaigns/daily.yml", "dataset: email_unsubscribes", "dataset: email_nothing")
-    project.dbt("parse")
+    """As dbt hands them on, whatever they say."""
+    manifest = project.root / "target" / "manifest.json"
+    text = manifest.read_text(encoding="utf-8")
+    text = text.replace('"schedule": "0 5 * * *"', '"schedule": "0 25 * * *"')
+    manifest.write_text(text.replace('"dataset": "email_unsubscribes"', '"dataset": "email_nothing"'), encoding="utf-8")
 
     result = project.delivery("run", "--window", DAY)
 
