@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from projects import Copy, dbt, new_project
+from projects import Copy, dbt, new_project, once
 
 DBT = Path(sys.executable).with_name("dbt")
 DAYS = ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04", "2026-11-05"]
@@ -50,7 +50,8 @@ class Warehouse:
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.environment = {**Copy(self.folder).environment, "DBT_USE_COLORS": "false", "DBT_WRITE_JSON": "false"}
+        quick = {"DBT_USE_COLORS": "false", "DBT_WRITE_JSON": "false", "DBT_LOG_LEVEL_FILE": "none"}
+        self.environment = {**Copy(self.folder).environment, **quick}
 
     def land(self, name: str, rows: list[Any]) -> Path:
         """Writes a file of the landing folder; text is a line as it is."""
@@ -150,15 +151,18 @@ def click(name: str, day: str, at: str = "10:00:00", **more: Any) -> dict[str, A
 @pytest.fixture(scope="session")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A warehouse of five days, built once; each test has a copy of it."""
-    warehouse = Warehouse(new_project(tmp_path_factory.mktemp("builds") / "first", without=("landing",)).root)
-    warehouse.land(
-        "platform/namespaces/all.ndjson", [{"namespace": "n", "name": "N", "updated_at": "2026-09-01T00:00:00Z"}]
-    )
-    warehouse.land("platform/campaign_runs/all.ndjson", [run()])
-    for day in DAYS:
-        warehouse.land(f"sendgrid/{day}.ndjson", [click(day, day), click(f"{day}-b", day, "11:00:00")])
-    warehouse.build()
-    return warehouse.folder
+
+    def build(root: Path) -> None:
+        warehouse = Warehouse(new_project(root, without=("landing",)).root)
+        warehouse.land(
+            "platform/namespaces/all.ndjson", [{"namespace": "n", "name": "N", "updated_at": "2026-09-01T00:00:00Z"}]
+        )
+        warehouse.land("platform/campaign_runs/all.ndjson", [run()])
+        for day in DAYS:
+            warehouse.land(f"sendgrid/{day}.ndjson", [click(day, day), click(f"{day}-b", day, "11:00:00")])
+        warehouse.build()
+
+    return once(tmp_path_factory, "first", build)
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ import csv
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from projects import Copy
+
+if TYPE_CHECKING:
+    from projects import Copy
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"unique", "unique_together", "is_key"}

@@ -1,6 +1,8 @@
 """`make` of several parts, one after the other: goes on after one that failed, ends with a line for each of them.
 
-python tests/delivery/parts.py PART…    exit code 1 when one of them failed
+python tests/delivery/parts.py PART[+PART…]…    exit code 1 when one of them failed
+
+Of parts joined by +, two run at a time: those that use one processor most of the time, and look at no clock.
 """
 
 from __future__ import annotations
@@ -9,37 +11,42 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PASSED = re.compile(r"^=* ?\d+ (passed|failed).*$")  # pytest's last line
 
 
-def main(parts: list[str]) -> int:
+def main(groups: list[str]) -> int:
     """Returns the exit code."""
     failed, lines = [], []
-    for part in parts:
-        began = time.monotonic()
-        code, figures = run(part)
-        failed += [part] if code else []
-        minutes = (time.monotonic() - began) / 60
-        lines.append(f"{part:<11} {minutes:5.1f} min  {'FAILED' if code else 'ok':<7} {figures}".rstrip())
+    for group in groups:
+        parts = group.split("+")
+        with ThreadPoolExecutor(2) as pool:
+            ended = list(pool.map(run, parts, [f"{part}: " if len(parts) > 1 else "" for part in parts]))
+        for part, (code, figures, minutes) in zip(parts, ended, strict=True):
+            failed += [part] if code else []
+            lines.append(f"{part:<11} {minutes:5.1f} min  {'FAILED' if code else 'ok':<7} {figures}".rstrip())
     print("\n".join(["", *lines]))
     print(f"failed: {', '.join(failed)}" if failed else "all parts are green")
     return int(bool(failed))
 
 
-def run(part: str) -> tuple[int, str]:
-    """Makes a part; its exit code and its line of figures, which begins with its name or is pytest's own."""
+def run(part: str, before: str) -> tuple[int, str, float]:
+    """Makes a part; its exit code, its line of figures, which begins with its name or is pytest's own, and its minutes.
+
+    before: what each of its lines begins with where others are between them.
+    """
     print(f"\n=== make {part}", flush=True)
-    figures = ""
+    figures, began = "", time.monotonic()
     command = ["make", "--no-print-directory", part]
     with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, errors="replace") as made:
         for line in made.stdout or ():
-            print(line, end="", flush=True)
+            print(f"{before}{line}", end="", flush=True)
             if line.startswith(part) or PASSED.match(line):
                 figures = line.strip(" =\n")
-    return made.returncode, figures
+    return made.returncode, figures, (time.monotonic() - began) / 60
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""The sample project, built once a session by dbt, and cheap copies of it that a test may damage."""
+"""The sample project, built once by dbt, and cheap copies of it that a test may damage."""
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import fcntl
 import functools
+import hashlib
 import json
 import os
 import shutil
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "target" / "sample"
 SOURCES = (
     "models",
     "macros",
@@ -37,6 +41,7 @@ SOURCES = (
     "integrations.yml",
 )
 BY_NODE = shutil.ignore_patterns("compiled", "run")  # of a target: 1,300 files of SQL, which dbt only writes
+DATA_TESTS_ONLY = ("--exclude-resource-type", "unit_test")  # those are run when `make test` builds the sample
 DAY = "2026-11-03"
 AT = "2026-11-04T06:00:00Z"
 
@@ -139,24 +144,69 @@ def _worker() -> tuple[DbtWorker, Path]:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Copy:
-    """The sample after `dbt build`, once for all test workers; never to be changed."""
-    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
-    with (shared / "built.lock").open("w") as lock:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """The sample after `dbt build`, never to be changed.
+
+    It is kept for the next session of the day, until something that dbt reads changes.
+    """
+
+    def build(root: Path) -> None:
+        sample, kept = new_project(root), KEPT / _what_dbt_reads()
+        if kept.exists():
+            _copy_built(kept, root)
+        else:
+            sample.env["DBT_LOG_LEVEL_FILE"] = "none"
+            sample.dbt("build")
+            _keep(root, kept)
+
+    return Copy(once(tmp_path_factory, "built", build))
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that one test worker makes for all of them."""
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        root = shared / "built"
+        root = shared / name
         if not (root / "done").exists():
-            new_project(root).dbt("build")
+            make(root)
             (root / "done").touch()
-    return Copy(root)
+    return root
+
+
+def _what_dbt_reads() -> str:
+    """Says when the sample has to be built anew: models count from the day of the build."""
+    files = [path for name in SOURCES if name != "tests" for path in [ROOT / name, *(ROOT / name).rglob("*")]]
+    files += [*(ROOT / "tests" / "dbt").rglob("*.*ml"), *(ROOT / "tests" / "dbt").rglob("*.sql")]
+    files += [ROOT / "delivery" / "warehouse" / "landing.py", ROOT / "requirements" / "dev.lock"]
+    read = hashlib.sha256()
+    for path in sorted(path for path in files if path.is_file() and path.suffix != ".pyc"):
+        read.update(f"{path.relative_to(ROOT)}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return f"{datetime.now(UTC).date()}-{read.hexdigest()[:16]}"
+
+
+def _keep(root: Path, kept: Path) -> None:
+    """In place of what was kept before; whole or not at all."""
+    shutil.rmtree(KEPT, ignore_errors=True)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(dir=KEPT))
+    _copy_built(root, unfinished)
+    with contextlib.suppress(OSError):  # another session was first
+        unfinished.rename(kept)
+
+
+def _copy_built(built: Path, to: Path) -> None:
+    """What dbt has made of the sources."""
+    shutil.copy(built / "warehouse.duckdb", to)
+    shutil.copytree(built / "target", to / "target", ignore=BY_NODE)
 
 
 @pytest.fixture
 def project(built: Copy, tmp_path: Path) -> Copy:
     """A copy of the built sample that the test may change."""
     copy = new_project(tmp_path / "project")
-    shutil.copy(built.root / "warehouse.duckdb", copy.root)
-    shutil.copytree(built.root / "target", copy.root / "target", ignore=BY_NODE)
+    _copy_built(built.root, copy.root)
     return copy
 
 

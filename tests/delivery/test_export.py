@@ -15,7 +15,7 @@ from typing import Any
 import openpyxl
 import polars as pl
 import pytest
-from projects import AT, ROOT, Copy
+from projects import AT, DATA_TESTS_ONLY, ROOT, Copy
 from test_gate import sql
 
 from delivery.analytics import measures
@@ -319,7 +319,7 @@ def test_the_format_is_that_asked_for_or_the_names(output: str, asked: str | Non
 def test_a_changed_window_restates_history_in_one_build(project: Copy) -> None:
     before = rows(project, "performance", namespace="brightside_beauty")[0]
     project.edit("landing/platform/namespaces/namespaces.ndjson", '"attribution_hours": 48', '"attribution_hours": 72')
-    project.dbt("build")
+    project.dbt("build", *DATA_TESTS_ONLY)
     after = rows(project, "performance", namespace="brightside_beauty")[0]
     assert (before["conversions"], after["conversions"]) == ("1", "2")
     assert Decimal(after["revenue"]) - Decimal(before["revenue"]) == Decimal("15.75")

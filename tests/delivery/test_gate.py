@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 from builders import dataset
+from projects import DATA_TESTS_ONLY
 from small_project import AUDIT
 
 from delivery.config.datasets import datasets
@@ -871,7 +872,7 @@ def test_traps_of_run_results(project: Copy, command: list[str], *, passes: bool
 def test_a_malformed_line_stops_nobody_and_is_named(project: Copy) -> None:
     landing = project.own("landing")
     (landing / "sendgrid" / "2026-11-05.ndjson").write_text('{"received_at": "2026-11-05T00:00:00Z", "pay\n')
-    project.dbt("build")
+    project.dbt("build", *DATA_TESTS_ONLY)
 
     code, report = project.deliver()
 

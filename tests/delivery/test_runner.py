@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
-from projects import AT, DAY
+from projects import AT, DATA_TESTS_ONLY, DAY
 
 from delivery.files.manifest import verify
 
@@ -449,7 +449,7 @@ def test_late_events_of_a_delivered_day_leave_as_a_correction(project: Copy) -> 
     event = json.loads(line)
     event["payload"] |= {"sg_event_id": "came-late", "event": "open"}
     (project.own("landing") / "sendgrid" / "late.ndjson").write_text(json.dumps(event) + "\n", encoding="utf-8")
-    project.dbt("build")
+    project.dbt("build", *DATA_TESTS_ONLY)
     code, report = project.deliver()
     assert code == 0
     revised = {d["integration"]: d for d in report["deliveries"] if d["revision"] == 1}

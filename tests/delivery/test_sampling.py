@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import parts as ci_parts
 import pytest
 import sampling
 
@@ -104,6 +105,36 @@ def test_every_slow_test_is_in_one_part() -> None:
     for part, tests in parts.items():
         assert tests == [t for t in everything if part_of_id(t) == part]
         assert len(everything) / 24 < len(tests) < len(everything) / 4
+
+
+MAKEFILE = """
+gate poison:
+\t@touch $@.there; for n in $$(seq 100); do test ! -e gate.there -o ! -e poison.there || break; sleep 0.1; done
+\t@test -e gate.there -a -e poison.there && echo "$@: 2 of 2"
+faults:
+\t@test ! -e poison.there
+lint:
+\t@echo fine
+"""
+
+
+def test_parts_go_on_after_one_that_failed_and_two_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "Makefile").write_text(MAKEFILE)
+    monkeypatch.setattr(ci_parts, "ROOT", tmp_path)
+    assert ci_parts.main(["gate+poison", "faults", "lint"]) == 1
+    said = capsys.readouterr().out
+    assert "\ngate: gate: 2 of 2\n" in said, "whose line it is"
+    summary = [line.split() for line in said.splitlines()[-5:]]
+    assert [(line[0], *line[3:]) for line in summary[:4]] == [
+        ("gate", "ok", "gate:", "2", "of", "2"),
+        ("poison", "ok", "poison:", "2", "of", "2"),
+        ("faults", "FAILED"),
+        ("lint", "ok"),
+    ]
+    assert summary[4] == ["failed:", "faults"]
+    assert ci_parts.main(["lint"]) == 0
 
 
 def part_of_id(test: str) -> int:
