@@ -65,8 +65,7 @@ class Audiences:
         (self.root / "profiles.yml").write_text(
             "p:\n  target: duckdb\n  outputs:\n    duckdb: {type: duckdb, path: warehouse.duckdb}\n"
         )
-        self.sql(PEOPLE)
-        self.sql(AUDIT.format(schema="main").split("insert", 1)[0])
+        self.sql(PEOPLE + AUDIT.format(schema="main").split("insert", 1)[0])
         self.built()
         self.write()
 
@@ -79,12 +78,16 @@ class Audiences:
         """Logs a build of everything, with the results of the tests."""
         at = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"
         results = {f"model.p.{name}": "success" for name in MODELS} | {f"test.p.{name}_key": "pass" for name in MODELS}
-        for node, status in (results | {f"test.p.{name}_key": status for name, status in tests.items()}).items():
-            self.sql(
-                "insert into build_log (invocation_id, started_at, phase, command, partial, unique_id, resource_type,"
-                f" status, failures, whole_table) values ('i', '{at}', 'end', 'build', false, '{node}',"
-                f" '{node.split('.')[0]}', '{status}', {int(status == 'fail')}, true)"
-            )
+        results |= {f"test.p.{name}_key": status for name, status in tests.items()}
+        rows = ", ".join(
+            f"('i', '{at}', 'end', 'build', false, '{node}', '{node.split('.')[0]}', '{status}',"
+            f" {int(status == 'fail')}, true)"
+            for node, status in results.items()
+        )
+        self.sql(
+            "insert into build_log (invocation_id, started_at, phase, command, partial, unique_id, resource_type,"
+            f" status, failures, whole_table) values {rows}"
+        )
 
     def write(self) -> None:
         """Writes the manifest and integrations.yml as the fields say."""
