@@ -676,7 +676,13 @@ def test_three_builds_of_what_waits_bounces_and_is_renamed(warehouse: Warehouse)
     assert warehouse.exports() == step_by_step
 
 
-def test_builds_that_are_no_proof_are_marked(warehouse: Warehouse) -> None:
+NO_PROOF = (["--empty"], ["--sample", "1 day"], ["--defer", "--state", "target"])
+
+
+@pytest.mark.parametrize(
+    "ways", [pytest.param(NO_PROOF[:1], id="empty"), pytest.param(NO_PROOF[1:], id="others", marks=pytest.mark.slow)]
+)
+def test_builds_that_are_no_proof_are_marked(warehouse: Warehouse, ways: list[list[str]]) -> None:
     """From nothing, from a sample, from another schema's tables: marked, and no day counts as built by them."""
     marked = "select distinct partial from build_log where started_at = (select max(started_at) from build_log)"
     built = "select count(*) from build_days"
@@ -686,7 +692,7 @@ def test_builds_that_are_no_proof_are_marked(warehouse: Warehouse) -> None:
     warehouse.dbt("run", "--select", "int_raw_days", "esp_events", *asked)
     assert warehouse.rows(marked) == [(False,)]
     assert warehouse.rows(built) == [(days[0][0] + 1,)]
-    for arguments in (["--empty"], ["--sample", "1 day"], ["--defer", "--state", "target"]):
+    for arguments in ways:
         assert warehouse.dbt("run", "--select", "esp_events", *arguments).code == 0
         assert warehouse.rows(marked) == [(True,)], arguments
     assert warehouse.rows(built) == [(days[0][0] + 1,)]

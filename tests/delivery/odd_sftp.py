@@ -98,10 +98,9 @@ class OddServer:
 
     def close(self) -> None:
         self._closed.set()
-        for descriptor in self._files.values():
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-        self._files = {}
+        while self._files:  # a watchdog may close at the same time; a number closed twice is another file's by then
+            with contextlib.suppress(KeyError):
+                os.close(self._files.popitem()[1])
 
     @property
     def names(self) -> list[str]:

@@ -236,7 +236,7 @@ def test_a_second_runner_says_who_holds_the_lock(project: Copy) -> None:
     assert not project.files()
 
 
-@pytest.mark.parametrize("runners", [2, 4])
+@pytest.mark.parametrize("runners", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_runners_at_once_deliver_once(project: Copy, runners: int) -> None:
     processes = [project.process("run", "--json", "--window", DAY) for _ in range(runners)]
     results = [(p.communicate()[0], p.returncode) for p in processes]
