@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import ssl
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http.client import HTTPException, HTTPSConnection
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, cast
 from urllib.parse import quote, unquote, urlencode
 
 from delivery.errors import DestinationFailed, DestinationRefused, LoginRefused
@@ -15,11 +15,10 @@ from delivery.errors import DestinationFailed, DestinationRefused, LoginRefused
 if TYPE_CHECKING:
     from types import TracebackType
 
-    import paramiko
-
     from delivery.config.share import Share
 
-SECONDS = 30
+SECONDS = 30  # for one answer
+LONGEST = 3600
 CHUNK_BYTES = 1 << 20
 
 
@@ -86,20 +85,17 @@ class Web:
         return [method for method, where in tried.items() if self._ask(method, quote(where), "x")[0] != 405]
 
     def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
-        """Status, and SHA-256 of what came; a short text is kept."""
-        headers = {"Cookie": self._cookie} if self._cookie else {}
-        if method == "POST":
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        """Status, and SHA-256 of what came; a text, which is short, is kept."""
+        headers = {"Cookie": self._cookie, "Content-Type": "application/x-www-form-urlencoded"}
         try:
             self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()
             digest, self._text = hashlib.sha256(), ""
             while chunk := answer.read(CHUNK_BYTES):
                 digest.update(chunk)
-                self._text = self._text or chunk.decode(errors="replace")
+                self._text = chunk.decode(errors="replace")
         except (OSError, HTTPException) as error:
-            seen = str(error) or type(error).__name__
-            raise DestinationFailed(f"The page cannot be asked: {seen}.", step=method) from None
+            raise DestinationFailed(f"The page cannot be asked: {error}.", step=method) from None
         for cookie in answer.headers.get_all("Set-Cookie", ()):
             self._cookie = cookie.partition(";")[0]
         return answer.status, digest.hexdigest()
@@ -111,22 +107,21 @@ class Sftp:
     name = "sftp"
 
     def __init__(self, share: Share, host_key: str, user: str, password: str) -> None:
+        import paramiko
+
         from delivery.config.integrations import SftpDestination
         from delivery.sftp.ssh import connect
         from delivery.sftp.watchdog import Watchdog
 
         told = {"type": "sftp", "host": share.host, "port": share.sftp_port, "username": user, "password": password}
         target = SftpDestination.model_validate({**told, "host_keys": [host_key]})
-        self._watchdog = Watchdog(SECONDS, 3600)
-        self._transport = connect(target, "look at the share's own host.key.pub", self._watchdog)
-        self._client = self._opened()
-
-    def _opened(self) -> paramiko.SFTPClient:
-        import paramiko
-
-        client = paramiko.SFTPClient.from_transport(self._transport)
-        assert client is not None  # noqa: S101 - or it raises
-        return client
+        with ExitStack() as opened:
+            watchdog = Watchdog(SECONDS, LONGEST)
+            opened.callback(watchdog.stop)
+            transport = opened.enter_context(connect(target, "look at the share's own host.key.pub", watchdog))
+            # It raises where it is typed to give nothing.
+            self._client = cast("paramiko.SFTPClient", paramiko.SFTPClient.from_transport(transport))
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -134,8 +129,7 @@ class Sftp:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._transport.close()
-        self._watchdog.stop()
+        self._opened.close()
 
     def folders(self) -> set[str]:
         """The listing of the root."""

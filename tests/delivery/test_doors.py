@@ -1,0 +1,209 @@
+"""Proving the share: what `check` sees at a door that is as it should be, and at each that is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from paramiko import Transport
+from servers import PASSWORD
+from share_here import Doors, doors
+
+from delivery.errors import ConfigError, DeliveryError, DestinationFailed, LoginRefused
+from delivery.share.check import Proof, check
+from delivery.share.doors import CHUNK_BYTES, open_door
+from delivery.share.users import User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MINE, OTHERS, NEW = "acme_outdoor", "brightside_beauty", "cedar_books"
+USER = {"acme_it": User("acme_it", (MINE, "not_there_yet"))}
+FILE = {"rows": 1, "plain_sha256": "", "bytes": 1}
+WHAT = ["own folders", "own files whole", "nothing of others", "no change"]
+
+
+def manifest(folder: Path, day: str, *names: str, sha256: str = "") -> Path:
+    """Of a delivery whose files hold their names, newer than those of earlier days."""
+    from hashlib import sha256 as of
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_text(name)
+    said = {
+        **dict.fromkeys(("delivery", "campaign", "integration", "namespace", "dataset", "slot"), ""),
+        "window": None,
+        "revision": 0,
+        "columns": [],
+        "file_format": {},
+        "dbt_invocation_id": None,
+        "files": [FILE | {"name": name, "sha256": sha256 or of(name.encode()).hexdigest()} for name in names],
+    }
+    path = folder / f"{names[0]}.manifest.json"
+    path.write_text(json.dumps(said))
+    os.utime(path, (int(day), int(day)))
+    return path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A share of two clients with deliveries, one of them split, and one without."""
+    share = tmp_path / "files"
+    manifest(share / MINE / "in box", "1", "a & b%25.csv")
+    manifest(share / MINE / "in box", "3", "new 1.csv", "new 2.csv")
+    manifest(share / MINE / "in box", "2", "gone.csv", sha256="0" * 64)  # not the newest: nobody asks for it
+    manifest(share / OTHERS / "in box", "1", "other.csv")
+    (share / NEW).mkdir()
+    (share / "not a folder.txt").touch()
+    hidden = manifest(share / MINE, "9", "half.csv", sha256="0" * 64)
+    hidden.rename(hidden.with_name(".half.csv.manifest.json"))
+    broken = share / MINE / "broken.csv.manifest.json"
+    broken.write_text("{")
+    os.utime(broken, (8, 8))
+    return share
+
+
+@pytest.fixture
+def here(tmp_path: Path, files: Path) -> Iterator[Doors]:
+    """Both doors, which show one client's folder alone."""
+    with doors(tmp_path) as opened:
+        shutil.copytree(files / MINE, opened.shown / MINE)
+        yield opened
+
+
+def problems(here: Doors, files: Path, password: str = PASSWORD) -> dict[tuple[str, str], str]:
+    """What is wrong, by door and by what was tried."""
+    proofs = check(here.share, files, USER, {"acme_it": password})
+    assert proofs[0] == Proof("", "", "no links on the share", proofs[0].problem)
+    tried = [(proof.user, proof.door, proof.what) for proof in proofs[1:]]
+    if password == PASSWORD and not here.page:
+        assert tried == [("acme_it", door, what) for door in ("page", "sftp") for what in WHAT]
+    return {(proof.door, proof.what): proof.problem for proof in proofs if proof.problem}
+
+
+def at_both(what: str, problem: str) -> dict[tuple[str, str], str]:
+    return {(door, what): problem for door in ("page", "sftp")}
+
+
+def test_what_is_as_it_should_be(here: Doors, files: Path) -> None:
+    before = sorted(here.shown.rglob("*"))
+    assert problems(here, files) == {}
+    assert sorted(here.shown.rglob("*")) == before
+
+
+def test_what_is_not(here: Doors, files: Path) -> None:
+    """One after the other: each is told of both doors, with where it was seen, and nothing else is."""
+    own = here.shown / MINE / "in box"
+    path = f"/{MINE}/in box/new 2.csv"
+    (own / "new 2.csv").write_text("new 3.csv")
+    assert problems(here, files) == at_both("own files whole", f"not as its manifest says: {path}")
+    (own / "new 2.csv").unlink()
+    assert problems(here, files) == at_both("own files whole", f"not as its manifest says: {path}")
+    (own / "new 2.csv").write_text("new 2.csv")
+
+    shutil.copytree(files / OTHERS, here.shown / OTHERS)
+    open_, seen = f"could be read: /{OTHERS}/in box/other.csv", f"sees {MINE}, {OTHERS} instead of {MINE}"
+    assert problems(here, files) == at_both("nothing of others", open_) | at_both("own folders", seen)
+    shutil.rmtree(here.shown / OTHERS)
+
+    (files / MINE / "link").symlink_to("/etc")
+    linked = {("", "no links on the share"): f"{files / MINE / 'link'} is one; remove it, or set `view`"}
+    assert problems(here, files) == linked
+    viewed = here.share.model_copy(update={"view": files})
+    assert not [proof for proof in check(viewed, files, USER, {"acme_it": PASSWORD}) if proof.problem]
+    (files / MINE / "link").unlink()
+
+    (here.shown / MINE).rename(here.shown.parent / "elsewhere")
+    found = problems(here, files)
+    assert found == at_both("own folders", f"sees nothing instead of {MINE}") | at_both(
+        "own files whole", f"not as its manifest says: /{MINE}/in box/new 1.csv"
+    )
+
+
+def test_each_change_that_is_not_refused(here: Doors, files: Path) -> None:
+    """By its name; what can be put back is."""
+    own, before = here.shown / MINE / "in box", {path: path.stat().st_mode for path in here.shown.rglob("*.csv")}
+    path, new = f"/{MINE}/in box/new 1.csv", f"/{MINE}/in box/probe"
+    for kind, ways in (
+        ("page", ("PUT", "POST", "MKCOL", "DELETE", "MOVE", "PATCH")),
+        ("sftp", ("write", "mkdir", "rename", "chmod")),
+    ):
+        with open_door(kind, here.share, here.host_key, "acme_it", PASSWORD) as door:
+            for way in ways:
+                here.open_to = {way}
+                assert door.changes(path, new) == [way]
+                for made in own.glob("probe*"):
+                    made.rmdir() if made.is_dir() else made.unlink()
+    assert {path.name for path in here.shown.rglob("*.csv")} == {path.name for path in before}
+    here.open_to = {"write", "remove", "PUT", "MKCOL"}
+    assert problems(here, files) == {
+        ("sftp", "no change"): "not refused: write, remove",
+        ("page", "no change"): "not refused: PUT, MKCOL",
+    }
+    assert not list(own.glob("probe*"))
+
+
+def test_who_is_not_let_in(here: Doors, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each door says so; a page that cannot be asked, or that has another certificate, proves nothing."""
+    found = problems(here, files, "another password")
+    assert found.keys() == {("page", "log in"), ("sftp", "log in")}
+    assert found["page", "log in"].endswith(": the page does not let acme_it in (401).")
+    monkeypatch.setattr("delivery.share.doors.SECONDS", 0.5)
+    of = here.share, here.host_key, "acme_it"
+    for page, said in (
+        ("rootless", "The page does not show the root (403)."),
+        ("no http", "The page cannot be asked: what is this\r\n."),
+        ("silent", "The page cannot be asked: The read operation timed out."),
+    ):
+        here.page = page
+        with pytest.raises(DeliveryError) as failed, open_door("page", *of, PASSWORD) as door:
+            door.folders()
+        assert failed.value.message == said
+    here.page = ""
+    unknown = here.share.model_copy(update={"certificate": files / "none.pem"})
+    with pytest.raises(DestinationFailed, match=r"The page cannot be asked: .*certificate verify failed"):
+        open_door("page", unknown, here.host_key, "acme_it", PASSWORD)
+    for kind, port in (("page", "web_port"), ("sftp", "sftp_port")):
+        nobody = here.share.model_copy(update={port: 1})
+        with pytest.raises(DestinationFailed):
+            open_door(kind, nobody, here.host_key, "acme_it", PASSWORD)
+        with pytest.raises(LoginRefused):
+            open_door(kind, *of, "another password")
+    closed(here)
+
+
+def test_a_file_of_several_reads_is_whole_at_both_doors(here: Doors) -> None:
+    from hashlib import sha256
+
+    content = os.urandom(CHUNK_BYTES + 7)
+    (here.shown / MINE / "large.bin").write_bytes(content)
+    for kind in ("page", "sftp"):
+        with open_door(kind, here.share, here.host_key, "acme_it", PASSWORD) as door:
+            assert door.name == kind
+            assert door.folders() == {MINE}
+            assert door.fetch(f"/{MINE}/large.bin") == sha256(content).hexdigest()
+            assert door.fetch(f"/{MINE}/none.bin") is None
+    closed(here)
+
+
+def closed(here: Doors) -> None:
+    """Nothing of any door is left, also of one that let nobody in."""
+    for _ in range(100):
+        left = [one for one in threading.enumerate() if one.name == "delivery-watchdog" or isinstance(one, Transport)]
+        if not here.connections and not left:
+            break
+        time.sleep(0.02)
+    assert (here.connections, left) == (0, [])
+
+
+def test_a_server_that_has_not_run_yet_has_no_key(here: Doors, files: Path) -> None:
+    (here.share.folder / "servers" / "host.key.pub").unlink()
+    with pytest.raises(ConfigError, match="host key cannot be read: No such file") as failed:
+        check(here.share, files, USER, {})
+    assert "docs/share.md" in failed.value.hint
