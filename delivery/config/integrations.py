@@ -32,7 +32,7 @@ from delivery.config.yaml_file import ONLY_ENV_VAR
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 Publish = Annotated[

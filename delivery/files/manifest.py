@@ -77,7 +77,7 @@ class DeliveryManifest(BaseModel):
     `verified`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: int = 1
     delivery: str

@@ -1,0 +1,36 @@
+"""How the package is made: rules of the project that no linter has."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "delivery"
+# What changes while it is used.
+CHANGED = {"Log", "_Answers"}
+
+
+def calls(name: str) -> list[tuple[str, dict[str, object]]]:
+    """Each call of that name: what it decorates or belongs to, and its keywords."""
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        for owner in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(owner, ast.ClassDef):
+                parts = [*owner.decorator_list, *(line.value for line in owner.body if isinstance(line, ast.Assign))]
+                for part in parts:
+                    said = {k.arg: ast.literal_eval(k.value) for k in getattr(part, "keywords", ())}
+                    if name == ast.unparse(getattr(part, "func", part)):
+                        found.append((owner.name, said))
+    return found
+
+
+def test_a_value_is_not_changed_by_whoever_has_it() -> None:
+    classes = calls("dataclass")
+    assert len(classes) > 40
+    assert {name for name, said in classes if not said.get("frozen")} == CHANGED
+
+
+def test_what_is_configured_has_no_unknown_key_and_stays_as_it_is() -> None:
+    models = calls("ConfigDict")
+    assert len(models) > 10
+    assert [name for name, said in models if not (said.get("frozen") and said.get("extra") == "forbid")] == []
