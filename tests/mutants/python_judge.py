@@ -71,13 +71,18 @@ class Worker:
 
 
 def ordered(tests: set[str], file: str, reached: Reached, killers: Counter[str]) -> list[list[str]]:
-    """Two lists: those that most likely notice, quick ones first; then the rest, file by file."""
-    stem = Path(file).stem if Path(file).stem != "__init__" else Path(file).parent.name
+    """Two lists: those that most likely notice, quick ones first; then the rest, file by file, the room's own first."""
+    room = Path(file).parent.name
+    stem = Path(file).stem if Path(file).stem != "__init__" else room
+
+    def far(test: str) -> int:
+        name = test.split("::")[0]
+        return 0 if stem in name else 1 if room in name else 2
 
     def rank(test: str) -> tuple[float, ...]:
-        own = stem in test.split("::")[0]
         seconds = reached.seconds.get(test, 1.0)
-        return (-killers[f"{file} {test}"], not own, seconds > 3, reached.breadth.get(test, 0) * (0.2 + seconds))
+        breadth = reached.breadth.get(test, 0)
+        return (-killers[f"{file} {test}"], seconds > 3, far(test), breadth * (0.2 + seconds))
 
     first: list[str] = []
     spent = 0.0
@@ -90,5 +95,5 @@ def ordered(tests: set[str], file: str, reached: Reached, killers: Counter[str])
     files = {test.split("::")[0]: 0.0 for test in tests}
     for test in tests:
         files[test.split("::")[0]] += reached.seconds.get(test, 1.0)
-    rest = sorted(tests - set(first), key=lambda t: (files[t.split("::")[0]], t.split("::")[0], rank(t)))
+    rest = sorted(tests - set(first), key=lambda t: (far(t), files[t.split("::")[0]], t.split("::")[0], rank(t)))
     return [first, rest]

@@ -40,7 +40,7 @@ def is_chosen(file: str, rooms: list[str]) -> bool:
 
 
 def equivalent() -> list[dict[str, str]]:
-    """The faults that change nothing that anyone sees, each with its reason."""
+    """The faults that change nothing that anyone sees, each with its reason; without `after`, every fault of a line."""
     found: list[dict[str, str]] = yaml.safe_load(EQUIVALENT.read_text()) or []
     return found
 
@@ -49,7 +49,7 @@ def draw(changes: list[Change], count: int, seed: int, can_be: Callable[[Change,
     """At most one fault of a line, each as likely: but SQL in Python thrice, a seed's row a third."""
     order = random.Random(seed)
     texts = {name: (ROOT / name).read_text() for name in sorted({c.file for c in changes})}
-    known = {(e["file"], e["before"], e["after"]) for e in equivalent()}
+    known = {(e["file"], e["before"], e.get("after")) for e in equivalent()}
     lines: dict[tuple[str, int], list[Change]] = {}
     for change in changes:
         lines.setdefault((change.file, change.line(texts[change.file])), []).append(change)
@@ -66,7 +66,8 @@ def draw(changes: list[Change], count: int, seed: int, can_be: Callable[[Change,
         order.shuffle(kinds)
         for change in (order.choice([c for c in choices if c.kind == kind]) for kind in kinds):
             text = texts[change.file]
-            if (change.file, *change.diff(text)) not in known and can_be(change, text):
+            before, after = change.diff(text)
+            if not {(change.file, before, after), (change.file, before, None)} & known and can_be(change, text):
                 drawn.append(change)
                 break
     return drawn
