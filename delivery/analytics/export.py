@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from delivery.analytics import measures
 from delivery.config.datasets import read_beside
@@ -145,8 +145,7 @@ def _workbook(frame: pl.DataFrame, target: IO[bytes], title: str) -> None:
     """One sheet. Text stays text, whatever it begins with."""
     import xlsxwriter
 
-    options: dict[str, Any] = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    with xlsxwriter.Workbook(target, options) as book:
+    with xlsxwriter.Workbook(target, {"constant_memory": True}) as book:
         book.set_properties({"created": datetime(2000, 1, 1)})  # the same rows give the same bytes
         sheet = book.add_worksheet(title[:31])
         bold, day = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd"})

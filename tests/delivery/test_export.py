@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+import zipfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -168,7 +169,10 @@ def test_no_rows_still_have_a_header(project: Copy, kind: str) -> None:
 
 def test_text_in_a_workbook_is_no_formula() -> None:
     frame = pl.DataFrame({"name": ["=1+1", "+1", "http://x.example"], "day": [date(2026, 11, 1)] * 3})
-    sheet = openpyxl.load_workbook(io.BytesIO(encode(frame, "xlsx", "t"))).active
+    content = encode(frame, "xlsx", "t")
+    sheet = openpyxl.load_workbook(io.BytesIO(content)).active
+    assert [cell.hyperlink for cell in sheet["A"]] == [None] * 4
+    assert b"inlineStr" in zipfile.ZipFile(io.BytesIO(content)).read("xl/worksheets/sheet1.xml"), "no text is kept"
     assert [(cell.value, cell.data_type) for cell in sheet["A"][1:]] == [
         (text, "s") for text in ("=1+1", "+1", "http://x.example")
     ]

@@ -52,7 +52,6 @@ def serve(host: str, port: int, announce: Callable[[str], None]) -> None:
     for name, value in SETTINGS.items():
         config.set_option(name, value)
     config.set_option("browser.serverAddress", host)
-    config.set_option("browser.serverPort", listener.getsockname()[1])
 
     @asynccontextmanager
     async def lifespan(_: App) -> AsyncIterator[None]:
