@@ -17,6 +17,7 @@ from small_project import AT, CANARIES, DAY, make_project
 from delivery import forecast as planner
 from delivery import run as runner
 from delivery.cli import cli
+from delivery.config.host_keys import HostKey
 from delivery.config.project import Project
 from delivery.errors import ConfigError, DeliveryError, DestinationRefused, ExitCode
 from delivery.ledger import Ledger
@@ -280,6 +281,10 @@ def test_host_keys_before_there_is_an_integration(sshd: SshServer, tmp_path: Pat
         0,
         [line[4:].split("  #")[0] for line in shown.stdout.splitlines()[1:]],
     )
+    assert [line.split("  # ")[1] for line in shown.stdout.splitlines()[1:]] == [
+        HostKey.parse(key).fingerprint for key in sshd.host_keys.values()
+    ]
+    assert shown.stdout.startswith("host_keys:\n")
     for neither in ("sftp.example.com:0", "a:b:c", "sftp.example.com/in", "user@sftp.example.com"):
         refused = trust(neither)
         assert (refused.exit_code, "neither an integration nor HOST[:PORT]" in refused.stderr) == (2, True), neither

@@ -255,8 +255,11 @@ def test_an_error_is_one_json_document_on_stdout(call: Callable[..., Result], co
     assert f"Error: {document['error']['message']}" in result.stderr
 
 
-def test_a_success_is_one_json_document_on_stdout(call: Callable[..., Result]) -> None:
+def test_a_success_is_one_json_document_on_stdout_or_a_table(root: Path, call: Callable[..., Result]) -> None:
     assert json.loads(call("status", "--json").stdout) == {"deliveries": []}
+    seen = [" ".join(line.split()) for line in call("check", "--full").stdout.splitlines()]
+    assert seen[0] == "integration where result publish offers"
+    assert seen[1].startswith(f"acme {root}/share/a/d ok rename ")
     (check,) = json.loads(call("check", "--json").stdout)["integrations"]
     assert (check["integration"], check["ok"], check["error"]) == ("acme", True, None)
     for arguments in (["schema"], ["schema", "--json"]):

@@ -10,14 +10,17 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from paramiko import Transport
 from servers import PASSWORD
 from share_here import Doors, doors
+from share_world import call, made
+from small_project import INTEGRATIONS
 
-from delivery.errors import ConfigError, DeliveryError, DestinationFailed, LoginRefused
+from delivery.errors import ConfigError, DeliveryError, DestinationFailed, ExitCode, LoginRefused
 from delivery.share.check import Proof, check
 from delivery.share.doors import CHUNK_BYTES, open_door
-from delivery.share.users import User
+from delivery.share.users import User, Users, new_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,6 +204,34 @@ def left_open(here: Doors) -> tuple[int, list[threading.Thread]]:
             break
         time.sleep(0.02)
     return here.connections, left
+
+
+def test_the_command_asks_for_each_password_and_shows_what_was_proven(
+    here: Doors, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user who has a key alone is named, and not checked; what we fetched ourselves is nobody's download."""
+    project = made(tmp_path / "project")
+    project.integrations_file.write_text(
+        f"{INTEGRATIONS}\n{yaml.safe_dump({'share': here.share.model_dump(mode='json', exclude_none=True)})}"
+    )
+    monkeypatch.setenv("DELIVERY_SHARE", str(files))
+    users = Users.of(here.share)
+    users.put(new_user("acme_it", [MINE], [MINE], PASSWORD, ()))
+    users.put(new_user("robot", [MINE], [MINE], "", [here.host_key]))
+    done = call(project, "check", typed=f"{PASSWORD}\n")
+    seen = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert seen == [
+        "user door what result",
+        "no links on the share proven",
+        *(f"acme_it {door} {what} proven" for door in ("page", "sftp") for what in WHAT),
+    ]
+    assert (done.exit_code, done.stderr) == (ExitCode.DONE, "robot has no password, and was not checked.\n")
+    wrong = call(project, "check", "--json", typed="another password\n")
+    assert wrong.exit_code == ExitCode.FAILED
+    assert [(one["door"], one["what"]) for one in json.loads(wrong.stdout)["proofs"] if one["problem"]] == [
+        ("page", "log in"),
+        ("sftp", "log in"),
+    ]
 
 
 def test_a_server_that_has_not_run_yet_has_no_key(here: Doors, files: Path) -> None:

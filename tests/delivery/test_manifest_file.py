@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 from builders import campaign, dataset, job
+from click.testing import CliRunner
 
-from delivery.errors import ConfigError
+from delivery.cli import cli
+from delivery.errors import ConfigError, ExitCode
 from delivery.files.manifest import Changes, Checked, Correction, DeliveryManifest, verify
 from delivery.files.parts import Part
 from delivery.files.writer import write_file
@@ -189,6 +191,19 @@ def test_nothing_to_check_against_is_said(tmp_path: Path, path: str) -> None:
     with pytest.raises(ConfigError, match="There is no manifest for") as refused:
         verify(tmp_path / path)
     assert SUFFIX in refused.value.hint
+
+
+@pytest.mark.parametrize(("damaged", "result"), [(False, "as the manifest says"), (True, "is missing")])
+def test_people_see_what_each_file_is(tmp_path: Path, *, damaged: bool, result: str) -> None:
+    file = deliver(tmp_path)
+    size = file.stat().st_size
+    if damaged:
+        file.unlink()
+    done = CliRunner().invoke(cli, ["verify", str(tmp_path), "--full"], catch_exceptions=False)
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert lines[0] == "file rows bytes result"
+    assert lines[1:] == [f"{file} 2 {size} {result}"]
+    assert done.exit_code == (ExitCode.FAILED if damaged else ExitCode.DONE)
 
 
 # To the byte, and of several parts

@@ -59,6 +59,16 @@ def test_a_user_is_added_listed_and_removed_and_only_a_hash_is_kept(project: Pro
     folder = project.root / ".share" / "users"
     kept = {path.name: path.read_text() for path in folder.rglob("*") if path.is_file()}
     assert "a long password" not in "".join(kept.values())
+    people = [" ".join(line.split()) for line in call(project, "user", "list").stdout.splitlines()]
+    assert people == [
+        "user clients password keys",
+        f"acme_it {CLIENTS[0]} yes 0",
+        f"robot {CLIENTS[0]}, {CLIENTS[1]} no 1",
+    ]
+    assert kept["group"] == f"{CLIENTS[0]}:x:65535:acme_it,robot\n{CLIENTS[1]}:x:65536:robot\n"
+    assert {tuple(line.split(":")[2:]) for line in kept["passwd"].splitlines()} == {
+        ("65534", "65534", "", str(folder / "home"), "/bin/false")
+    }, "no id of the machine's own"
     assert re.search(r"^acme_it:\$2y\$10\$\S{53}:", kept["passwd"], re.MULTILINE)
     assert kept["groups"] == "acme_outdoor: acme_it robot\nbrightside_beauty: robot\n"
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()} == {0o640}

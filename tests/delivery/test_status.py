@@ -118,6 +118,45 @@ def test_layouts_are_of_all_campaigns_or_one(call: Callable[..., Result], tmp_pa
     assert "daily" not in shown.stdout
 
 
+def test_people_see_each_column_under_its_heading(
+    call: Callable[..., Result], rows: list[Delivery], tmp_path: Path
+) -> None:
+    file = {"part": 0, "role": "data", "name": "a.csv", "spool": "", "rows": 3, "bytes": 99, "sha256": "f" * 64}
+    with closing(Ledger(f"sqlite:///{tmp_path}/project/.delivery/ledger.sqlite")) as ledger:
+        ledger.spooled(rows[2].id, [{**file, "destination": "/share/acme"}], rows=3)
+        with ledger.storage.begin() as connection:
+            columns = '["namespace", "email", "event_time", "unique_key"]'
+            connection.exec_driver_sql(
+                "insert into layouts values ('daily', 'by_share', ?, null, '2026-11-01')", (columns,)
+            )
+    why = WHY.splitlines()[0]
+    range_ = ("--campaign", "daily", "--from", "2026-11-03", "--to", "2026-11-04")
+    for arguments, headings, line in (
+        ((), "id client campaign when state rows note", f"{rows[0].id} acme_outdoor daily 2026-11-02 held {why}"),
+        (
+            ("--held",),
+            "id delivery where why",
+            f"{rows[0].id} daily to acme [2026-11-02, 2026-11-03) /share/acme {why}",
+        ),
+        ((rows[2].id,), "file state rows bytes SHA-256", f"a.csv spooled 3 99 {'f' * 64}"),
+        ((rows[1].id,), "at step note", f"{rows[1].updated_at[:19]} held {why}"),
+        (
+            ("--gaps", *range_),
+            "client campaign integration when due state note",
+            "brightside_beauty daily share_of_brightside_beauty 2026-11-03 2026-11-04T05:00:00Z missing",
+        ),
+        (
+            ("--layouts",),
+            "campaign integration since columns",
+            "daily by_share 2026-11-01 namespace, email, event_time, unique_key",
+        ),
+    ):
+        seen = [" ".join(shown.split()) for shown in call("status", *arguments, "--full").stdout.splitlines()]
+        assert headings in seen
+        assert line in seen[seen.index(headings) + 1 :]
+    assert call("status", "--gaps", *range_).stderr == "5 gaps.\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
