@@ -27,7 +27,7 @@ from benchmarks import share as sample
 from delivery.config.integrations_file import Integrations
 from delivery.config.share import Share
 from delivery.errors import ConfigError, ExitCode
-from delivery.ledger import Fetch, Ledger
+from delivery.ledger import Fetch, File, Ledger
 from delivery.ledger.fetches import fetches_of, keep_fetches, whole_since
 from delivery.share import config
 from delivery.share.logs import read_logs
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     for name in ("DELIVERY_LEDGER", "DELIVERY_STATE", "DELIVERY_SHARE", "DBT_TARGET"):
         monkeypatch.delenv(name, raising=False)
-    return made(tmp_path / "project")
+    return made(tmp_path / "project", folder="h")
 
 
 # Users and settings
@@ -56,7 +56,7 @@ def test_a_user_is_added_listed_and_removed_and_only_a_hash_is_kept(project: Pro
         {"name": "acme_it", "namespaces": [CLIENTS[0]], "password": True, "keys": 0},
         {"name": "robot", "namespaces": [*CLIENTS[:2]], "password": False, "keys": 1},
     ]
-    folder = project.root / ".share" / "users"
+    folder = project.root / "h" / "users"
     kept = {path.name: path.read_text() for path in folder.rglob("*") if path.is_file()}
     assert "a long password" not in "".join(kept.values())
     people = [" ".join(line.split()) for line in call(project, "user", "list").stdout.splitlines()]
@@ -82,7 +82,7 @@ def test_a_user_is_added_listed_and_removed_and_only_a_hash_is_kept(project: Pro
 
 
 def test_a_user_set_anew_keeps_nothing_of_before(project: Project) -> None:
-    users = Users(project.root / ".share" / "users")
+    users = Users(project.root / "h" / "users")
     users.put(new_user("it", CLIENTS[:2], CLIENTS, "the first password", ()))
     first = users.all()["it"]
     users.put(new_user("it", CLIENTS[1:2], CLIENTS, "the second password", ()))
@@ -97,7 +97,7 @@ def test_every_fault_of_a_user_is_said_at_once_without_the_password(project: Pro
     for part in ("unknown namespace 'nobody'", "small letters", "shorter than 12", "public key"):
         assert part in told.stderr
     assert "short\n" not in told.stderr
-    assert not (project.root / ".share").exists()
+    assert not (project.root / "h").exists()
     for password in ("", "é" * 37, "with\ttab and more"):
         with pytest.raises(ConfigError):
             new_user("it", CLIENTS[:1], CLIENTS, password, ())
@@ -227,7 +227,22 @@ TRANSFER = (
 def test_a_line_tells_how_much_of_which_file_went_to_whom(
     project: Project, page: dict[str, Any], transfer: str, told: tuple[str, int, int] | None
 ) -> None:
-    share = config.settings(Integrations(project.integrations_file)).model_copy(update={"folder": project.root / "h"})
+    share = shared(project)
+    line = json.dumps(LINE | page)
+    text = f"{line[:50]}\n[]\n{line}\n" if not transfer else ""
+    run = config.run_folder(share)
+    (run / "web.json").write_text("")
+    (run / "web.json.1").write_text(text)
+    home = str(share.folder / "users" / "home")
+    (run / "sftp.transfers").write_text(transfer.replace("/h/users/home", home) + "\n")
+    found = [(fetch.door, fetch.start, fetch.bytes) for fetch, _ in read_logs(project, share)]
+    assert found == ([told] if told else [])
+    assert read_logs(project, share) == []
+
+
+def shared(project: Project) -> Share:
+    """The settings of a share on which `a b.csv` lies, whose servers have run."""
+    share = config.settings(Integrations(project.integrations_file))
     values = job().record(str(project.share / "acme_outdoor" / "inbox"), None)
     row = {"part": 0, "role": "data", "name": "a b.csv", "spool": "", "rows": 3, "bytes": 100, "sha256": "0" * 64}
     project.state.mkdir(mode=0o700)
@@ -237,14 +252,42 @@ def test_a_line_tells_how_much_of_which_file_went_to_whom(
         file = opened.files(key)[0]
         for state in ("uploaded", "publishing", "published"):
             file = opened.advance_file(file, state)
-    run = config.run_folder(share)
-    run.mkdir(parents=True)
-    line = json.dumps(LINE | page)
-    text = f"{line[:50]}\n[]\n{line}\n" if not transfer else ""
-    (run / "web.json").write_text("")
-    (run / "web.json.1").write_text(text)
-    home = str(share.folder / "users" / "home")
-    (run / "sftp.transfers").write_text(transfer.replace("/h/users/home", home) + "\n")
-    found = [(fetch.door, fetch.start, fetch.bytes) for fetch, _ in read_logs(project, share)]
-    assert found == ([told] if told else [])
-    assert read_logs(project, share) == []
+    config.run_folder(share).mkdir(parents=True)
+    return share
+
+
+def test_what_is_new_in_the_logs_is_shown_and_what_we_fetched_ourselves_is_not_counted(project: Project) -> None:
+    share = shared(project)
+    log = config.run_folder(share) / "web.json"
+    log.write_text(json.dumps(LINE) + "\n" + json.dumps(LINE | {"user": "robot", "bytes": 60}) + "\n")
+    told = call(project, "log", "--full")
+    assert [" ".join(line.split()) for line in told.stdout.splitlines()] == [
+        "at user door file bytes of",
+        "2026-11-05T06:00:00Z acme_it page a b.csv 100 100",
+        "2026-11-05T06:00:00Z robot page a b.csv 60 100",
+    ]
+    assert told.stderr == "2 new.\n"
+    assert json.loads(call(project, "log", "--json").stdout) == {"fetched": []}
+    log.write_text("".join(json.dumps(LINE | {"port": 2, "user": user}) + "\n" for user in ("acme_it", "robot")))
+    found = read_logs(project, share, checked=["robot"])
+    assert [(fetch.login, fetch.door) for fetch, _ in found] == [("acme_it", "page"), ("robot", "check")]
+    (key,) = {fetch.delivery_id for fetch, _ in found}
+    with closing(Ledger(project.ledger_url)) as ledger:
+        assert [one.login for one in fetches_of(ledger, [key])[key]] == ["acme_it", "robot", "acme_it"]
+
+
+def test_of_several_files_that_had_a_name_the_one_that_was_there_then_is_meant(project: Project) -> None:
+    share = shared(project)
+    with closing(Ledger(project.ledger_url)) as ledger:
+        (row,) = ledger.find()
+        with ledger.storage.begin() as connection:
+            connection.exec_driver_sql("update files set updated_at = '2026-11-04T06:00:00Z'")
+            for part, at in ((1, "2026-11-05T06:00:00Z"), (2, "2026-11-05T06:00:01Z")):
+                other = {"part": str(part), "updated_at": f"'{at}'"}
+                values = ", ".join(other.get(name, name) for name in File._fields)
+                connection.exec_driver_sql(f"insert into files select {values} from files where part = 0")
+    log = config.run_folder(share) / "web.json"
+    log.write_text("".join(json.dumps(LINE | {"at": f"2026-11-0{day}T06:00:00Z"}) + "\n" for day in (3, 4, 5, 6)))
+    assert [(fetch.delivery_id, fetch.part) for fetch, _ in read_logs(project, share)] == [
+        (row.id, part) for part in (2, 0, 1, 2)
+    ]
