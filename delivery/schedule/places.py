@@ -72,13 +72,10 @@ def _place(integration: Integration, project: Project) -> str:
     target, path = integration.destination, directory(integration, AnyDay())
     if target.type == "sftp":
         root = "" if path.startswith("/") else "~/"
-        return f"sftp://{target.username}@{target.host.lower().rstrip('.')}:{target.port}/{root}{_tidy(path)}"
+        tidy = posixpath.normpath(path).strip("/")
+        return f"sftp://{target.username}@{target.host.lower().rstrip('.')}:{target.port}/{root}{tidy}"
     below = project.share / integration.namespace / path.strip("/") if target.type == "hosted" else project.root / path
     return os.path.realpath(below)
-
-
-def _tidy(path: str) -> str:
-    return posixpath.normpath(path).strip("/").removeprefix(".")
 
 
 def _shown(place: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +183,21 @@ def test_what_pins_nothing(tmp_path: Path, mark: str) -> None:
             HostKey.parse(mark + key)
     else:
         assert HostKey.parse(mark + key).line == key
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "", "ssh-ed25519", "sftp.example.com ssh-ed25519", "{key} {blob}", "ssh-rsa {blob}", "ssh-ed25519 {blob}!",
+        "ssh-ed25519 {named}", "ssh-ed25519 AAAA", "a b ssh-ed25519 {blob}",
+    ],
+)  # fmt: skip
+def test_lines_that_are_no_key(tmp_path: Path, line: str) -> None:
+    """Nothing, no key, no type, another type, cut, only its type, and behind two words."""
+    _, blob = keygen(tmp_path / "key").split()
+    named = base64.b64encode(base64.b64decode(blob)[:15]).decode()
+    with pytest.raises(ValueError, match="is no public key of a server"):
+        HostKey.parse(line.format(blob=blob, named=named, key="no-such-type"))
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ ALIKE = [
     ({"destination": SERVER}, {"destination": SERVER, "existing": "replace"}),
     ({"destination": SERVER | {"port": 22}}, {"destination": SERVER | {"host": "SFTP.example.com."}}),
     ({"destination": SERVER, "directory": "daily"}, {"destination": SERVER, "directory": "./daily/"}),
+    ({"destination": SERVER, "directory": "."}, {"destination": SERVER, "directory": "./"}),
     ({"destination": SERVER, "directory": "/in//a"}, {"destination": SERVER, "directory": "/in/a/"}),
     ({"destination": {"type": "local"}, "directory": "out"}, {"destination": {"type": "local"}, "directory": "link"}),
     ({"destination": {"type": "local"}, "directory": "share/acme_outdoor/daily"}, {"namespace": "acme_outdoor"}),
@@ -78,6 +79,8 @@ APART = [
     ({"destination": SERVER}, {"destination": SERVER | {"username": "other"}}),
     ({"destination": SERVER, "directory": "in"}, {"destination": SERVER, "directory": "/in"}),
     ({"destination": SERVER, "directory": "in"}, {"destination": SERVER, "directory": "in/deeper"}),
+    ({"destination": SERVER, "directory": "in"}, {"destination": SERVER, "directory": ".in"}),
+    ({"destination": SERVER, "directory": "."}, {"destination": SERVER, "directory": "/"}),
     ({"file_name": "{namespace}_{window}", "destination": SERVER},) * 2,
     ({"file_name": "x_{window:%m}", "destination": SERVER}, {"file_name": "x_99", "destination": SERVER}),
     ({"file_name": "x_{window:%Y%m%d}", "destination": SERVER}, {"file_name": "x_2026-11-03", "destination": SERVER}),
@@ -97,6 +100,26 @@ def test_two_campaigns_of_one_client_too(tmp_path: Path) -> None:
     check_places(two, {"acme": integration()}, project)
     with pytest.raises(ConfigError, match=r"daily to acme \(acme_outdoor\) and hourly to acme \(acme_outdoor\)"):
         check_places(two, {"acme": integration(file_name="events_{window:%d}", existing="replace")}, project)
+
+
+@pytest.mark.parametrize(("clients", "campaigns", "more"), [(1, 7, "\n  and 1 more"), (2, 5, "")])
+def test_of_many_the_first_twenty_are_named(tmp_path: Path, clients: int, campaigns: int, more: str) -> None:
+    """21 and 20: each two campaigns of a client."""
+    project = Project(tmp_path, "t", {}, tmp_path / "state", tmp_path / "share", "")
+    of = {f"c{n}": integration(namespace=f"client{n}", file_name="x", directory="in") for n in range(clients)}
+    all_of_them = [replace(campaign(), name=f"n{n}", integrations=tuple(of)) for n in range(campaigns)]
+    with pytest.raises(ConfigError) as said:
+        check_places(all_of_them, of, project)
+    first, *lines = said.value.message.splitlines()
+    assert first == "One file might be written by two:"
+    assert "\n".join(["", *lines[20:]]) == more
+    assert len(set(lines[:20])) == 20
+    assert lines[0] == f"  n0 to c0 (client0) and n1 to c0 (client0), in {tmp_path}/share/client0/in"
+
+
+def test_of_a_place_that_has_the_day_in_it_what_it_begins_with_is_shown(tmp_path: Path) -> None:
+    said = places(tmp_path, *({"destination": SERVER, "directory": "in/{window:%Y}/a", "file_name": "x"},) * 2)
+    assert said.endswith("in sftp://acme@sftp.example.com:22/~/in/…")
 
 
 def test_ten_thousand_clients_are_looked_at_in_seconds(tmp_path: Path) -> None:

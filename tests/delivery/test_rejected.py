@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -15,15 +16,19 @@ from delivery.cli.deliver import forecasts, outcomes
 from delivery.config.datasets import datasets
 from delivery.config.project import Project
 from delivery.errors import ConfigError, ExitCode
+from delivery.gate.rejected import Rejections
 from delivery.ledger import Ledger
 from delivery.progress import Watch
 from delivery.schedule.request import Request
+from delivery.warehouse import open_engine
+from delivery.windows import Window
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SHARES = ("by_share", "share_of_brightside_beauty", "share_of_cedar_books")
 ACME, BRIGHT, CEDAR = CLIENTS
+DAYS = Window(date(2026, 11, 3), date(2026, 11, 4))
 # namespace, day, reason, rows: 40 of acme's 640 are 6.25 %
 REJECTED = [
     (ACME, DAY, "unknown_run", 30),
@@ -147,6 +152,37 @@ def test_a_plan_says_it_before(project: Project) -> None:
     assert cedar["gate"]["rejected"] is None
     lines = [part for part in view.parts if isinstance(part, str)]
     assert sum("rows were rejected" in line for line in lines) == 2
+
+
+def test_each_dataset_and_window_is_asked_for_once(project: Project) -> None:
+    """However many clients there are; where nothing was rejected, nothing else is counted."""
+    asked = []
+    chosen = datasets(project.manifest())["events"]
+    with open_engine(project) as engine:
+
+        class Counting:
+            def table(self, query: str) -> Any:
+                asked.append(query)
+                return engine.table(query)
+
+        found = Rejections(Counting())  # type: ignore[arg-type]
+        for client in (*CLIENTS, *CLIENTS):
+            found.of(chosen, client, DAYS)
+        assert len(asked) == 2
+        for client in CLIENTS:
+            assert found.of(chosen, client, Window(date(2026, 11, 10), date(2026, 11, 12))) is None
+        assert len(asked) == 3
+
+
+def test_reasons_of_as_many_rows_stand_by_name(project: Project) -> None:
+    reasons = [f"reason_{letter}" for letter in "fbdaec"]
+    with duckdb.connect(str(project.root / "warehouse.duckdb")) as warehouse:
+        for reason in reasons:
+            warehouse.execute("insert into rejects values (?, ?, cast(? as date))", [BRIGHT, reason, DAY])
+    with open_engine(project) as engine:
+        found = Rejections(engine).of(datasets(project.manifest())["events"], BRIGHT, DAYS)
+    assert found
+    assert [reason.name for reason in found.reasons] == ["no_email", *sorted(reasons)]
 
 
 def test_a_list_that_was_not_built_refuses(project: Project) -> None:
