@@ -17,7 +17,7 @@ class Watch:
 
     def stage(self, text: str) -> None:
         """A line that stays."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        print(text, file=sys.stderr)  # noqa: T201
 
     @contextmanager
     def upload(self, label: str, total: int) -> Iterator[Callable[[int], None] | None]:

@@ -26,7 +26,7 @@ class HostKey:
         """
         words = line.split()
         at = 0 if words and words[0] in KEY_TYPES else 1
-        kind, text, *_ = [*words[at : at + 2], "", ""]
+        kind, text, *_ = [*words[at:], "", ""]
         try:
             blob = base64.b64decode(text, validate=True)
         except binascii.Error:

@@ -6,6 +6,7 @@ import base64
 import threading
 from typing import TYPE_CHECKING, Any
 
+import asyncssh
 import pytest
 from asyncssh_here import Account, Asked, running, target
 from cryptography.hazmat.primitives import serialization
@@ -172,6 +173,16 @@ def test_pins_as_ssh_keyscan_prints_them(tmp_path: Path, scanned: Callable[[str]
     key = keygen(tmp_path / "key")
     of = target(22, scanned(key), private_key=tmp_path / "key")
     assert of.host_keys == [key]
+
+
+@pytest.mark.parametrize(
+    "kind", ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"]
+)
+def test_a_key_of_each_type_is_read_and_known_by_its_fingerprint(kind: str) -> None:
+    made = asyncssh.generate_private_key(kind)
+    line = made.export_public_key().decode().strip()
+    key = HostKey.parse(line)
+    assert (key.kind, key.line, key.fingerprint) == (kind, line, made.get_fingerprint())
 
 
 @pytest.mark.parametrize("mark", ["@revoked ", "@cert-authority *.example.com ", "no-pty "])

@@ -49,6 +49,13 @@ def test_a_terminal_shows_how_many_steps_are_done(monkeypatch: pytest.MonkeyPatc
     seen = shown(True, monkeypatch, [1, 17], steps=40)
     assert "dbt" in seen
     assert "17/40" in seen
+    assert "/100" not in seen, "before the first it is not known of how many"
+    assert seen.endswith("\x1b[1A\x1b[2K"), "at its end the bar is taken away"
+
+
+def test_a_stage_is_a_line_beside_what_the_command_gives(capsys: pytest.CaptureFixture[str]) -> None:
+    Watch().stage("Building.")
+    assert capsys.readouterr() == ("", "Building.\n")
 
 
 def test_a_log_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
