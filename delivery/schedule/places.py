@@ -57,7 +57,7 @@ def check_places(campaigns: Iterable[Campaign], integrations: Mapping[str, Integ
 
 
 def _alike(owners: Mapping[str, list[tuple[str, _Owner]]]) -> Iterator[tuple[_Owner, _Owner]]:
-    lengths = sorted({len(start) for start in owners})
+    lengths = {len(start) for start in owners}
     for start, mine in owners.items():
         shorter = [start[:length] for length in lengths if length < len(start)]
         for number, (pattern, owner) in enumerate(mine):

@@ -43,6 +43,8 @@ ALIKE = [
     ({"destination": SERVER | {"port": 22}}, {"destination": SERVER | {"host": "SFTP.example.com."}}),
     ({"destination": SERVER, "directory": "daily"}, {"destination": SERVER, "directory": "./daily/"}),
     ({"destination": SERVER, "directory": "."}, {"destination": SERVER, "directory": "./"}),
+    ({"destination": SERVER, "directory": "//in"}, {"destination": SERVER, "directory": "/in"}),
+    ({"directory": "/daily"}, {"namespace": "acme_outdoor", "directory": "daily"}),
     ({"destination": SERVER, "directory": "/in//a"}, {"destination": SERVER, "directory": "/in/a/"}),
     ({"destination": {"type": "local"}, "directory": "out"}, {"destination": {"type": "local"}, "directory": "link"}),
     ({"destination": {"type": "local"}, "directory": "share/acme_outdoor/daily"}, {"namespace": "acme_outdoor"}),

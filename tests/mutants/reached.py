@@ -74,7 +74,7 @@ def _own_tests(file: str) -> set[str]:
     stem = Path(file).stem if Path(file).stem != "__init__" else Path(file).parent.name
     parent = Path(file).parent.name
     return {
-        "tests/delivery/test_rules.py",
+        "tests/delivery/test_package.py",
         f"tests/delivery/test_{stem}.py",
         f"tests/delivery/test_{parent}.py",
         f"tests/delivery/test_{parent}_{stem}.py",
