@@ -6,6 +6,7 @@ Each test lands a few rows, builds, lands more, and builds again.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -674,6 +675,20 @@ def test_three_builds_of_what_waits_bounces_and_is_renamed(warehouse: Warehouse)
     step_by_step = warehouse.exports()
     warehouse.models("--full-refresh")
     assert warehouse.exports() == step_by_step
+
+    for path in (warehouse.folder / "landing").rglob("*.ndjson"):
+        os.utime(
+            path, (2_000_000_000, 2_000_000_000) if path.parent.name == "halts" else (1_700_000_000, 1_700_000_000)
+        )
+    asked = {
+        "sendgrid": "{{ freshness_query(none, 'sendgrid') }}",
+        "halts": "{{ freshness_query(none, 'platform/halts') }}",
+    }
+    query = "select " + ", ".join(f"({one}) as {name}" for name, one in asked.items())
+    told = warehouse.dbt("--quiet", "show", "--inline", query, "--output", "json")
+    assert (told.code, json.loads(told.output)["show"]) == (
+        0, [{"sendgrid": "2023-11-14T22:13:20", "halts": "2033-05-18T03:33:20"}]
+    ), "each source is as fresh as the newest file of its own folder"  # fmt: skip
 
 
 NO_PROOF = (["--empty"], ["--sample", "1 day"], ["--defer", "--state", "target"])
