@@ -2,80 +2,35 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from delivery.config.integrations_file import Integrations
-from delivery.errors import (
-    Busy,
-    DeliveryError,
-    DestinationFailed,
-    ExitCode,
-    GateRefused,
-    Held,
-    Stopped,
-    stopped,
-    unexpected,
-)
+from delivery.errors import Busy, Stopped, stopped
 from delivery.files import layouts
-from delivery.files.openpgp import check_certificate
 from delivery.files.receipts import forget
-from delivery.files.spool import Spool, clear, folder_of
+from delivery.files.spool import Spool
 from delivery.gate import entitlements, rejected
 from delivery.gate.build import build
 from delivery.gate.judge import Gate, Verdict
+from delivery.handing_over import HandingOver, Outcome
+from delivery.lanes import Lanes
 from delivery.ledger import OPEN_STATES, AskedBy, FileState, Ledger, State, deliveries
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
 from delivery.schedule.jobs import waits_for
 from delivery.setup import Setup, check_namespace, load, namespaces
-from delivery.transfer.probe import publish_method
-from delivery.transfer.protocol import hand_over, temp_name
 from delivery.warehouse import open_engine
 from delivery.warehouse.kinds import kinds_of
 
 if TYPE_CHECKING:
     from delivery.config.project import Project
-    from delivery.gate.rejected import Rejected
-    from delivery.ledger import Delivery, File
+    from delivery.ledger import Delivery
     from delivery.progress import Watch
     from delivery.schedule.jobs import Job
     from delivery.schedule.request import Request
 
-ATTEMPTS = 3
 LISTED = 20  # deliveries that did not end, when a signal ends a run
-
-
-class Ended(StrEnum):
-    """How a delivery ended in a run. ALREADY: it had ended so before."""
-
-    DELIVERED = "delivered"
-    SKIPPED = "skipped"
-    CANCELLED = "cancelled"
-    HELD = "held"
-    REFUSED = "refused"
-    FAILED = "failed"
-    ALREADY_DELIVERED = "already delivered"
-    ALREADY_SKIPPED = "already skipped"
-    ALREADY_CANCELLED = "already cancelled"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one delivery ended. code: what it asks of the operator; files: as recorded, in order of handing over."""
-
-    delivery: Delivery
-    state: Ended
-    code: ExitCode
-    files: tuple[File, ...] = ()
-    message: str = ""
-    hint: str = ""
-    layout_changes: tuple[str, ...] = ()
-    rejected: Rejected | None = None
 
 
 def run(project: Project, request: Request, watch: Watch, *, build_first: bool = False) -> list[Outcome]:
@@ -96,19 +51,24 @@ def run(project: Project, request: Request, watch: Watch, *, build_first: bool =
 
 
 def _make(setup: Setup, request: Request, ledger: Ledger, watch: Watch, wanted: list[Job]) -> list[Outcome]:
-    rows: dict[str, Delivery] = {}
-    refused: dict[str, Outcome] = {}
-    for job in wanted:
-        rows[job.key], busy = _take(setup, job, request, ledger)
-        if busy:
-            refused[job.key] = _failed(job, ledger, busy)
-    planned = [job for job in wanted if rows[job.key].state == State.PLANNED and job.key not in refused]
-    told: dict[str, dict[str, Any]] = {}
-    if planned:
-        watch.stage(f"Deliveries to judge, write and prove: {len(planned)}.")
-        refused |= _spool_all(setup, request, ledger, planned, told)
-    found = [refused.get(job.key) or _deliver(setup, job, ledger, watch, was=rows[job.key].state) for job in wanted]
-    return [replace(one, **told.get(one.delivery.id, {})) for one in found]
+    with watch.deliveries(len(wanted)), Lanes() as lanes:
+        handing = HandingOver(setup, ledger, watch, lanes)
+        rows = {job.key: _take(job, request, handing) for job in wanted}
+        later: list[Job] = []
+        behind: set[tuple[str, str, str]] = set()
+        for job in wanted:
+            if job.key in handing.outcomes:
+                continue
+            if rows[job.key].state == State.PLANNED:
+                behind.add(job.series)
+            if job.series in behind:
+                later.append(job)
+            else:  # what was written before need not wait for what is written now, but for what comes before it
+                handing.begin(job, was=rows[job.key].state)
+        if later:
+            _write_and_begin(later, request, handing)
+        lanes.finish()
+    return [replace(handing.outcomes[job.key], **handing.told.get(job.key, {})) for job in wanted]
 
 
 def _where_things_stand(wanted: list[Job], ledger: Ledger) -> list[str]:
@@ -131,56 +91,56 @@ def _stands(row: Delivery, ledger: Ledger) -> str:
     return f"written, {done} of {len(files)} files handed over{looks}"
 
 
-def _take(setup: Setup, job: Job, request: Request, ledger: Ledger) -> tuple[Delivery, Busy | None]:
-    """Plans a delivery and takes it in hand if there is something to do; what keeps us from it, if anything."""
+def _take(job: Job, request: Request, handing: HandingOver) -> Delivery:
+    """Plans a delivery and takes it in hand if there is something to do and nobody else has it."""
     asked_by = AskedBy.SCHEDULE if request.due else AskedBy.HAND
-    row = ledger.plan(**job.record(setup.destination(job).describe(), request.reason), asked_by=asked_by)
+    ledger = handing.ledger
+    row = ledger.plan(**job.record(handing.setup.destination(job).describe(), request.reason), asked_by=asked_by)
     if row.state not in OPEN_STATES:
-        return row, None
+        return row
     try:
         ledger.take(job.key)
     except Busy as busy:
-        return row, busy
+        handing.failed(job, busy)
+        return row
     row = ledger.delivery(job.key)
     if row.state == State.SPOOLED and not ledger.is_ours(row.spooled_by):
-        _write_anew(setup, job, ledger, f"written anew: {row.spooled_by} has the spool")
+        _write_anew(job, handing, f"written anew: {row.spooled_by} has the spool")
     elif row.state == State.SPOOLED and (before := waits_for(row, ledger)) and before.state == State.CANCELLED:
-        _write_anew(setup, job, ledger, f"written anew: {before.title}, since which it told the changes, was cancelled")
-    return ledger.delivery(job.key), None
+        _write_anew(job, handing, f"written anew: {before.title}, since which it told the changes, was cancelled")
+    return ledger.delivery(job.key)
 
 
-def _write_anew(setup: Setup, job: Job, ledger: Ledger, note: str) -> None:
+def _write_anew(job: Job, handing: HandingOver, note: str) -> None:
     """Puts back what lies in another runner's spool, unless a part of it may have been renamed: that is looked for."""
-    files = ledger.files(job.key)
-    if any(file.state not in {FileState.SPOOLED, FileState.UPLOADED} for file in files):
-        return
-    with suppress(DeliveryError), setup.destination(job) as destination:
-        for file in files:
-            destination.remove(temp_name(file, destination))
-    ledger.advance(job.key, State.SPOOLED, State.PLANNED, note=note)
+    files = handing.ledger.files(job.key)
+    if all(file.state in {FileState.SPOOLED, FileState.UPLOADED} for file in files):
+        handing.take_back(job, files)
+        handing.ledger.advance(job.key, State.SPOOLED, State.PLANNED, note=note)
 
 
-def _spool_all(
-    setup: Setup, request: Request, ledger: Ledger, planned: list[Job], told: dict[str, dict[str, Any]]
-) -> dict[str, Outcome]:
-    """Judges and writes what is only planned, all of it from one snapshot; returns what was refused.
-
-    told: gets what people are to know of each: how its layout differs from a new campaign's, and what was rejected.
-    """
-    refused: dict[str, Outcome] = {}
+def _write_and_begin(jobs: list[Job], request: Request, handing: HandingOver) -> None:
+    """Judges and writes what is only planned, all of it from one snapshot; each leaves as soon as it is written."""
+    setup, ledger = handing.setup, handing.ledger
+    states = {job.key: ledger.delivery(job.key).state for job in jobs}
+    count = sum(state == State.PLANNED for state in states.values())
+    handing.watch.stage(f"Deliveries to judge, write and prove: {count}.")
     with open_engine(setup.project) as engine:
         gate, clients = Gate(setup.manifest, engine), namespaces(setup.manifest, engine)
         spool = Spool(setup.project, ledger, engine, gate, setup.manifest)
-        for job in planned:
+        for job in jobs:
             try:
-                check_namespace(job.integration_name, job.integration, clients)
-                _write(setup, job, request, spool, told)
+                if states[job.key] == State.PLANNED:
+                    check_namespace(job.integration_name, job.integration, clients)
+                    _write(job, request, spool, handing)
             except Exception as error:  # noqa: BLE001 - whatever it is, it stops no other delivery
-                refused[job.key] = _noted(job, ledger, error)
-    return refused
+                handing.noted(job, error)
+            else:
+                handing.begin(job, was=states[job.key])
 
 
-def _write(setup: Setup, job: Job, request: Request, spool: Spool, told: dict[str, dict[str, Any]]) -> None:
+def _write(job: Job, request: Request, spool: Spool, handing: HandingOver) -> None:
+    setup = handing.setup
     verdict = judge(job, spool.gate)
     if not verdict.passed and not request.ungated:
         raise verdict.error()
@@ -189,7 +149,7 @@ def _write(setup: Setup, job: Job, request: Request, spool: Spool, told: dict[st
     kinds = kinds_of(job.campaign.dataset, spool.engine)
     layout = layouts.layout_of(job, spool.ledger, kinds)
     differs = layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds)
-    told[job.key] = {"layout_changes": differs, "rejected": verdict.rejected}
+    handing.told[job.key] = {"layout_changes": differs, "rejected": verdict.rejected}
     if refusal := entitlements.refusal(job, layout.columns, setup.manifest, spool.engine):
         raise refusal
     if refusal := rejected.refusal(job, verdict.rejected):
@@ -209,63 +169,3 @@ def judge(job: Job, gate: Gate) -> Verdict:
         namespace=job.integration.namespace,
         complete_at=job.complete_at,
     )
-
-
-def _deliver(setup: Setup, job: Job, ledger: Ledger, watch: Watch, *, was: str) -> Outcome:
-    row = ledger.delivery(job.key)
-    recorded = tuple(ledger.files(job.key))
-    if row.state == State.HELD:
-        return Outcome(row, Ended.HELD, ExitCode.FAILED, recorded, row.note, "Look at it: `delivery status ID`.")
-    if row.state != State.SPOOLED:
-        ended = Ended(f"already {row.state}" if was == row.state else row.state)
-        return Outcome(row, ended, ExitCode.DONE, recorded, row.note)
-    try:
-        if job.integration.public_key:  # it may have expired since the file was encrypted
-            check_certificate(job.integration.public_key)
-        _hand_over_all(setup, job, ledger, watch)
-    except Held as error:
-        ledger.advance(job.key, State.SPOOLED, State.HELD, note=error.message)
-        return _failed(job, ledger, error)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it stops no other delivery
-        return _noted(job, ledger, error)
-    ledger.freeze_layout(job.key)  # before a run can die
-    ledger.advance(job.key, State.SPOOLED, State.DELIVERED)
-    clear(folder_of(setup.project, job.key))
-    return Outcome(ledger.delivery(job.key), Ended.DELIVERED, ExitCode.DONE, tuple(ledger.files(job.key)))
-
-
-def _hand_over_all(setup: Setup, job: Job, ledger: Ledger, watch: Watch) -> None:
-    if before := waits_for(ledger.delivery(job.key), ledger):
-        raise DeliveryError(
-            f"It tells the changes since {before.title}, which the client does not have yet: {before.state}.",
-            hint="It leaves after that one has; a person may have to decide on it: `delivery status --held`.",
-        )
-    with setup.login(job):
-        _try_to_hand_over(setup, job, ledger, watch)
-
-
-def _try_to_hand_over(setup: Setup, job: Job, ledger: Ledger, watch: Watch) -> None:
-    replace = job.integration.existing == "replace"
-    for attempt in Retrying(
-        retry=retry_if_exception_type(DestinationFailed),
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.5, max=10),
-        reraise=True,
-    ):
-        with attempt, setup.destination(job) as destination:
-            method = publish_method(destination, job.integration, ledger, job.key[:8])
-            for file in ledger.files(job.key):
-                with watch.upload(f"{job.integration_name}: {file.name}", file.bytes) as progress:
-                    hand_over(file, destination, ledger, replace=replace, method=method, progress=progress)
-
-
-def _noted(job: Job, ledger: Ledger, error: Exception) -> Outcome:
-    known = error if isinstance(error, DeliveryError) else unexpected(error)
-    ledger.note(job.key, known.message)
-    return _failed(job, ledger, known)
-
-
-def _failed(job: Job, ledger: Ledger, error: DeliveryError) -> Outcome:
-    state = Ended.REFUSED if isinstance(error, GateRefused) else Ended.HELD if isinstance(error, Held) else Ended.FAILED
-    row, recorded = ledger.delivery(job.key), tuple(ledger.files(job.key))
-    return Outcome(row, state, error.exit_code, recorded, error.message, error.hint)

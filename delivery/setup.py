@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 SHOWN = 20  # clients in a hint
+AT_ONE_PLACE = 4  # deliveries to a directory of this machine
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,17 @@ class Setup:
     integrations: dict[str, Integration]
     _refused: dict[tuple[object, ...], LoginRefused] = field(default_factory=dict)
 
+    def place(self, job: Job) -> tuple[tuple[object, ...], int]:
+        """Where the job's files go, as one account on one server, and how many deliveries may go there at once."""
+        target = job.integration.destination
+        if target.type == "sftp":
+            return (target.host, target.port, target.username), target.connections
+        return (target.type, job.integration_name if target.type == "local" else ""), AT_ONE_PLACE
+
     @contextmanager
     def login(self, job: Job) -> Iterator[None]:
         """Around all that logs in: an account that was refused is not tried again in this run, which might lock it."""
-        target = job.integration.destination
-        account = (target.host, target.port, target.username) if target.type == "sftp" else ()
+        account, _ = self.place(job)
         if account in self._refused:
             raise self._refused[account]
         try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from delivery.forecast import Forecast
     from delivery.gate.judge import Verdict
-    from delivery.run import Outcome
+    from delivery.handing_over import Outcome
     from delivery.schedule.request import Request
 
 FILE_FIELDS = ("name", "role", "state", "rows", "bytes", "sha256")

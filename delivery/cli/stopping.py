@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -66,7 +68,11 @@ def _end_in_time(reader: socket.socket, ended: threading.Event) -> None:
             return
         # Another thread may have got it: the main one hears of it when it runs on, and may be asleep for long.
         signal.pthread_kill(threading.main_thread().ident or 0, number)
-        if ended.wait(PATIENCE):
-            return
-    say(said(stopped(signal.Signals(number).name, ["What was under way did not end in time, and was cut off."])))
-    os._exit(ExitCode.FAILED)
+        ends = time.monotonic() + PATIENCE
+        if not ended.wait(PATIENCE):
+            say(
+                said(stopped(signal.Signals(number).name, ["What was under way did not end in time, and was cut off."]))
+            )
+        time.sleep(max(0.0, ends - time.monotonic()))  # by then all is said; a thread that hangs would hold the process
+        sys.stdout.flush()
+        os._exit(ExitCode.FAILED)

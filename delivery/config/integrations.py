@@ -74,6 +74,7 @@ class SftpDestination(_Destination):
     host_keys: list[PinnedKey] = Field(min_length=1)
     timeout: float = Field(default=30.0, gt=0, description="seconds that any one reply may take")
     deadline: float = Field(default=3600.0, gt=0, description="seconds that a whole delivery may take")
+    connections: int = Field(default=4, ge=1, le=16, description="with this login at once, at most")
 
     @model_validator(mode="after")
     def _has_login(self) -> SftpDestination:

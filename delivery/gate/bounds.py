@@ -43,12 +43,15 @@ def refusal(job: Job, rows: int, ledger: Ledger) -> GateRefused | None:
 
 
 def last_delivered(job: Job, ledger: Ledger) -> list[Delivery]:
-    """The last windows delivered before this one, oldest first; none when they are too few to compare with."""
+    """The last windows delivered before this one, oldest first; none when they are too few to compare with.
+
+    Those of this very run do not count: which of them have been delivered by now depends on who is quicker.
+    """
     found = ledger.series(
         *job.series,
         deliveries.c.state == State.DELIVERED,
         deliveries.c.revision == 0,
         deliveries.c.slot < job.slot.strftime(SLOT),
     )
-    last = [row for row in found if row.rows is not None][-COMPARED:]
+    last = [row for row in found if row.rows is not None and not ledger.has_in_hand(row.id)][-COMPARED:]
     return last if len(last) >= FEWEST else []

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+GONE = -1  # the fence of nobody
 DOUBT = "The ledger was lost or restored, and may not know that this went. Ask the client; then release it."
 
 
@@ -103,12 +104,16 @@ class Ledger:
         with self._begin() as connection:
             leases.keep(connection, list(self._fences), self._runner, self.storage.now(connection))
 
+    def has_in_hand(self, key: str) -> bool:
+        """Whether we took that delivery."""
+        return key in self._fences
+
     def let_go(self) -> None:
-        """Gives all that was taken out of hand."""
+        """Gives all that was taken out of hand. What is still under way in another thread records no step any more."""
         with self._begin() as connection:
             for key, fence in self._fences.items():
                 leases.let_go(connection, key, fence)
-        self._fences.clear()
+        self._fences = dict.fromkeys(self._fences, GONE)
 
     def delivery(self, key: str) -> Delivery:
         """One delivery; KeyError if it is unknown."""

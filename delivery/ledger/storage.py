@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, contextmanager
+import threading
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import StaticPool
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from delivery.errors import ConfigError, WriteFailed, redact
@@ -32,6 +34,8 @@ class Storage:
         if self.path and not read_only:
             _create_private(self.path)
         self.engine = _engine(self.url, is_sqlite=self.is_sqlite, read_only=read_only)
+        # SQLite takes one transaction at a time, and lets whoever has to wait sleep for longer than one takes.
+        self._turn = threading.RLock() if self.is_sqlite else nullcontext()
 
     @property
     def path(self) -> Path | None:
@@ -46,7 +50,7 @@ class Storage:
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         """One transaction. Raises WriteFailed."""
-        with self._translated(), self.engine.begin() as connection:
+        with self._translated(), self._turn, self.engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -102,9 +106,12 @@ def _parsed(url: str) -> sa.URL:
 
 def _engine(url: sa.URL, *, is_sqlite: bool, read_only: bool) -> sa.Engine:
     patient = is_sqlite and "timeout" not in url.query
+    options: dict[str, Any] = {"connect_args": {"timeout": 30}} if patient else {}
+    if is_sqlite and url.database in {None, "", ":memory:"}:  # one for all threads
+        options = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
     try:
         # An upload may take an hour, and servers close what is idle so long.
-        engine = sa.create_engine(url, connect_args={"timeout": 30} if patient else {}, pool_pre_ping=not is_sqlite)
+        engine = sa.create_engine(url, **options, pool_pre_ping=not is_sqlite)
     except (NoSuchModuleError, ModuleNotFoundError):
         raise ConfigError(
             f"There is no driver for a ledger of {url.drivername}.",

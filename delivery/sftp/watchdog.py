@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 class Watchdog:
     """One connection's time: `stall` seconds without movement inside a step, `deadline` seconds in all."""
 
-    def __init__(self, stall: float, deadline: float) -> None:
+    def __init__(self, stall: float, deadline: float, cut: threading.Event | None = None) -> None:
+        """cut: once set, nothing goes on."""
         self.reason = ""  # why it closed the connection, for people
+        self._cut = cut or threading.Event()
         self._stall = self._patience = stall
         self._deadline = deadline
         self._ends = time.monotonic() + deadline
@@ -37,6 +39,8 @@ class Watchdog:
     def closes(self, close: Callable[[], object]) -> None:
         """Add what is to be closed; it must not wait."""
         self._close.append(close)
+        if self.reason:
+            close()
 
     def beat(self) -> None:
         """Note that something moved."""
@@ -63,6 +67,8 @@ class Watchdog:
                 self.reason = f"not finished within its deadline of {self._deadline:g} s"
             elif limit is not None and now >= limit:
                 self.reason = f"nothing moved for {self._patience:g} s"
+            elif self._cut.is_set():
+                self.reason = "the run was stopped"
             if self.reason:
                 for close in self._close:
                     close()

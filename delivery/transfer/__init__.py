@@ -80,6 +80,9 @@ class Destination(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+    def cut(self) -> None:
+        """End what is under way, said by another thread: its step raises, and so does every later one."""
+
     def describe(self) -> str:
         """Name the directory as a person would write it, without secrets."""
 

@@ -58,6 +58,7 @@ class LocalDirectory:
         self._fd = -1
         self._made: list[Path] = []
         self._makes_root = False
+        self._is_cut = False
 
     @classmethod
     def hosted(
@@ -91,6 +92,10 @@ class LocalDirectory:
             while self._made:
                 self._made.pop().rmdir()
 
+    def cut(self) -> None:
+        """Copy no further."""
+        self._is_cut = True
+
     def describe(self) -> str:
         """Name the path."""
         return str(self._path)
@@ -113,11 +118,18 @@ class LocalDirectory:
 
     def upload(self, spool: Path, temp: str, progress: Callable[[int], None] | None = None) -> None:
         """Create exclusively, copy, fsync, compare the size."""
+
+        def tell(done: int) -> None:
+            if self._is_cut:
+                raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
+            if progress:
+                progress(done)
+
         with spool.open("rb") as source, self._step("upload"):
             fd = self._open_new(temp)
             try:
                 with os.fdopen(fd, "wb", buffering=0) as file:
-                    _copy(source, file, progress)
+                    _copy(source, file, tell)
                     if finished_name(self.handling.temporary_name, temp) is None:  # it has its final name already
                         os.fchmod(fd, self.handling.file_mode)
             except BaseException:
@@ -220,14 +232,13 @@ class LocalDirectory:
             raise DestinationFailed(f"{self.describe()}: {step}: {os.strerror(code)}", step=step) from error
 
 
-def _copy(source: BinaryIO, file: FileIO, progress: Callable[[int], None] | None) -> None:
+def _copy(source: BinaryIO, file: FileIO, tell: Callable[[int], None]) -> None:
     os.fchmod(file.fileno(), PRIVATE)  # whatever the umask
     while chunk := source.read(CHUNK_BYTES):
         view = memoryview(chunk)
         while view:
             view = view[file.write(view) :]
-        if progress:
-            progress(file.tell())
+        tell(file.tell())
     os.fsync(file.fileno())
     if os.fstat(file.fileno()).st_size != source.tell():
         raise OSError(errno.EIO, "wrong size after writing")

@@ -6,6 +6,7 @@ Servers differ: what one refuses or lacks is listed at each method, with what is
 from __future__ import annotations
 
 import stat
+import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -60,6 +61,7 @@ class SftpDirectory:
         self._timeout, self._deadline = timeout, deadline
         self._hashed_there = False
         self._made: list[bytes] = []
+        self._is_cut = threading.Event()
 
     @classmethod
     def of(cls, name: str, target: SftpDestination, directory: str) -> Self:
@@ -84,7 +86,7 @@ class SftpDirectory:
         return self
 
     def __enter__(self) -> Self:
-        self._watchdog = Watchdog(self._timeout, self._deadline)
+        self._watchdog = Watchdog(self._timeout, self._deadline, self._is_cut)
         self._close: Callable[[], object] = lambda: None
         try:
             with self._step("connect"):
@@ -108,6 +110,10 @@ class SftpDirectory:
                     self._session.rmdir(self._made.pop())
         self._watchdog.stop()
         self._close()
+
+    def cut(self) -> None:
+        """Have the watchdog close the connection."""
+        self._is_cut.set()
 
     def describe(self) -> str:
         """Name user, host, port and directory."""
