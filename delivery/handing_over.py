@@ -124,7 +124,7 @@ class HandingOver:
         """Removes what was uploaded of files that are to be written anew, before others of their series go."""
 
         def remove() -> None:
-            with suppress(DeliveryError), self._reached(job) as destination, destination:
+            with suppress(Exception), self._reached(job) as destination, destination:  # `prune` finds what stays
                 for file in files:
                     destination.remove(temp_name(file, destination))
 

@@ -57,6 +57,7 @@ def running(
     expired: bool = False,
     asks: bool = True,
     sftp: type[asyncssh.SFTPServer] = asyncssh.SFTPServer,
+    account: type[Account] = Account,
     **settings: Any,
 ) -> Iterator[tuple[SftpDestination, list[str]]]:
     """An asyncssh server in this process, and what its account was given."""
@@ -66,7 +67,7 @@ def running(
     listening = asyncssh.listen(
         "127.0.0.1",
         port,
-        server_factory=lambda: Account(given, rounds, expired=expired, asks=asks),
+        server_factory=lambda: account(given, rounds, expired=expired, asks=asks),
         server_host_keys=[str(tmp_path / "host")],
         sftp_factory=lambda channel: sftp(channel, chroot=str(tmp_path / "home").encode()),
         **settings,

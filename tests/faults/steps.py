@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
+
+from delivery.lanes import THREADS
 
 if TYPE_CHECKING:
     import socket
@@ -30,11 +33,14 @@ PURE = (
 
 
 def install(kill: int | None, watcher: socket.socket | None) -> Callable[[], int]:
-    """Counts the steps of this thread from now on, dies before the one with that number (from 0), and tells the count.
+    """Counts the steps of this thread and of all lanes from now on, dies before the one with that number (from 0).
+
+    What it gives tells the count.
 
     watcher: is told of each step, and answers when it has looked.
     """
     seen = 0
+    one_at_a_time = threading.Lock()
     pure: dict[Any, bool] = {}
 
     def hook(frame: FrameType, event: str, function: Any) -> None:
@@ -46,13 +52,18 @@ def install(kill: int | None, watcher: socket.socket | None) -> Callable[[], int
             pure[key] = _is_pure(function)
         if pure[key] or frame.f_code.co_filename.startswith("<frozen importlib"):
             return
-        if watcher is not None:
-            watcher.sendall(b"s")
-            watcher.recv(1)
-        if seen == kill:
-            os.kill(os.getpid(), signal.SIGKILL)
-        seen += 1
+        with one_at_a_time:
+            if watcher is not None:
+                watcher.sendall(b"s")
+                watcher.recv(1)
+            if seen == kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+            seen += 1
 
+    def begin(*_: Any) -> None:
+        sys.setprofile(hook if threading.current_thread().name.startswith(THREADS) else None)
+
+    threading.setprofile(begin)
     sys.setprofile(hook)
     return lambda: seen
 

@@ -34,7 +34,9 @@ import sqlalchemy.dialects.sqlite  # noqa: E402, F401
 import steps  # noqa: E402
 from servers import PipeChannel, Shim, name_of  # noqa: E402
 from small_project import AT, CANARIES, CLIENTS, DAY, canary  # noqa: E402
+from tenacity import wait_none  # noqa: E402
 
+from delivery import handing_over  # noqa: E402
 from delivery import run as runner  # noqa: E402
 from delivery.cli.deliver import exit_code  # noqa: E402
 from delivery.config.project import Project  # noqa: E402
@@ -249,7 +251,7 @@ class World:
             log = os.open(self.base / "log", os.O_WRONLY | os.O_APPEND)
             os.dup2(log, 1)
             os.dup2(log, 2)
-            time.sleep = lambda _: None  # back-off
+            handing_over.BACK_OFF = wait_none()
             wire = self.base / "s"
 
             def of(name: str, target: object, directory: str) -> SftpDirectory:
@@ -463,7 +465,7 @@ def _replace_protocol() -> None:
         (put if isinstance(destination, SftpDirectory) else local_put)(destination, Path(file.spool), file.name)
         return ledger.advance_file(file, "published")
 
-    runner.hand_over = hand_over
+    handing_over.hand_over = hand_over
 
 
 def new_base() -> Path:

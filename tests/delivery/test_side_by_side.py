@@ -1,0 +1,188 @@
+"""Deliveries of one run to several servers: whoever is slow, silent or refuses holds only what goes there."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import closing, contextmanager, suppress
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from asyncssh_here import Account, running
+from servers import PASSWORD, free_port
+from small_project import AT, CLIENTS, make_project
+
+from delivery import run as runner
+from delivery.config.project import Project
+from delivery.errors import ExitCode
+from delivery.ledger import Ledger
+from delivery.progress import Watch
+from delivery.schedule.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from delivery.config.integrations import SftpDestination
+
+WITHIN = 60.0
+DAYS = {"start": "2026-11-02", "end": "2026-11-04"}
+
+
+class World:
+    """A project, a server in this process, and integrations that are added one by one."""
+
+    def __init__(self, tmp_path: Path, target: SftpDestination, given: list[str]) -> None:
+        """given: the passwords that the server was given, as they come."""
+        make_project(tmp_path / "project", beside=("2026-11-01", "2026-11-02"))
+        self.given = given
+        state = tmp_path / "state"
+        profile = {"type": "duckdb", "path": "warehouse.duckdb"}
+        self.project = Project(
+            tmp_path / "project", "duckdb", profile, state, tmp_path / "share", f"sqlite:///{state}/ledger.sqlite"
+        )
+        self.home = tmp_path / "home"
+        self._target, self._integrations = target, dict[str, Any]()
+
+    def add(self, name: str, **changes: Any) -> None:
+        """An integration to a directory of its own."""
+        (self.home / name).mkdir(exist_ok=True)
+        target = {
+            "type": "sftp",
+            "host": "127.0.0.1",
+            "port": self._target.port,
+            "username": name,
+            "password": "{{ env_var('PASSWORD') }}",
+            "host_keys": list(self._target.host_keys),
+            "timeout": WITHIN,
+        }
+        namespace = CLIENTS[len(self._integrations) % len(CLIENTS)]
+        self._integrations[name] = {
+            "vendor_name": name, "namespace": namespace, "directory": name, "destination": target | changes,
+        }  # fmt: skip
+        text = yaml.safe_dump({"integrations": self._integrations})
+        self.project.integrations_file.write_text(text)
+
+    def run(self, **asked: Any) -> list[runner.Outcome]:
+        return runner.run(self.project, Request(at=AT, **(asked or DAYS)), Watch())
+
+    def arrived(self) -> list[str]:
+        return sorted(path.parent.name for path in self.home.rglob("daily*.csv") if ".part" not in path.name)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[World]:
+    monkeypatch.setenv("PASSWORD", PASSWORD)
+    monkeypatch.setenv("WRONG", "wrong")
+    with running(tmp_path, [], asks=False, account=getattr(request, "param", Account)) as (target, given):
+        yield World(tmp_path, target, given)
+
+
+@contextmanager
+def listening(speak: Callable[[socket.socket], None], until: threading.Event) -> Iterator[int]:
+    """A server that holds each connection until then, and closes it; its port."""
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)) as listener:
+
+        def hold(one: socket.socket) -> None:
+            with one, suppress(OSError):
+                while not until.wait(0.05):
+                    speak(one)
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    threading.Thread(target=hold, args=(listener.accept()[0],), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield port
+
+
+@pytest.mark.parametrize("healthy", [5, pytest.param(50, marks=pytest.mark.slow)])
+def test_a_silent_a_dripping_and_a_refusing_server_hold_nobody_else(world: World, healthy: int) -> None:
+    """They end only when all that goes elsewhere has arrived, and come first in the run."""
+    there, gave_up = threading.Event(), threading.Event()
+    names = [f"good_{number:02}" for number in range(healthy)]
+
+    def watch() -> None:
+        ends = time.monotonic() + WITHIN + healthy
+        while time.monotonic() < ends:
+            if len(world.arrived()) == 2 * healthy:
+                there.set()
+                return
+            time.sleep(0.05)
+        gave_up.set()
+        there.set()
+
+    with listening(lambda _: None, there) as silent, listening(lambda one: one.sendall(b"S"), there) as drips:
+        world.add("a_silent", port=silent)
+        world.add("b_drips", port=drips)
+        world.add("c_refuses", password="{{ env_var('WRONG') }}")
+        for name in names:
+            world.add(name)
+        threading.Thread(target=watch, daemon=True).start()
+        found = world.run()
+    assert not gave_up.is_set(), world.arrived()
+    order = [(o.delivery.window_start, o.delivery.integration) for o in found]
+    assert order == sorted(order), "told by day and name, not by who was first"
+    outcomes: dict[str, set[tuple[str, int]]] = {}
+    for o in found:
+        outcomes.setdefault(o.delivery.integration, set()).add((o.state, o.code))
+    failed, refused = {("failed", ExitCode.FAILED)}, {("failed", ExitCode.DESTINATION)}
+    done = {name: {("delivered", ExitCode.DONE)} for name in names}
+    assert outcomes == {"a_silent": failed, "b_drips": failed, "c_refuses": refused} | done
+
+
+def test_a_wrong_password_is_given_once(world: World) -> None:
+    """Whatever is to go there: an account may be locked after three."""
+    for name in ("one", "other", "third"):
+        world.add(name, username="acme", password="{{ env_var('WRONG') }}")
+    assert {(o.state, o.code) for o in world.run()} == {("failed", ExitCode.DESTINATION)}
+    assert world.given == ["wrong"]
+
+
+class OneConnection(Account):
+    """Hangs up on whoever comes while somebody is there: `met` counts these."""
+
+    there = 0
+    met = 0
+
+    def connection_made(self, conn: Any) -> None:
+        kind = type(self)
+        kind.there += 1
+        if kind.there > 1:
+            kind.met += 1
+            conn.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        type(self).there -= 1
+
+
+@pytest.mark.parametrize("world", [OneConnection], indirect=True)
+def test_a_server_that_takes_one_connection_gets_one_at_a_time(world: World) -> None:
+    """Nobody has to say so; all arrive in one run."""
+    OneConnection.there = OneConnection.met = 0
+    for name in ("one", "other", "third", "fourth"):
+        world.add(name, username="acme")
+    found = world.run()
+    assert {o.state for o in found} == {"delivered"}, {o.message for o in found}
+    assert world.arrived() == sorted(["one", "other", "third", "fourth"] * 2)
+    assert OneConnection.met, "they never met"
+
+
+def test_older_windows_go_first(world: World) -> None:
+    """Of one campaign and client, while others go beside them."""
+    for name in ("one", "other"):
+        world.add(name)
+    assert {o.state for o in world.run(start="2026-11-01", end="2026-11-04")} == {"delivered"}
+    with closing(Ledger(world.project.ledger_url)) as ledger:
+        for name in ("one", "other"):
+            rows = sorted(
+                (row for row in ledger.find() if row.integration == name), key=lambda row: row.window_start or ""
+            )
+            steps = [[at for at, step, _ in ledger.steps(row.id) if step in {"uploaded", "delivered"}] for row in rows]
+            assert len(rows) == 3
+            assert all(before[-1] < after[0] for before, after in pairwise(steps))
