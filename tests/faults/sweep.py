@@ -22,14 +22,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from world import CRASHED, KINDS, Faults, World, new_base
+from world import BESIDE, CRASHED, KINDS, Faults, World, make_template, new_base
 
-from small_project import make_project  # isort: skip - on the path that world opens
-from sampling import PARTS, chosen, described  # isort: skip
+from sampling import PARTS, chosen, described  # isort: skip - on the path that world opens
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from world import Observer
 
 WORKERS = 2
 DOUBLES = 224
@@ -100,6 +101,9 @@ class Sweeper:
         self.first_contact = 0  # the step before the first message, from `spooled`
         self.before_contact = 0  # the same, from `planned`
         self._expected: dict[str, dict[str, bytes]] = {}
+        self._beside: dict[str, dict[str, bytes] | None] = dict.fromkeys(BESIDE)
+        if not naive:
+            self._measure_several()
         for kind in KINDS:
             if not naive or kind in {"sftp", "hosted"}:
                 self._measure(kind)
@@ -136,6 +140,14 @@ class Sweeper:
             self.probing = world.messages
             world.close()
 
+    def _measure_several(self) -> None:
+        world = self._world("sftp", start="planned, several")
+        assert world.run(counted=True) == 0, world.log()
+        self.steps["sftp", "planned, several"], self.several = world.steps, world.messages
+        for name, observer in world.others.items():
+            self._beside[name] = {path.name: path.read_bytes() for path in observer.directory.iterdir()}
+        world.close()
+
     def _probe(self, row: tuple[str, ...] | None = None) -> tuple[str, ...] | None:
         """What the ledger keeps of the destination's probe; given one, it is kept."""
         with sqlite3.connect(self._case / "state" / "ledger.sqlite") as connection:
@@ -149,8 +161,8 @@ class Sweeper:
         self._case.mkdir()
         if start in {"spooled", "unprobed"}:
             shutil.copytree(self._spooled[kind, start], self._case / "state")
-        everyone = start == "planned for all"
-        return World(self._template, self._case, kind, self._expected.get(kind), collects, self._naive, everyone)
+        beside = self._beside if start == "planned, several" else {}
+        return World(self._template, self._case, kind, self._expected.get(kind), collects, self._naive, beside)
 
     def run(self, case: Case) -> Verdict:
         """Runs a case to its end and judges it."""
@@ -158,7 +170,8 @@ class Sweeper:
         problems, lied = [], False
         try:
             for number, faults in enumerate([*case.runs, *[Faults()] * RECOVERIES]):
-                if number >= len(case.runs) and world.state()[0] in {"delivered", "held"}:
+                states = [world.state(name)[0] for name in ("", *world.others)]
+                if number >= len(case.runs) and {"delivered", "held"}.issuperset(states):
                     break
                 world.run(faults, watched=case.kind == "hosted" and case.collects is not None)
                 for at, fault in faults.messages.items():
@@ -168,7 +181,10 @@ class Sweeper:
                 if world.exits[-1] == CRASHED:
                     problems.append(f"the runner met an error that it does not know:\n{world.log()}")
             state, note, _files = world.state()
-            outcome = _judge(world, state)
+            outcome = _judge(world.observer, state)
+            for name, observer in world.others.items():
+                if (of_other := _judge(observer, world.state(name)[0])) != "once":
+                    problems.append(f"{name}: {of_other}")
             undecided = case.kind == "open" and "when a run died, and it is not to be seen" in note
             if outcome == "held" and not (world.observer.taken or lied or undecided):
                 problems.append(f"held without need: {note}")
@@ -189,8 +205,8 @@ class Sweeper:
         """Every step of the protocol left alone; of its variants, and with a client that collects, a part."""
         for step in range(self.before_contact + 5):  # the rest is swept from `spooled`
             yield Case("sftp", None, "planned", (Faults(kill=step),))
-        for step in range(self.before_contact - 20, self.steps["hosted", "planned"], 15):
-            yield Case("hosted", None, "planned for all", (Faults(kill=step),))
+        for step in range(self.before_contact - 20, self.steps["sftp", "planned, several"], 15):
+            yield Case("sftp", None, "planned, several", (Faults(kill=step),))
         for kind, collects in itertools.product(self.messages, (None, 0)):
             first, last, every = self.first_contact - 5, self.steps[kind, "spooled"] + 1, 1
             if collects is not None:  # before anything is to be seen, a client that collects changes nothing
@@ -208,6 +224,9 @@ class Sweeper:
             pairs = itertools.product(range(first, last), faults)
             for number, fault in itertools.islice(pairs, None, None, every):
                 yield Case(kind, collects, "spooled", (Faults({number: fault}),))
+        pairs = itertools.product(range(len(self.several)), FAULTS)
+        for number, fault in itertools.islice(pairs, None, None, 11):
+            yield Case("sftp", None, "planned, several", (Faults({number: fault}),))
         probing = range(len(self.probing) - len(self.messages.get("sftp", ())) + 3)
         for number, fault in itertools.islice(itertools.product(probing, FAULTS[:-1]), None, None, 9):
             yield Case("sftp", None, "unprobed", (Faults({number: fault}),))
@@ -234,14 +253,13 @@ class Sweeper:
         return Faults({number: chance.choice(FAULTS[:-1])})
 
 
-def _judge(world: World, state: str) -> str:
-    seen = world.observer
+def _judge(seen: Observer, state: str) -> str:
     if seen.twice:
         return "twice"
     if seen.broken:
         return "half"
     if state == "delivered":
-        return "once" if seen.whole == set(world.expected or {}) and seen.still_there else "false"
+        return "once" if seen.whole == set(seen.expected or {}) and seen.still_there else "false"
     return "held" if state == "held" else "lost"
 
 
@@ -292,8 +310,8 @@ def _what(case: Case) -> str:
         return "double" if case.double else "collected while we look"
     if case.start == "unprobed":
         return "faults while probing"
-    if case.start == "planned for all":
-        return "SIGKILL, three clients"
+    if case.start == "planned, several":
+        return "SIGKILL, three at once" if case.runs[0].kill is not None else "a fault, three at once"
     return "SIGKILL" if case.runs[0].kill is not None else next(iter(case.runs[0].messages.values()))
 
 
@@ -323,7 +341,7 @@ def main() -> int:
     began = time.monotonic()
     base = new_base()
     try:
-        make_project(base / "project")
+        make_template(base / "project")
         command = [sys.executable, __file__, *sys.argv[1:], "--worker"]
         results = [base / f"results-{n}" for n in range(WORKERS)]
         workers = []

@@ -33,7 +33,7 @@ import pyarrow.pandas_compat  # noqa: E402, F401
 import sqlalchemy.dialects.sqlite  # noqa: E402, F401
 import steps  # noqa: E402
 from servers import PipeChannel, Shim, name_of  # noqa: E402
-from small_project import AT, CANARIES, CLIENTS, DAY, canary  # noqa: E402
+from small_project import AT, CANARIES, CLIENTS, DAY, SFTP, canary, make_project  # noqa: E402
 from tenacity import wait_none  # noqa: E402
 
 from delivery import handing_over  # noqa: E402
@@ -58,7 +58,12 @@ CRASHED = 70  # exit status of a runner that met an error it does not know
 NOT_MADE = {("RENAME", "flip")}
 # Where it goes, by which integration; what its server may do is how the kinds differ.
 KINDS = {"sftp": "by_sftp", "hosted": "by_share", "open": "without_rename"}
+# What goes beside it where a case is of several: to another server, and to the share; nothing fails there.
+BESIDE = {"on_another_server": CLIENTS[1], "share_of_cedar_books": CLIENTS[2]}
+ANOTHER = SFTP.format(name="on_another_server", directory="inbox", publish="rename")
+ANOTHER = ANOTHER.replace("sftp.example", "other.example").replace(CLIENTS[0], CLIENTS[1])
 DONE = ".done"
+WIRES = ("s", "other")  # to the server that fails, and to another one
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -173,7 +178,8 @@ class _Wire:
 class World:
     """One case: a state directory, a remote directory, and what happened in them.
 
-    kind: see KINDS; naive: `put` and then record, in place of the protocol; all_clients: deliver to the others, too.
+    kind: see KINDS; naive: `put` and then record, in place of the protocol; beside: what the other clients are to
+    get, by integration (BESIDE), where they get something in the same run.
     """
 
     template: Path
@@ -182,7 +188,7 @@ class World:
     expected: Mapping[str, bytes] | None = None
     collects: int | None = None
     naive: bool = False
-    all_clients: bool = False
+    beside: Mapping[str, Mapping[str, bytes] | None] = field(default_factory=dict)
     request_bytes: int = 1 << 15
     messages: list[str] = field(default_factory=list)  # of the last run
     steps: int = 0  # of the last run
@@ -192,15 +198,22 @@ class World:
     exits: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        remote = self.base / "share" / "acme_outdoor" / "inbox"
-        remote.mkdir(parents=True, mode=0o700)
+        remote = self._inbox(CLIENTS[0])
         self.observer = Observer(remote, self.expected, self.collects, self.kind == "open")
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self.base / "s"))
-        self._listener.listen(8)
+        self.others = {name: Observer(self._inbox(BESIDE[name]), files) for name, files in self.beside.items()}
+        self._listeners = {name: socket.socket(socket.AF_UNIX) for name in WIRES}
+        for name, listener in self._listeners.items():
+            listener.bind(str(self.base / name))
+            listener.listen(8)
+
+    def _inbox(self, client: str) -> Path:
+        inbox = self.base / "share" / client / "inbox"
+        inbox.mkdir(parents=True, mode=0o700)
+        return inbox
 
     def close(self) -> None:
-        self._listener.close()
+        for listener in self._listeners.values():
+            listener.close()
         shutil.rmtree(self.base, ignore_errors=True)
 
     def spool_only(self) -> None:
@@ -234,14 +247,15 @@ class World:
         pid = os.fork()
         if pid == 0:
             ours.close()
-            self._listener.close()
+            for listener in self._listeners.values():
+                listener.close()
             self._be_the_runner(theirs, faults.kill, watched=watched, counted=counted)
         theirs.close()
         self._serve(pid, ours, faults)
         self.exits.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         if self.exits[-1] == -signal.SIGKILL:
             self.fired += 1
-        self.observer.look()
+        self.glance()
         return self.exits[-1]
 
     def _be_the_runner(self, control: socket.socket, kill: int | None, *, watched: bool, counted: bool) -> None:
@@ -252,18 +266,16 @@ class World:
             os.dup2(log, 1)
             os.dup2(log, 2)
             handing_over.BACK_OFF = wait_none()
-            wire = self.base / "s"
 
-            def of(name: str, target: object, directory: str) -> SftpDirectory:
-                return SftpDirectory(
-                    "sftp://acme@sftp.example.com", ".", lambda _: _open(wire, self.request_bytes), 2.0, 20.0
-                )
+            def of(name: str, target: Any, directory: str) -> SftpDirectory:
+                wire = self.base / ("s" if name == KINDS[self.kind] else "other")
+                where = f"sftp://acme@{target.host}"
+                return SftpDirectory(where, ".", lambda _: _open(wire, self.request_bytes), 2.0, 20.0)
 
             SftpDirectory.of = of  # type: ignore[method-assign,assignment]
             if self.naive:
                 _replace_protocol()
-            others = [f"share_of_{client}" for client in CLIENTS[1:]] if self.all_clients else []
-            request = Request(at=AT, window=DAY, integrations=(KINDS[self.kind], *others))
+            request = Request(at=AT, window=DAY, integrations=(KINDS[self.kind], *self.beside))
             count = steps.install(kill, control if watched else None) if watched or counted or kill is not None else int
             try:
                 code = int(exit_code(runner.run(self.project, request, Watch())))
@@ -286,21 +298,23 @@ class World:
         sessions: list[_Session] = []
         running = True
         while running or sessions:
-            waiting = [self._listener, control, *([alive] if running else [])]
+            listeners = list(self._listeners.values())
+            waiting = [*listeners, control, *([alive] if running else [])]
             waiting += [s.wire for s in sessions] + [s.server for s in sessions if not s.closed]
             ready = select.select(waiting, [], [], 30)[0]
             if not ready:
                 raise TimeoutError(f"nothing moves: {faults}")
-            if self._listener in ready:
-                self.first_contact = self.first_contact or self._watched
-                sessions.append(_Session(self, self._listener.accept()[0], faults))
+            for name, listener in self._listeners.items():
+                if listener in ready:
+                    self.first_contact = self.first_contact or self._watched
+                    sessions.append(_Session(self, listener.accept()[0], faults if name == "s" else None))
             if control in ready:
                 self._answer(control)
             for session in sessions:
                 session.carry(ready)
             sessions = [s for s in sessions if not s.closed]
             if alive in ready and not any(s.wire in ready for s in sessions):
-                running = select.select([self._listener], [], [], 0)[0] != []
+                running = select.select(listeners, [], [], 0)[0] != []
         self._answer(control, last=True)
         os.close(alive)
         control.close()
@@ -323,18 +337,19 @@ class World:
     def glance(self) -> None:
         """Lets the observer look."""
         before = bool(self.observer.appeared)
-        self.observer.look()
+        for observer in (self.observer, *self.others.values()):
+            observer.look()
         if self.observer.appeared and not before:
             self.first_seen = (self._watched, len(self.messages) - 1)
 
-    def state(self) -> tuple[str, str, dict[str, str]]:
-        """The ledger's word, read without our code: state and note of the delivery, states of its files."""
+    def state(self, integration: str = "") -> tuple[str, str, dict[str, str]]:
+        """The ledger's word, read without our code: state and note of a delivery, states of its files."""
         path = self.base / "state" / "ledger.sqlite"
         if not path.exists():
             return "none", "", {}
         with sqlite3.connect(path) as connection:
             try:
-                of = f"integration = '{KINDS[self.kind]}'"
+                of = f"integration = '{integration or KINDS[self.kind]}'"
                 row = connection.execute(f"select id, state, note from deliveries where {of}").fetchone()
                 row = row or ("", "none", "")
                 files = dict(
@@ -378,14 +393,17 @@ def _open(path: Path, request_bytes: int) -> Opened:
 class _Session:
     """One connection: frames in, faults applied by the shim, replies out, a glance at the directory around each."""
 
-    def __init__(self, world: World, wire: socket.socket, faults: Faults) -> None:
+    def __init__(self, world: World, wire: socket.socket, faults: Faults | None) -> None:
+        """faults: None at the other server, whose messages are not counted."""
         self.wire, self.closed = wire, False
-        self._world, self._faults = world, faults
-        directory = world.observer.directory.resolve()
+        self._world, self._messages = world, [] if faults is None else world.messages
+        self._faults = faults = faults or Faults()
+        observer = world.observer if self._messages is world.messages else world.others["on_another_server"]
+        directory = observer.directory.resolve()
         self.server: PipeChannel = _Server(directory)
         if world.kind == "open":
             self.server = _Server(directory, "-P", "rename,posix-rename,hardlink")
-        start = len(world.messages)
+        start = len(self._messages)
         self._shim = Shim(
             self.server,
             {n - start: fault.removesuffix(", denied") for n, fault in faults.messages.items() if n >= start},
@@ -406,15 +424,15 @@ class _Session:
             self._frames += data
             while len(self._frames) >= 4 and len(self._frames) >= 4 + (n := struct.unpack(">I", self._frames[:4])[0]):
                 frame, self._frames = self._frames[: 4 + n], self._frames[4 + n :]
-                number = len(self._world.messages)
+                number = len(self._messages)
                 if (name_of(frame), self._faults.messages.get(number)) in NOT_MADE:
                     del self._shim.faults[number - self._start]
                 elif number in self._faults.messages:
                     self._world.fired += 1
                 if not self._shim.send(frame):
-                    self._world.messages.append(self._shim.log[-1])
+                    self._messages.append(self._shim.log[-1])
                     return self._end()
-                self._world.messages.append(self._shim.log[-1])
+                self._messages.append(self._shim.log[-1])
                 self._world.glance()
                 self._reply()
         if not self.closed and self.server in ready:
@@ -466,6 +484,13 @@ def _replace_protocol() -> None:
         return ledger.advance_file(file, "published")
 
     handing_over.hand_over = hand_over
+
+
+def make_template(root: Path) -> None:
+    """The project of all cases."""
+    make_project(root)
+    with (root / "integrations.yml").open("a") as file:
+        file.write(ANOTHER)
 
 
 def new_base() -> Path:
