@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def run(project: Project, request: Request, watch: Watch, *, build_first: bool =
 
 
 def _make(setup: Setup, request: Request, ledger: Ledger, watch: Watch, wanted: list[Job]) -> list[Outcome]:
-    with watch.deliveries(len(wanted)), Lanes() as lanes:
+    with watch.deliveries(len(wanted)), closing(setup.kept), Lanes() as lanes:
         handing = HandingOver(setup, ledger, watch, lanes)
         rows = {job.key: _take(job, request, handing) for job in wanted}
         later: list[Job] = []

@@ -13,6 +13,7 @@ from delivery.files import receipts
 from delivery.schedule.jobs import Job, jobs, sent
 from delivery.schedule.names import directory, file_name
 from delivery.schedule.places import check_places
+from delivery.sftp.kept import Kept
 from delivery.transfer import open_destination
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Setup:
     manifest: Manifest
     campaigns: dict[str, Campaign]
     integrations: dict[str, Integration]
+    kept: Kept = field(default_factory=Kept)
     _refused: dict[tuple[object, ...], LoginRefused] = field(default_factory=dict)
 
     def place(self, job: Job) -> tuple[tuple[object, ...], int]:
@@ -65,7 +67,7 @@ class Setup:
 
     def destination(self, job: Job) -> Destination:
         """The job's destination, not yet connected."""
-        return open_place(self.project, job.integration_name, job.integration, job.day)
+        return open_place(self.project, job.integration_name, job.integration, job.day, self.kept)
 
     def wanted(self, request: Request, ledger: Ledger, *, keep: bool) -> list[Job]:
         """The deliveries that the request means now, corrections last. Raises NothingDue, ConfigError.
@@ -108,12 +110,14 @@ def check_namespace(name: str, integration: Integration, known: frozenset[str] |
         )
 
 
-def open_place(project: Project, name: str, integration: Integration, day: date) -> Destination:
+def open_place(
+    project: Project, name: str, integration: Integration, day: date, kept: Kept | None = None
+) -> Destination:
     """The directory of an integration to which the files of a day go, not yet connected."""
     dated = integration.model_copy(update={"directory": directory(integration, day)})
     start, brace, _ = integration.directory.partition("{")
     there = start.rpartition("/")[0] or ("/" if start.startswith("/") else ".") if brace else None
-    return open_destination(name, dated, share=project.share, root=project.root, there=there)
+    return open_destination(name, dated, project, there=there, kept=kept)
 
 
 def load(project: Project, declared: Integrations, needed: tuple[str, ...] = ()) -> Setup:

@@ -76,6 +76,12 @@ class SftpDestination(_Destination):
     deadline: float = Field(default=3600.0, gt=0, description="seconds that a whole delivery may take")
     connections: int = Field(default=4, ge=1, le=16, description="with this login at once, at most")
 
+    @property
+    def login(self) -> tuple[object, ...]:
+        """All that a connection is made with: who has the same may use it."""
+        who = (self.host, self.port, self.username, self.password, self.private_key, self.passphrase)
+        return (*who, *self.host_keys)
+
     @model_validator(mode="after")
     def _has_login(self) -> SftpDestination:
         if self.password is None and self.private_key is None:

@@ -277,10 +277,21 @@ class Ledger:
         """The newest probe of each destination."""
         return {row.destination: Probe._make(row) for row in self._all(sa.select(probes))}
 
+    def probe(self, destination: str) -> Probe | None:
+        """The newest probe of one destination."""
+        rows = self._all(sa.select(probes).where(probes.c.destination == destination))
+        return Probe._make(rows[0]) if rows else None
+
     def method(self, destination: str) -> str | None:
         """How files are published there; None when it was not probed."""
-        kept = self.probes().get(destination)
+        kept = self.probe(destination)
         return kept.method if kept else None
+
+    def is_proven(self, server: str, method: str, software: str) -> bool:
+        """Whether a probe in a directory of that server, by its name, found that files can be published so."""
+        there = probes.c.destination.startswith(server, autoescape=True)
+        query = sa.select(probes.c.destination).where(there, probes.c.method == method, probes.c.software == software)
+        return bool(self._all(query.limit(1)))
 
     def keep_probe(self, destination: str, method: str | None, offers: dict[str, Any], software: str) -> None:
         """Keeps what a probe proved, in place of what was kept before."""

@@ -115,7 +115,7 @@ class Session:
     def __init__(self, channel: Channel, packet_bytes: int = 1 << 18, beat: Callable[[], None] = lambda: None) -> None:
         """Negotiate. packet_bytes: what one send can carry; beat: called whenever something moved."""
         self._channel = channel
-        self._beat = beat
+        self.beat = beat
         self._packet_bytes = packet_bytes
         self._buffer = bytearray()
         self._last_id = 0
@@ -207,7 +207,7 @@ class Session:
             if sent <= 0:
                 raise ConnectionLost("while sending")
             at += sent
-            self._beat()
+            self.beat()
 
     def _receive(self) -> tuple[int, Reader]:
         size: int = struct.unpack(">I", self._read(4))[0]
@@ -221,7 +221,7 @@ class Session:
             part = self._channel.recv(LARGEST_READ)  # all there is: paramiko would move the rest each time
             if not part:
                 raise ConnectionLost("while waiting for a reply")
-            self._beat()
+            self.beat()
             self._buffer += part
         with memoryview(self._buffer) as view:
             data = bytes(view[:count])

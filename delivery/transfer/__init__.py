@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from delivery.config.integrations import AnyDestination, Integration
+    from delivery.config.project import Project
+    from delivery.sftp.kept import Kept
 
 Method = Literal["rename", "look-and-rename", "exclusive"]  # decision 0010
 
@@ -103,6 +105,10 @@ class Destination(Protocol):
         """Create an empty file, likewise. NameTaken when the name exists; after any other error: look."""
 
     @property
+    def server(self) -> str | None:
+        """What all directories are called at first in which a rename does the same; None where each may differ."""
+
+    @property
     def software(self) -> str:
         """What the other side says it is: a probe holds as long as this stays the same."""
 
@@ -123,23 +129,23 @@ class Destination(Protocol):
 
 
 def open_destination(
-    name: str, integration: Integration, *, share: Path, root: Path, there: str | None = None
+    name: str, integration: Integration, project: Project, *, there: str | None = None, kept: Kept | None = None
 ) -> Destination:
     """Choose the destination of an integration, not yet connected.
 
-    share: root of the hosted share; root: what a relative local directory is relative to; there: the part of the
-    directory that must be there, where what is below it may be made.
+    there: the part of the directory that must be there, where what is below it may be made; kept: connections of
+    other deliveries of this run.
     """
     target = integration.destination
     if target.type == "sftp":
         from delivery.transfer.sftp_directory import SftpDirectory  # here, because paramiko is slow to import
 
-        opened = SftpDirectory.of(name, target, integration.directory)
+        opened = SftpDirectory.of(name, target, integration.directory, kept)
         return opened if there is None else opened.made_below(there)
     from delivery.transfer.local_directory import LocalDirectory
 
     looks, handling = target.publish == "look-and-rename", Handling.of(target)
     if target.type == "hosted":
-        return LocalDirectory.hosted(share, integration.namespace, integration.directory, looks, handling)
-    below = None if there is None else root / there
-    return LocalDirectory(root / integration.directory, below=below, looks=looks, handling=handling)
+        return LocalDirectory.hosted(project.share, integration.namespace, integration.directory, looks, handling)
+    below = None if there is None else project.root / there
+    return LocalDirectory(project.root / integration.directory, below=below, looks=looks, handling=handling)

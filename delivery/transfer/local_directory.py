@@ -148,6 +148,11 @@ class LocalDirectory:
             os.fsync(self._fd)
 
     @property
+    def server(self) -> str | None:
+        """The share; of other directories each may be a mount of its own."""
+        return f"{self._below}/" if self._makes_root else None
+
+    @property
     def software(self) -> str:
         """Nothing that is worth knowing: the kernel says what it cannot do."""
         return ""

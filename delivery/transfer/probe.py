@@ -28,11 +28,16 @@ OTHER = FIRST + b"It is the second one.\n"  # of another size, too, where only t
 def publish_method(destination: Destination, integration: Integration, ledger: Ledger, token: str) -> Method:
     """How files get their final names at a connected destination: as configured, if a probe proved that it can.
 
-    A probe holds until the server says that it is another one. Raises DestinationRefused when the way is not safe.
+    A probe holds until the server says that it is another one, and for all directories of a server: each name is
+    looked at before a rename wherever it is. Raises DestinationRefused when the way is not safe.
     """
-    method = integration.destination.publish
-    kept = ledger.probes().get(destination.describe())
+    method, where = integration.destination.publish, destination.describe()
+    kept = ledger.probe(where)
     if kept and kept.software == destination.software and kept.method == method:
+        return method
+    server = destination.server if kept is None and method != "exclusive" else None
+    if server and ledger.is_proven(server, method, destination.software):
+        ledger.keep_probe(where, method, {}, destination.software)
         return method
     if method == "exclusive":
         ledger.keep_probe(destination.describe(), method, {}, destination.software)

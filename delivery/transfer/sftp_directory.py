@@ -11,13 +11,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from paramiko import SSHException
+
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
 from delivery.schedule.names import check_name, finished_name
 from delivery.sftp import extensions
 from delivery.sftp import session as sftp
 from delivery.sftp.checked_writer import read_hashed, write_checked
 from delivery.sftp.failures import LOWER_ERRORS, translate
-from delivery.sftp.session import Session, Status, string
+from delivery.sftp.kept import Connection, Kept
+from delivery.sftp.session import ConnectionLost, Session, Status, string
 from delivery.sftp.ssh import connect
 from delivery.sftp.watchdog import Watchdog
 from delivery.transfer import Capabilities, Found, Handling
@@ -62,10 +65,11 @@ class SftpDirectory:
         self._hashed_there = False
         self._made: list[bytes] = []
         self._is_cut = threading.Event()
+        self._kept, self._login = Kept(), tuple[object, ...]()
 
     @classmethod
-    def of(cls, name: str, target: SftpDestination, directory: str) -> Self:
-        """Choose the directory of an integration."""
+    def of(cls, name: str, target: SftpDestination, directory: str, kept: Kept | None = None) -> Self:
+        """Choose the directory of an integration. kept: where connections come from, and go when all went well."""
 
         def open_channel(watchdog: Watchdog) -> Opened:
             transport = connect(target, f"delivery trust {name}", watchdog)
@@ -78,6 +82,8 @@ class SftpDirectory:
         where = f"sftp://{target.username}@{target.host}:{target.port}/{root}{directory.strip('/')}"
         of = cls(where, directory, open_channel, target.timeout, target.deadline)
         of.handling = Handling.of(target)
+        if kept is not None:
+            of._kept, of._login = kept, target.login
         return of
 
     def made_below(self, there: str) -> Self:
@@ -90,16 +96,40 @@ class SftpDirectory:
         self._close: Callable[[], object] = lambda: None
         try:
             with self._step("connect"):
-                opened = self._open_channel(self._watchdog)
-                self._close, self._version = opened.close, opened.software
-                self._watchdog.closes(opened.close)
-                self._session = Session(opened.channel, opened.packet_bytes, self._watchdog.beat)
-                self._request_bytes = extensions.request_bytes(self._session)
-                self._check_directory()
-        except BaseException:
-            self.__exit__(None, None, None)
+                if not self._goes_on():
+                    self._use(self._connect())
+                    self._check_directory()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
             raise
         return self
+
+    def _goes_on(self) -> bool:
+        """Whether a kept connection is there, and the server still has it."""
+        while connection := self._kept.take(self._login):
+            self._use(connection)
+            try:
+                self._check_directory()
+            except (ConnectionLost, SSHException, EOFError, OSError):
+                if self._watchdog.reason:
+                    raise
+                connection.close()
+            else:
+                return True
+        return False
+
+    def _connect(self) -> Connection:
+        opened = self._open_channel(self._watchdog)
+        self._close = opened.close
+        self._watchdog.closes(opened.close)
+        session = Session(opened.channel, opened.packet_bytes, self._watchdog.beat)
+        return Connection(session, extensions.request_bytes(session), opened.close, opened.software)
+
+    def _use(self, connection: Connection) -> None:
+        self._connection, self._close = connection, connection.close
+        self._watchdog.closes(connection.close)
+        self._session, self._request_bytes = connection.session, connection.request_bytes
+        self._session.beat = self._watchdog.beat
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -109,7 +139,10 @@ class SftpDirectory:
                 while self._made:
                     self._session.rmdir(self._made.pop())
         self._watchdog.stop()
-        self._close()
+        if kind is None and self._login and not self._watchdog.reason:
+            self._kept.keep(self._login, self._connection)
+        else:
+            self._close()
 
     def cut(self) -> None:
         """Have the watchdog close the connection."""
@@ -157,9 +190,15 @@ class SftpDirectory:
             self._session.request(sftp.CLOSE, string(handle))
 
     @property
+    def server(self) -> str | None:
+        """The login at the server: what a rename does is the server's program's, not the directory's."""
+        scheme, _, rest = self._where.partition("://")
+        return f"{scheme}://{rest.partition('/')[0]}/"
+
+    @property
     def software(self) -> str:
         """The server's version, and the names of what it offers."""
-        return " ".join([self._version, *sorted(self._session.extensions)])
+        return " ".join([self._connection.software, *sorted(self._session.extensions)])
 
     def publish(self, temp: str, final: str) -> None:
         """Look; then RENAME, which the probe saw refuse a taken name, unless the integration does without that."""

@@ -326,7 +326,7 @@ def test_a_certificate_that_was_revoked_since_refuses_the_upload(
     project: Project, certificates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "_hand_over_all", lambda *_: (_ for _ in ()).throw(WriteFailed("died")))
+        patch.setattr(HandingOver, "_hand_over_all", lambda *_: (_ for _ in ()).throw(WriteFailed("died")))
         assert deliver(project).delivery.state == "spooled"
     shutil.copy(certificates / "revoked", project.root / "acme.asc")
     outcome = deliver(project)

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from delivery.progress import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import pytest
 
 
+@contextmanager
+def two_uploads(watch: Watch) -> Iterator[Callable[[int], None] | None]:
+    """Side by side, of three deliveries; one has ended before. What it gives moves the first."""
+    with watch.deliveries(3), watch.upload("acme_share daily.csv", 4_000_000) as tell:
+        watch.ended()
+        with watch.upload("cedar_share daily.csv", 5_000_000) as other:
+            assert (other is None) == (tell is None)
+            yield tell
+            time.sleep(0.5)  # it is drawn four times a second
+
+
 def shown(terminal: int, monkeypatch: pytest.MonkeyPatch, done: list[int], *, steps: int = 0) -> str:
-    """What a person sees of an upload of 4 MB, or of so many steps."""
+    """What a person sees of uploads, one of them of 4 MB, or of so many steps."""
     reader, writer = os.openpty() if terminal else os.pipe()
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
@@ -21,7 +36,7 @@ def shown(terminal: int, monkeypatch: pytest.MonkeyPatch, done: list[int], *, st
         monkeypatch.delenv(name, raising=False)
     with open(writer, "w", encoding="utf-8", buffering=1) as stream:  # noqa: PTH123 - a descriptor
         monkeypatch.setattr(sys, "stderr", stream)
-        work = Watch().steps("dbt") if steps else Watch().upload("acme_share daily.csv", 4_000_000)
+        work: Any = Watch().steps("dbt") if steps else two_uploads(Watch())
         with work as tell:
             for so_far in done:
                 assert (tell is not None) == bool(terminal)
@@ -43,6 +58,8 @@ def test_a_terminal_shows_whose_file_and_how_much_of_it_is_there(monkeypatch: py
     seen = shown(True, monkeypatch, [1_000_000, 3_000_000])
     assert "acme_share daily.csv" in seen
     assert "3.0/4.0 MB" in seen
+    assert "cedar_share daily.csv" in seen
+    assert "1/3" in seen
 
 
 def test_a_terminal_shows_how_many_steps_are_done(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import yaml
 from asyncssh_here import Account, running
+from pydantic import SecretStr
 from servers import PASSWORD, free_port
 from small_project import AT, CLIENTS, make_project
+from tenacity import wait_none
 
+from delivery import handing_over
 from delivery import run as runner
 from delivery.config.project import Project
-from delivery.errors import ExitCode
+from delivery.errors import ExitCode, LoginRefused
 from delivery.ledger import Ledger
 from delivery.progress import Watch
 from delivery.schedule.request import Request
+from delivery.sftp.kept import Kept
+from delivery.transfer.sftp_directory import SftpDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +51,7 @@ class World:
             tmp_path / "project", "duckdb", profile, state, tmp_path / "share", f"sqlite:///{state}/ledger.sqlite"
         )
         self.home = tmp_path / "home"
-        self._target, self._integrations = target, dict[str, Any]()
+        self.target, self._integrations = target, dict[str, Any]()
 
     def add(self, name: str, **changes: Any) -> None:
         """An integration to a directory of its own."""
@@ -53,10 +59,10 @@ class World:
         target = {
             "type": "sftp",
             "host": "127.0.0.1",
-            "port": self._target.port,
+            "port": self.target.port,
             "username": name,
             "password": "{{ env_var('PASSWORD') }}",
-            "host_keys": list(self._target.host_keys),
+            "host_keys": list(self.target.host_keys),
             "timeout": WITHIN,
         }
         namespace = CLIENTS[len(self._integrations) % len(CLIENTS)]
@@ -144,33 +150,98 @@ def test_a_wrong_password_is_given_once(world: World) -> None:
     assert world.given == ["wrong"]
 
 
-class OneConnection(Account):
-    """Hangs up on whoever comes while somebody is there: `met` counts these."""
+class Counted(Account):
+    """Knows its connections; hangs up on whoever comes while `most` are there, which `met` counts."""
 
-    there = 0
-    met = 0
+    there: ClassVar[list[Any]] = []
+    loop: asyncio.AbstractEventLoop
+    came = met = 0
+    most = 100
 
     def connection_made(self, conn: Any) -> None:
-        kind = type(self)
-        kind.there += 1
-        if kind.there > 1:
-            kind.met += 1
+        self.conn, Counted.loop = conn, asyncio.get_running_loop()
+        Counted.there.append(conn)
+        Counted.came += 1
+        if len(Counted.there) > self.most:
+            Counted.met += 1
             conn.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        type(self).there -= 1
+        Counted.there.remove(self.conn)
+
+
+class OneConnection(Counted):
+    most = 1
+
+
+FOUR = ("one", "other", "third", "fourth")
+
+
+@pytest.fixture(autouse=True)
+def _no_connections() -> None:
+    Counted.there.clear()
+    Counted.came = Counted.met = 0
 
 
 @pytest.mark.parametrize("world", [OneConnection], indirect=True)
-def test_a_server_that_takes_one_connection_gets_one_at_a_time(world: World) -> None:
-    """Nobody has to say so; all arrive in one run."""
-    OneConnection.there = OneConnection.met = 0
-    for name in ("one", "other", "third", "fourth"):
+def test_a_server_that_takes_one_connection_gets_one_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to say so; all arrive in one run, which begins with all of them written."""
+    closed = free_port()
+    for name in FOUR:
+        world.add(name, username="acme", port=closed)
+    with monkeypatch.context() as patched:
+        patched.setattr(handing_over, "BACK_OFF", wait_none())
+        assert {o.state for o in world.run()} == {"failed"}
+    for name in FOUR:
         world.add(name, username="acme")
     found = world.run()
     assert {o.state for o in found} == {"delivered"}, {o.message for o in found}
-    assert world.arrived() == sorted(["one", "other", "third", "fourth"] * 2)
-    assert OneConnection.met, "they never met"
+    assert world.arrived() == sorted(FOUR * 2)
+    assert Counted.met, "they never met"
+
+
+@pytest.mark.parametrize("world", [Counted], indirect=True)
+def test_one_login_and_one_probe_serve_all_that_goes_to_a_server(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the directory; another login at the same server has its own."""
+    probed: list[str] = []
+    probe = SftpDirectory.probe
+
+    def noted(self: SftpDirectory, token: str) -> Any:
+        probed.append(self.describe())
+        return probe(self, token)
+
+    monkeypatch.setattr(SftpDirectory, "probe", noted)
+    for name in FOUR[:3]:
+        world.add(name, username="acme", connections=1)
+    world.add(FOUR[3], connections=1)
+    assert {o.state for o in world.run()} == {"delivered"}
+    assert (len(world.given), Counted.came, Counted.there) == (2, 2, []), "and none is left open"
+    assert len(probed) == 2
+    assert sum("acme@" in where for where in probed) == 1
+    with closing(Ledger(world.project.ledger_url)) as ledger:
+        assert [one.method for one in ledger.probes().values()] == ["rename"] * 4
+
+
+@pytest.mark.parametrize("world", [Counted], indirect=True)
+def test_a_connection_is_kept_if_all_went_well_and_made_anew_when_it_is_gone(world: World) -> None:
+    (world.home / "in").mkdir()
+    with closing(Kept()) as kept:
+
+        def use(*, fails: bool = False) -> int:
+            with suppress(ZeroDivisionError), SftpDirectory.of("acme", world.target, "in", kept) as destination:
+                assert destination.list() == []
+                if fails:
+                    raise ZeroDivisionError
+            return Counted.came
+
+        assert (use(), use()) == (1, 1)
+        Counted.loop.call_soon_threadsafe(Counted.there[0].abort)
+        assert (use(), use()) == (2, 2)
+        assert (use(fails=True), use()) == (2, 3)
+        other = world.target.model_copy(update={"password": SecretStr("wrong")})
+        with pytest.raises(LoginRefused):
+            SftpDirectory.of("acme", other, "in", kept).__enter__()
+        assert Counted.came == 4, "who has another password has another connection"
 
 
 def test_older_windows_go_first(world: World) -> None:

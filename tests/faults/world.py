@@ -267,7 +267,7 @@ class World:
             os.dup2(log, 2)
             handing_over.BACK_OFF = wait_none()
 
-            def of(name: str, target: Any, directory: str) -> SftpDirectory:
+            def of(name: str, target: Any, directory: str, _kept: object) -> SftpDirectory:
                 wire = self.base / ("s" if name == KINDS[self.kind] else "other")
                 where = f"sftp://acme@{target.host}"
                 return SftpDirectory(where, ".", lambda _: _open(wire, self.request_bytes), 2.0, 20.0)
