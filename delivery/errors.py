@@ -74,13 +74,18 @@ class LoginRefused(DestinationRefused):
 
 
 class DestinationFailed(DeliveryError):
-    """The destination failed in a way that may pass. step: the protocol's step that failed."""
+    """The destination failed in a way that may pass. step: the protocol's step that failed; late: its time was over."""
 
     def __init__(
-        self, message: str, *, step: str, hint: str = "Run again: the delivery resumes where it stopped."
+        self,
+        message: str,
+        *,
+        step: str,
+        hint: str = "Run again: the delivery resumes where it stopped.",
+        late: bool = False,
     ) -> None:
         super().__init__(message, hint=hint)
-        self.step = step
+        self.step, self.late = step, late
 
 
 class NameTaken(DeliveryError):

@@ -66,7 +66,10 @@ class Ended(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one delivery ended. code: what it asks of the operator; files: as recorded, in order of handing over."""
+    """How one delivery ended. code: what it asks of the operator; files: as recorded, in order of handing over.
+
+    late: the destination's time was over; the next run goes on.
+    """
 
     delivery: Delivery
     state: Ended
@@ -76,6 +79,7 @@ class Outcome:
     hint: str = ""
     layout_changes: tuple[str, ...] = ()
     rejected: Rejected | None = None
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,8 @@ class HandingOver:
         state = Ended.HELD if isinstance(known, Held) else Ended.FAILED
         state = Ended.REFUSED if isinstance(known, GateRefused) else state
         row, recorded = self.ledger.delivery(job.key), tuple(self.ledger.files(job.key))
-        self._ended(Outcome(row, state, known.exit_code, recorded, known.message, known.hint))
+        late = isinstance(known, DestinationFailed) and known.late
+        self._ended(Outcome(row, state, known.exit_code, recorded, known.message, known.hint, late=late))
 
     def noted(self, job: Job, error: Exception) -> None:
         """The same, left as a remark in the ledger."""

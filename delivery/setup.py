@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from delivery.config.campaigns import read_campaigns
 from delivery.config.datasets import relation_of
-from delivery.errors import ConfigError, LoginRefused, NothingDue
+from delivery.errors import ConfigError, DestinationFailed, LoginRefused, NothingDue
 from delivery.files import receipts
 from delivery.schedule.jobs import Job, jobs, sent
 from delivery.schedule.names import directory, file_name
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from delivery.config.integrations import Integration
     from delivery.config.integrations_file import Integrations
     from delivery.config.project import Project
+    from delivery.errors import DeliveryError
     from delivery.ledger import Ledger
     from delivery.schedule.request import Request
     from delivery.transfer import Destination
@@ -44,7 +45,7 @@ class Setup:
     campaigns: dict[str, Campaign]
     integrations: dict[str, Integration]
     kept: Kept = field(default_factory=Kept)
-    _refused: dict[tuple[object, ...], LoginRefused] = field(default_factory=dict)
+    _given_up: dict[tuple[object, ...], DeliveryError] = field(default_factory=dict)
 
     def place(self, job: Job) -> tuple[tuple[object, ...], int]:
         """Where the job's files go, as one account on one server, and how many deliveries may go there at once."""
@@ -55,14 +56,22 @@ class Setup:
 
     @contextmanager
     def login(self, job: Job) -> Iterator[None]:
-        """Around all that logs in: an account that was refused is not tried again in this run, which might lock it."""
+        """Around all that logs in. In one run, an account that was refused is not tried again, which might lock it.
+
+        Nor is one whose server did not answer in time: it would be waited for once more for each delivery.
+        """
         account, _ = self.place(job)
-        if account in self._refused:
-            raise self._refused[account]
+        if account in self._given_up:
+            raise self._given_up[account]
         try:
             yield
         except LoginRefused as error:
-            self._refused[account] = error
+            self._given_up[account] = error
+            raise
+        except DestinationFailed as error:
+            if error.late:
+                text = "{2}@{0}:{1} did not answer in time, and was not tried again in this run.".format(*account)
+                self._given_up[account] = DestinationFailed(text, step=error.step, late=True)
             raise
 
     def destination(self, job: Job) -> Destination:

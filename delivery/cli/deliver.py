@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -119,7 +120,7 @@ def outcomes(found: list[Outcome], *, redelivers: bool = False) -> View:
     ]
     return View(
         {"exit_code": int(code), "deliveries": documents},
-        [table, *failures, *changes, *before, _summary(found)],
+        [table, *failures, *changes, *before, _summary(found), *_late(found)],
         code,
     )
 
@@ -148,6 +149,13 @@ def _summary(found: list[Outcome]) -> str:
         + (f", {rest} not delivered" if rest else "")
         + ". `--full` shows hashes and places."
     )
+
+
+def _late(found: list[Outcome]) -> list[str]:
+    """Whose servers did not answer in time."""
+    counts = Counter(o.delivery.integration for o in found if o.late)
+    named = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+    return [f"Late, and left for the next run: {named}."] if counts else []
 
 
 def _grouped(found: list[Outcome]) -> dict[str, list[str]]:

@@ -53,4 +53,5 @@ def translate(where: str, step: str, error: Exception, reason: str) -> DeliveryE
         words = {ConnectionLost: "the connection was lost ", BadReply: "a bad reply: "}.get(type(error), "") + str(
             error
         )
-    return DestinationFailed(f"{where}: {step}: {reason or words or type(error).__name__}", step=step)
+    late = bool(reason) or isinstance(error, TimeoutError)
+    return DestinationFailed(f"{where}: {step}: {reason or words or type(error).__name__}", step=step, late=late)

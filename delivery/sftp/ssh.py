@@ -121,10 +121,11 @@ def _negotiate(host: str, port: int, timeout: float, kinds: Sequence[str], watch
     options = transport.get_security_options()
     options.ciphers, options.digests = CIPHERS, MACS
     options.key_types = _names(kinds)
-    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = timeout
-    transport.channel_timeout = transport.clear_to_send_timeout = timeout
+    later = timeout + 1.0  # the watchdog is quicker, and says what happened
+    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = later
+    transport.channel_timeout = transport.clear_to_send_timeout = later
     try:
-        transport.start_client(timeout=timeout)  # returns when the time is over, without an error
+        transport.start_client(timeout=later)  # returns when the time is over, without an error
         transport.get_remote_server_key()  # raises then
     except IncompatiblePeer as error:
         transport.close()

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
 
 class Watchdog:
-    """One connection's time: `stall` seconds without movement inside a step, `deadline` seconds in all."""
+    """The time of one delivery's connection: `stall` seconds without movement in a step, `deadline` seconds in all."""
 
-    def __init__(self, stall: float, deadline: float, cut: threading.Event | None = None) -> None:
-        """cut: once set, nothing goes on."""
+    def __init__(
+        self, stall: float, deadline: float, cut: threading.Event | None = None, since: float | None = None
+    ) -> None:
+        """cut: once set, nothing goes on. since: when the deadline began to run, by time.monotonic()."""
         self.reason = ""  # why it closed the connection, for people
         self._cut = cut or threading.Event()
         self._stall = self._patience = stall
         self._deadline = deadline
-        self._ends = time.monotonic() + deadline
+        self._ends = (time.monotonic() if since is None else since) + deadline
         self._limit: float | None = None
         self._close: list[Callable[[], object]] = []
         self._stop = threading.Event()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import stat
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -55,7 +56,7 @@ class SftpDirectory:
     def __init__(
         self, where: str, directory: str, open_channel: Callable[[Watchdog], Opened], timeout: float, deadline: float
     ) -> None:
-        """where: for messages; timeout, deadline: seconds, see Watchdog."""
+        """where: for messages; timeout, deadline: seconds, see Watchdog; the deadline is for all uses together."""
         self._there: bytes | None = None
         self._takes_mode = True
         self._where = where
@@ -65,6 +66,7 @@ class SftpDirectory:
         self._hashed_there = False
         self._made: list[bytes] = []
         self._is_cut = threading.Event()
+        self._since: float | None = None
         self._kept, self._login = Kept(), tuple[object, ...]()
 
     @classmethod
@@ -73,8 +75,8 @@ class SftpDirectory:
 
         def open_channel(watchdog: Watchdog) -> Opened:
             transport = connect(target, f"delivery trust {name}", watchdog)
-            channel = transport.open_session(window_size=READ_WINDOW, timeout=target.timeout)
-            channel.settimeout(target.deadline)  # the watchdog is quicker
+            channel = transport.open_session(window_size=READ_WINDOW)
+            channel.settimeout(target.deadline)  # the watchdog is quicker, in both
             channel.invoke_subsystem("sftp")
             return Opened(channel, transport.close, channel.out_max_packet_size - 64, transport.remote_version)
 
@@ -92,7 +94,8 @@ class SftpDirectory:
         return self
 
     def __enter__(self) -> Self:
-        self._watchdog = Watchdog(self._timeout, self._deadline, self._is_cut)
+        self._since = time.monotonic() if self._since is None else self._since  # whatever has to be tried again
+        self._watchdog = Watchdog(self._timeout, self._deadline, self._is_cut, self._since)
         self._close: Callable[[], object] = lambda: None
         try:
             with self._step("connect"):

@@ -28,6 +28,7 @@ from delivery.files import spool
 from delivery.files.nameless import Nameless
 from delivery.files.openpgp import check_certificate, encrypt
 from delivery.files.writer import NewFile
+from delivery.handing_over import HandingOver
 from delivery.progress import Watch
 from delivery.schedule.request import Request
 from delivery.warehouse.rows import OutOfOrder

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 from builders import job, window
 from small_project import AT, DAY, ROWS, make_project
+from tenacity import wait_none
 
 from delivery import run as runner
 from delivery.config.project import Project
@@ -36,7 +37,7 @@ NAME = f"daily_{DAY}.csv"
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     make_project(tmp_path / "project")
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr("delivery.handing_over.BACK_OFF", wait_none())
     monkeypatch.setenv("SWEEP_PASSWORD", "not needed")
     profile = {"type": "duckdb", "path": "warehouse.duckdb"}
     state = tmp_path / "state"

@@ -14,6 +14,7 @@ from unittest import mock
 import pytest
 import sqlalchemy as sa
 from small_project import AT, DAY, make_project
+from tenacity import wait_none
 from test_ledger import planned, spooled
 
 from delivery import run as runner
@@ -38,7 +39,7 @@ NAME = f"daily_{DAY}.csv"
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     make_project(tmp_path / "project", empty=("2026-11-01",))
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr("delivery.handing_over.BACK_OFF", wait_none())
     monkeypatch.setenv("SWEEP_PASSWORD", "not needed")
     profile = {"type": "duckdb", "path": "warehouse.duckdb"}
     state = tmp_path / "state"

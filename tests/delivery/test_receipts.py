@@ -18,6 +18,7 @@ import pytest
 from audience_project import Audiences
 from builders import NOW, campaign, dataset, job
 from small_project import AT, BESIDE, DAY, ROWS, make_project
+from tenacity import wait_none
 
 from delivery import run as runner
 from delivery.config.datasets import Column
@@ -49,7 +50,7 @@ PEOPLE = dataset(window=None, order_by=("customer_id",), key="customer_id", cont
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr("delivery.handing_over.BACK_OFF", wait_none())
     return project_in(tmp_path)
 
 

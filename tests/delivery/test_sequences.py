@@ -26,9 +26,10 @@ from builders import campaign, integration, utc
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from tenacity import wait_none
 
+from delivery import handing_over, setup
 from delivery import run as runner
-from delivery import setup
 from delivery.config.project import Project
 from delivery.errors import Busy, DeliveryError, DestinationFailed, DestinationRefused
 from delivery.gate.judge import Verdict
@@ -288,9 +289,9 @@ class Deliveries(RuleBasedStateMachine):
                 (runner, "Gate", lambda *_: SimpleNamespace(judge=lambda *_, **__: Verdict("events", ()))),
                 (runner, "namespaces", lambda *_: None),
                 (runner, "Spool", self._spool_of),
+                (handing_over, "BACK_OFF", wait_none()),
             ):
                 stack.enter_context(mock.patch.object(where, name, value))
-            stack.enter_context(mock.patch("time.sleep"))
             yield
 
     def _destination(self, *_: object, **__: object) -> LocalDirectory:

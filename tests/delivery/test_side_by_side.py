@@ -20,8 +20,9 @@ from tenacity import wait_none
 
 from delivery import handing_over
 from delivery import run as runner
+from delivery.cli.deliver import exit_code, outcomes
 from delivery.config.project import Project
-from delivery.errors import ExitCode, LoginRefused
+from delivery.errors import DestinationFailed, ExitCode, LoginRefused
 from delivery.ledger import Ledger
 from delivery.progress import Watch
 from delivery.schedule.request import Request
@@ -88,8 +89,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
 
 
 @contextmanager
-def listening(speak: Callable[[socket.socket], None], until: threading.Event) -> Iterator[int]:
-    """A server that holds each connection until then, and closes it; its port."""
+def listening(
+    speak: Callable[[socket.socket], None], until: threading.Event, came: list[int] | None = None
+) -> Iterator[int]:
+    """A server that holds each connection until then, and closes it; its port, which `came` gets for each."""
     port = free_port()
     with socket.create_server(("127.0.0.1", port)) as listener:
 
@@ -102,6 +105,8 @@ def listening(speak: Callable[[socket.socket], None], until: threading.Event) ->
             with suppress(OSError):
                 while True:
                     threading.Thread(target=hold, args=(listener.accept()[0],), daemon=True).start()
+                    if came is not None:
+                        came.append(port)
 
         threading.Thread(target=accept, daemon=True).start()
         yield port
@@ -140,6 +145,42 @@ def test_a_silent_a_dripping_and_a_refusing_server_hold_nobody_else(world: World
     failed, refused = {("failed", ExitCode.FAILED)}, {("failed", ExitCode.DESTINATION)}
     done = {name: {("delivered", ExitCode.DONE)} for name in names}
     assert outcomes == {"a_silent": failed, "b_drips": failed, "c_refuses": refused} | done
+
+
+def test_a_server_that_did_not_answer_in_time_is_left_for_the_next_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three tries are for the first delivery to it, and none for the others; who was late is said once."""
+    monkeypatch.setattr(handing_over, "BACK_OFF", wait_none())
+    came, never = list[int](), threading.Event()
+    with listening(lambda _: None, never, came) as port:
+        for name in ("one", "other"):
+            world.add(name, username="acme", port=port, timeout=0.3)
+        world.add("well")
+        found = world.run()
+        never.set()
+    assert len(came) == 3
+    late = {(o.delivery.integration, o.late) for o in found}
+    assert late == {("one", True), ("other", True), ("well", False)}
+    assert sum("was not tried again" in o.message for o in found) == 3
+    said = outcomes(found).parts
+    assert said[-1] == "Late, and left for the next run: one (2), other (2)."
+    assert exit_code(found) == ExitCode.FAILED
+
+
+def test_the_deadline_is_for_a_delivery_however_often_it_is_tried(world: World) -> None:
+    never = threading.Event()
+    with listening(lambda _: None, never) as port:
+        target = world.target.model_copy(update={"port": port, "timeout": 20.0, "deadline": 1.0})
+        destination, took = SftpDirectory.of("acme", target, "in"), []
+        for _ in range(2):
+            began = time.monotonic()
+            with pytest.raises(DestinationFailed, match=r"within its deadline of 1 s") as failed:
+                destination.__enter__()
+            assert failed.value.late
+            took.append(time.monotonic() - began)
+        never.set()
+    assert took[0] >= 1.0 > took[1]
 
 
 def test_a_wrong_password_is_given_once(world: World) -> None:
