@@ -75,6 +75,19 @@ def test_what_is_in_hand_cannot_be_taken(two: tuple[Ledger, Ledger]) -> None:
         one.take(key)
 
 
+def test_what_was_let_go_records_no_step(two: tuple[Ledger, Ledger]) -> None:
+    """A thread that a signal could not wake may still be at it when the run has said how far things are."""
+    one, other = two
+    key = planned(one)
+    one.take(key)
+    one.let_go()
+    with pytest.raises(Busy):
+        one.spooled(key, [file_row(0)])
+    assert other.delivery(key).state == "planned"
+    one.take(key)
+    one.spooled(key, [file_row(0)])
+
+
 def test_a_lease_that_was_slept_through_gives_no_right(two: tuple[Ledger, Ledger]) -> None:
     one, other = two
     key = planned(one)

@@ -216,6 +216,17 @@ def test_with_fewer_than_three_nothing_is_compared(ledger: Ledger, known: int, c
     assert len(last_delivered(TODAY, ledger)) == compared
 
 
+def test_deliveries_of_this_very_run_do_not_count(ledger: Ledger) -> None:
+    """Side by side, which of them have been delivered by now depends on who is quicker."""
+    for day in range(10, 14):
+        went(ledger, day, 100)
+    for row in ledger.find():
+        ledger.take(row.id)
+    for day in range(14, 17):
+        went(ledger, day, 50)
+    assert [row.rows for row in last_delivered(TODAY, ledger)] == [50, 50, 50]
+
+
 @pytest.mark.parametrize(
     ("before", "rows", "refused"),
     [

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from servers import SshServer, missing_for_sshd
-from small_project import DAY, ROWS, make_project
+from small_project import CLIENTS, DAY, ROWS, make_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(bool(missing_for_sshd()), reason=missing_for_sshd())
 PARTS = 4  # for the workers of pytest
-KILLS, ROUNDS, RUNNERS = 100, 20, 8
+KILLS, KILLS_OF_EIGHT, ROUNDS, RUNNERS = 100, 16, 20, 8
+AT_ONCE, AT_THE_SERVER = tuple(f"at_once_{number}" for number in range(8)), 8
 NAMES = [f"daily_{DAY}.csv", f"daily_{DAY}.csv.manifest.json"]
 
 
@@ -34,10 +36,12 @@ class Client:
     root: Path
     state: Path
     inbox: Path
+    integrations: tuple[str, ...] = ("by_sftp",)
 
     def start(self) -> subprocess.Popen[str]:
         env = {"DELIVERY_STATE": str(self.state), "INBOX": self.inbox.name}
-        command = [sys.executable, "-m", "delivery", "run", "--json", "--window", DAY, "--integration", "by_sftp"]
+        command = [sys.executable, "-m", "delivery", "run", "--json", "--window", DAY]
+        command += [word for name in self.integrations for word in ("--integration", name)]
         return subprocess.Popen(
             command,
             cwd=self.root,
@@ -57,9 +61,9 @@ class Client:
     def files(self) -> dict[str, tuple[int, str]]:
         """Inode and hash of what a client sees."""
         return {
-            path.name: (path.stat().st_ino, sha256(path.read_bytes()).hexdigest())
-            for path in self.inbox.iterdir()
-            if not path.name.startswith(".")
+            str(path.relative_to(self.inbox)): (path.stat().st_ino, sha256(path.read_bytes()).hexdigest())
+            for path in self.inbox.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
         }
 
 
@@ -79,6 +83,12 @@ def template(sshd: SshServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "host_keys": list(sshd.host_keys.values()),
         },
     }
+    ours = document["integrations"]["by_sftp"]
+    for number, name in enumerate(AT_ONCE):
+        target = ours["destination"] | {"connections": AT_THE_SERVER}
+        directory = f"{ours['directory']}/{name}"
+        client = CLIENTS[number % len(CLIENTS)]
+        document["integrations"][name] = ours | {"namespace": client, "directory": directory, "destination": target}
     (root / "integrations.yml").write_text(yaml.safe_dump(document))
     return root
 
@@ -122,6 +132,48 @@ def test_killed_at_a_random_moment_each_file_comes_once(clients: Iterator[Client
         assert before.items() <= after.items(), "what was there was sent again"
         assert sorted(path.name for path in client.inbox.iterdir()) == NAMES, "nothing is left over"
         assert [d["rows"] for d in report["deliveries"]] == [ROWS]
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_eight_transfers_at_once_are_killed_and_each_file_comes_once(clients: Iterator[Client], part: int) -> None:
+    """To one server: killed twice while they are at it, once so many files have come, and a little later."""
+    chance = random.Random(part)
+
+    def eight() -> Client:
+        client = replace(next(clients), integrations=AT_ONCE)
+        for name in AT_ONCE:
+            folder = client.inbox / name
+            folder.mkdir()
+            shutil.chown(folder, client.inbox.stat().st_uid, client.inbox.stat().st_gid)
+        return client
+
+    reference = eight()
+    began = time.monotonic()
+    code, _ = reference.finish(reference.start())
+    takes = time.monotonic() - began
+    assert code == 0
+    expected = {name: content for name, (_, content) in reference.files().items()}
+    assert sorted(expected) == sorted(f"{folder}/{name}" for folder in AT_ONCE for name in NAMES)
+    died_midway = 0
+    for _ in range(KILLS_OF_EIGHT // PARTS // 2):
+        client, before = eight(), dict[str, tuple[int, str]]()
+        for _ in range(2):
+            process, come = client.start(), chance.randrange(len(before), len(expected))
+            while process.poll() is None and len(client.files()) < come:
+                time.sleep(0.002)
+            time.sleep(takes * chance.uniform(0, 0.02))
+            process.kill()
+            process.communicate()
+            assert before.items() <= client.files().items(), "what was there was sent again"
+            before = client.files()
+            died_midway += 0 < len(before) < len(expected)
+        code, report = client.finish(client.start())
+        assert code == 0, report
+        after = client.files()
+        assert {name: content for name, (_, content) in after.items()} == expected
+        assert before.items() <= after.items(), "what was there was sent again"
+        assert not list(client.inbox.rglob(".*")), "nothing is left over"
+    assert died_midway, "no kill met them at work"
 
 
 @pytest.mark.parametrize("part", range(2))
