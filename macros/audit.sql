@@ -251,7 +251,7 @@
 {% macro log_days(results) -%}
     {%- set rows = [] -%}
     {%- if is_audited() and not is_partial() -%}
-        {%- for result in results if result.status | string == 'success' and result.node.unique_id.startswith('model.') -%}
+        {%- for result in results if result.status | string == 'success' -%}
             {%- if result.node.name in growing_models() -%}
                 {%- set due = query_days(
                     'select event_day from ' ~ audit_table('int_days_due') ~ " where model = '" ~ result.node.name ~ "'"

@@ -34,8 +34,8 @@ def stoppable() -> Iterator[None]:
         return
     reader, writer = socket.socketpair()
     writer.setblocking(False)
-    ended = threading.Event()
-    threading.Thread(target=_end_in_time, args=(reader, ended), name="delivery-stopping", daemon=True).start()
+    ended, ending = threading.Event(), threading.Lock()
+    threading.Thread(target=_end_in_time, args=(reader, ended, ending), name="delivery-stopping", daemon=True).start()
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
@@ -44,10 +44,11 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     finally:
+        with ending:  # from here on nobody sends the signal again, which would end the process without a word
+            ended.set()
         signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():
             signal.signal(number, handler)
-        ended.set()
         writer.close()
 
 
@@ -61,13 +62,16 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
     """In place of SIG_IGN: of a signal that came just before that, the interpreter would print a traceback."""
 
 
-def _end_in_time(reader: socket.socket, ended: threading.Event) -> None:
+def _end_in_time(reader: socket.socket, ended: threading.Event, ending: threading.Lock) -> None:
     with reader:  # further signals are written to it, too
         number = next((one for one in reader.recv(1) if one in SIGNALS), None)
         if number is None:
             return
-        # Another thread may have got it: the main one hears of it when it runs on, and may be asleep for long.
-        signal.pthread_kill(threading.main_thread().ident or 0, number)
+        with ending:
+            if ended.is_set():
+                return
+            # Another thread may have got it: the main one hears of it when it runs on, and may be asleep for long.
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
         ends = time.monotonic() + PATIENCE
         if not ended.wait(PATIENCE):
             say(

@@ -6,6 +6,7 @@ What models make of event types, device and bot rules and phone numbers is in th
 from __future__ import annotations
 
 import csv
+import fnmatch
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,20 @@ def test_events_are_spelled_as_the_specification_names_them() -> None:
 def test_each_event_type_has_its_consequences() -> None:
     """Which leave, which need a run, what an address is told by, and what they say of it."""
     found = {(r["source"].split(".")[1], r["provider_event"], r["bounce_type"]): r for r in rows("event_types")}
+    said = (
+        "delivered:deliver open:open click:click unsubscribe:unsubscribe group_unsubscribe:unsubscribe dropped:dropped"
+    )
+    said += " processed:send group_resubscribe:resubscribe deferred:deferred spamreport:spam_report"
+    assert {key: r["event"] for key, r in found.items()} == {
+        **{("events", *word.split(":")[:1], "any"): word.split(":")[1] for word in said.split()},
+        ("events", "bounce", "bounce"): "hard_bounce",
+        ("events", "bounce", "blocked"): "soft_bounce",
+        ("halts", "halt", "any"): "halt",
+        ("unsubscribes", "unsubscribe", "any"): "unsubscribe",
+        ("unsubscribes", "unsubscribe outside a campaign", "any"): "unsubscribe",
+    }
+    systems = {"events": "sendgrid", "halts": "platform", "unsubscribes": "platform"}
+    assert {r["source"] for r in rows("event_types")} == {f"{system}.{name}" for name, system in systems.items()}
     outside = ("unsubscribes", "unsubscribe outside a campaign", "any")
     resubscribe = ("events", "group_resubscribe", "any")
     assert len(found) == len(rows("event_types")) == 15
@@ -150,6 +165,7 @@ def test_rates_are_what_clients_divide() -> None:
         "deferral_rate": ("deferred", sent),
         "identification_rate": ("identified_sessions", "sessions"),
     }
+    assert {r["kind"] for r in rows("metrics")} == {"count", "money", "rate"}
     assert [r["metric"] for r in rows("metrics") if r["kind"] == "money"] == ["revenue", "revenue_year_before"]
 
 
@@ -212,4 +228,115 @@ def test_measures_are_of_their_datasets() -> None:
             "revenue_year_before",
         ],
         "identification": ["sessions", "identified_sessions", "identification_rate"],
+    }
+
+
+AGENTS = {
+    "%bot%": "Mozilla/5.0 (compatible; bingbot/2.0)",
+    "%crawler%": "ExampleCrawler/1.0",
+    "%spider%": "Mozilla/5.0 (compatible; Baiduspider/2.0)",
+    "%barracuda%": "BarracudaCentral/1.0",
+    "%mimecast%": "Mimecast-Targeted-Threat-Protection",
+    "%proofpoint%": "Proofpoint/2.1",
+    "%urldefense%": "UrlDefense 3",
+    "%safelinks%": "Microsoft SafeLinks",
+    "%linkscan%": "LinkScanner Pro",
+    "%headlesschrome%": "Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/120.0",
+    "%phantomjs%": "Mozilla/5.0 (Unknown) PhantomJS/2.1.1",
+    "%python-requests%": "python-requests/2.31",
+    "%python-urllib%": "Python-urllib/3.11",
+    "curl/%": "curl/8.5.0",
+    "wget/%": "Wget/1.21",
+    "go-http-client/%": "Go-http-client/2.0",
+    "java/%": "Java/17.0.9",
+}
+PEOPLE = [
+    ("Mozilla/5.0 (iPad; CPU OS 17_0 like Mac OS X) Mobile/15E148", "tablet"),
+    ("Mozilla/5.0 (Android 14; Tablet; rv:121.0) Gecko/121.0", "tablet"),
+    ("Mozilla/5.0 (X11; U; Linux armv7l; en-US) Kindle/3.0 Mobile", "tablet"),
+    ("Mozilla/5.0 (Linux; Android 9; KFMAWI) Silk/108.4 like Chrome Mobile", "tablet"),
+    ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X)", "mobile"),
+    ("Mozilla/5.0 (iPod touch; CPU OS 12_0 like Mac OS X)", "mobile"),
+    ("Mozilla/5.0 (Windows Phone 10.0; Android 6.0; Lumia 950)", "mobile"),
+    ("Mozilla/5.0 (Linux; Android 15; Pixel 9) Mobile Safari/537.36", "mobile"),
+    ("Mozilla/5.0 (Mobile; rv:48.0) Gecko/48.0", "mobile"),
+    ("Mozilla/5.0 (Linux; Android 14; SM-X710) Safari/537.36", "tablet"),
+    ("Mozilla/5.0 (Windows NT 10.0; Win64; x64)", "desktop"),
+    ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)", "desktop"),
+    ("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0)", "desktop"),
+    ("Mozilla/5.0 (X11; FreeBSD amd64; rv:121.0)", "desktop"),
+    ("Mozilla/5.0 (Wayland; Linux x86_64)", "desktop"),
+    ("nothing that anyone knows, made with java/ and curl/", None),
+]
+
+
+def like(pattern: str, text: str) -> bool:
+    """SQL's LIKE, on a text in lower case."""
+    return fnmatch.fnmatchcase(text.lower(), pattern.replace("%", "*"))
+
+
+def test_each_program_is_known_by_one_pattern_and_no_person_is_one() -> None:
+    patterns = [r["user_agent_pattern"] for r in rows("bot_rules")]
+    assert {agent: [p for p in patterns if like(p, agent)] for agent in AGENTS.values()} == {
+        agent: [pattern] for pattern, agent in AGENTS.items()
+    }
+    assert len(patterns) == len(AGENTS)
+    assert not [agent for agent, _ in PEOPLE if any(like(p, agent) for p in patterns)]
+
+
+def test_devices_are_told_by_the_first_pattern_that_matches() -> None:
+    rules = sorted(rows("device_rules"), key=lambda r: int(r["priority"]))
+    for agent, expected in PEOPLE:
+        found = [r for r in rules if like(r["user_agent_pattern"], agent)]
+        assert (found[0]["device_type"] if found else None) == expected, agent
+    first = {next((r["user_agent_pattern"] for r in rules if like(r["user_agent_pattern"], a)), "") for a, _ in PEOPLE}
+    assert first == {"", *(r["user_agent_pattern"] for r in rules)}, "each is the first for one of them"
+    assert [int(r["priority"]) for r in rules] == list(range(10, 10 * len(rules) + 1, 10))
+
+
+def test_what_a_bounce_is_told_by() -> None:
+    assert {(r["evidence"], r["value"]): r["bounce_type"] for r in rows("bounce_evidence")} == {
+        **dict.fromkeys([("type", word) for word in ("bounce", "bounced", "hard")], "bounce"),
+        **dict.fromkeys([("type", word) for word in ("blocked", "block", "expired", "soft")], "blocked"),
+        ("classification", "invalid address"): "bounce",
+        ("classification", "content"): "blocked",
+        ("classification", "reputation"): "blocked",
+        ("classification", "frequency or volume too high"): "blocked",
+        ("classification", "technical failure"): "blocked",
+        ("reply", "5"): "bounce",
+        ("reply", "4"): "blocked",
+    }
+    assert len(rows("bounce_evidence")) == 14
+
+
+def test_an_order_counts_from_the_time_it_is_placed_until_all_of_it_goes_back() -> None:
+    found = {r["status"]: r["is_purchase"] for r in rows("order_statuses")}
+    counts = "placed pending open authorized paid processing confirmed fulfilled shipped delivered complete completed"
+    not_ = "cancelled canceled refunded returned failed declined voided expired abandoned draft"
+    expected = dict.fromkeys([*counts.split(), "closed", "partially_refunded"], "true")
+    assert found == expected | dict.fromkeys(not_.split(), "false")
+    assert len(rows("order_statuses")) == len(found)
+
+
+def test_currencies_that_have_no_cents_or_thousandths() -> None:
+    """ISO 4217; all others have two digits."""
+    none = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+    three = "BHD IQD JOD KWD LYD OMR TND"
+    assert [(r["currency"], r["digits"]) for r in rows("currency_digits")] == [
+        *((name, "0") for name in none.split()), *((name, "3") for name in three.split()),
+    ]  # fmt: skip
+
+
+def test_records_and_contacts_are_rejected_for_these_reasons() -> None:
+    of_all = "malformed no_namespace unknown_namespace no_id no_time"
+    of_records = "unknown_score unknown_customer no_number no_amount another_currency another_type"
+    of_contacts = "impossible_address not_a_number no_country unknown_country wrong_length wrong_start no_contact"
+    assert [r["reason"] for r in rows("record_rejections")] == f"{of_all} {of_records} {of_contacts}".split()
+
+
+def test_a_dataset_needs_its_own_contract_and_analytics_one_for_all() -> None:
+    of_analytics = [f"analytics_{name}" for name in ("campaigns", "customers", "identification", "performance")]
+    assert {r["dataset"]: r["entitlement"] for r in rows("dataset_needs")} == {
+        **{name: name for name in ("esp_events", "email_unsubscribes")},
+        **dict.fromkeys(of_analytics, "analytics"),
     }
