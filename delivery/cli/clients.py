@@ -51,7 +51,7 @@ def trust(*, server: str) -> View:
 
 
 @command(tables=True)
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path))
 def verify(*, path: Path) -> View:
     """Check the files at PATH (a manifest, a file or a directory) against their manifests."""
     from delivery.files import manifest

@@ -27,6 +27,7 @@ from test_gate import sql
 
 from delivery.analytics.page import server
 from delivery.analytics.page.periods import before, change, year_before
+from delivery.analytics.page.served import current
 from delivery.config.integrations_file import Integrations
 from delivery.config.project import open_project
 from delivery.schedule.gaps import gaps
@@ -312,6 +313,18 @@ def test_mistakes_are_said_before_anything_is_served(project: Copy, monkeypatch:
     missing = project.delivery("analytics", "--port", "0")
     assert missing.exit_code == 2
     assert "extra `analytics`" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "at"), [((), None), (("--at", "2026-11-05T06:00:00Z"), parse_instant("2026-11-05T06:00:00Z"))]
+)
+def test_the_page_has_the_clocks_time_unless_another_is_given(
+    project: Copy, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], at: object
+) -> None:
+    """Also one that is open for days."""
+    monkeypatch.setattr(server, "serve", lambda host, port, announce: announce(f"http://{host}:{port}"))
+    assert project.delivery("analytics", *arguments).exit_code == 0
+    assert current().at == at
 
 
 def test_what_the_command_line_needs_does_not_include_the_page(project: Copy) -> None:

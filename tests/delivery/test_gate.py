@@ -314,6 +314,16 @@ def test_a_day_built_since_refuses_the_windows_that_hold_it(window: tuple[int, i
     assert builds.refusals(Window(NOV[window[0]], NOV[window[1]])) == (said if is_refused else [])
 
 
+def test_of_several_days_without_proof_the_first_comes_first() -> None:
+    builds = Builds()
+    for hour, day in ((6, NOV[4]), (7, NOV[2]), (8, NOV[3])):
+        builds.rebuilt(hour, day)
+        builds.log(hour, "pair", "pass")
+    builds.connection.execute("create or replace table build_days as from build_days order by event_day desc")
+    said = [f"events_key: {UNTESTED.format(f' for {NOV[day]}', hour)}" for day, hour in ((2, 7), (3, 8), (4, 6))]
+    assert builds.refusals(Window(NOV[0], NOV[6])) == said
+
+
 @pytest.mark.parametrize("name", ["raw", "events"])
 def test_a_test_of_two_tables_counts_when_both_are_older_than_it(name: str) -> None:
     builds = Builds()

@@ -241,6 +241,10 @@ def test_deliveries_and_what_is_missing(served: Copy) -> None:
     assert list(missing["due"]) == sorted(missing["due"], reverse=True)
     assert list(table["due"]) == sorted(table["due"], reverse=True)
     assert set(table["state"]) == {"delivered"}
+    assert set(table["where"]) == {str(served.root / "share" / MINE / "daily")}
+    assert list(table.columns) == [
+        *("due", "campaign", "to", "days", "revision", "state", "rows", "file", "where", "last change", "note")
+    ]
     assert all(str(name).endswith((".csv", ".gz", ".csv.gz", ".txt", ".tsv")) for name in table["file"])
     page.date_input[0].set_value((date(2026, 10, 1), date(2026, 10, 2))).run()
     assert figures(page)["Delivered"][0] == "0"

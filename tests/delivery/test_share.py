@@ -81,6 +81,17 @@ def test_a_user_is_added_listed_and_removed_and_only_a_hash_is_kept(project: Pro
     assert (gone.exit_code, "Known: acme_it." in gone.stderr) == (ExitCode.USAGE, True)
 
 
+def test_at_a_terminal_a_password_is_asked_for_twice_unseen_and_beside_what_is_given(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    add = ("user", "add", "acme_it", "--namespace", CLIENTS[0], "--json")
+    done = call(project, *add, typed="a long password\nanother password\na long password\na long password\n")
+    assert json.loads(done.stdout) == {"user": "acme_it", "namespaces": [CLIENTS[0]]}
+    assert done.stderr.count("Password of acme_it") == 2
+    assert "a long password" not in done.output
+
+
 def test_a_user_set_anew_keeps_nothing_of_before(project: Project) -> None:
     users = Users(project.root / "h" / "users")
     users.put(new_user("it", CLIENTS[:2], CLIENTS, "the first password", ()))
