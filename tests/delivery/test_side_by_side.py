@@ -183,6 +183,29 @@ def test_the_deadline_is_for_a_delivery_however_often_it_is_tried(world: World) 
     assert took[0] >= 1.0 > took[1]
 
 
+@pytest.mark.parametrize("cut_at", ["login", "work"])
+def test_what_waits_for_a_server_is_woken_when_the_run_is_stopped(world: World, cut_at: str) -> None:
+    """In the middle of a login to a silent server, or once it is at work; a connection that was cut is not kept."""
+    (world.home / "in").mkdir()
+    never = threading.Event()
+    with closing(Kept()) as kept, listening(lambda _: None, never) as silent:
+        target = world.target.model_copy(update={"port": silent} if cut_at == "login" else {})
+        destination = SftpDirectory.of("acme", target, "in", kept)
+
+        def work() -> None:
+            with destination:
+                while True:
+                    destination.list()
+
+        threading.Timer(0.3, destination.cut).start()
+        began = time.monotonic()
+        with pytest.raises(DestinationFailed, match="the run was stopped"):
+            work()
+        assert time.monotonic() - began < 2.0
+        assert kept.take(target.login) is None
+        never.set()
+
+
 def test_a_wrong_password_is_given_once(world: World) -> None:
     """Whatever is to go there: an account may be locked after three."""
     for name in ("one", "other", "third"):

@@ -259,6 +259,7 @@ GUARDS = [
     Guard("what failed beside others is done again", "handing_over.py", "            raise Again from None", "            raise", "test_side_by_side.py one_connection"),
     Guard("a signal cuts off what is under way", "lanes.py", "            for cut in self._cuts:\n                cut()\n\n    def _start", "            pass\n\n    def _start",
           "test_lanes.py cuts_off"),
+    Guard("what waits for a server is woken", "sftp/watchdog.py", "elif self._cut.is_set():", "elif False:", "test_side_by_side.py woken"),
     Guard("nothing begins after a signal", "lanes.py", "while self._free and not self.ended.is_set():", "while self._free:", "test_lanes.py cuts_off"),
     Guard("what cannot be woken records nothing", "ledger/book.py", "self._fences = dict.fromkeys(self._fences, GONE)", "self._fences.clear()",
           "test_ledger_runners.py was_let_go"),
