@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 4.0  # seconds for what has to be closed
+SAID = 1.0  # seconds in which, after that, all is said
 
 
 @contextmanager
@@ -72,11 +73,10 @@ def _end_in_time(reader: socket.socket, ended: threading.Event, ending: threadin
                 return
             # Another thread may have got it: the main one hears of it when it runs on, and may be asleep for long.
             signal.pthread_kill(threading.main_thread().ident or 0, number)
-        ends = time.monotonic() + PATIENCE
-        if not ended.wait(PATIENCE):
-            say(
-                said(stopped(signal.Signals(number).name, ["What was under way did not end in time, and was cut off."]))
-            )
-        time.sleep(max(0.0, ends - time.monotonic()))  # by then all is said; a thread that hangs would hold the process
+        if ended.wait(PATIENCE):
+            time.sleep(SAID)  # a thread that hangs would hold the process
+        else:
+            cut_off = "What was under way did not end in time, and was cut off."
+            say(said(stopped(signal.Signals(number).name, [cut_off])))
         sys.stdout.flush()
         os._exit(ExitCode.FAILED)

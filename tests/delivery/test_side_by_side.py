@@ -258,6 +258,7 @@ def test_a_server_that_takes_one_connection_gets_one_at_a_time(world: World, mon
         assert {o.state for o in world.run()} == {"failed"}
     for name in FOUR:
         world.add(name, username="acme")
+    monkeypatch.setattr(handing_over, "ATTEMPTS", 1)
     found = world.run()
     assert {o.state for o in found} == {"delivered"}, {o.message for o in found}
     assert world.arrived() == sorted(FOUR * 2)
