@@ -137,21 +137,26 @@ def test_what_ignores_the_signal_goes_on_ignoring_it(root: Path, tmp_path: Path)
 
 
 def test_a_build_ends_with_the_run(tmp_path: Path) -> None:
-    """dbt is not left behind, with the warehouse in its hand."""
-    script = """
+    """dbt is told to end, and not left behind with the warehouse in its hand."""
+    script = '''
 import sys, time
 from pathlib import Path
 from delivery.cli.stopping import stoppable
 from delivery.errors import Stopped
 from delivery.gate.dbt_command import run_dbt
 from delivery.progress import Watch
-child = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
+child = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(open(sys.argv[1] + ".told", "w").write("to end")))
+open(sys.argv[1], "w").write(str(os.getpid()))
+time.sleep(60)
+"""
 try:
     with stoppable():
         run_dbt([sys.executable, "-c", child, sys.argv[1]], Path.cwd(), Watch())
 except Stopped:
     print("ended")
-"""
+'''
     running = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path / "child")], stdout=subprocess.PIPE, text=True
     )
@@ -167,6 +172,7 @@ except Stopped:
     assert time.monotonic() - began < WITHIN
     with pytest.raises(ProcessLookupError):
         os.kill(int(child.read_text()), 0)
+    assert (tmp_path / "child.told").exists()
 
 
 def test_handlers_are_as_before_and_without_a_signal_no_thread_stays() -> None:
