@@ -127,7 +127,6 @@ def test_the_version(call: Callable[..., Result]) -> None:
         ["status", "a", "b"],
         ["trust"],
         ["verify"],
-        ["verify", "/no/such/path"],
     ],
 )
 def test_what_click_refuses(call: Callable[..., Result], arguments: list[str]) -> None:

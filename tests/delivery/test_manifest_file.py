@@ -185,7 +185,7 @@ def test_a_manifest_cannot_name_files_elsewhere(tmp_path: Path, name: str) -> No
     assert problem(tmp_path) == f"the manifest names no file beside it: {name!r}"
 
 
-@pytest.mark.parametrize("path", ["", "lonely.csv", f"none.csv{SUFFIX}"])
+@pytest.mark.parametrize("path", ["", "lonely.csv", "none.csv", f"none.csv{SUFFIX}", "no/such"])
 def test_nothing_to_check_against_is_said(tmp_path: Path, path: str) -> None:
     (tmp_path / "lonely.csv").touch()
     with pytest.raises(ConfigError, match="There is no manifest for") as refused:
