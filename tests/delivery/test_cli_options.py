@@ -320,3 +320,11 @@ def test_the_ledgers_commands(tmp_path: Path) -> None:
     assert reason == "for <address>"
     damaged = ask("check")
     assert (damaged.exit_code, damaged.stderr) == (ExitCode.FAILED, "foreign_key_check: steps\n1 problems.\n")
+
+
+def test_a_manifest_that_is_cut_is_said_to_be_so(root: Path, call: Callable[..., Result]) -> None:
+    path = root / "target" / "manifest.json"
+    path.parent.mkdir()
+    path.write_text('{"nodes": {')
+    cut = call("plan", "--window", "2026-11-03")
+    assert (cut.exit_code, cut.stderr) == (2, f"Error: {path} is not whole.\nNext: Run `dbt parse` again.\n")
