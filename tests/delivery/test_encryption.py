@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from delivery.files.parts import Part
 
 KEY = pysequoia.Tsk.generate("Acme <acme@example.com>")
+LATER = "20200101T001000"  # a slow machine makes a key seconds after the time that it is told
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = gpg("--list-keys", "--with-colons", f"{name}@example.com").decode().splitlines()
         fingerprint = next(line.split(":")[9] for line in lines if line.startswith("fpr"))
         if subkey:
-            gpg("--quick-add-key", fingerprint, "cv25519", "encr", subkey)
+            gpg("--quick-add-key", fingerprint, "cv25519", "encr", subkey, at=LATER)
         return fingerprint
 
     try:
@@ -70,7 +71,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]:
             mark = made(name.replace(" ", "-"), usage, expires, subkey)
             if name == "subkey revoked":
-                gpg("--edit-key", mark, answers="key 1\nrevkey\ny\n0\n\ny\nsave\n")
+                gpg("--edit-key", mark, answers="key 1\nrevkey\ny\n0\n\ny\nsave\n", at=LATER)
             (folder / name).write_bytes(gpg("--export", mark))
             if name == "fine":
                 (folder / "secret").write_bytes(gpg("--export-secret-keys", mark))

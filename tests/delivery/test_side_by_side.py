@@ -280,7 +280,12 @@ def test_one_login_and_one_probe_serve_all_that_goes_to_a_server(world: World, m
         world.add(name, username="acme", connections=1)
     world.add(FOUR[3], connections=1)
     assert {o.state for o in world.run()} == {"delivered"}
-    assert (len(world.given), Counted.came, Counted.there) == (2, 2, []), "and none is left open"
+    assert (len(world.given), Counted.came) == (2, 2)
+    for _ in range(100):
+        if not Counted.there:
+            break
+        time.sleep(0.05)  # the server hears of it a little later
+    assert Counted.there == [], "none is left open"
     assert len(probed) == 2
     assert sum("acme@" in where for where in probed) == 1
     with closing(Ledger(world.project.ledger_url)) as ledger:
