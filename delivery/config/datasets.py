@@ -39,8 +39,8 @@ class Column:
 class Rejects:
     """Where to count what was rejected on its way to a dataset. Each a relation with namespace and the day column.
 
-    listed_in: the rows that were rejected, with a reason; among: those that were not; name: of the list, for people;
-    nodes: the unique ids of both.
+    listed_in: the rows that were rejected, with a reason; among: all that came; name: of the list, for people; nodes:
+    the unique ids of both. On Spark each is a table: the runner reads no views there.
     """
 
     name: str

@@ -99,9 +99,9 @@ def _counted(engine: Engine, dataset: Dataset, window: Window | None) -> dict[st
     if not of_client:
         return {}
     counts = engine.table(f"select namespace, count(*) as n from {rejects.among} where {inside} group by namespace")
-    others = {row["namespace"]: row["n"] for row in counts.to_pylist()}
+    came = {row["namespace"]: row["n"] for row in counts.to_pylist()}
     found = {}
     for namespace, reasons in of_client.items():
         rows = sum(reason.rows for reason in reasons)
-        found[namespace] = Rejected(rows, rows + others.get(namespace, 0), tuple(reasons), rejects.name)
+        found[namespace] = Rejected(rows, max(rows, came.get(namespace, 0)), tuple(reasons), rejects.name)
     return found

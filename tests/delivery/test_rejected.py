@@ -58,13 +58,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     path = root / "target" / "manifest.json"
     manifest = json.loads(path.read_text())
     events = manifest["nodes"]["model.sweep.events"]
-    events["config"]["meta"]["dataset"]["rejects"] = {"listed_in": "rejects", "among": "events"}
+    events["config"]["meta"]["dataset"]["rejects"] = {"listed_in": "rejects", "among": "came"}
     columns = {name: {"name": name} for name in ("namespace", "reason", "event_day")}
-    manifest["nodes"]["model.sweep.rejects"] = {
-        **events, "name": "rejects", "relation_name": '"warehouse"."main"."rejects"', "columns": columns,
-        "fqn": ["sweep", "rejects"], "config": {"materialized": "table", "meta": {}},
-    }  # fmt: skip
-    manifest["parent_map"]["model.sweep.rejects"] = manifest["child_map"]["model.sweep.rejects"] = []
+    for name in ("rejects", "came"):
+        manifest["nodes"][f"model.sweep.{name}"] = {
+            **events, "name": name, "relation_name": f'"warehouse"."main"."{name}"', "columns": columns,
+            "fqn": ["sweep", name], "config": {"materialized": "table", "meta": {}},
+        }  # fmt: skip
+        manifest["parent_map"][f"model.sweep.{name}"] = manifest["child_map"][f"model.sweep.{name}"] = []
     path.write_text(json.dumps(manifest))
     with duckdb.connect(str(root / "warehouse.duckdb")) as warehouse:
         warehouse.execute("create table rejects (namespace text, reason text, event_day date)")
@@ -72,7 +73,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
             row = [namespace, reason, day]
             warehouse.execute(f"insert into rejects select ?, ?, cast(? as date) from range({rows})", row)
         warehouse.execute(
-            "insert into build_log select build_log.* replace ('model.sweep.rejects' as unique_id) from build_log"
+            "create table came as select namespace, event_day from events"
+            " union all select namespace, event_day from rejects"
+        )
+        warehouse.execute(
+            "insert into build_log select build_log.* replace (name as unique_id) from build_log,"
+            " (values ('model.sweep.rejects'), ('model.sweep.came')) as names (name)"
             " where unique_id = 'model.sweep.events'"
         )
     profile = {"type": "duckdb", "path": "warehouse.duckdb"}
