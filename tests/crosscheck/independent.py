@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fnmatch
+import json
 import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
@@ -39,6 +40,32 @@ WINDOW_HOURS = 120
 YEAR = timedelta(days=364)
 WEEK = timedelta(days=7)
 POSSIBLE = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)*\.[^@\s.\d][^@\s.]*")
+
+
+def messages(payload: Row) -> list[str]:
+    """The names of the message that an event is of."""
+    ours, theirs = str(payload.get("sg_message_id") or "").split(".")[0], word(payload.get("smtp-id"))
+    return [name for name in (ours and f"id {ours}", theirs and f"smtp {theirs}") if name]
+
+
+def told(silent: Row, received: datetime, speaking: dict[str, list[tuple[datetime, Row]]]) -> Row:
+    """An event without a client, with what other events of its message say, at most seven days from it."""
+    others = [
+        other
+        for name in messages(silent)
+        for at, other in speaking.get(name, [])
+        if abs((at.date() - received.date()).days) <= 7
+    ]
+    clients = {str(other["namespace"]) for other in others}
+    if len(clients) != 1:
+        return silent
+    found = silent | {"namespace": clients.pop()}
+    same = [other for other in others if address(other.get("email")) == address(silent.get("email"))]
+    for field in ("campaign_run_id", "audience_id", "variant_id", "journey_id", "nqe"):
+        said = {json.dumps(other[field]): other[field] for other in same if word(other.get(field))}
+        if len(said) == 1 and not word(silent.get(field)):
+            found[field] = next(iter(said.values()))
+    return found
 
 
 @dataclass(frozen=True)
@@ -102,7 +129,14 @@ class World:
         return self._known_agents[agent]
 
     def _events(self, folder: Path) -> Iterator[Event]:
-        for received, payload in posts(folder):
+        everything = list(posts(folder))
+        speaking: dict[str, list[tuple[datetime, Row]]] = {}
+        for received, payload in everything:
+            if word(payload.get("namespace")):
+                for name in messages(payload):
+                    speaking.setdefault(name, []).append((received, payload))
+        for received, silent in everything:
+            payload = silent if word(silent.get("namespace")) else told(silent, received, speaking)
             kind = str(payload.get("event"))
             counted = EVENTS.get(f"{kind}/{payload.get('type')}" if kind == "bounce" else kind)
             if counted is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import gc
 import json
 import os
 import signal
@@ -78,8 +77,6 @@ def serve(project: str) -> None:
     if fork(parse, lambda: None) or not dbtRunner().invoke(["--no-static-parser", *parse]).success:
         return
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "a fork has one thread"
-    gc.collect()
-    gc.freeze()  # what was imported and parsed stays: no fork looks through it again
     print("ready", flush=True)
     for line in sys.stdin:
         arguments, folder, environment, *streams = json.loads(line)

@@ -140,8 +140,6 @@ def _worker() -> tuple[DbtWorker, Path]:
     folder = tempfile.mkdtemp(prefix="parsed-")
     atexit.register(shutil.rmtree, folder)
     parsed = new_project(Path(folder, "project"))
-    if (kept := KEPT / _what_dbt_reads()).exists():
-        _copy_built(kept, parsed.root)
     return DbtWorker(parsed.root, parsed.environment), parsed.root / "target"
 
 

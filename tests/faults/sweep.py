@@ -102,6 +102,8 @@ class Sweeper:
         self.before_contact = 0  # the same, from `planned`
         self._expected: dict[str, dict[str, bytes]] = {}
         self._beside: dict[str, dict[str, bytes] | None] = dict.fromkeys(BESIDE)
+        self.several: list[str] = []  # the messages of a run that goes to several servers
+        self.steps["sftp", "planned, several"] = 0
         if not naive:
             self._measure_several()
         for kind in KINDS:

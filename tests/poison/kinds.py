@@ -45,6 +45,7 @@ def kinds() -> dict[str, Kind]:
     def add(name: str, content: bytes, lost: int = 1, path: str = "sendgrid/poison.ndjson") -> None:
         number = f"poison-{len(found):02}"  # nothing is a retry of another
         own = content.replace(b'"sg_event_id": "poison"', f'"sg_event_id": "{number}"'.encode())
+        own = own.replace(b'"sg_message_id": "poison.1"', f'"sg_message_id": "{number}.1"'.encode())
         found[name] = Kind(path.replace("poison", number), own, lost)
 
     good, good_line = event(), event().rstrip(b"\n")
