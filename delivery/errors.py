@@ -144,8 +144,10 @@ def redact(text: str) -> str:
     return _ADDRESS.sub("<address>", text)
 
 
-def unexpected(error: Exception) -> DeliveryError:
-    """An error that nobody foresaw. Its text is left out: it may quote the data."""
+def known(error: Exception) -> DeliveryError:
+    """An error of ours as it is, one that nobody foresaw without its text, which may quote the data."""
+    if isinstance(error, DeliveryError):
+        return error
     import traceback as tracebacks
 
     frame = tracebacks.extract_tb(error.__traceback__)[-1]

@@ -25,7 +25,7 @@ from delivery.errors import (
     GateRefused,
     Held,
     LoginRefused,
-    unexpected,
+    known,
 )
 from delivery.files.openpgp import check_certificate
 from delivery.files.spool import clear, folder_of
@@ -112,18 +112,17 @@ class HandingOver:
 
     def failed(self, job: Job, error: Exception) -> None:
         """A delivery goes no further in this run."""
-        known = error if isinstance(error, DeliveryError) else unexpected(error)
-        state = Ended.HELD if isinstance(known, Held) else Ended.FAILED
-        state = Ended.REFUSED if isinstance(known, GateRefused) else state
+        why = known(error)
+        state = Ended.HELD if isinstance(why, Held) else Ended.FAILED
+        state = Ended.REFUSED if isinstance(why, GateRefused) else state
         row, recorded = self.ledger.delivery(job.key), tuple(self.ledger.files(job.key))
-        late = isinstance(known, DestinationFailed) and known.late
-        self._ended(Outcome(row, state, known.exit_code, recorded, known.message, known.hint, late=late))
+        late = isinstance(why, DestinationFailed) and why.late
+        self._ended(Outcome(row, state, why.exit_code, recorded, why.message, why.hint, late=late))
 
     def noted(self, job: Job, error: Exception) -> None:
         """The same, left as a remark in the ledger."""
-        known = error if isinstance(error, DeliveryError) else unexpected(error)
-        self.ledger.note(job.key, known.message)
-        self.failed(job, known)
+        self.ledger.note(job.key, known(error).message)
+        self.failed(job, error)
 
     def take_back(self, job: Job, files: list[File]) -> None:
         """Removes what was uploaded of files that are to be written anew, before others of their series go."""

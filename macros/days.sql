@@ -136,27 +136,27 @@
     the days that this makes due. email_events and int_email_signals name it, so that it is built with whatever they are for.
 #}
 {% macro earlier_record_days() -%}
-    {%- set relation = adapter.get_relation(this.database, this.schema, 'int_record_days') if execute and is_incremental() -%}
-    select
-        {{ 'event_day' if relation else 'cast(null as date) as event_day' }},
-        {{ 'knows_namespace' if relation else 'cast(null as boolean) as knows_namespace' }}
-        {%- for column in ['namespace', 'campaign_run_id', 'journey_id', 'run_version', 'journey_name'] %},
-        {{ column if relation else 'cast(null as ' ~ dbt.type_string() ~ ') as ' ~ column }}
-        {%- endfor %}
-    {{ 'from ' ~ relation if relation else 'where false' }}
+    {{ earlier_rows('int_record_days', dates=['event_day'], truths=['knows_namespace'],
+        texts=['namespace', 'campaign_run_id', 'journey_id', 'run_version', 'journey_name']) }}
 {%- endmacro %}
 
 
 {# What int_raw_days needs of int_email_arguments, which is itself built from the days that this makes due. #}
 {% macro earlier_email_arguments() -%}
-    {%- set relation = adapter.get_relation(this.database, this.schema, 'int_email_arguments') if execute and is_incremental() -%}
-    select
-        {% for column in ['event_day', 'told_from', 'told_until'] -%}
-        {{ column if relation else 'cast(null as date) as ' ~ column }},
-        {% endfor -%}
-        {{ 'message_id' if relation else 'cast(null as ' ~ dbt.type_string() ~ ') as message_id' }},
-        {{ 'smtp_id' if relation else 'cast(null as ' ~ dbt.type_string() ~ ') as smtp_id' }}
-    {{ 'from ' ~ relation if relation else 'where false' }}
+    {{ earlier_rows('int_email_arguments', dates=['event_day', 'told_from', 'told_until'], texts=['message_id', 'smtp_id']) }}
+{%- endmacro %}
+
+
+{# Columns of a model as it was last built, read without waiting for it; no rows before it is built, or all is built anew. #}
+{% macro earlier_rows(name, dates, texts, truths=[]) -%}
+    {%- set relation = adapter.get_relation(this.database, this.schema, name) if execute and is_incremental() -%}
+    {%- set columns = [] -%}
+    {%- for kind, of_kind in [('date', dates), ('boolean', truths), (dbt.type_string(), texts)] -%}
+        {%- for column in of_kind -%}
+            {%- do columns.append(column if relation else 'cast(null as ' ~ kind ~ ') as ' ~ column) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    select {{ columns | join(', ') }} {{ 'from ' ~ relation if relation else 'where false' }}
 {%- endmacro %}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from delivery import __version__, console
-from delivery.errors import ConfigError, DeliveryError, ExitCode, unexpected
+from delivery.errors import ConfigError, ExitCode, known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,9 +113,9 @@ def command(
             except Exception as error:  # noqa: BLE001 - shown here or nowhere: a raw traceback may quote the data
                 if ctx.meta["debug"]:
                     console.traceback(error)
-                known = error if isinstance(error, DeliveryError) else unexpected(error)
-                console.failure(known, as_json=as_json)
-                code = known.exit_code
+                shown = known(error)
+                console.failure(shown, as_json=as_json)
+                code = shown.exit_code
             ctx.exit(int(code))
 
         if tables:

@@ -110,6 +110,7 @@ class SftpDirectory:
     def _goes_on(self) -> bool:
         """Whether a kept connection is there, and the server still has it."""
         while connection := self._kept.take(self._login):
+            self._watched(connection.close)
             self._use(connection)
             try:
                 self._check_directory()
@@ -123,14 +124,16 @@ class SftpDirectory:
 
     def _connect(self) -> Connection:
         opened = self._open_channel(self._watchdog)
-        self._close = opened.close
-        self._watchdog.closes(opened.close)
+        self._watched(opened.close)
         session = Session(opened.channel, opened.packet_bytes, self._watchdog.beat)
         return Connection(session, extensions.request_bytes(session), opened.close, opened.software)
 
+    def _watched(self, close: Callable[[], object]) -> None:
+        self._close = close
+        self._watchdog.closes(close)
+
     def _use(self, connection: Connection) -> None:
-        self._connection, self._close = connection, connection.close
-        self._watchdog.closes(connection.close)
+        self._connection = connection
         self._session, self._request_bytes = connection.session, connection.request_bytes
         self._session.beat = self._watchdog.beat
 

@@ -21,6 +21,7 @@ import polars as pl
 
 from benchmarks.generate import generate
 from tests.crosscheck import independent, raw
+from tests.delivery.projects import DATA_TESTS_ONLY
 from tests.delivery.sampling import PARTS, chosen, described
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def compare(name: str, landing: Path, work: Path) -> tuple[dict[str, bool], int,
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
     dbt = [str(Path(sys.executable).with_name("dbt")), "build", "-q", "--log-path", str(work / f"logs-{name}")]
-    dbt += ["--exclude-resource-type", "unit_test"]
+    dbt += DATA_TESTS_ONLY
     subprocess.run(dbt, check=True, cwd=ROOT, env=environment, stdout=sys.stderr)
     world = independent.World(landing, ROOT / "seeds" / "bot_rules.csv")
     by_campaign = independent.campaigns(world)

@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from projects import Copy, dbt, new_project, once
+from projects import DATA_TESTS_ONLY, Copy, dbt, new_project, once
 
 DBT = Path(sys.executable).with_name("dbt")
 DAYS = ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04", "2026-11-05"]
@@ -68,7 +68,7 @@ class Warehouse:
 
     def build(self, *arguments: str) -> Built:
         """Builds everything and expects its data tests to pass; unit tests are run when the sample is built."""
-        built = self.dbt("build", *arguments, "--exclude-resource-type", "unit_test", "--exclude", *LEFT_OUT)
+        built = self.dbt("build", *arguments, *DATA_TESTS_ONLY, "--exclude", *LEFT_OUT)
         assert built.code == 0, built.output
         return built
 

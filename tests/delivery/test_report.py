@@ -10,7 +10,7 @@ import pytest
 
 from delivery import console
 from delivery.cli.deliver import exit_code, forecasts, outcomes
-from delivery.errors import ConfigError, DeliveryError, ExitCode, unexpected
+from delivery.errors import ConfigError, DeliveryError, ExitCode, known
 from delivery.forecast import Forecast
 from delivery.gate.judge import Verdict
 from delivery.ledger import Delivery, File
@@ -178,7 +178,7 @@ def test_an_unforeseen_error_is_placed_and_not_quoted() -> None:
     try:
         json.loads("jane@example.com")
     except ValueError as error:
-        found: DeliveryError = unexpected(error)
+        found: DeliveryError = known(error)
     assert found.message.startswith("Unexpected JSONDecodeError in raw_decode, line ")
     assert found.message.endswith(" of decoder.py.")
     assert "jane" not in found.message

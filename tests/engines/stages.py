@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests.delivery.projects import DATA_TESTS_ONLY
 from tests.delivery.raw_data import events_of
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ COLUMN = """
         description: The journey, once more.
         config: {meta: {layout: optional}}
 """
-UNTESTED = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
-UNIT_TESTED = {"duckdb": ("--exclude-resource-type", "unit_test")}  # by `make test`
+UNTESTED = ("--exclude-resource-type", "test", *DATA_TESTS_ONLY)
+UNIT_TESTED = {"duckdb": DATA_TESTS_ONLY}  # by `make test`
 OUT_OF_SYNC = "schemas on this incremental model are out of sync"
 
 

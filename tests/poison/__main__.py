@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from tests.delivery.projects import Copy, new_project
+from tests.delivery.projects import DATA_TESTS_ONLY, Copy, new_project
 from tests.delivery.sampling import chosen, described, part_of
 from tests.poison.kinds import CANARY, kinds
 
@@ -64,7 +64,7 @@ class World:
 
     def build(self, name: str) -> bool:
         """A daily build, whose words are looked through; whether it went to its end without an error."""
-        done = self.project.dbt("build", "--exclude-resource-type", "unit_test", check=False)
+        done = self.project.dbt("build", *DATA_TESTS_ONLY, check=False)
         said = done.stdout + done.stderr
         said += "".join(path.read_text(errors="replace") for path in (self.project.root / "logs").glob("*.log"))
         shutil.rmtree(self.project.root / "logs", ignore_errors=True)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from delivery.analytics.page import deliveries, results
 from delivery.analytics.page.served import current
-from delivery.errors import DeliveryError, unexpected
+from delivery.errors import known
 
 
 def main() -> None:
@@ -22,8 +22,8 @@ def main() -> None:
     try:
         page.run()
     except Exception as error:  # noqa: BLE001 - shown here or nowhere: a raw traceback may quote the data
-        known = error if isinstance(error, DeliveryError) else unexpected(error)
-        st.error(f"{known.message}\n\n{known.hint}", icon=":material/error:")
+        shown = known(error)
+        st.error(f"{shown.message}\n\n{shown.hint}", icon=":material/error:")
 
 
 main()

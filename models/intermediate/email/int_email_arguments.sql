@@ -50,23 +50,16 @@ speaking as (
 
 found as (
 
+    {% for id in ['message_id', 'smtp_id'] %}
     select
         silent.event_day,
         silent.payload,
         speaking.event_day as told_on,
         speaking.payload as told_by
     from silent
-    inner join speaking on silent.message_id = speaking.message_id
-
-    union
-
-    select
-        silent.event_day,
-        silent.payload,
-        speaking.event_day as told_on,
-        speaking.payload as told_by
-    from silent
-    inner join speaking on silent.smtp_id = speaking.smtp_id
+    inner join speaking on silent.{{ id }} = speaking.{{ id }}
+    {% if not loop.last %}union{% endif %}
+    {% endfor %}
 
 ),
 

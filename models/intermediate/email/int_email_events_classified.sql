@@ -24,27 +24,18 @@ earlier_events as (
 
 seen_on_earlier_days as (
 
+    {% for id in ['unique_key', 'retry_id'] %}
     select
         events.unique_key,
         events.is_rejected,
         events.event_day
     from events
     inner join earlier_events
-        on events.unique_key = earlier_events.unique_key
+        on events.{{ id }} = earlier_events.{{ id }}
         and events.is_rejected = earlier_events.is_rejected
         and {{ is_retry_of('earlier_events.event_day', 'events.event_day') }}
-
-    union
-
-    select
-        events.unique_key,
-        events.is_rejected,
-        events.event_day
-    from events
-    inner join earlier_events
-        on events.retry_id = earlier_events.retry_id
-        and events.is_rejected = earlier_events.is_rejected
-        and {{ is_retry_of('earlier_events.event_day', 'events.event_day') }}
+    {% if not loop.last %}union{% endif %}
+    {% endfor %}
 
 ),
 

@@ -111,24 +111,17 @@ landed as (
 
 told as (
 
+    {% for id in ['message_id', 'smtp_id'] %}
     select silent.event_day from silent
     inner join events
-        on silent.message_id = events.message_id
+        on silent.{{ id }} = events.{{ id }}
         and events.has_namespace
         and {{ days_between('events.event_day', 'silent.event_day') }}
         between -{{ var('late_event_days') }} and {{ var('late_event_days') }}
 
     union
 
-    select silent.event_day from silent
-    inner join events
-        on silent.smtp_id = events.smtp_id
-        and events.has_namespace
-        and {{ days_between('events.event_day', 'silent.event_day') }}
-        between -{{ var('late_event_days') }} and {{ var('late_event_days') }}
-
-    union
-
+    {% endfor %}
     select silent.event_day from silent
     inner join landed on landed.event_day between silent.told_from and silent.told_until
 
