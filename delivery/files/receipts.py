@@ -13,9 +13,10 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -260,13 +261,19 @@ def _compare(sent: Path, now: Path, kind: _Kind, project: Project) -> Difference
 @contextmanager
 def _duckdb(project: Project) -> Generator[duckdb.DuckDBPyConnection]:
     try:
-        with duckdb.connect(config=in_little_memory(project, MEMORY)) as connection:
+        with _opened(tuple(in_little_memory(project, MEMORY).items())).cursor() as connection:
             yield connection
     except (duckdb.Error, pa.ArrowException) as error:
         raise WriteFailed(
             f"A receipt in {project.state} could not be written or read: {type(error).__name__}.",
             hint="Free space or permission there, then run again.",
         ) from None
+
+
+@lru_cache(maxsize=1)
+def _opened(settings: tuple[tuple[str, Any], ...]) -> duckdb.DuckDBPyConnection:
+    """One for all receipts of a run: to open it costs more than to write a small one."""
+    return duckdb.connect(config=dict(settings))
 
 
 def _built(selection: Selection, engine: Engine) -> str:

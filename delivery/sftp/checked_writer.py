@@ -47,9 +47,10 @@ def read_hashed(session: Session, handle: bytes, size: int, request_bytes: int) 
     pending: deque[tuple[int, int]] = deque()
     asked = done = 0
     while True:
-        while len(pending) < OUTSTANDING and (asked < size or not pending):  # the last one must find the end
-            pending.append((_ask(session, handle, asked, request_bytes), asked + request_bytes))
-            asked += request_bytes
+        while len(pending) < OUTSTANDING and (asked <= size or not pending):  # the last one must find the end
+            count = min(request_bytes, size - asked) if asked < size else request_bytes
+            pending.append((_ask(session, handle, asked, count), asked + count))
+            asked += count
         ident, end = pending.popleft()
         try:
             data = session.finish(ident, DATA).string()

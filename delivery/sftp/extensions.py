@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from delivery.sftp.session import STATUS, Status, string
+from delivery.sftp.session import EXTENDED, STATUS, Status, string
 
 if TYPE_CHECKING:
     from delivery.sftp.session import Session
@@ -43,12 +43,11 @@ def free_bytes(session: Session, path: bytes) -> int | None:
     return fragment * available
 
 
-def fsync(session: Session, handle: bytes) -> bool:
-    """Bring an open file to the disk; Status when that fails."""
+def begin_fsync(session: Session, handle: bytes) -> int | None:
+    """Send the request to bring an open file to the disk."""
     if FSYNC not in session.extensions:
-        return False
-    session.extended(FSYNC, string(handle), expected=STATUS)
-    return True
+        return None
+    return session.begin(EXTENDED, string(FSYNC.encode()), string(handle))
 
 
 def posix_rename(session: Session, old: bytes, new: bytes) -> bool:

@@ -26,10 +26,13 @@ Method = Literal["rename", "look-and-rename", "exclusive"]  # decision 0010
 
 @dataclass(frozen=True)
 class Found:
-    """What lies under a name: a regular file with its size in bytes, or something else that is never touched."""
+    """What lies under a name: a regular file, or something else that is never touched.
+
+    size: in bytes; None where the server does not say.
+    """
 
     kind: Literal["file", "other"]
-    size: int
+    size: int | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,12 @@ class Handling:
         """As an integration says."""
         return cls(target.file_mode, target.temporary_name, target.verify)
 
+    def fits(self, found: Found | None, size: int) -> bool:
+        """Whether that may be a file of so many bytes: where no size is told, its hash will show."""
+        if found is None or found.kind == "other":
+            return False
+        return found.size == size or (found.size is None and self.verify == "hash")
+
     @property
     def folder_mode(self) -> int:
         """Of folders that are made: whoever may read the files gets through, and a group is handed on."""
@@ -91,8 +100,14 @@ class Destination(Protocol):
     def look(self, name: str) -> Found | None:
         """Tell what lies under the name, links not followed; None when nothing does."""
 
-    def hash(self, name: str) -> str:
-        """Return the SHA-256 (hex) of the bytes that lie there now, not of those that were sent."""
+    def look_at(self, *names: str) -> list[Found | None]:
+        """The same of several names, in the time of one."""
+
+    def hash(self, name: str, size: int | None = None) -> str:
+        """Return the SHA-256 (hex) of the bytes that lie there now, not of those that were sent.
+
+        size: in bytes, of what is known to be a file; without it, that is looked at first.
+        """
 
     def upload(self, spool: Path, temp: str, progress: Callable[[int], None] | None = None) -> None:
         """Write the spool file to a new file; every byte is acknowledged, synced and counted on return.

@@ -109,7 +109,11 @@ class LocalDirectory:
                 return None
         return Found("file" if stat.S_ISREG(status.st_mode) else "other", status.st_size)
 
-    def hash(self, name: str) -> str:
+    def look_at(self, *names: str) -> list[Found | None]:
+        """The same, one after the other."""
+        return [self.look(name) for name in names]
+
+    def hash(self, name: str, size: int | None = None) -> str:  # noqa: ARG002 - a link shows when it is opened
         """Read the file back; refuse a link."""
         with self._step("hash"):
             fd = os.open(check_name(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)

@@ -14,7 +14,7 @@ from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused
 from delivery.schedule.names import temporary_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from delivery.config.integrations import Integration
     from delivery.ledger import Ledger
@@ -113,7 +113,7 @@ def prove(destination: Destination, token: str, rename: Callable[[str, str], Non
 
 def _seen(destination: Destination, rename: Callable[[str, str], None], one: str, two: str) -> tuple[bool, bool, bool]:
     """Whether a rename does, refuses and replaces. one: lies there with the content FIRST."""
-    renamed = _done(destination, rename, one, two) and destination.look(one) is None
+    renamed = _done(destination, rename, one, two)
     if not renamed:
         _clear(destination, one)
         _clear(destination, two)
@@ -134,15 +134,15 @@ def _answers(step: Callable[[str, str], None], old: str, new: str) -> bool:
     return False
 
 
-def _removed_but_for(destination: Destination, names: Iterable[str]) -> tuple[str, ...]:
+def _removed_but_for(destination: Destination, names: list[str]) -> tuple[str, ...]:
     """Removes the files; those that stay, as far as can be seen."""
-    left = []
     for name in names:
         with suppress(DeliveryError):
             destination.remove(name)
-        with suppress(DeliveryError):
-            left += [name] if destination.look(name) is not None else []
-    return tuple(left)
+    with suppress(DeliveryError):
+        there = zip(names, destination.look_at(*names), strict=True)
+        return tuple(name for name, found in there if found is not None)
+    return ()
 
 
 def _name(destination: Destination, token: str, number: int) -> str:
@@ -153,8 +153,10 @@ def _name(destination: Destination, token: str, number: int) -> str:
 
 
 def _is_free(destination: Destination, name: str) -> bool:
+    if destination.handling.verify != "none" and destination.look(name) is None:
+        return True
     with suppress(DestinationRefused):
-        _clear(destination, name)
+        destination.remove(name)
     return destination.look(name) is None
 
 
@@ -165,7 +167,8 @@ def _done(
     _answers(step, old, new)
     if over:
         return destination.look(old) is None or not _holds(destination, new, FIRST)
-    return destination.look(new) is not None
+    here, there = destination.look_at(old, new)
+    return here is None and there is not None
 
 
 def _holds(destination: Destination, name: str, content: bytes) -> bool:
@@ -173,8 +176,8 @@ def _holds(destination: Destination, name: str, content: bytes) -> bool:
     found, verify = destination.look(name), destination.handling.verify
     if verify == "none" and found is None:
         return True
-    is_as_long = found is not None and found.size == len(content)
-    return is_as_long and (verify != "hash" or destination.hash(name) == sha256(content).hexdigest())
+    fits = destination.handling.fits(found, len(content))
+    return fits and (verify != "hash" or destination.hash(name, len(content)) == sha256(content).hexdigest())
 
 
 def _put(destination: Destination, name: str, content: bytes) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from delivery.ledger import File, Ledger
-    from delivery.transfer import Destination, Method
+    from delivery.transfer import Destination, Found, Method
 
 CHUNK_BYTES = 1 << 20
 
@@ -76,12 +76,13 @@ def check_spool(file: File) -> None:
 def _send(
     file: File, destination: Destination, ledger: Ledger, *, replace: bool, progress: Callable[[int], None] | None
 ) -> None:
-    _check_free(file, destination, ledger, replace=replace)
     temp = temp_name(file, destination)
+    there, before = destination.look_at(file.name, temp)
+    _check_free(file, there, destination, ledger, replace=replace)
     if destination.handling.verify == "none":  # nobody may be able to look, or to delete
         with suppress(DestinationRefused):
             destination.remove(temp)
-    elif destination.look(temp) is not None:
+    elif before is not None:
         destination.remove(temp)
     destination.upload(Path(file.spool), temp, progress)
     if not _arrived(file, destination, temp):
@@ -89,8 +90,7 @@ def _send(
         raise DestinationFailed(f"{file.name}: the destination holds other bytes than were sent.", step="verify")
 
 
-def _check_free(file: File, destination: Destination, ledger: Ledger, *, replace: bool) -> None:
-    found = destination.look(file.name)
+def _check_free(file: File, found: Found | None, destination: Destination, ledger: Ledger, *, replace: bool) -> None:
     if found is None:
         return
     whose = (
@@ -115,20 +115,21 @@ def _temp_is_whole(file: File, destination: Destination) -> bool:
 
 def _is_whole(file: File, destination: Destination, name: str) -> bool:
     """Whether the file lies there under that name, as far as `verify` asks: by its hash, or only by its size."""
-    found = destination.look(name)
-    is_as_long = found is not None and found.kind == "file" and found.size == file.bytes
-    return is_as_long and (destination.handling.verify != "hash" or destination.hash(name) == file.sha256)
+    fits = destination.handling.fits(destination.look(name), file.bytes)
+    return fits and (destination.handling.verify != "hash" or destination.hash(name, file.bytes) == file.sha256)
 
 
 def _arrived(file: File, destination: Destination, name: str) -> bool:
     """Whether what was just uploaded is whole there. With `verify: none`, each write was acknowledged: that is all."""
+    if destination.handling.verify == "hash":
+        return destination.hash(name, file.bytes) == file.sha256
     return destination.handling.verify == "none" or _is_whole(file, destination, name)
 
 
 def _publish(file: File, destination: Destination, ledger: Ledger, *, replace: bool) -> File:
     try:
-        if replace and destination.look(file.name) is not None:
-            _check_free(file, destination, ledger, replace=True)
+        if replace and (found := destination.look(file.name)) is not None:
+            _check_free(file, found, destination, ledger, replace=True)
             destination.replace(temp_name(file, destination), file.name)
         else:
             destination.publish(temp_name(file, destination), file.name)
@@ -165,13 +166,8 @@ def _was_renamed(file: File, destination: Destination) -> bool:
 
     A rename moves no bytes: reading them once more would make a large file to a far server take half as long again.
     """
-    found = destination.look(file.name)
-    return (
-        found is not None
-        and found.kind == "file"
-        and found.size == file.bytes
-        and destination.look(temp_name(file, destination)) is None
-    )
+    found, temp = destination.look_at(file.name, temp_name(file, destination))
+    return destination.handling.fits(found, file.bytes) and temp is None
 
 
 def _final_is_ours(file: File, destination: Destination) -> bool:
@@ -204,7 +200,7 @@ def _hand_over_open(
     """Writes the file under its final name; the client waits for the done file, which comes last and is empty."""
     if file.state != FileState.OPENING:
         destination.remove(temp_name(file, destination))  # of a run that had another method
-        _check_free(file, destination, ledger, replace=False)
+        _check_free(file, destination.look(file.name), destination, ledger, replace=False)
         file = ledger.advance_file(file, FileState.OPENING)
     elif (found := destination.look(file.name)) is not None:
         if _final_is_ours(file, destination):
@@ -227,13 +223,13 @@ def _hand_over_open(
     return ledger.advance_file(file, FileState.PUBLISHED)
 
 
-def _begins_as_ours(file: File, destination: Destination, size: int) -> bool:
+def _begins_as_ours(file: File, destination: Destination, size: int | None) -> bool:
     """Whether what lies there is what a run that died may have left: the first part of our file. Only a hash tells."""
-    if destination.handling.verify != "hash":
+    if destination.handling.verify != "hash" or size is None:
         return False
     with Path(file.spool).open("rb") as spool:
-        start = sha256()
-        while size > 0 and (chunk := spool.read(min(size, CHUNK_BYTES))):
+        start, left = sha256(), size
+        while left > 0 and (chunk := spool.read(min(left, CHUNK_BYTES))):
             start.update(chunk)
-            size -= len(chunk)
-    return destination.hash(file.name) == start.hexdigest()
+            left -= len(chunk)
+    return destination.hash(file.name, size) == start.hexdigest()

@@ -160,33 +160,39 @@ class SftpDirectory:
 
     def look(self, name: str) -> Found | None:
         """LSTAT; where the server refuses that, search the listing."""
-        with self._step("look"):
-            return self._look(name)
+        return self.look_at(name)[0]
 
-    def hash(self, name: str) -> str:
+    def look_at(self, *names: str) -> list[Found | None]:
+        """The same, all asked at once."""
+        with self._step("look"):
+            asked = [(name, self._session.begin(sftp.LSTAT, string(self._path(name)))) for name in names]
+            return [self._seen(name, ident) for name, ident in asked]
+
+    def hash(self, name: str, size: int | None = None) -> str:
         """Ask the server where it offers check-file with SHA-256 (ProFTPD); otherwise read the file back."""
         with self._step("verify"):
-            found = self._look(name)
-            if found is None or found.kind == "other":
-                raise DestinationFailed(f"{self._where}: {name} is not a file there", step="verify")
+            if size is None:  # whatever else it may be, it is not opened
+                found = self._look(name)
+                if found is None or found.kind == "other":
+                    raise DestinationFailed(f"{self._where}: {name} is not a file there", step="verify")
+                size = found.size or 0
             handle = self._session.open(self._path(name), sftp.READING)
-        with self._step("verify", found.size):
+        with self._step("verify", size):
             digest = extensions.remote_hash(self._session, handle)
             self._hashed_there = digest is not None
             if digest is None:
-                digest = read_hashed(self._session, handle, found.size, self._request_bytes)
-            self._session.request(sftp.CLOSE, string(handle))
+                digest = read_hashed(self._session, handle, size, self._request_bytes)
+            self._session.leave(self._session.begin(sftp.CLOSE, string(handle)))
         return digest
 
     def upload(self, spool: Path, temp: str, progress: Callable[[int], None] | None = None) -> None:
         """Open exclusively, write, fsync where offered, FSTAT, CLOSE. A server may refuse chmod and FSTAT."""
         handle = self._open_new(temp)
         try:
-            self._fill(handle, spool, progress)
+            self._finish(handle, self._fill(handle, spool, progress))
         except Exception:
-            with suppress(DeliveryError), self._step("remove"):
-                self._session.begin(sftp.CLOSE, string(handle))
-                self._session.request(sftp.REMOVE, string(self._path(temp)))
+            with suppress(DeliveryError):
+                self.remove(temp)
             raise
 
     def create(self, name: str) -> None:
@@ -270,34 +276,46 @@ class SftpDirectory:
             self._takes_mode = False
             return handle
 
-    def _fill(self, handle: bytes, spool: Path, progress: Callable[[int], None] | None) -> None:
+    def _fill(self, handle: bytes, spool: Path, progress: Callable[[int], None] | None) -> int:
         with spool.open("rb") as source, self._step("upload"):
-            with suppress(Status):
-                self._session.chmod(handle, self.handling.file_mode)
+            changing = self._session.begin_chmod(handle, self.handling.file_mode)
+            self._session.leave(changing)
             try:
-                size = write_checked(self._session, handle, source, self._request_bytes, progress)
-            except Status as status:
+                return write_checked(self._session, handle, source, self._request_bytes, progress)
+            except Exception as error:
+                self._session.leave(self._session.begin(sftp.CLOSE, string(handle)))
+                if not isinstance(error, Status):
+                    raise
                 free = extensions.free_bytes(self._session, self._directory)
-                raise Status(status.code, f"{status.text}; free bytes there: {free}") from None
+                raise Status(error.code, f"{error.text}; free bytes there: {free}") from None
+
+    def _finish(self, handle: bytes, size: int) -> None:
         with self._step("sync", size):
-            extensions.fsync(self._session, handle)
+            syncing = extensions.begin_fsync(self._session, handle)
+            counting = self._session.begin(sftp.FSTAT, string(handle))
+            closing = self._session.begin(sftp.CLOSE, string(handle))
+            if syncing is not None:
+                self._session.finish(syncing)
             with suppress(Status):
-                written = self._session.attributes(sftp.FSTAT, handle).size
+                written = self._session.told(counting).size
                 if written not in {size, None}:
                     raise DestinationFailed(f"{self._where}: {written} bytes arrived of {size}", step="sync")
         with self._step("close", size):
-            self._session.request(sftp.CLOSE, string(handle))
+            self._session.finish(closing)
 
     def _look(self, name: str) -> Found | None:
+        return self._seen(name, self._session.begin(sftp.LSTAT, string(self._path(name))))
+
+    def _seen(self, name: str, ident: int) -> Found | None:
         try:
-            found = self._session.attributes(sftp.LSTAT, self._path(name))
+            found = self._session.told(ident)
         except Status as status:
             if status.code == sftp.NO_SUCH_FILE:
                 return None
             if (listed := self._listed(name)) is None:
                 return None
             found = listed
-        return Found("file" if found.mode is None or stat.S_ISREG(found.mode) else "other", found.size or 0)
+        return Found("file" if found.mode is None or stat.S_ISREG(found.mode) else "other", found.size)
 
     def _listed(self, name: str) -> sftp.Attributes | None:
         """What the directory's list says of it; with `verify: none`, a server may refuse to list, too."""

@@ -68,7 +68,7 @@ class OddServer:
         self.directory, self.answers = directory, answers
         self.asked: list[tuple[str, int]] = []
         self._in = b""
-        self._waiting: list[bytes] = []
+        self._waiting: list[tuple[float, bytes]] = []  # seconds until it comes, and a reply
         self._out = b""
         self._files: dict[bytes, int] = {}
         self._scans: dict[bytes, list[str]] = {}
@@ -84,15 +84,19 @@ class OddServer:
         self._in += data
         while len(self._in) >= 4 and len(self._in) >= (end := 4 + struct.unpack(">I", self._in[:4])[0]):
             frame, self._in = self._in[4:end], self._in[end:]
-            self._waiting.append(string(self._reply(frame)))
+            self._wait = 0.0
+            reply = string(self._reply(frame))
+            self._waiting.append((self._wait, reply))
         return len(data)
 
     def recv(self, count: int) -> bytes:
-        if self._closed.wait(self._wait) if self._wait else self._closed.is_set():
+        turn = -1 if self.answers.turned else 0
+        while self._waiting and not (self._out and self._waiting[turn][0]):
+            wait, reply = self._waiting.pop(turn)
+            self._closed.wait(wait)
+            self._out += reply
+        if self._closed.is_set():
             return b""
-        self._wait = 0.0
-        self._out += b"".join(reversed(self._waiting) if self.answers.turned else self._waiting)
-        self._waiting = []
         part, self._out = self._out[:count], self._out[count:]
         return part
 
@@ -118,7 +122,7 @@ class OddServer:
             return self._version()
         if name == "EXTENDED":
             name = at.string().decode()
-        self._wait = max(self._wait, self.answers.late.get(name, 0.0))
+        self._wait = self.answers.late.get(name, 0.0)
         self.asked.append((name, 0))
         try:
             kind, body = self._answer(name, at)

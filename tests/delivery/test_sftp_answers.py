@@ -14,7 +14,7 @@ from builders import job
 from odd_sftp import ALL, MODE, MORE, OWNER, SIZE, TIMES, Answers, OddServer, sha256_of
 
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, Held, NameTaken
-from delivery.transfer import Found, Method
+from delivery.transfer import Found, Handling, Method
 from delivery.transfer.protocol import hand_over
 from delivery.transfer.sftp_directory import Opened, SftpDirectory
 
@@ -125,12 +125,22 @@ def spooled(ledger: Ledger, spool: Path, place: Path, revision: int = 0) -> str:
     return key
 
 
-def test_a_server_that_tells_no_size_delivers_nothing_and_says_so(spool: Path, remote: Path, ledger: Ledger) -> None:
+def test_where_no_size_is_told_the_hash_is_what_proves_a_file(spool: Path, remote: Path, ledger: Ledger) -> None:
+    with client(remote, attributes=MODE) as destination:
+        sent = hand_over(ledger.files(spooled(ledger, spool, remote))[0], destination, ledger, replace=False)
+    assert (sent.state, (remote / "daily.csv").read_bytes()) == ("published", CONTENT)
+
+
+def test_where_no_size_is_told_and_none_but_the_size_is_asked_for_nothing_is_delivered(
+    spool: Path, remote: Path, ledger: Ledger
+) -> None:
     """Fails safe; what was sent is taken back."""
     before = sorted(path.name for path in remote.iterdir())
     key = spooled(ledger, spool, remote)
-    with client(remote, attributes=MODE) as destination, pytest.raises(DestinationFailed, match="other bytes") as said:
-        hand_over(ledger.files(key)[0], destination, ledger, replace=False)
+    with client(remote, attributes=MODE) as destination:
+        destination.handling = Handling(verify="size")
+        with pytest.raises(DestinationFailed, match="other bytes") as said:
+            hand_over(ledger.files(key)[0], destination, ledger, replace=False)
     assert said.value.step == "verify"
     assert (ledger.files(key)[0].state, sorted(path.name for path in remote.iterdir())) == ("spooled", before)
 
@@ -145,10 +155,10 @@ def test_a_server_that_tells_no_size_delivers_nothing_and_says_so(spool: Path, r
         ("file", SIZE, Found("file", 5)),
         ("file", SIZE | TIMES, Found("file", 5)),
         ("file", SIZE | OWNER | TIMES | MORE, Found("file", 5)),
-        ("file", MODE, Found("file", 0)),
-        ("file", 0, Found("file", 0)),
+        ("file", MODE, Found("file", None)),
+        ("file", 0, Found("file", None)),
         ("link", ALL, Found("other", 6)),
-        ("link", MODE, Found("other", 0)),
+        ("link", MODE, Found("other", None)),
         ("fifo", ALL, Found("other", 0)),
         ("nothing", ALL, None),
         ("nothing", 0, None),

@@ -190,7 +190,7 @@ def aliases(levels: int, each: int) -> str:
         ("a: &a {b: {c: *a}}", "an alias stands for what it is part of"),
         ("[" * 5000 + "]" * 5000, "nested too deeply"),
     ],
-    ids=str,
+    ids=["aliases of aliases", "many levels", "mappings", "a list within itself", "a mapping within itself", "depth"],
 )
 def test_what_would_grow_without_end_is_refused(file: Path, text: str, problem: str) -> None:
     file.write_text(text)
