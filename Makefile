@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 # Where it is set, each of the processes that the tests start would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: deliver analytics share postgres spark cluster load engines test project slow sequences faults sweep far dropbear nasty gate poison crosscheck mutants lint generate dictionary schema reference lock clean
+.PHONY: deliver analytics share postgres spark cluster load engines test project slow sequences faults sweep far dropbear nasty gate poison crosscheck mutants lint generate dictionary schema reference lists lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -103,6 +103,9 @@ schema: $(VENV)/run.stamp ## the editors' schema of integrations.yml
 	$(BIN)/delivery schema > docs/integrations.schema.json
 
 reference: dictionary schema ## the pages made from the project; tests say when one is stale
+
+lists: $(VENV)/dev.stamp ## the seeds that other people keep, from their packages as installed: phone numbers and programs
+	@$(BIN)/python seeds/refresh.py
 
 lock: ## new versions within the bounds of requirements/*.in; needs uv
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/run.in -o requirements/run.lock

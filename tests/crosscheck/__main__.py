@@ -190,7 +190,7 @@ def compare(name: str, landing: Path, work: Path) -> tuple[dict[str, bool], int,
     dbt = [str(Path(sys.executable).with_name("dbt")), "build", "-q", "--log-path", str(work / f"logs-{name}")]
     dbt += DATA_TESTS_ONLY
     subprocess.run(dbt, check=True, cwd=ROOT, env=environment, stdout=sys.stderr)
-    world = independent.World(landing, ROOT / "seeds" / "bot_rules.csv")
+    world = independent.World(landing)
     by_campaign = independent.campaigns(world)
     frames = {
         "performance": by_campaign,

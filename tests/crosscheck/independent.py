@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import fnmatch
 import json
 import re
 from bisect import bisect_right
@@ -14,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import crawleruseragents
 import polars as pl
 
 from tests.crosscheck.raw import Row, address, moment, posts, rows, word
@@ -37,6 +36,8 @@ EVENTS = {
 }
 RETRIES = timedelta(days=3)
 WINDOW_HOURS = 120
+# In the name of a program, beside those of the list that others keep.
+PROGRAMS = ("bot/", "crawler", "spider", "barracuda", "mimecast", "proofpoint", "urldefense", "safelinks", "linkscan")
 YEAR = timedelta(days=364)
 WEEK = timedelta(days=7)
 POSSIBLE = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)*\.[^@\s.\d][^@\s.]*")
@@ -87,12 +88,9 @@ class Event:
 
 
 class World:
-    """Everything read once. bots: a file of patterns of user agents."""
+    """Everything read once."""
 
-    def __init__(self, folder: Path, bots: Path) -> None:
-        with bots.open(encoding="utf-8") as lines:
-            patterns = [row["user_agent_pattern"].replace("%", "*") for row in csv.DictReader(lines)]
-        self._bots = re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns))
+    def __init__(self, folder: Path) -> None:
         self._known_agents: dict[str, bool] = {}
         self.namespaces = latest(rows(folder / "platform/namespaces"), "namespace")
         self.runs: dict[tuple[str, str], Row] = {}
@@ -125,7 +123,8 @@ class World:
         if agent is None:
             return False
         if agent not in self._known_agents:
-            self._known_agents[agent] = bool(self._bots.match(agent.lower()))
+            says = any(word in agent.lower() for word in PROGRAMS)
+            self._known_agents[agent] = says or crawleruseragents.is_crawler(agent)
         return self._known_agents[agent]
 
     def _events(self, folder: Path) -> Iterator[Event]:

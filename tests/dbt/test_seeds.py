@@ -232,7 +232,7 @@ def test_measures_are_of_their_datasets() -> None:
 
 
 AGENTS = {
-    "%bot%": "Mozilla/5.0 (compatible; bingbot/2.0)",
+    "%bot/%": "Mozilla/5.0 (compatible; bingbot/2.0)",
     "%crawler%": "ExampleCrawler/1.0",
     "%spider%": "Mozilla/5.0 (compatible; Baiduspider/2.0)",
     "%barracuda%": "BarracudaCentral/1.0",
@@ -241,16 +241,13 @@ AGENTS = {
     "%urldefense%": "UrlDefense 3",
     "%safelinks%": "Microsoft SafeLinks",
     "%linkscan%": "LinkScanner Pro",
-    "%headlesschrome%": "Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/120.0",
-    "%phantomjs%": "Mozilla/5.0 (Unknown) PhantomJS/2.1.1",
-    "%python-requests%": "python-requests/2.31",
-    "%python-urllib%": "Python-urllib/3.11",
-    "curl/%": "curl/8.5.0",
-    "wget/%": "Wget/1.21",
-    "go-http-client/%": "Go-http-client/2.0",
-    "java/%": "Java/17.0.9",
 }
 PEOPLE = [
+    ("Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)", "unknown"),
+    ("Mozilla/5.0 (X11; Linux x86_64) Image Proxy", "unknown"),
+    ("YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html", "unknown"),
+    ("Mozilla/5.0 (Linux; Android 12; CUBOT X50) Mobile Safari/537.36", "mobile"),
+    ("Mozilla/5.0 (Linux; Android 11; Panasonic P55 Max) Mobile Safari/537.36", "mobile"),
     ("Mozilla/5.0 (iPad; CPU OS 17_0 like Mac OS X) Mobile/15E148", "tablet"),
     ("Mozilla/5.0 (Android 14; Tablet; rv:121.0) Gecko/121.0", "tablet"),
     ("Mozilla/5.0 (X11; U; Linux armv7l; en-US) Kindle/3.0 Mobile", "tablet"),

@@ -21,6 +21,12 @@ bot_rules as (
 
 ),
 
+known_bots as (
+
+    select * from {{ ref('known_bots') }}
+
+),
+
 new_user_agents as (
 
     select user_agent from events
@@ -44,9 +50,13 @@ devices as (
 
 bots as (
 
-    select distinct new_user_agents.user_agent
+    select new_user_agents.user_agent
     from new_user_agents
     inner join bot_rules on lower(new_user_agents.user_agent) like bot_rules.user_agent_pattern
+    union
+    select new_user_agents.user_agent
+    from new_user_agents
+    inner join known_bots on new_user_agents.user_agent like known_bots.user_agent_pattern
 
 )
 
