@@ -12,71 +12,39 @@
 {%- endmacro %}
 
 
-{# What a record of the platform must say to be one; a line that does not is a rejected record. #}
-{% macro needed_fields() -%}
-    {{ return({
-        'namespaces': ['namespace', 'updated_at'],
-        'campaigns': ['namespace', 'campaign_id', 'updated_at'],
-        'campaign_runs': ['namespace', 'campaign_run_id', 'updated_at'],
-        'audiences': ['namespace', 'audience_id', 'updated_at'],
-        'journeys': ['namespace', 'journey_id', 'updated_at'],
-        'customers': ['updated_at'],
-        'entitlements': ['namespace', 'entitlement'],
-        'halts': ['received_at'],
-        'unsubscribes': ['received_at']
-    }) }}
-{%- endmacro %}
-
-
-{# Why a line of the platform is no record, NULL if it is one; its document has the fields that any entity needs. #}
-{% macro record_fault(document) -%}
-    {%- set read = {
-        'updated_at': try_timestamp(json_field(document, 'updated_at')),
-        'received_at': 'received_at',
-        'campaign_id': try_bigint(json_field(document, 'campaign_id'))
-    } -%}
-    case
-        {%- for entity, fields in needed_fields().items() %}
-        {%- for field in fields %}
-        when entity = '{{ entity }}' and {{ read.get(field, "nullif(trim(" ~ json_field(document, field) ~ "), '')") }} is null
-            then '{{ field }} is {{ "no time" if field.endswith("_at") else "missing" }}'
-        {%- endfor %}
-        {%- endfor %}
-    end
+{# The sources whose lines are records, as system and entity: those of halts and unsubscribes are events. #}
+{% macro sources_of_records() -%}
+    {%- set found = [] -%}
+    {%- for system, names in entities().items() -%}
+        {%- for entity in names if entity not in ('halts', 'unsubscribes') -%}
+            {%- do found.append((system, entity)) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {%- endmacro %}
 
 
 {#
-    One row per line of a system's entities, of new and changed files only: entity, payload, fault, file_name,
-    line_number, landed_at.
+    One row per line that a loader left of an entity, of new and changed files only: payload, fault, file_name, line_number,
+    landed_at, loaded_at. needs: the fields without which a line is no record, as the first that it lacks is its fault;
+    where received_at is one, it and its event_day are columns, of the file's time if it cannot be read.
 #}
-{% macro entity_rows(system) -%}
-    with files as (
+{% macro landed_records(system, entity, needs=[]) -%}
+with files as (
 
-        select * from {{ ref('base_landing__files') }}
+    select * from {{ ref('base_landing__files') }}
 
-    ),
+),
 
-    {% for entity in entities()[system] %}
-    {{ entity }} as (
+landed as (
 
-        {{ landed_rows(source(system, entity), new_files(system ~ '/' ~ entity), landing_dir()) | indent(8) }}
+    {{ landed_rows(source(system, entity), new_files(system ~ '/' ~ entity), landing_dir()) | indent(4) }}
 
-    ),
+),
 
-    {% endfor %}
-    landed as (
-        {% for entity in entities()[system] %}
-        select
-            '{{ entity }}' as entity,
-            *
-        from {{ entity }}
-        {% if not loop.last %}union all{% endif %}
-        {% endfor %}
-    )
+written as (
 
     select
-        landed.entity,
         landed.payload,
         landed.fault,
         landed.file_name,
@@ -84,4 +52,54 @@
         coalesce(landed.landed_at, files.modified_at) as landed_at
     from landed
     left join files on landed.file_name = files.file_name
+
+){% if needs %},
+
+parsed as (
+
+    {{ json_documents('written', 'payload', needs) | indent(4) }}
+
+),
+
+said as (
+
+    select
+        *
+        {%- for field in needs %},
+        {{ needed_field(field) }} as {{ field }}
+        {%- endfor %}
+    from parsed
+
+){% endif %}
+
+select
+    {%- if 'received_at' in needs %}
+    coalesce(received_at, landed_at) as received_at,
+    cast(coalesce(received_at, landed_at) as date) as event_day,
+    {%- endif %}
+    payload,
+    coalesce(
+        fault
+        {%- for field in needs %},
+        case when {{ field }} is null then '{{ field }} is {{ 'no time' if field.endswith('_at') else 'missing' }}' end
+        {%- endfor %}
+    ) as fault,
+    file_name,
+    line_number,
+    landed_at,
+    {{ started_at() }} as loaded_at
+from {{ 'said' if needs else 'written' }}
+{%- endmacro %}
+
+
+{# A field of a document that a line needs, NULL if it does not say it: a time, the number of a campaign, or text. #}
+{% macro needed_field(field) -%}
+    {%- set said = json_field('document', field) -%}
+    {%- if field.endswith('_at') -%}
+        {{ try_timestamp(said) }}
+    {%- elif field == 'campaign_id' -%}
+        {{ try_bigint(said) }}
+    {%- else -%}
+        nullif(trim({{ said }}), '')
+    {%- endif -%}
 {%- endmacro %}

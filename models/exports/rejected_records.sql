@@ -30,35 +30,16 @@ scores as (
 ),
 
 faulty as (
-
+    {% for system, entity in sources_of_records() %}
     select
-        'platform.' || entity as source,
+        '{{ system }}.{{ entity }}' as source,
         fault,
         file_name,
         line_number
-    from {{ ref('base_platform__rows') }}
-    where fault is not null and entity not in ('halts', 'unsubscribes')
-
-    union all
-
-    select
-        'commerce.' || entity as source,
-        fault,
-        file_name,
-        line_number
-    from {{ ref('base_commerce__rows') }}
+    from {{ ref('base_' ~ system ~ '__' ~ entity) }}
     where fault is not null
-
-    union all
-
-    select
-        'data_science.' || entity as source,
-        fault,
-        file_name,
-        line_number
-    from {{ ref('base_data_science__rows') }}
-    where fault is not null
-
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
 ),
 
 customers as (

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from delivery.gate.lineage import Lineage
+
 if TYPE_CHECKING:
     from projects import Copy
 
@@ -17,6 +19,21 @@ ROOT = Path(__file__).parents[2]
 KEYS = {"unique", "unique_together", "is_key"}
 NAME_LENGTH = 80  # longer ones are cut by dbt, and nobody reads them
 CONTRACTED = {"audiences", "exports", "marts"}
+EVENTS = {
+    "sendgrid.events", "platform.campaign_runs", "platform.halts", "platform.journeys", "platform.namespaces",
+    "platform.unsubscribes",
+}  # fmt: skip
+ORDERS = {"commerce.orders", "platform.customers", "platform.namespaces"}
+SOURCES_OF = {
+    "esp_events": EVENTS,
+    "email_unsubscribes": EVENTS,
+    "email_eligibility": EVENTS | {"platform.customers"},
+    "audience_attributes": EVENTS | ORDERS | {"commerce.products", "commerce.sessions", "data_science.scores"},
+    "analytics_campaigns": EVENTS | ORDERS,
+    "analytics_performance": EVENTS | ORDERS,
+    "analytics_customers": ORDERS,
+    "analytics_identification": {"commerce.sessions", "platform.namespaces"},
+}
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +91,31 @@ def test_no_layer_reads_a_later_one(manifest: dict[str, Any]) -> None:
         if parent.startswith("model.") and order.index(layer(manifest["nodes"][parent])) > order.index(layer(model))
     }
     check("layer", broken)
+
+
+def test_each_source_is_read_by_a_base_model_of_its_own(manifest: dict[str, Any]) -> None:
+    read_by: dict[str, set[str]] = {source: set() for source in manifest["sources"]}
+    for model in of_type(manifest, "model"):
+        for parent in model["depends_on"]["nodes"]:
+            if parent in read_by:
+                read_by[parent].add(model["name"])
+    assert read_by == {
+        source: {f"base_{node['source_name']}__{node['name']}"} for source, node in manifest["sources"].items()
+    }
+
+
+def test_a_dataset_is_built_from_the_sources_that_its_rows_need(manifest: dict[str, Any]) -> None:
+    """A fault in any other source is no reason to hold it back."""
+    lineage = Lineage(manifest)
+    assert {
+        model["name"]: {
+            f"{source['source_name']}.{source['name']}"
+            for node in lineage.read([model["unique_id"]])
+            if (source := lineage.nodes[node])["resource_type"] == "source"
+        }
+        for model in of_type(manifest, "model")
+        if "dataset" in model["config"]["meta"]
+    } == SOURCES_OF
 
 
 def test_what_others_read_has_a_contract(manifest: dict[str, Any]) -> None:

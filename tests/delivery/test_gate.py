@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 WINDOW = Window(date(2026, 11, 3), date(2026, 11, 4))
 OTHER = Window(date(2026, 11, 1), date(2026, 11, 2))
+BY_DAY = ("esp_events", "email_unsubscribes")
 
 
 def judge(project: Copy, dataset: str = "esp_events", window: Window | None = WINDOW) -> Verdict:
@@ -876,6 +877,19 @@ def test_breaking_one_dataset_stops_it_and_no_other(project: Copy, name: str) ->
 def test_traps_of_run_results(project: Copy, command: list[str], *, passes: bool) -> None:
     project.dbt(*command, check=False)
     assert judge(project).passed == passes
+
+
+@pytest.mark.slow
+def test_a_failing_test_of_one_source_refuses_what_is_built_from_it_and_nothing_else(project: Copy) -> None:
+    tests = project.own("tests/dbt/integrity")
+    for base in ("base_platform__customers", "base_commerce__orders"):
+        (tests / f"{base}_is_empty.sql").write_text(f"select * from {{{{ ref('{base}') }}}}")
+    assert project.dbt("test", "--select", "*_is_empty", check=False).returncode == 1
+
+    names = datasets(open_project(project.root, None, None).manifest())
+    left = {name for name in names if judge(project, name, WINDOW if name in BY_DAY else None).passed}
+
+    assert left == {*BY_DAY, "analytics_identification"}
 
 
 @pytest.mark.slow

@@ -22,10 +22,17 @@ events as (
 
 ),
 
-platform_rows as (
+halts as (
 
-    select * from {{ ref('base_platform__rows') }}
-    where loaded_at > {{ newest }} and entity in ('halts', 'unsubscribes')
+    select * from {{ ref('base_platform__halts') }}
+    where loaded_at > {{ newest }}
+
+),
+
+unsubscribes as (
+
+    select * from {{ ref('base_platform__unsubscribes') }}
+    where loaded_at > {{ newest }}
 
 ),
 
@@ -80,24 +87,17 @@ silent as (
 
 landed as (
 
+    {% for rows in ['events', 'halts', 'unsubscribes'] %}
     select
         event_day,
         'raw rows' as cause,
         file_name,
         loaded_at
-    from events
+    from {{ rows }}
 
     union
 
-    select
-        event_day,
-        'raw rows' as cause,
-        file_name,
-        loaded_at
-    from platform_rows
-
-    union
-
+    {% endfor %}
     select
         earlier.event_day,
         'raw rows' as cause,

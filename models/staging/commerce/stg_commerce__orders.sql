@@ -4,8 +4,7 @@
 
 with orders as (
 
-    select * from {{ ref('base_commerce__rows') }}
-    where entity = 'orders'
+    select * from {{ ref('base_commerce__orders') }}
 
 ),
 

@@ -4,8 +4,7 @@
 
 with products as (
 
-    select * from {{ ref('base_commerce__rows') }}
-    where entity = 'products'
+    select * from {{ ref('base_commerce__products') }}
 
 ),
 

@@ -4,8 +4,7 @@
 
 with sessions as (
 
-    select * from {{ ref('base_commerce__rows') }}
-    where entity = 'sessions'
+    select * from {{ ref('base_commerce__sessions') }}
 
 ),
 

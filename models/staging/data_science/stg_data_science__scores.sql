@@ -4,8 +4,7 @@
 
 with scores as (
 
-    select * from {{ ref('base_data_science__rows') }}
-    where entity = 'scores'
+    select * from {{ ref('base_data_science__scores') }}
 
 ),
 

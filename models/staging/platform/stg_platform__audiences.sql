@@ -2,8 +2,7 @@
 
 with audiences as (
 
-    select * from {{ ref('base_platform__rows') }}
-    where entity = 'audiences'
+    select * from {{ ref('base_platform__audiences') }}
 
 ),
 

@@ -5,8 +5,7 @@
 
 with campaign_runs as (
 
-    select * from {{ ref('base_platform__rows') }}
-    where entity = 'campaign_runs'
+    select * from {{ ref('base_platform__campaign_runs') }}
 
 ),
 

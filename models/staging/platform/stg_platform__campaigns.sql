@@ -2,8 +2,7 @@
 
 with campaigns as (
 
-    select * from {{ ref('base_platform__rows') }}
-    where entity = 'campaigns'
+    select * from {{ ref('base_platform__campaigns') }}
 
 ),
 

@@ -5,8 +5,7 @@
 
 with customers as (
 
-    select * from {{ ref('base_platform__rows') }}
-    where entity = 'customers'
+    select * from {{ ref('base_platform__customers') }}
 
 ),
 

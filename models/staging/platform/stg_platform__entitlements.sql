@@ -2,8 +2,7 @@
 
 with entitlements as (
 
-    select * from {{ ref('base_platform__rows') }}
-    where entity = 'entitlements'
+    select * from {{ ref('base_platform__entitlements') }}
 
 ),
 

@@ -5,8 +5,7 @@
 
 with halts as (
 
-    select * from {{ ref('base_platform__rows') }}
-    where entity = 'halts'
+    select * from {{ ref('base_platform__halts') }}
 
 ),
 

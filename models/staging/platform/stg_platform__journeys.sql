@@ -2,8 +2,7 @@
 
 with journeys as (
 
-    select * from {{ ref('base_platform__rows') }}
-    where entity = 'journeys'
+    select * from {{ ref('base_platform__journeys') }}
 
 ),
 

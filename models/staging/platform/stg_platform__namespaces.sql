@@ -4,8 +4,7 @@
 
 with namespaces as (
 
-    select * from {{ ref('base_platform__rows') }}
-    where entity = 'namespaces'
+    select * from {{ ref('base_platform__namespaces') }}
 
 ),
 

@@ -2,8 +2,7 @@
 
 with unsubscribes as (
 
-    select * from {{ ref('base_platform__rows') }}
-    where entity = 'unsubscribes'
+    select * from {{ ref('base_platform__unsubscribes') }}
 
 ),
 

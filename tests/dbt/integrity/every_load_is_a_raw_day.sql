@@ -1,18 +1,7 @@
 -- Each day that the last load touched is due since then: what int_raw_days forgot, no bounded test would look at.
-with events as (
+{%- set sources = ['base_sendgrid__events', 'base_platform__halts', 'base_platform__unsubscribes'] %}
 
-    select * from {{ ref('base_sendgrid__events') }}
-
-),
-
-platform_rows as (
-
-    select * from {{ ref('base_platform__rows') }}
-    where entity in ('halts', 'unsubscribes')
-
-),
-
-raw_days as (
+with raw_days as (
 
     select
         event_day,
@@ -23,21 +12,14 @@ raw_days as (
 ),
 
 last_load as (
-
+    {% for source in sources %}
     select distinct
         event_day,
         loaded_at
-    from events
-    where loaded_at = (select max(events.loaded_at) from events)
-
-    union
-
-    select distinct
-        event_day,
-        loaded_at
-    from platform_rows
-    where loaded_at = (select max(platform_rows.loaded_at) from platform_rows)
-
+    from {{ ref(source) }}
+    where loaded_at = (select max(loads.loaded_at) from {{ ref(source) }} as loads)
+    {{ 'union' if not loop.last }}
+    {% endfor %}
 )
 
 select

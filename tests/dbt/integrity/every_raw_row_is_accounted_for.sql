@@ -1,22 +1,13 @@
 -- Per source and day: raw rows = exported + not exported by rule + duplicates + rejected.
 {{ config(meta={'bounded_by': 'event_day'}) }}
 {%- set bound = is_under_test(['int_email_events_classified']) %}
+{%- set sources = {
+    'sendgrid.events': 'base_sendgrid__events',
+    'platform.halts': 'base_platform__halts',
+    'platform.unsubscribes': 'base_platform__unsubscribes'
+} %}
 
-with events as (
-
-    select * from {{ ref('base_sendgrid__events') }}
-    where {{ bound }}
-
-),
-
-platform_rows as (
-
-    select * from {{ ref('base_platform__rows') }}
-    where entity in ('halts', 'unsubscribes') and {{ bound }}
-
-),
-
-classified as (
+with classified as (
 
     select * from {{ ref('int_email_events_classified') }}
     where {{ bound }}
@@ -24,23 +15,16 @@ classified as (
 ),
 
 raw_counts as (
-
+    {% for source, base in sources.items() %}
     select
-        'sendgrid.events' as source,
+        '{{ source }}' as source,
         event_day,
         count(*) as raw_rows
-    from events
+    from {{ ref(base) }}
+    where {{ bound }}
     group by event_day
-
-    union all
-
-    select
-        'platform.' || entity as source,
-        event_day,
-        count(*) as raw_rows
-    from platform_rows
-    group by entity, event_day
-
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
 ),
 
 counts as (

@@ -1,37 +1,56 @@
--- Per source: raw rows = kept + superseded by a later version + rejected; of the platform's, those with a fault.
-{%- set sources = {
-    'commerce.products': ('base_commerce__rows', 'products', 'int_products_judged', 'products'),
-    'commerce.orders': ('base_commerce__rows', 'orders', 'int_orders_judged', 'orders'),
-    'commerce.sessions': ('base_commerce__rows', 'sessions', 'int_sessions_judged', 'sessions'),
-    'data_science.scores': ('base_data_science__rows', 'scores', 'int_scores_judged', 'customer_scores')
+-- Per source: lines with a fault, and records that were rejected, are those that rejected_records lists.
+{%- set judged = {
+    'commerce.products': 'int_products_judged',
+    'commerce.orders': 'int_orders_judged',
+    'commerce.sessions': 'int_sessions_judged',
+    'data_science.scores': 'int_scores_judged'
 } %}
 
-with counted as (
-    {% for source, models in sources.items() %}
-    select
-        '{{ source }}' as source,
-        (select count(*) from {{ ref(models[0]) }} where entity = '{{ models[1] }}') as raw_rows,
-        (select count(*) from {{ ref(models[3]) }}) as kept,
-        (select count(*) from {{ ref(models[2]) }} where disposition = 'superseded') as superseded,
-        (select count(*) from {{ ref('rejected_records') }} where source = '{{ source }}') as rejected
+with given as (
+    {% for system, entity in sources_of_records() %}
+    select '{{ system }}.{{ entity }}' as source
+    from {{ ref('base_' ~ system ~ '__' ~ entity) }}
+    where fault is not null
+
     union all
-    {%- endfor %}
-    {%- for entity in entities()['platform'] if entity not in ('halts', 'unsubscribes') %}
-    select
-        'platform.{{ entity }}' as source,
-        (
-            select count(*) from {{ ref('base_platform__rows') }} where entity = '{{ entity }}' and fault is not null
-        ) as raw_rows,
-        0 as kept,
-        0 as superseded,
-        (
-            select count(*) from {{ ref('rejected_records') }}
-            where source = 'platform.{{ entity }}' and reason = 'malformed'
-        ) as rejected
+    {% endfor %}
+    {% for source, model in judged.items() %}
+    select '{{ source }}' as source
+    from {{ ref(model) }}
+    where disposition = 'rejected'
     {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    {% endfor %}
+),
+
+listed as (
+
+    select source from {{ ref('rejected_records') }}
+    where reason <> 'another_type'
+
+),
+
+both_sides as (
+
+    select
+        source,
+        1 as given,
+        0 as listed
+    from given
+
+    union all
+
+    select
+        source,
+        0 as given,
+        1 as listed
+    from listed
+
 )
 
-select *
-from counted
-where raw_rows <> kept + superseded + rejected
+select
+    source,
+    sum(given) as given,
+    sum(listed) as listed
+from both_sides
+group by source
+having sum(given) <> sum(listed)

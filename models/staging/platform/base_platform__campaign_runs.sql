@@ -1,0 +1,3 @@
+{{ config(materialized='incremental', incremental_strategy=file_strategy()) }}
+
+{{ landed_records('platform', 'campaign_runs', needs=['namespace', 'campaign_run_id', 'updated_at']) }}

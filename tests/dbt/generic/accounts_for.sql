@@ -1,0 +1,19 @@
+{# Raw rows of a source = the model's + superseded by a later version + rejected + those that cannot be read. #}
+{% test accounts_for(model, raw, judged) %}
+
+    with counted as (
+
+        select
+            (select count(*) from {{ raw }}) as raw_rows,
+            (select count(*) from {{ model }}) as kept,
+            (select count(*) from {{ judged }} where disposition = 'superseded') as superseded,
+            (select count(*) from {{ judged }} where disposition = 'rejected') as rejected,
+            (select count(*) from {{ raw }} where fault is not null) as faulty
+
+    )
+
+    select *
+    from counted
+    where raw_rows <> kept + superseded + rejected + faulty
+
+{% endtest %}
