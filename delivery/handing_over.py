@@ -79,6 +79,7 @@ class Outcome:
     hint: str = ""
     layout_changes: tuple[str, ...] = ()
     rejected: Rejected | None = None
+    warnings: tuple[str, ...] = ()
     late: bool = False
 
 

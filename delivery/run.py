@@ -150,7 +150,9 @@ def _write(job: Job, request: Request, spool: Spool, handing: HandingOver) -> No
     kinds = kinds_of(job.campaign.dataset, spool.engine)
     layout = layouts.layout_of(job, spool.ledger, kinds)
     differs = layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds)
-    handing.told[job.key] = {"layout_changes": differs, "rejected": verdict.rejected}
+    handing.told[job.key] = {
+        "layout_changes": differs, "rejected": verdict.rejected, "warnings": verdict.warnings
+    }  # fmt: skip
     if refusal := entitlements.refusal(job, layout.columns, setup.manifest, spool.engine):
         raise refusal
     if refusal := rejected.refusal(job, verdict.rejected):

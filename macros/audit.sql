@@ -216,7 +216,10 @@
 {%- endmacro %}
 
 
-{# Of whom and of which days the failing rows of each test are: the gate refuses those only. #}
+{#
+    Of whom and of which days the failing rows of each test are: the gate refuses those only. Before the results are logged:
+    a test that may warn looks no more at the days of which the log has its warning.
+#}
 {% macro log_failures(results) -%}
     {%- set rows = [] -%}
     {%- if is_audited() -%}

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from delivery.analytics import measures
-from delivery.config.datasets import read_beside
+from delivery.config.datasets import datasets, read_beside
 from delivery.config.integrations_file import Integrations
-from delivery.errors import ConfigError
+from delivery.errors import ConfigError, GateRefused
 from delivery.gate.entitlements import dataset_refusal
 from delivery.gate.judge import Gate
+from delivery.gate.rejected import BEFORE
 from delivery.ledger import Delivery, Ledger, deliveries
 from delivery.schedule.gaps import Gap, gaps
 from delivery.schedule.slots import SLOT
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date, datetime
 
+    from delivery.config.datasets import Manifest
     from delivery.config.project import Project
+    from delivery.gate.rejected import Rejected
+    from delivery.warehouse import Engine
 
 CAMPAIGNS = "analytics_campaigns"
 SHOWN = 14  # deliveries of a series, at most
@@ -61,9 +65,17 @@ class Results(NamedTuple):
     refusals: tuple[str, ...]
 
 
+class Rejects(NamedTuple):
+    """What of a client's rows of the day was rejected, by list. refusals: why that is not known."""
+
+    namespace: str
+    lists: tuple[Rejected, ...]
+    refusals: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class DailyReport:
-    """What one day's page says. namespace: None for all clients."""
+    """What one day's page says. namespace: None for all clients. warnings: of the gate, which may be of any of them."""
 
     day: date
     namespace: str | None
@@ -71,6 +83,8 @@ class DailyReport:
     series: tuple[Series, ...]
     missed: tuple[Gap, ...]
     results: tuple[Results, ...]
+    rejects: tuple[Rejects, ...]
+    warnings: tuple[str, ...]
 
     def count(self, state: str) -> int:
         """How many of the day's deliveries are in the state."""
@@ -85,6 +99,8 @@ class DailyReport:
             "series": self.series,
             "missed": self.missed,
             "results": self.results,
+            "rejects": self.rejects,
+            "warnings": self.warnings,
         }
 
 
@@ -109,14 +125,19 @@ def daily_report(project: Project, day: date, at: datetime, namespace: str | Non
         sent = tuple(Sent(row, tuple(f.name for f in ledger.files(row.id) if f.role == "data")) for row in of_day)
     until = gaps(project, declared, at, None, None, day.isoformat())
     due = [gap for gap in until if _slot(day) <= gap.due < _slot(day + DAY)]
-    return DailyReport(
-        day,
-        namespace,
-        sent,
-        tuple(_series(known, of_day)),
-        tuple(gap for gap in due if gap.namespace in chosen),
-        _results(project, day - DAY, at, chosen),
-    )
+    manifest = project.manifest()
+    with open_engine(project) as engine:
+        seen = _Seen(manifest, engine, Gate(manifest, engine), Window(day - DAY, day), at)
+        return DailyReport(
+            day,
+            namespace,
+            sent,
+            tuple(_series(known, of_day)),
+            tuple(gap for gap in due if gap.namespace in chosen),
+            tuple(_results(seen, client) for client in chosen),
+            tuple(_rejects(seen, client) for client in chosen),
+            () if namespace else tuple(_warnings(seen)),
+        )
 
 
 def _slot(day: date) -> str:
@@ -134,32 +155,51 @@ def _series(known: list[Delivery], of_day: list[Delivery]) -> Iterable[Series]:
             yield Series(campaign, integration, tuple(rows[-SHOWN:]))
 
 
-def _results(project: Project, day: date, at: datetime, clients: list[str]) -> tuple[Results, ...]:
-    manifest = project.manifest()
-    found = []
-    with open_engine(project) as engine:
-        gate = Gate(manifest, engine)
-        for client in clients:
-            asked = measures.question(
-                manifest, at, dataset=CAMPAIGNS, namespace=client, start=day.isoformat(), end=(day + DAY).isoformat(),
-                grain="total", campaign_id=None,
-            )  # fmt: skip
-            verdict = gate.judge(
-                asked.dataset,
-                None,
-                read_beside(manifest, "metrics"),
-                namespace=client,
-                complete_at=asked.window.end_at,
-            )
-            refusal = dataset_refusal(asked.dataset.name, client, manifest, engine)
-            reasons = (*verdict.reasons, *((refusal.message,) if refusal else ()))
-            rows: list[dict[str, Any]] = []
-            if not reasons:
-                metrics = measures.read_metrics(engine, manifest, asked.dataset)
-                rows = measures.answer(engine, asked, metrics).to_dicts()
-                gate.check_unchanged(asked.dataset)
-            found.append(Results(client, tuple(rows), reasons))
-    return tuple(found)
+class _Seen(NamedTuple):
+    """The warehouse as of one moment, and the day of which it is asked."""
+
+    manifest: Manifest
+    engine: Engine
+    gate: Gate
+    window: Window
+    at: datetime
+
+
+def _results(seen: _Seen, client: str) -> Results:
+    asked = measures.question(
+        seen.manifest, seen.at, dataset=CAMPAIGNS, namespace=client, start=seen.window.start.isoformat(),
+        end=seen.window.end.isoformat(), grain="total", campaign_id=None,
+    )  # fmt: skip
+    verdict = seen.gate.judge(
+        asked.dataset,
+        None,
+        read_beside(seen.manifest, "metrics"),
+        namespace=client,
+        complete_at=asked.window.end_at,
+    )
+    refusal = dataset_refusal(asked.dataset.name, client, seen.manifest, seen.engine)
+    reasons = (*verdict.reasons, *((refusal.message,) if refusal else ()))
+    rows: list[dict[str, Any]] = []
+    if not reasons:
+        metrics = measures.read_metrics(seen.engine, seen.manifest, asked.dataset)
+        rows = measures.answer(seen.engine, asked, metrics).to_dicts()
+        seen.gate.check_unchanged(asked.dataset)
+    return Results(client, tuple(rows), reasons)
+
+
+def _rejects(seen: _Seen, client: str) -> Rejects:
+    try:
+        return Rejects(client, tuple(found for _, found in seen.gate.rejected_by_day(client, seen.window)), ())
+    except GateRefused as refused:
+        return Rejects(client, (), (refused.message,))
+
+
+def _warnings(seen: _Seen) -> Iterable[str]:
+    """Words that no list has, and failing tests of some of the clients, in what leaves day by day."""
+    for dataset in datasets(seen.manifest).values():
+        if dataset.rejects:
+            for warning in dict.fromkeys(seen.gate.judge(dataset, seen.window).warnings):
+                yield f"{dataset.name}: {warning}"
 
 
 def render(report: DailyReport) -> str:
@@ -172,4 +212,5 @@ def render(report: DailyReport) -> str:
         lstrip_blocks=True,
     )
     yesterday = Window(report.day - timedelta(days=1), report.day)
-    return environment.get_template("report.html").render(report=report, results_of=yesterday, metrics=METRICS)
+    shown = {"report": report, "results_of": yesterday, "metrics": METRICS, "before": BEFORE}
+    return environment.get_template("report.html").render(shown)

@@ -103,9 +103,14 @@ def outcomes(found: list[Outcome], *, redelivers: bool = False) -> View:
         ],
     )
     failures = [f"\n{', '.join(titles)}:\n{message}" for message, titles in _grouped(found).items()]
+    warned: dict[str, list[str]] = {}
+    for o in found:
+        for warning in dict.fromkeys(o.warnings):
+            warned.setdefault(warning, []).append(o.delivery.title)
     before = _sent_before(found) if redelivers else []
     changes = [f"{o.delivery.title}: {change}" for o in found for change in o.layout_changes]
     changes += [f"{o.delivery.title}: {o.rejected}." for o in found if o.rejected and not o.message]
+    changes += [f"{', '.join(titles)}: {warning}." for warning, titles in warned.items()]
     documents = [
         {
             **o.delivery._asdict(),
@@ -114,6 +119,7 @@ def outcomes(found: list[Outcome], *, redelivers: bool = False) -> View:
             "hint": o.hint,
             "layout_changes": o.layout_changes,
             "rejected_by_reason": o.rejected,
+            "warnings": o.warnings,
             "files": [{field: getattr(file, field) for field in FILE_FIELDS} for file in o.files],
         }
         for o in found

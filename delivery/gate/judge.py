@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from delivery.config.datasets import ACCEPTED_TESTS, relation_of
+from delivery.config.datasets import ACCEPTED_TESTS, datasets, relation_of
 from delivery.errors import EngineDown, GateRefused, WriteFailed, redact
 from delivery.gate.asked import Asked
 from delivery.gate.complete import incomplete, unbuilt
@@ -20,7 +20,7 @@ from delivery.gate.rejected import Rejected, Rejections
 from delivery.gate.tested import Tested
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
     from delivery.config.datasets import Dataset, Manifest
     from delivery.warehouse import Engine
@@ -88,6 +88,24 @@ class Gate:
             self._verdicts[asked] = self._judge(asked)
         return self._verdicts[asked]
 
+    def rejected_by_day(self, namespace: str, window: Window) -> list[tuple[date, Rejected]]:
+        """What of a client's rows was rejected, by list and day, whatever the tests say.
+
+        Raises GateRefused where a list was not built to its end, and EngineDown.
+        """
+        found: list[tuple[date, Rejected]] = []
+        for dataset in {one.rejects.name: one for one in datasets(self._manifest).values() if one.rejects}.values():
+            counted = self._counted(dataset)
+            log = read_log(self._engine, _schema(dataset), counted, window)
+            if reasons := tuple(unbuilt(counted, self._lineage, log)):
+                raise Verdict(dataset.name, reasons).error()
+            found += self._rejections.by_day(dataset, namespace, window).items()
+        return found
+
+    def _counted(self, dataset: Dataset) -> list[str]:
+        """What has the rejected rows: it must be built, but its tests say nothing of the rows that leave."""
+        return sorted(self._lineage.upstream(dataset.rejects.nodes if dataset.rejects else ()))
+
     def check_unchanged(self, dataset: Dataset) -> None:
         """Raises WriteFailed when something was built since the gate looked, on an engine that keeps no snapshot.
 
@@ -108,9 +126,7 @@ class Gate:
         dataset = asked.dataset
         read = self._lineage.read([dataset.unique_id, *asked.proven_with])
         built = sorted(self._lineage.upstream(read))
-        # What was rejected is counted there: it must be built, but its tests say nothing of the rows that leave.
-        counted = self._lineage.upstream(self._lineage.read(dataset.rejects.nodes if dataset.rejects else ()))
-        complete = sorted({*built, *counted})
+        complete = sorted({*built, *self._counted(dataset)})
         tests = self._lineage.tests_on(read)
         try:
             log = self._log(asked, complete, tests)

@@ -84,18 +84,19 @@ class Log:
 
         It does unless all of its failing rows say that they are of other clients or other days.
         """
+        return entry.status not in ("fail", "warn") or self.concerning(test, entry, asked, day) != 0
+
+    def concerning(self, test: str, entry: Entry, asked: Asked, day: date | None = None) -> int | None:
+        """How many of a test's failing rows are one client's, of some days; None if they do not say."""
         rows = self.failing[entry.invocation_id, test]
-        if (
-            entry.status not in ("fail", "warn")
-            or sum(count for _, _, count in rows) != (entry.failures or 0)
-            or not rows
-        ):
-            return True
+        if not rows or sum(count for _, _, count in rows) != (entry.failures or 0):
+            return None
         days = {day} if day else set(asked.window.days()) if asked.window else None
-        return any(
-            (asked.namespace is None or of is None or of == asked.namespace)
+        return sum(
+            count
+            for of, when, count in rows
+            if (asked.namespace is None or of is None or of == asked.namespace)
             and (days is None or when is None or when in days)
-            for of, when, _ in rows
         )
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from delivery.errors import GateRefused
-from delivery.sql import identifier
+from delivery.sql import identifier, literal
+from delivery.windows import DAY, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
     from delivery.config.datasets import Dataset
     from delivery.schedule.jobs import Job
     from delivery.warehouse import Engine
-    from delivery.windows import Window
 
 BEFORE = 7  # days before a window, with which it is compared
 
@@ -52,18 +52,26 @@ class Rejected:
 
 
 class Rejections:
-    """What was rejected, of all clients, as one snapshot has it; each dataset and window is asked for once."""
+    """What was rejected, as one snapshot has it; each dataset and window is asked for once, for all clients."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known: dict[tuple[str, Window | None], Mapping[str, Rejected]] = {}
+        self._known: dict[tuple[str, Window | None], _Counts] = {}
 
     def of(self, dataset: Dataset, namespace: str, window: Window | None) -> Rejected | None:
         """Of a client's rows; None when none were rejected, or the dataset does not say where to look."""
+        if window is None:
+            return None
         key = dataset.name, window
         if key not in self._known:
             self._known[key] = _counted(self._engine, dataset, window)
-        return self._known[key].get(namespace)
+        return self._known[key].of(namespace, window)
+
+    def by_day(self, dataset: Dataset, namespace: str, window: Window) -> dict[date, Rejected]:
+        """Of one client's rows, those of nobody else are read: each day on which any were rejected."""
+        counts = _counted(self._engine, dataset, window, f"namespace = {literal(namespace)}")
+        days = {day: counts.of(namespace, Window(day, day + DAY)) for day in window.days()}
+        return {day: found for day, found in days.items() if found}
 
 
 def refusal(job: Job, found: Rejected | None) -> GateRefused | None:
@@ -79,29 +87,50 @@ def refusal(job: Job, found: Rejected | None) -> GateRefused | None:
     )
 
 
-def _counted(engine: Engine, dataset: Dataset, window: Window | None) -> dict[str, Rejected]:
-    """By namespace, where anything was rejected."""
-    rejects = dataset.rejects
-    if rejects is None or window is None:
-        return {}
-    day = identifier(dataset.window or "")
-    inside = f"{day} >= date '{window.start}' and {day} < date '{window.end}'"
-    before = f"{day} >= date '{window.start - timedelta(days=BEFORE)}' and {day} < date '{window.start}'"
-    listed = engine.table(
-        f"select namespace, reason, count(case when {inside} then 1 end) as inside,"
-        f" count(case when {before} then 1 end) as before from {rejects.listed_in}"
-        f" where namespace is not null and (({inside}) or ({before})) group by namespace, reason"
-    ).to_pylist()
-    of_client: dict[str, list[Reason]] = {}
-    for row in sorted(listed, key=lambda row: (-row["inside"], row["reason"])):
-        if row["inside"]:
-            of_client.setdefault(row["namespace"], []).append(Reason(row["reason"], row["inside"], row["before"]))
-    if not of_client:
-        return {}
-    counts = engine.table(f"select namespace, count(*) as n from {rejects.among} where {inside} group by namespace")
-    came = {row["namespace"]: row["n"] for row in counts.to_pylist()}
-    found = {}
-    for namespace, reasons in of_client.items():
+@dataclass(frozen=True)
+class _Counts:
+    """Rows by namespace, reason and day, from seven days before a window on; all that came, by namespace and day."""
+
+    listed_in: str
+    rejected: Mapping[str, Mapping[str, Mapping[date, int]]]
+    came: Mapping[tuple[str, date], int]
+
+    def of(self, namespace: str, window: Window) -> Rejected | None:
+        inside = window.days()
+        before = Window(window.start - BEFORE * DAY, window.start).days()
+        reasons = [
+            Reason(reason, rows, sum(on_day.get(day, 0) for day in before))
+            for reason, on_day in self.rejected.get(namespace, {}).items()
+            if (rows := sum(on_day.get(day, 0) for day in inside))
+        ]
+        if not reasons:
+            return None
+        reasons.sort(key=lambda one: (-one.rows, one.name))
         rows = sum(reason.rows for reason in reasons)
-        found[namespace] = Rejected(rows, max(rows, came.get(namespace, 0)), tuple(reasons), rejects.name)
-    return found
+        came = sum(self.came.get((namespace, day), 0) for day in inside)
+        return Rejected(rows, max(rows, came), tuple(reasons), self.listed_in)
+
+
+def _counted(engine: Engine, dataset: Dataset, window: Window, whose: str = "namespace is not null") -> _Counts:
+    """What was rejected in the window and before it; all that came is counted only where anything was in it."""
+    rejects, column = dataset.rejects, identifier(dataset.window or "")
+    if rejects is None:
+        return _Counts("", {}, {})
+    rejected: dict[str, dict[str, dict[date, int]]] = {}
+    for row in engine.table(
+        f"select namespace, reason, {column} as day, count(*) as n from {rejects.listed_in} where {whose}"
+        f" and {column} >= date '{window.start - BEFORE * DAY}' and {column} < date '{window.end}'"
+        f" group by namespace, reason, {column}"
+    ).to_pylist():
+        rejected.setdefault(row["namespace"], {}).setdefault(row["reason"], {})[row["day"]] = row["n"]
+    came = {}
+    if any(day >= window.start for reasons in rejected.values() for days in reasons.values() for day in days):
+        came = {
+            (row["namespace"], row["day"]): row["n"]
+            for row in engine.table(
+                f"select namespace, {column} as day, count(*) as n from {rejects.among} where {whose}"
+                f" and {column} >= date '{window.start}' and {column} < date '{window.end}'"
+                f" group by namespace, {column}"
+            ).to_pylist()
+        }
+    return _Counts(rejects.name, rejected, came)

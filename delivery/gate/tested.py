@@ -109,7 +109,9 @@ class Tested:
         elif proof.fingerprint and proof.fingerprint != self._lineage.fingerprint(test):
             self.reasons.append(f"{name}: was changed since its last run{where}")
         elif self._may_warn(test, proof):
-            self.warnings.append(f"{name}: {proof.failures} rows outside an open list")
+            rows = self._log.concerning(test, proof, self._asked, day)
+            if rows != 0:
+                self.warnings.append(f"{name}: {rows or proof.failures} rows outside an open list")
         elif proof.status != "pass":
             if self._log.concerns(test, proof, self._asked, day):
                 self.reasons.append(f"{name}: {proof.status}{where}{proof}")

@@ -300,10 +300,12 @@ def test_what_a_bounce_is_told_by() -> None:
         ("classification", "reputation"): "blocked",
         ("classification", "frequency or volume too high"): "blocked",
         ("classification", "technical failure"): "blocked",
+        ("classification", "mailbox unavailable"): "",
+        ("classification", "unclassified"): "",
         ("reply", "5"): "bounce",
         ("reply", "4"): "blocked",
     }
-    assert len(rows("bounce_evidence")) == 14
+    assert len(rows("bounce_evidence")) == 16
 
 
 def test_an_order_counts_from_the_time_it_is_placed_until_all_of_it_goes_back() -> None:

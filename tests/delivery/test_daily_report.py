@@ -101,6 +101,28 @@ def test_the_page_of_a_client_has_nothing_of_another(delivered: Copy) -> None:
     assert [one["namespace"] for one in document["results"]] == ["brightside_beauty"]
 
 
+def test_the_page_says_what_was_rejected_and_what_was_before(delivered: Copy) -> None:
+    shown = page(delivered)
+    rejected = [cells[:-1] for cells in shown.rows if cells[-1:] and cells[-1].startswith("rejected_events")]
+    assert rejected == [
+        ["acme_outdoor", "no email", "1", "1"],
+        ["acme_outdoor", "unknown run", "1", "none"],
+        ["acme_outdoor", "unknown type", "1", "none"],
+        ["acme_outdoor", "all, 5.9 % of 51 that came", "3", ""],
+        ["brightside_beauty", "unknown run", "1", "1"],
+        ["brightside_beauty", "all, 2.9 % of 34 that came", "1", ""],
+    ]
+    assert "esp_events: listed_in_esp_events_campaign_classification: 11 rows outside an open list" in shown.text
+    theirs = page(delivered, "--namespace", "brightside_beauty")
+    mine = [cells[:-1] for cells in theirs.rows if cells[-1:] and cells[-1].startswith("rejected_events")]
+    assert mine == rejected[4:]
+    assert "open list" not in theirs.text, "which counts the rows of all"
+    sql(delivered, "update build_log set partial = true where unique_id = 'model.delivery.rejected_events'")
+    refused = [cells for cells in page(delivered).rows if "Not known" in cells[-1]]
+    assert [cells[0] for cells in refused] == ["acme_outdoor", "brightside_beauty"]
+    assert "rejected_events: its last build was partial" in refused[0][1]
+
+
 def test_the_page_needs_nothing_else_and_names_nobody(delivered: Copy) -> None:
     shown = page(delivered)
     assert not {"script", "link", "img", "iframe"} & {tag for tag, _ in shown.tags}

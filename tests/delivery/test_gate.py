@@ -893,6 +893,39 @@ def test_a_failing_test_of_one_source_refuses_what_is_built_from_it_and_nothing_
 
 
 @pytest.mark.slow
+def test_a_new_word_of_the_provider_is_noticed_on_its_day_by_whom_it_concerns(project: Copy) -> None:
+    """An event of another kind is rejected, a word for a bounce that no list has is warned of: on no day before."""
+    landing = project.own("landing")
+    told = [json.loads(line)["payload"] for line in (landing / "sendgrid" / "untidy.ndjson").open(encoding="utf-8")]
+    bounces = {one["namespace"]: one for one in told if isinstance(one, dict) and one.get("event") == "bounce"}
+
+    def land(day: str, namespace: str, **words: str) -> None:
+        event = {**bounces[namespace], "sg_event_id": f"{day} {words}", "sg_message_id": f"{day} {words}", **words}
+        path = landing / "sendgrid" / f"{day}-{namespace}.ndjson"
+        path.write_text(json.dumps({"received_at": f"{day}T12:00:00Z", "payload": event}) + "\n")
+
+    land("2026-11-04", "acme_outdoor", bounce_classification="Content")
+    land("2026-11-04", "brightside_beauty", type="blocked")
+    land("2026-11-05", "acme_outdoor", event="bounced")
+    land("2026-11-05", "brightside_beauty", bounce_classification="No Such Word")
+    project.dbt("build", *DATA_TESTS_ONLY)
+
+    noticed = {}
+    for day in ("2026-11-04", "2026-11-05"):
+        _, report = project.deliver("--window", day, "--select", "daily_esp_events")
+        for one in report["deliveries"]:
+            reasons = [(of["name"], of["before"]) for of in (one["rejected_by_reason"] or {}).get("reasons", [])]
+            bounced = [warning for warning in one["warnings"] if warning.startswith("every_word_for_a_bounce")]
+            noticed[day[-2:], one["namespace"]] = (reasons, bounced)
+    assert noticed == {
+        ("04", "acme_outdoor"): ([], []),
+        ("04", "brightside_beauty"): ([], []),
+        ("05", "acme_outdoor"): ([("unknown_type", 1)], []),
+        ("05", "brightside_beauty"): ([], ["every_word_for_a_bounce_is_listed: 1 rows outside an open list"]),
+    }
+
+
+@pytest.mark.slow
 def test_a_malformed_line_stops_nobody_and_is_named(project: Copy) -> None:
     landing = project.own("landing")
     (landing / "sendgrid" / "2026-11-05.ndjson").write_text('{"received_at": "2026-11-05T00:00:00Z", "pay\n')

@@ -38,7 +38,7 @@ RANGE = Window(date(2026, 11, 1), date(2026, 11, 5))
 def served(project: Copy, monkeypatch: pytest.MonkeyPatch) -> Copy:
     """A copy of the sample, served with both clients; nothing that was read before is remembered."""
     monkeypatch.chdir(project.root)
-    for name in ("answer", "days_known", "delivered", "files_of", "missed", "_manifest_as_of"):
+    for name in ("answer", "days_known", "delivered", "files_of", "missed", "rejected", "_manifest_as_of"):
         getattr(reading, name).clear()
     serve_these(open_project(project.root, None, None), (), AT)
     return project
@@ -235,8 +235,10 @@ def test_deliveries_and_what_is_missing(served: Copy) -> None:
     assert figures(page)["Delivered"][0] == str(len(mine))
     assert figures(page)["Rows delivered"][0] == f"{sum(row['rows'] for row in mine):,}"
     assert figures(page)["Held"][0] == "0"
-    assert [one.value for one in page.subheader] == ["Missed or unfinished", "Rows over time", "What went where"]
-    missing, table = (frame.value for frame in page.dataframe)
+    assert [one.value for one in page.subheader] == [
+        "Missed or unfinished", "Rows over time", "What went where", "Rejected rows"
+    ]  # fmt: skip
+    missing, table, rejected = (frame.value for frame in page.dataframe)
     assert len(missing) == int(figures(page)["Missed or unfinished"][0])
     assert list(missing["due"]) == sorted(missing["due"], reverse=True)
     assert list(table["due"]) == sorted(table["due"], reverse=True)
@@ -246,8 +248,18 @@ def test_deliveries_and_what_is_missing(served: Copy) -> None:
         *("due", "campaign", "to", "days", "revision", "state", "rows", "file", "where", "last change", "note")
     ]
     assert all(str(name).endswith((".csv", ".gz", ".csv.gz", ".txt", ".tsv")) for name in table["file"])
+    assert [(str(row[0])[:10], *row[1:5]) for row in rejected.itertuples(index=False)] == [
+        ("2026-11-03", "no_email", 1, 1, "1.96%"),
+        ("2026-11-03", "unknown_run", 1, 0, "1.96%"),
+        ("2026-11-03", "unknown_type", 1, 0, "1.96%"),
+        ("2026-11-02", "no_email", 1, 0, rejected["of all that came"][3]),
+    ]
     page.date_input[0].set_value((date(2026, 10, 1), date(2026, 10, 2))).run()
     assert figures(page)["Delivered"][0] == "0"
+    assert page.caption[-1].value == "None."
+    sql(served, "update build_log set partial = true where unique_id = 'model.delivery.rejected_events'")
+    reading.rejected.clear()
+    assert "rejected_events: its last build was partial" in shown("deliveries").warning[0].value
 
 
 def test_held_deliveries_say_why(served: Copy) -> None:

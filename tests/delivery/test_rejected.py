@@ -15,7 +15,8 @@ from delivery import run as runner
 from delivery.cli.deliver import forecasts, outcomes
 from delivery.config.datasets import datasets
 from delivery.config.project import Project
-from delivery.errors import ConfigError, ExitCode
+from delivery.errors import ConfigError, ExitCode, GateRefused
+from delivery.gate.judge import Gate
 from delivery.gate.rejected import Rejections
 from delivery.ledger import Ledger
 from delivery.progress import Watch
@@ -178,6 +179,44 @@ def test_each_dataset_and_window_is_asked_for_once(project: Project) -> None:
         for client in CLIENTS:
             assert found.of(chosen, client, Window(date(2026, 11, 10), date(2026, 11, 12))) is None
         assert len(asked) == 3
+
+
+def test_each_day_is_held_against_those_before_it_and_nobody_else_is_read(project: Project) -> None:
+    asked = []
+    chosen = datasets(project.manifest())["events"]
+    range_of_days = Window(date(2026, 11, 1), date(2026, 11, 5))
+    with open_engine(project) as engine:
+
+        class Counting:
+            def table(self, query: str) -> Any:
+                asked.append(query)
+                return engine.table(query)
+
+        found = Rejections(Counting()).by_day(chosen, ACME, range_of_days)  # type: ignore[arg-type]
+    days = {str(day): [(one.name, one.rows, one.before) for one in of.reasons] for day, of in found.items()}
+    assert days == {
+        "2026-11-02": [("unknown_run", 5, 902)],
+        "2026-11-03": [("unknown_run", 30, 7), ("unknown_event", 10, 0)],
+        "2026-11-04": [("unknown_event", 900, 10)],
+    }
+    assert (found[DAYS.start].rows, found[DAYS.start].came, found[DAYS.start].listed_in) == (40, 640, "rejects")
+    assert all(f"namespace = '{ACME}'" in query for query in asked)
+
+
+def test_the_days_are_known_as_soon_as_their_list_is_built(project: Project) -> None:
+    manifest = project.manifest()
+    with open_engine(project) as engine:
+        gate = Gate(manifest, engine)
+        assert [(str(day), of.rows) for day, of in gate.rejected_by_day(BRIGHT, DAYS)] == [(DAY, 20)]
+        assert gate.rejected_by_day(CEDAR, DAYS) == []
+    with duckdb.connect(str(project.root / "warehouse.duckdb")) as warehouse:
+        warehouse.execute("update build_log set status = 'fail' where unique_id like 'test.%'")
+    with open_engine(project) as engine:
+        assert Gate(manifest, engine).rejected_by_day(BRIGHT, DAYS)
+    with duckdb.connect(str(project.root / "warehouse.duckdb")) as warehouse:
+        warehouse.execute("update build_log set partial = true where unique_id = 'model.sweep.rejects'")
+    with open_engine(project) as engine, pytest.raises(GateRefused, match="rejects: its last build was partial"):
+        Gate(manifest, engine).rejected_by_day(BRIGHT, DAYS)
 
 
 def test_reasons_of_as_many_rows_stand_by_name(project: Project) -> None:

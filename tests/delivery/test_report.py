@@ -100,12 +100,22 @@ def test_the_table_of_a_run_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[1] == ["acme_outdoor", "f2.csv", "600", "9002", "delivered", "2" * 64, "/share/acme"]
 
 
+def test_a_run_says_what_it_warns_of_once_with_all_that_it_concerns(capsys: pytest.CaptureFixture[str]) -> None:
+    other = delivery(integration="other", namespace="cedar_books")
+    words, bounce = "list: 2 rows outside an open list", "bounce: 1 rows outside an open list"
+    found = [outcome(warnings=(words, words)), outcome(delivery=other, warnings=(words, bounce)), outcome()]
+    shown(found)
+    ours, theirs = (f"daily to {name} [2026-11-03, 2026-11-04)" for name in ("acme", "other"))
+    assert capsys.readouterr().err.splitlines()[:2] == [f"{ours}, {theirs}: {words}.", f"{theirs}: {bounce}."]
+    assert [one["warnings"] for one in outcomes(found).document["deliveries"]] == [(words, words), (words, bounce), ()]
+
+
 def test_the_document_of_a_run_has_each_delivery_with_its_files() -> None:
     done = outcome("held", FAILED, files=(file(0, "data"),), message="why", hint="what", layout_changes=("x",))
     (one,) = outcomes([done]).document["deliveries"]
     assert one == delivery()._asdict() | {
         "outcome": "held", "message": "why", "hint": "what", "layout_changes": ("x",), "rejected_by_reason": None,
-        "files": [
+        "warnings": (), "files": [
             {"name": "f0.csv", "role": "data", "state": "published", "rows": 300, "bytes": 9000, "sha256": "0" * 64}
         ],
     }  # fmt: skip

@@ -10,6 +10,8 @@ import streamlit as st
 
 from delivery.analytics.page import charts, reading
 from delivery.analytics.page.served import current
+from delivery.errors import DeliveryError
+from delivery.gate.rejected import BEFORE
 from delivery.windows import DAY, Window, when
 
 if TYPE_CHECKING:
@@ -46,14 +48,16 @@ def show() -> None:
         st.subheader("Missed or unfinished")
         _frame([{"due": g.due, "campaign": g.campaign, "to": g.integration, "days": g.when, "state": g.state,
                  "why": g.note} for g in gaps])  # fmt: skip
-    if not found:
+    if found:
+        st.subheader("Rows over time")
+        st.altair_chart(charts.rows_over_time(rows_over_time(found)), width="stretch", key="rows over time")
+        st.subheader("What went where")
+        files = reading.files_of(tuple(one.id for one in found))
+        _frame([_line(one, files[one.id]) for one in found])
+    else:
         st.info("Nothing was delivered to this client on these days.")
-        return
-    st.subheader("Rows over time")
-    st.altair_chart(charts.rows_over_time(rows_over_time(found)), width="stretch", key="rows over time")
-    st.subheader("What went where")
-    files = reading.files_of(tuple(one.id for one in found))
-    _frame([_line(one, files[one.id]) for one in found])
+    st.subheader("Rejected rows")
+    _rejected(namespace, Window(window.start - DAY, window.end - DAY))
 
 
 def rows_over_time(found: list[Delivery]) -> pl.DataFrame:
@@ -64,6 +68,25 @@ def rows_over_time(found: list[Delivery]) -> pl.DataFrame:
         if one.rows is not None and one.revision == 0
     ]
     return pl.DataFrame(rows, schema={"day": TEXT, "campaign": TEXT, "integration": TEXT, "rows": pl.Int64})
+
+
+def _rejected(namespace: str, window: Window) -> None:
+    """What of the rows could not leave, day by day; the rest is shown also while a build holds the warehouse."""
+    try:
+        days = reading.rejected(namespace, window)
+    except DeliveryError as error:
+        st.warning(error.message)
+        return
+    rows = [
+        {"day": day, "why": reason.name, "rows": reason.rows, f"in the {BEFORE} days before": reason.before,
+         "of all that came": f"{reason.rows / found.came:.2%}", "listed in": found.listed_in}
+        for day, found in days
+        for reason in found.reasons
+    ]  # fmt: skip
+    if rows:
+        _frame(rows)
+    else:
+        st.caption("None.")
 
 
 def _line(one: Delivery, files: str) -> dict[str, object]:

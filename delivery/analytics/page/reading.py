@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from delivery.analytics.measures import Grain, Metric
+    from delivery.gate.rejected import Rejected
     from delivery.windows import Window
 
 SECONDS, ANSWERS = 60, 256  # kept
@@ -95,6 +96,15 @@ def files_of(keys: tuple[str, ...]) -> dict[str, str]:
     """The names of the data files of deliveries, by delivery."""
     with closing(Ledger(current().project.ledger_url)) as ledger:
         return {key: ", ".join(file.name for file in ledger.files(key) if file.role == "data") for key in keys}
+
+
+@st.cache_data(ttl=SECONDS, max_entries=ANSWERS, show_spinner=False)
+def rejected(namespace: str, window: Window) -> list[tuple[date, Rejected]]:
+    """What of a client's rows was rejected on days of a range, newest first. Raises GateRefused where nobody knows."""
+    _check(namespace)
+    with open_engine(current().project) as engine:
+        found = Gate(_manifest(), engine).rejected_by_day(namespace, window)
+    return sorted(found, key=lambda one: one[0], reverse=True)
 
 
 @st.cache_data(ttl=SECONDS, max_entries=ANSWERS, show_spinner=False)

@@ -136,6 +136,7 @@ select
     email,
     event,
     reason,
+    unlisted_bounce,
     category,
     user_agent,
     click_url,

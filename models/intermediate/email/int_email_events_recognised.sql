@@ -46,6 +46,12 @@ joined as (
         event_types.is_exported,
         coalesce(events.unsubscribe_source, nullif(event_types.unsubscribe_source, '')) as unsubscribe_source,
         events.reason,
+        case
+            when event_types.bounce_type <> 'any' then coalesce(
+                case when by_type.value is null then events.bounce_type end,
+                case when by_classification.value is null then events.bounce_classification end
+            )
+        end as unlisted_bounce,
         events.category,
         events.user_agent,
         events.click_url,
@@ -96,7 +102,9 @@ joined as (
         on events.source = event_types.source
         and events.provider_event = event_types.provider_event
         and event_types.bounce_type in (
-            'any', coalesce(by_type.bounce_type, by_classification.bounce_type, by_reply.bounce_type, 'blocked')
+            'any', coalesce(
+                by_type.bounce_type, nullif(by_classification.bounce_type, ''), by_reply.bounce_type, 'blocked'
+            )
         )
     left join namespaces
         on events.namespace = namespaces.namespace
