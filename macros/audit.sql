@@ -16,7 +16,7 @@
 
 
 {% macro is_audited() -%}
-    {{ return(execute and invocation_args_dict.which in ['build', 'run', 'test', 'seed', 'snapshot', 'retry']) }}
+    {{ return(execute and invocation_args_dict.which in ['build', 'run', 'test', 'seed', 'snapshot', 'retry', 'freshness']) }}
 {%- endmacro %}
 
 
@@ -182,7 +182,7 @@
         {%- for result in results if result.node.unique_id.split('.')[0] != 'operation' -%}
             {%- do rows.append(log_row(
                 'end', result.node.unique_id, result.status | string, result.failures, is_whole_table(result.node),
-                failing_rows(result) or result.message, result
+                result.max_loaded_at or failing_rows(result) or result.message, result
             )) -%}
         {%- endfor -%}
     {%- endif -%}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from delivery.gate.lineage import Lineage
     from delivery.gate.log import Entry, Log
 
+FRESHNESS = ("pass", "warn", "error")  # of a source that was asked; another status is no answer
 CLOCKS_DIFFER = timedelta(minutes=5)  # between the host that builds and this one
 
 
@@ -57,8 +58,24 @@ def _open_build(node: str, log: Log) -> Entry | None:
     return None
 
 
-def incomplete(asked: Asked, built: list[str], lineage: Lineage, log: Log) -> Iterable[str]:
-    """What may lack rows that came before the window ended."""
+def _stale(until: datetime, what: str, read: Iterable[str], lineage: Lineage, log: Log) -> Iterable[str]:
+    """Sources in which nothing had landed for longer than they allow when the window ended, as dbt was told since."""
+    for source in sorted(read):
+        most = (lineage.nodes[source].get("freshness") or {}).get("error_after") or {}
+        last = log.last_build(source)
+        if not most.get("count") or last is None or last.status not in FRESHNESS or last.ended_at < until:
+            continue
+        landed = datetime.fromisoformat(last.message).replace(tzinfo=None)  # dbt says it in UTC
+        if until - landed > timedelta(**{f"{most['period']}s": most["count"]}):
+            name = f"{lineage.nodes[source]['source_name']}.{lineage.nodes[source]['name']}"
+            yield (
+                f"source {name}: nothing has landed since {landed} UTC, more than {most['count']} {most['period']}s"
+                f" before {what} at {until} UTC; once it has: dbt source freshness"
+            )
+
+
+def incomplete(asked: Asked, built: list[str], read: Iterable[str], lineage: Lineage, log: Log) -> Iterable[str]:
+    """What may lack rows that came before the window ended. read: what was built, and the sources."""
     if asked.complete_at is None:
         return
     until = asked.complete_at.astimezone(UTC).replace(tzinfo=None)
@@ -66,6 +83,7 @@ def incomplete(asked: Asked, built: list[str], lineage: Lineage, log: Log) -> It
     if until > datetime.now(UTC).replace(tzinfo=None):
         yield f"not built since {what} at {until} UTC, which is yet to come"
         return
+    yield from _stale(until, what, read, lineage, log)
     begun = {node: last.started_at for node in built if (last := log.last_build(node))}
     if late := [lineage.nodes[node]["name"] for node, at in begun.items() if at < until]:
         yield f"not built since {what} at {until} UTC, but at {min(begun.values())}: {', '.join(late)}"

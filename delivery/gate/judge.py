@@ -129,7 +129,7 @@ class Gate:
         complete = sorted({*built, *self._counted(dataset)})
         tests = self._lineage.tests_on(read)
         try:
-            log = self._log(asked, complete, tests)
+            log = self._log(asked, {*complete, *read}, tests)
             accepted = self._accepted()
         except EngineDown:
             raise
@@ -143,7 +143,7 @@ class Gate:
             for test in tests:
                 tested.judge(test)
             reasons = [
-                *incomplete(asked, complete, self._lineage, log),
+                *incomplete(asked, complete, read, self._lineage, log),
                 *tested.missing(read, accepted),
                 *tested.reasons,
             ]
@@ -158,14 +158,14 @@ class Gate:
             None if reasons or asked.namespace is None else self._rejections.of(dataset, asked.namespace, asked.window),
         )
 
-    def _log(self, asked: Asked, built: list[str], tests: list[str]) -> Log:
+    def _log(self, asked: Asked, nodes: set[str], tests: list[str]) -> Log:
         schema = _schema(asked.dataset)
         if schema not in self._seen:
             self._seen[schema] = self._lines(asked.dataset)
         key = (asked.dataset.unique_id, asked.window, asked.proven_with)
         if key not in self._logs:
             beside = {parent for test in tests for parent in self._lineage.read_by(test)}
-            self._logs[key] = read_log(self._engine, schema, sorted({*built, *tests, *beside}), asked.window)
+            self._logs[key] = read_log(self._engine, schema, sorted({*nodes, *tests, *beside}), asked.window)
         return self._logs[key]
 
     def _accepted(self) -> set[tuple[str, str]]:

@@ -136,7 +136,7 @@
     them anew, as a folder that was moved or emptied is then read as it is.
 #}
 {% macro spark__check_landing() -%}
-    {%- if execute and invocation_args_dict.which in ['build', 'run', 'test', 'retry', 'compile', 'source'] -%}
+    {%- if execute and invocation_args_dict.which in ['build', 'run', 'test', 'retry', 'compile', 'freshness'] -%}
         {%- for source in graph.sources.values() -%}
             {%- do run_query('create schema if not exists ' ~ source.schema) -%}
             {%- do run_query(

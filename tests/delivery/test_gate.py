@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -796,6 +797,44 @@ def test_tests_on_sources_and_ephemeral_models_count() -> None:
     assert reasons() == (f"of_source: {UNTESTED.format('', 7)}", f"of_thin: {UNTESTED.format('', 7)}")
 
 
+STALE = "nothing has landed since 2026-10-31 23:59:59 UTC, more than 3 days before the window ended at 2026-11-04"
+
+
+@pytest.mark.parametrize(
+    ("status", "landed", "asked", "within", "refuses"),
+    [
+        ("error", "2026-10-31 23:59:59+00:00", 5, 3, True),
+        ("pass", "2026-10-31 23:59:59+00:00", 5, 3, True),  # what was allowed when dbt asked, and is not any more
+        ("error", "2026-11-01 00:00:00+00:00", 5, 3, False),
+        ("error", "2026-11-20 04:00:00+00:00", 5, 3, False),
+        ("error", "2026-10-31 23:59:59+00:00", None, 3, False),
+        ("error", "2026-10-31 23:59:59+00:00", 5, None, False),
+        ("runtime error", "the source is empty", 5, 3, False),
+    ],
+)
+def test_a_source_that_was_silent_for_longer_than_it_allows_refuses(
+    status: str, landed: str, asked: int | None, within: int | None, *, refuses: bool
+) -> None:
+    """As dbt was told since the window ended: what was answered before says nothing of the window."""
+    manifest, builds = manifest_by_hand(), Builds()
+    freshness = {"error_after": {"count": within, "period": within and "day"}}
+    source = {"resource_type": "source", "source_name": "crm", "name": "landed", "config": {}, "freshness": freshness}
+    manifest["sources"] = {"source.p.landed": source, "source.p.other": source | {"name": "other"}}
+    manifest["parent_map"] |= {"model.p.raw": ["source.p.landed"], "model.p.beside": ["model.p.raw", "source.p.other"]}
+    ended = datetime.combine(BUILT_ON, time(asked)) if asked else datetime(2026, 11, 3, 23, 59, 59)
+    for one, what, said in (("landed", status, landed), ("other", "error", "2020-01-01 00:00:00+00:00")):
+        builds.connection.execute(
+            "insert into build_log by name select 'f' as invocation_id, cast(? as timestamp) as started_at,"
+            " started_at as ended_at, 'end' as phase, false as partial, true as whole_table, ? as unique_id,"
+            " 'source' as resource_type, ? as status, ? as message",
+            [ended, f"source.p.{one}", what, said],
+        )
+    reasons = Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).reasons
+    assert reasons == (
+        (f"source crm.landed: {STALE} 00:00:00 UTC; once it has: dbt source freshness",) if refuses else ()
+    )
+
+
 # Whose rows
 
 
@@ -890,6 +929,35 @@ def test_a_failing_test_of_one_source_refuses_what_is_built_from_it_and_nothing_
     left = {name for name in names if judge(project, name, WINDOW if name in BY_DAY else None).passed}
 
     assert left == {*BY_DAY, "analytics_identification"}
+
+
+@pytest.mark.slow
+def test_a_silent_source_refuses_what_is_built_from_it_once_dbt_has_asked(project: Copy) -> None:
+    """The customers fell silent a week before the window; orders, campaigns and events did not."""
+    landing = project.own("landing")
+    for path in landing.rglob("*.*"):
+        silent = path.parent.name == "customers"
+        at = datetime(2026, 10, 27 if silent else 28, 23, tzinfo=UTC).timestamp()
+        os.utime(path, (at, at))
+    names = datasets(open_project(project.root, None, None).manifest())
+
+    def left() -> set[str]:
+        return {name for name in names if judge(project, name, WINDOW if names[name].window else None).passed}
+
+    assert left() == set(names)
+    project.dbt("source", "freshness", check=False)
+    assert not judge(project, "analytics_performance").passed
+    assert judge(project, "analytics_identification").passed
+    (stale,) = judge(project, "esp_events").reasons
+    assert stale.startswith(
+        "source sendgrid.events: nothing has landed since 2026-10-28 23:00:00 UTC, more than 3 days"
+    )
+    (customers,) = judge(project, "analytics_customers", WINDOW).reasons
+    assert "platform.customers" in customers
+    for path in (landing / "sendgrid").rglob("*.*"):
+        path.touch()
+    project.dbt("source", "freshness", check=False)
+    assert judge(project, "esp_events").passed
 
 
 @pytest.mark.slow
