@@ -20,6 +20,7 @@ changes as (
         event_day,
         max(changed_at) as changed_at
     from {{ ref('email_changes') }}
+    where coalesce(is_of_unsubscribe, true)
     group by unique_key, event_day
 
 ),

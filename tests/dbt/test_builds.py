@@ -230,7 +230,7 @@ def test_a_run_that_becomes_known_brings_its_events(warehouse: Warehouse) -> Non
 def test_records_that_land_or_change_late_are_as_if_they_had_always_been_there(warehouse: Warehouse) -> None:
     """A journey after its events, a run's first version after its second, a run and a client that are taken back.
 
-    Only rows whose content is another one get another time, and a full refresh keeps it.
+    Only rows whose content is another one, or that were gone, get another time, and a full refresh keeps it.
     """
     early = {"campaign_run_time": "2026-10-01T08:00:00Z"}
     journey = {"namespace": "n", "journey_id": "j", "journey_name": "Late", "updated_at": "2026-10-01T00:00:00Z"}
@@ -290,7 +290,92 @@ def test_records_that_land_or_change_late_are_as_if_they_had_always_been_there(w
     assert warehouse.exports() == step_by_step
     warehouse.land("platform/namespaces/m.ndjson", client)
     warehouse.models()
-    assert {row[-5]: row for row in warehouse.rows(LATE)}["theirs"] == before["theirs"]
+    theirs = {row[-5]: row for row in warehouse.rows(LATE)}["theirs"]
+    assert theirs[:-1] == before["theirs"][:-1]
+    assert theirs[-1] > started[0] > before["theirs"][-1], "it was gone"
+
+
+@pytest.mark.slow
+def test_a_file_that_is_gone_takes_its_rows_with_it_and_brings_them_back(warehouse: Warehouse) -> None:
+    """Its retries are events then; what its records told is forgotten; when it is back, all is as it was."""
+    warehouse.land("platform/campaign_runs/more.ndjson", [run("more")])
+    gone = warehouse.land(
+        "sendgrid/gone.ndjson", [click("gone", "2026-11-02"), click("more", "2026-11-05", campaign_run_id="more")]
+    )
+    warehouse.land("sendgrid/retries.ndjson", [click("gone", "2026-11-03")])
+    warehouse.models()
+    contents = "select * exclude (updated_at) from esp_events order by all"
+    before, at = warehouse.rows(contents), gone.stat()
+    gone.unlink()
+    (warehouse.folder / "landing/platform/campaign_runs/more.ndjson").unlink()
+    warehouse.models()
+    assert warehouse.last_days("esp_events") == DAYS[1:]
+    assert [("gone" in warehouse.keys(day), "more" in warehouse.keys(day)) for day in DAYS[1:]] == [
+        (False, False), (True, False), (False, False), (False, False)
+    ]  # fmt: skip
+    assert warehouse.rows("select count(*) from rejected_events") == [(0,)]
+    step_by_step = warehouse.exports()
+    warehouse.models("--full-refresh")
+    assert warehouse.exports() == step_by_step
+    warehouse.land(
+        "sendgrid/gone.ndjson", [click("gone", "2026-11-02"), click("more", "2026-11-05", campaign_run_id="more")]
+    )
+    os.utime(gone, ns=(at.st_atime_ns, at.st_mtime_ns))
+    warehouse.models()
+    assert warehouse.rows("select reason, cast(event_day as text) from rejected_events") == [
+        ("unknown_run", "2026-11-05")
+    ]
+    warehouse.land("platform/campaign_runs/more.ndjson", [run("more")])
+    warehouse.models()
+    assert warehouse.rows(contents) == before
+    warehouse.models()
+    assert warehouse.last_days("esp_events") == []
+
+
+@pytest.mark.slow
+def test_a_row_is_as_new_as_what_it_says_in_its_own_columns(warehouse: Warehouse) -> None:
+    """A journey whose name is empty is one: its events change, and not what email_unsubscribes says of them.
+
+    A row that was gone, and is back as another, has changed.
+    """
+    warehouse.land(
+        "sendgrid/more.ndjson",
+        [
+            click("u", "2026-11-02", event="unsubscribe", journey_id="j"),
+            click("in no journey", "2026-11-02", event="unsubscribe"),
+        ],
+    )
+    lost = [click("lost", "2026-11-04", sg_message_id="m"), click("kept", "2026-11-04", sg_message_id="m2")]
+    warehouse.land("sendgrid/lost.ndjson", lost)
+    warehouse.models()
+    events = (
+        "select email, journey_name, subject_line, updated_at from esp_events where event = 'unsubscribe' order by all"
+    )
+    unsubscribes = "select * from email_unsubscribes order by all"
+    before, theirs = warehouse.rows(events), warehouse.rows(unsubscribes)
+    journey = {"namespace": "n", "journey_id": "j", "journey_name": "", "updated_at": "2026-10-01T00:00:00Z"}
+    warehouse.land("platform/journeys/j.ndjson", [journey])
+    time.sleep(0.01)
+    warehouse.land("sendgrid/lost.ndjson", lost[1:])
+    warehouse.models()
+    after = warehouse.rows(events)
+    assert [row[1] for row in before] == [None, None]
+    assert sorted(after, key=lambda row: row[1] is None) != sorted(before, key=lambda row: row[1] is None)
+    assert [(row[1], row[3] > before[0][3]) for row in after] == [("", True), (None, False)]
+    assert warehouse.rows(unsubscribes) == theirs
+    lost[0]["payload"]["variant_id"] = "B"
+    time.sleep(0.01)
+    warehouse.land("sendgrid/lost.ndjson", lost)
+    warehouse.land("platform/campaign_runs/all.ndjson", [run(subject_line="Another")])
+    warehouse.models()
+    dated = (
+        "select updated_at > current_timestamp::timestamp - interval 1 hour from esp_events where click_url = 'lost'"
+    )
+    assert warehouse.rows(dated) == [(True,)]
+    assert all(new[-2] > old[-2] for new, old in zip(warehouse.rows(unsubscribes), theirs, strict=True))
+    step_by_step = warehouse.exports()
+    warehouse.models("--full-refresh")
+    assert warehouse.exports() == step_by_step
 
 
 @pytest.mark.slow

@@ -65,8 +65,8 @@ compared as (
     select
         used.event_day,
         used.knows_namespace <> (namespaces.namespace is not null) as is_other_namespace,
-        coalesce(used.run_version, '') <> coalesce(campaign_runs.run_version, '') as is_other_run,
-        coalesce(used.journey_name, '') <> coalesce(journeys.journey_name, '') as is_other_journey
+        used.run_version is distinct from campaign_runs.run_version as is_other_run,
+        used.journey_name is distinct from journeys.journey_name as is_other_journey
     from used
     left join namespaces on used.namespace = namespaces.namespace
     left join campaign_runs

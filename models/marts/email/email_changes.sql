@@ -1,12 +1,18 @@
-{#- All that a client reads of a row, but for its key and its time. -#}
-{%- set content = [
-    'namespace', 'email', 'event', 'event_time', 'device_type', 'user_agent', 'click_url', 'unsubscribe_source',
-    'campaign_id', 'campaign_name', 'campaign_classification', 'audience_id', 'campaign_run_id', 'campaign_run_time',
-    'variant_id', 'subject_line', 'tracking_parameters', 'nqe', 'journey_id', 'journey_name', 'reason', 'is_bot_click'
+{#- All that a client reads of a row, but for its key and its time: in both datasets of events, and in esp_events alone. -#}
+{%- set shared = [
+    'namespace', 'email', 'event', 'event_time', 'device_type', 'user_agent', 'campaign_id', 'campaign_name',
+    'campaign_classification', 'audience_id', 'campaign_run_id', 'campaign_run_time', 'variant_id', 'subject_line',
+    'tracking_parameters', 'nqe'
 ] -%}
+{%- set others = ['click_url', 'unsubscribe_source', 'journey_id', 'journey_name', 'reason', 'is_bot_click'] -%}
 
 {#- Kept by a full refresh: nothing else knows when a row became what it is. -#}
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', full_refresh=false) }}
+{{
+    config(
+        materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns',
+        full_refresh=false
+    )
+}}
 
 with events as (
 
@@ -20,18 +26,31 @@ earlier as (
 
     {{ earlier_esp_events() | indent(4) }}
 
+),
+
+-- A row that is gone differs, too: it may come back as another.
+compared as (
+
+    select
+        earlier.unique_key,
+        earlier.event_day,
+        {% for column in shared %}
+        {{ 'or ' if not loop.first }}events.{{ column }} is distinct from earlier.{{ column }}
+        {%- endfor %} as is_of_unsubscribe,
+        {% for column in others %}
+        {{ 'or ' if not loop.first }}events.{{ column }} is distinct from earlier.{{ column }}
+        {%- endfor %} as is_of_event
+    from earlier
+    left join events
+        on earlier.unique_key = events.unique_key
+        and earlier.event_day = events.event_day
+
 )
 
 select
-    events.unique_key,
-    events.event_day,
-    {{ started_at() }} as changed_at
-from events
-inner join earlier
-    on events.unique_key = earlier.unique_key
-    and events.event_day = earlier.event_day
-where
-    false
-    {%- for column in content %}
-    or events.{{ column }} is distinct from earlier.{{ column }}
-    {%- endfor %}
+    unique_key,
+    event_day,
+    {{ started_at() }} as changed_at,
+    is_of_unsubscribe
+from compared
+where is_of_unsubscribe or is_of_event

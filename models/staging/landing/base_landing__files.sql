@@ -43,7 +43,7 @@ judged as (
         cast(null as {{ dbt.type_string() }}) as fault
     from {{ this }} as earlier
     left join listed on earlier.file_name = listed.file_name
-    where listed.file_name is null and earlier.fault is not null
+    where listed.file_name is null and earlier.file_size is not null
     {% endif %}
 
 )
