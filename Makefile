@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 # Where it is set, each of the processes that the tests start would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: deliver analytics share postgres spark cluster load engines test project slow sequences faults sweep far dropbear nasty gate poison crosscheck mutants lint generate dictionary schema reference lists lock clean
+.PHONY: deliver analytics share postgres spark cluster load engines test project slow sequences faults sweep far dropbear nasty gate poison histories crosscheck mutants lint generate dictionary schema reference lists lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -52,7 +52,7 @@ slow: $(VENV)/dev.stamp ## the tests that `make test` leaves out, but for the se
 sequences: $(VENV)/dev.stamp ## 2,000 sequences of runs, faults and decisions; SAMPLE
 	$(BIN)/python -m pytest -q -n 2 -m slow tests/delivery/test_long_sequences.py $(PYTEST_ARGS)
 
-SWEEP := lint test project slow sequences nasty faults gate poison crosscheck engines
+SWEEP := lint test project slow sequences nasty faults gate poison histories crosscheck engines
 sweep: $(VENV)/dev.stamp ## everything whole, the mutants last; goes on after what failed; ends with a line for each part
 	@SAMPLE=all $(BIN)/python tests/delivery/parts.py $(SWEEP) mutants
 
@@ -65,6 +65,9 @@ gate: $(VENV)/dev.stamp ## commands of dbt and edits that might let something un
 
 poison: $(VENV)/dev.stamp ## kinds of bad data of one client, of which nobody else notices; ends with one line of figures
 	@$(BIN)/python -m tests.poison
+
+histories: $(VENV)/dev.stamp ## orders in which raw data may arrive (N, SEED), built by day and anew; ends with one line of figures
+	@N="$(N)" SEED="$(if $(filter command% environment%,$(origin SEED)),$(SEED))" $(BIN)/python -m tests.histories
 
 dropbear: $(VENV)/dev.stamp ## the same delivery on Dropbear, which CI does not have; says what is missing
 	DROPBEAR=1 NO_SKIPS=1 $(BIN)/python -m pytest -q tests/delivery/test_servers.py -k dropbear $(PYTEST_ARGS)

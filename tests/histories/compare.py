@@ -1,0 +1,85 @@
+"""Two warehouses, row for row; two builds of one, for when rows say that they changed; and what clients have."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING
+
+import duckdb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# When a row was loaded.
+TIMES = "loaded_at"
+# What by definition is not the same: why a day was touched, build by build; a file that is gone is remembered, so that
+# it is known when it is back; a program is kept that nobody uses any more.
+LEFT_OUT = ("int_raw_days",)
+ONLY = {
+    "base_landing__files": "file_size is not null",
+    "int_user_agents": "user_agent in (select user_agent from two.int_user_agents)",
+}
+EXPORTED = ("esp_events", "email_unsubscribes")
+
+
+def attached(one: Path, two: Path) -> duckdb.DuckDBPyConnection:
+    """A connection that reads both."""
+    connection = duckdb.connect(config={"threads": 1})
+    for name, path in (("one", one), ("two", two)):
+        connection.execute(f"attach '{path}' as {name} (read_only)")
+        connection.execute(f"use {name}")
+    return connection
+
+
+def different(built: Path, rebuilt: Path, tables: list[str]) -> list[str]:
+    """Each table that is not the same in both, with how many rows and one of them."""
+    found = []
+    with attached(built, rebuilt) as connection:
+        for table in sorted(set(tables) - {*LEFT_OUT}):
+            rows = f"select columns(lambda c: c <> '{TIMES}') from {{}}.{table} where {ONLY.get(table, 'true')}"
+            for here, there, said in (("one", "two", "built day by day"), ("two", "one", "built anew")):
+                only = f"{rows.format(here)} except all {rows.format(there)}"
+                count, row = connection.execute(
+                    f"select count(*), min(cast(to_json(o) as varchar)) from ({only}) as o"
+                ).fetchone() or (0, "")
+                if count:
+                    found.append(f"{table}: {count} rows only as {said}: {row}")
+    return found
+
+
+def wrongly_dated(before: Path, after: Path) -> list[str]:
+    """Rows that changed between two builds and do not say so, and those that did not and say they did."""
+    found = []
+    with attached(before, after) as connection:
+        for table in EXPORTED:
+            query = f"select unique_key, event_day, updated_at, * exclude (updated_at) from {{}}.{table}"
+            rows = [connection.execute(query.format(name)).fetchall() for name in ("one", "two")]
+            was, now = ({row[:2]: row[2:] for row in of} for of in rows)
+            for key in was.keys() & now.keys():
+                (dated, *content), (then, *other) = was[key], now[key]
+                if (then != dated) if content == other else (then <= dated):
+                    found.append(f"{table}: dated {dated}, then {then}: {content}, then {other}")
+    return found
+
+
+def what_clients_have(share: Path, first: str) -> dict[str, list[tuple[str, ...]]]:
+    """The rows of each window from a day on, after its corrections, which a manifest says how to apply."""
+    windows: dict[str, dict[str, tuple[str, ...]]] = {}
+    manifests = [(json.loads(path.read_text()), path.parent) for path in share.rglob("*.manifest.json")]
+    for manifest, folder in sorted(manifests, key=lambda one: int(one[0]["revision"])):
+        if manifest["window"]["start"] < first:
+            continue
+        correction = manifest.get("correction") or {"scope": "whole", "withdrawn": None}
+        name = " ".join([manifest["namespace"], manifest["campaign"], manifest["window"]["start"]])
+        rows = windows[name] = {} if correction["scope"] == "whole" else windows[name]
+        for file in manifest["files"]:
+            with (folder / file["name"]).open(encoding="utf-8", newline="") as lines:
+                header, *found = csv.reader(lines)
+            if file["name"] == correction["withdrawn"]:
+                for (key,) in found:
+                    del rows[key]
+            else:
+                key_at = header.index("unique_key") if "unique_key" in header else None
+                rows.update((str(n) if key_at is None else row[key_at], tuple(row)) for n, row in enumerate(found))
+    return {name: sorted(rows.values()) for name, rows in windows.items()}
