@@ -13,6 +13,7 @@ import sampling
 
 from tests.engines.__main__ import KNOWN, stages_on
 from tests.engines.stages import STAGES
+from tests.histories.seeds import FEW, WHOLE, seeds
 from tests.nasty.__main__ import readers_of
 from tests.nasty.readers import READERS
 
@@ -76,6 +77,22 @@ def test_every_stage_is_run_on_every_engine() -> None:
     assert all(len(part) == 2 and part["duckdb"] == list(part.values())[1] for part in parts)
     assert stages_on(engines, everything[-1], sampling.ALL) == dict.fromkeys(engines, everything)
     assert stages_on(["duckdb"], "late", range(1)) == {"duckdb": ["first", "late"]}
+
+
+def test_each_part_plays_histories_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SEED", "N", "SAMPLE"):
+        monkeypatch.delenv(name, raising=False)
+    everything, played = seeds(), []
+    for part in sampling.ALL:
+        monkeypatch.setenv("SAMPLE", f"{part}/{sampling.PARTS}")
+        played += seeds()
+    assert len(everything) == WHOLE >= 200
+    assert set(played) <= set(everything)
+    assert len(set(played)) == sampling.PARTS * FEW
+    monkeypatch.setenv("N", "5")
+    assert len(seeds()) == 5
+    monkeypatch.setenv("SEED", "17")
+    assert list(seeds()) == [17]
 
 
 def test_every_single_fault_is_in_one_part() -> None:

@@ -14,13 +14,14 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 
-from tests.delivery.sampling import PARTS, chosen, described
+from tests.delivery.sampling import described
 from tests.histories.arrivals import ARRIVALS, a_day
 from tests.histories.builds import BY_DAY, STORED, WAREHOUSE, Builder, apart, copied, side_by_side
 from tests.histories.compare import different, what_clients_have, wrongly_dated
+from tests.histories.seeds import FEW, seeds
 from tests.histories.world import DAYS, World, begin, moment, text
 
-WHOLE, FEW = 200, 2  # histories; of a part
+FEW_KINDS = 8  # of arrival in one history: where everything happens, every day is due anyway
 CORRECTED = 7  # days of which `delivery run --due` looks for corrections
 
 
@@ -29,12 +30,13 @@ def play(builder: Builder, folder: Path, seed: int, *, told: bool) -> list[str]:
     world, warehouse = World(folder / "landing", seed), copied(builder.seeded, folder)
     begin(world)
     plan = Random(seed)
+    kinds = plan.sample(ARRIVALS, FEW_KINDS)
     builds = sorted({*plan.sample(range(1, DAYS - 1), 4), DAYS - 1})
     halfway, is_delivered = builds[2], seed % 2 == 0
     for world.day in range(DAYS):
         world.draw("a day")
         a_day(world)
-        for number, arrival in enumerate(plan.sample(ARRIVALS, 8)):
+        for number, arrival in enumerate(plan.choices(kinds, k=plan.randrange(4))):
             world.draw(f"{number} {arrival.__name__}")
             arrival(world)
             if told:
@@ -76,15 +78,6 @@ def delivered_otherwise(builder: Builder, folder: Path) -> list[str]:
     return [f"delivered otherwise: {name}" for name in sorted({*truth, *have}) if truth.get(name) != have.get(name)]
 
 
-def seeds() -> range:
-    """SEED asks for one history, N for so many."""
-    if seed := os.environ.get("SEED"):
-        return range(int(seed), int(seed) + 1)
-    parts = chosen()
-    first = parts[0] * WHOLE // PARTS
-    return range(first, first + int(os.environ.get("N") or (WHOLE if len(parts) == PARTS else FEW)))
-
-
 def play_all(builder: Builder, folder: Path, asked: range, is_alone: bool) -> int:
     """Plays histories, one after the other; how many differ."""
     wrong = 0
@@ -99,7 +92,7 @@ def play_all(builder: Builder, folder: Path, asked: range, is_alone: bool) -> in
 def main() -> int:
     """The histories, two at a time where there are many; the exit code."""
     asked = seeds()
-    workers = 1 if len(asked) < WHOLE // PARTS else 2
+    workers = 2 if len(asked) > FEW else 1  # beside the parts of a sample, others run
     with tempfile.TemporaryDirectory(prefix="histories-", dir=os.environ.get("TMPDIR")) as folder:
         builder = Builder(Path(folder, "project"))
         parts = [(builder, Path(folder), asked[worker::workers], len(asked) == 1) for worker in range(workers)]

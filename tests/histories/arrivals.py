@@ -190,7 +190,6 @@ def another_program(world: World) -> None:
 
 
 ARRIVALS = (
-    *(retry, retry, early, late, silent, silent, new_run, new_run, journey, journey, client_record),
-    *(campaign_or_audience, customer, halt, unsubscribe, shop, remove, bring_back, rewrite, grow, half_a_line),
-    *(double, damaged, another_program),
+    *(retry, early, late, silent, new_run, journey, client_record, campaign_or_audience, customer, halt, unsubscribe),
+    *(shop, remove, bring_back, rewrite, grow, half_a_line, double, damaged, another_program),
 )
