@@ -138,11 +138,12 @@ def remove(world: World) -> None:
 
 
 def bring_back(world: World) -> None:
-    """A file that was gone is there again, as it was and when it was."""
-    if world.gone:
-        name = world.rng.choice(sorted(world.gone))
-        content, at = world.gone.pop(name)
-        world.put(name, content, at=at)
+    """A file that was gone is there again, as it was and when it was; where none was, one goes."""
+    if not world.gone:
+        return remove(world)
+    name = world.rng.choice(sorted(world.gone))
+    content, at = world.gone.pop(name)
+    return world.put(name, content, at=at)
 
 
 def rewrite(world: World) -> None:
