@@ -16,7 +16,7 @@ deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's fil
 analytics: $(VENV)/dev.stamp ## the page of the sample: build and deliver it first
 	@$(BIN)/delivery analytics
 
-share: $(VENV)/run.stamp ## the sample's share on this machine: the page and SFTP; deliver first
+share: $(VENV)/dev.stamp ## the sample's share on this machine: the page, SFTP and figures; deliver first
 	@$(BIN)/python -m benchmarks.share
 
 export RAW_DIR ?= $(CURDIR)/raw

@@ -41,12 +41,13 @@ SECONDS = 20
 
 @dataclass(frozen=True)
 class Doors:
-    """Two running servers. run: where their logs are."""
+    """The running servers. run: where their logs are. analytics: where the share has a page of figures."""
 
     share: Share
     run: Path
     web: subprocess.Popen[bytes]
     sftp: subprocess.Popen[bytes]
+    analytics: subprocess.Popen[bytes] | None = None
 
     def log(self, name: str) -> str:
         """One of `web.log`, `web.json`, `sftp.log`, `sftp.transfers`."""
@@ -62,7 +63,7 @@ def missing() -> str:
 
 @contextlib.contextmanager
 def running(project: Project, *, before: tuple[str, ...] = ()) -> Iterator[Doors]:
-    """Both doors of a project's share on loopback; as nobody, where we are root. before: a command that runs them."""
+    """The doors of a project's share on loopback; as nobody, where we are root. before: a command that runs the two."""
     integrations = Integrations(project.integrations_file)
     share, account = config.settings(integrations), _account()
     run, into = config.run_folder(share), share.folder / "config"
@@ -79,11 +80,18 @@ def running(project: Project, *, before: tuple[str, ...] = ()) -> Iterator[Doors
     }
     environment = os.environ | {"TZ": "UTC", "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin"}
     with contextlib.ExitStack() as stack:
-        started = {}
+        started, ports = {}, [("web", share.web_port), ("sftp", share.sftp_port)]
         for name, command in commands.items():
             started[name] = subprocess.Popen([*before, *as_account, *command], env=environment)
             stack.callback(_end, started[name])
-        for name, port in (("web", share.web_port), ("sftp", share.sftp_port)):
+        if share.analytics_port:
+            figures = [sys.executable, "-m", "delivery", "analytics", "--share"]
+            started["analytics"] = subprocess.Popen(
+                figures, cwd=project.root, env=environment, stdout=subprocess.DEVNULL
+            )
+            stack.callback(_end, started["analytics"])
+            ports.append(("analytics", share.analytics_port))
+        for name, port in ports:
             _wait(started[name], port, run / f"{name}.log")
         yield Doors(share, run, **started)
 
@@ -98,8 +106,9 @@ def _give(project: Project, share: Share, account: tuple[str, str]) -> None:
     run, users = config.run_folder(share), share.folder / "users"
     if os.geteuid() != 0:
         return
-    for path in (project.share, share.folder, users, share.certificate_key):
-        shutil.chown(path, group=account[1])
+    for path in (project.share, share.folder, users, share.certificate_key, share.analytics_secret):
+        if path.exists():
+            shutil.chown(path, group=account[1])
     for path in (*project.share.rglob("*"), *users.rglob("*")):
         if path.is_symlink():  # whatever it leads to is not ours to give
             continue
@@ -159,7 +168,9 @@ def main() -> None:
         print(f"https://{share.host}:{share.web_port}/  and  sftp -P {share.sftp_port} USER@{share.host}", flush=True)
         for name, password in passwords.items():
             print(f"  user {name}, password {password}", flush=True)
-        print("Ctrl-C ends both servers.", flush=True)
+        if share.analytics_port:
+            print("  figures: the link at the top of the page", flush=True)
+        print("Ctrl-C ends the servers.", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 time.sleep(3600)

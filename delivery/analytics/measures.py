@@ -134,8 +134,12 @@ def read_metrics(engine: Engine, manifest: Manifest, dataset: Dataset) -> list[M
 
 def answer(engine: Engine, asked: Question, metrics: list[Metric]) -> pl.DataFrame:
     """The rows: first and last day, what else tells them apart, sums, rates."""
-    frame = _daily_rows(engine, asked, metrics)
-    return _with_rates(_summed(frame, asked, [m.metric for m in metrics if m.kind != "rate"]), metrics)
+    return added_up(stored_rows(engine, asked, metrics), asked, metrics)
+
+
+def added_up(rows: pl.DataFrame, asked: Question, metrics: list[Metric]) -> pl.DataFrame:
+    """Stored rows of what is asked as its answer has them: summed by its grain, with the rates of the sums."""
+    return _with_rates(_summed(rows, asked, [m.metric for m in metrics if m.kind != "rate"]), metrics)
 
 
 def summed_over(frame: pl.DataFrame, metrics: list[Metric], keys: list[str]) -> pl.DataFrame:
@@ -155,7 +159,8 @@ def _with_rates(summed: pl.DataFrame, metrics: list[Metric]) -> pl.DataFrame:
     return summed.with_columns(made)
 
 
-def _daily_rows(engine: Engine, asked: Question, metrics: list[Metric]) -> pl.DataFrame:
+def stored_rows(engine: Engine, asked: Question, metrics: list[Metric]) -> pl.DataFrame:
+    """The rows of a day or a week that the question asks about, as the dataset has them."""
     dataset, day = asked.dataset, identifier(asked.time_column)
     names = [*_dimensions(asked), asked.time_column, *(m.metric for m in metrics if m.kind != "rate")]
     where = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,12 @@ from delivery import console
 from delivery.cli.command import as_json, command, instant, project
 from delivery.console import View
 from delivery.errors import ConfigError, redact
+
+if TYPE_CHECKING:
+    from delivery.analytics.page.front_door import FrontDoor
+    from delivery.config.project import Project
+
+LOOPBACK, PORT = "127.0.0.1", 8501
 
 
 @command()
@@ -76,24 +82,54 @@ def report(*, path: Path | None, day: str, namespace: str | None, at: str | None
 
 @command()
 @click.option("--namespace", multiple=True, metavar="NAME", help="Only this client; may be repeated. [default: all]")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to answer on; there is no login.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="0 takes any that is free."
-)
+@click.option("--host", help="The address to answer on; there is no login. [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="0 takes any that is free. [default: 8501]")
+@click.option("--share", "behind_share", is_flag=True, help="Behind the share's login: each user sees the own clients.")
 @click.option("--at", metavar="TIME", help="Act as at this time (UTC). [default: now]")
-def analytics(*, namespace: tuple[str, ...], host: str, port: int, at: str | None) -> None:
+def analytics(
+    *, namespace: tuple[str, ...], host: str | None, port: int | None, behind_share: bool, at: str | None
+) -> None:
     """Look at analytics and deliveries in a browser, and download what is shown; nothing is changed. Ctrl-C ends it."""
+    if behind_share and (host is not None or port is not None):
+        raise ConfigError("With --share, `share:` of integrations.yml says where: no --host, no --port.")
     from delivery.analytics.page import server
     from delivery.analytics.page.served import serve_these
 
-    served = serve_these(project(), namespace, None if at is None else instant(at))
+    asked = project()
+    door = _front_door(asked) if behind_share else None
+    served = serve_these(asked, namespace, None if at is None else instant(at), door)
     served.project.manifest()
+    host, port = host or LOOPBACK, PORT if port is None else port
     if not server.is_loopback(host):
         console.say(f"Whoever reaches {host} sees the data of {', '.join(served.namespaces)}: there is no login.")
     json_wanted = as_json()
 
     def announce(url: str) -> None:
         document = {"url": url, "namespaces": served.namespaces}
-        console.show(View(document, [f"Open {url} in a browser; Ctrl-C ends it."]), as_json=json_wanted)
+        what = f"The share's page may show {url}" if door else f"Open {url} in a browser"
+        console.show(View(document, [f"{what}; Ctrl-C ends it."]), as_json=json_wanted)
 
-    server.serve(host, port, announce)
+    server.serve(host, door.port if door else port, announce, door)
+
+
+def _front_door(asked: Project) -> FrontDoor:
+    """The share's login, from `share:`. Raises ConfigError when it leads to no page of figures."""
+    from delivery.analytics.page.front_door import Account, FrontDoor
+    from delivery.config.integrations_file import Integrations
+    from delivery.share import config
+    from delivery.share.users import Users
+
+    share = config.settings(Integrations(asked.integrations_file))
+    if share.analytics_port is None:
+        raise ConfigError(
+            "`share:` of integrations.yml has no `analytics_port`.", hint="docs/share.md says what it is."
+        )
+    users = Users.of(share)
+
+    def account(name: str) -> Account | None:
+        user = users.listed().get(name)
+        return Account(user.namespaces, user.password) if user else None
+
+    door = FrontDoor(share.host, share.analytics_port, share.analytics_secret, account, config.SESSION_SECONDS)
+    door.check()
+    return door

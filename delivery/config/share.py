@@ -13,6 +13,9 @@ from delivery.config.values import KeyFile
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+# How the share's page tells the page of figures who is logged in, and that it is the one who says so.
+USER_HEADER, SECRET_HEADER = "X-Share-User", "X-Share-Secret"
+ANALYTICS = "analytics"  # the path of the page of figures, on the share's
 UNPLAIN = frozenset("\"'\\$%*?[]{}<>#~\n\r\t")  # the servers' configuration has no sure way to quote these
 
 
@@ -41,3 +44,11 @@ class Share(BaseModel):
     proxy: IPv4Address | IPv6Address | None = Field(
         default=None, description="the reverse proxy in front, which says whose address a request comes from"
     )
+    analytics_port: Port | None = Field(
+        default=None, description="on loopback, where `delivery analytics --share` answers the page of the share"
+    )
+
+    @property
+    def analytics_secret(self) -> Path:
+        """What the share's page tells the page of figures, so that this believes it: a file that only they read."""
+        return self.folder / "analytics.secret"

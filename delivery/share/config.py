@@ -1,15 +1,16 @@
-"""The configuration of the share's two servers and their systemd units, from `share:` of integrations.yml.
+"""The configuration of the share's two servers and the systemd units, from `share:` of integrations.yml.
 
 The servers run as an account of their own, without root, also on a low port; they write to one folder only.
 """
 
 from __future__ import annotations
 
+import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from delivery.config.share import UNPLAIN
+from delivery.config.share import ANALYTICS, SECRET_HEADER, UNPLAIN, USER_HEADER
 from delivery.errors import ConfigError
 from delivery.files.writer import replace_file, writing
 from delivery.share.users import Users
@@ -35,12 +36,18 @@ PAGES = {
     "log-in.html": ("log-in.html", ""),
     "wrong.html": ("log-in.html", WRONG),
     "locked.html": ("log-in.html", TOO_MANY),
-    **{name: (name, "") for name in ("not-here.html", "head.shtml", "foot.html", "check.html", "style.css")},
+    **{
+        name: (name, "")
+        for name in ("not-here.html", "later.html", "head.shtml", "foot.html", "check.html", "style.css")
+    },
 }
+OWN_PATHS = {"log-in", "log-out", ANALYTICS}  # of the page; everything else is a client's folder
 SERVERS = ("web.conf", "sftp.conf", "prepare.sh")
+ANALYTICS_UNIT = "share-analytics.service"
 UNITS = {
     "share-web.service": "web.service",
     "share-sftp.service": "sftp.service",
+    ANALYTICS_UNIT: "analytics.service",
     "share-prune.service": "prune.service",
     "share-prune.timer": "prune.timer",
 }
@@ -72,14 +79,19 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
     Raises ConfigError for what the servers' configuration cannot say, WriteFailed.
     """
     share, into = settings(integrations), into.resolve()
+    if taken := OWN_PATHS & {*namespaces(integrations)}:
+        raise ConfigError(f"The page has /{min(taken)} for itself: no client can have that name on the share.")
     users = Users.of(share)
     users.make()
+    if share.analytics_port:
+        _make_secret(share.analytics_secret)
     files = share.view or project.share
     for path in (into, files, project.root):
         if UNPLAIN & set(str(path)):
             raise ConfigError(f"{path} has characters that the servers' configuration cannot hold.")
     mount = f"{unit_name(files)}.mount" if share.view else ""
-    modules = (*MODULES, "remoteip") if share.proxy else MODULES
+    modules = (*MODULES, *(("remoteip",) if share.proxy else ()))
+    modules += ("proxy", "proxy_http") if share.analytics_port else ()
     fields = {
         "share": share,
         "alone": share.host == "localhost",  # then nobody else is to come in
@@ -88,6 +100,9 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
         "account": account[0],
         "group": account[1],
         "modules": modules,
+        "analytics": ANALYTICS,
+        "user_header": USER_HEADER,
+        "secret_header": SECRET_HEADER,
         "tries": TRIES,
         "session_seconds": SESSION_SECONDS,
         "mount": mount,
@@ -102,6 +117,8 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
         "delivery": Path(sys.executable).with_name("delivery"),
     }
     units = UNITS | ({mount: "view.mount"} if mount else {})
+    if not share.analytics_port:
+        del units[ANALYTICS_UNIT]
     made = {into / name: _filled(name, fields) for name in SERVERS}
     made |= {into / "systemd" / name: _filled(template, fields) for name, template in units.items()}
     for name, (template, said) in PAGES.items():
@@ -112,6 +129,14 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
             replace_file(path, text.encode())
             path.chmod(0o644)  # no secret is in it
     return list(made)
+
+
+def _make_secret(path: Path) -> None:
+    """Where there is none: of the folder's group, so that the page of the share reads it, too."""
+    if not path.exists():
+        replace_file(path, secrets.token_hex(32).encode())
+        with writing(path):
+            path.chmod(0o640)
 
 
 def _filled(template: str, fields: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import fcntl
 import os
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from delivery.config.host_keys import HostKey
@@ -65,11 +65,15 @@ class Users:
 
     def all(self) -> dict[str, User]:
         """By name, sorted."""
+        return {name: replace(user, keys=self._keys(name)) for name, user in self.listed().items()}
+
+    def listed(self) -> dict[str, User]:
+        """By name, sorted, without their keys: what is asked at each click."""
         lines = [line.split(":") for line in _lines(self.folder / "passwd")]
         groups = (line.partition(":") for line in _lines(self.folder / "groups"))
         members = {namespace: users.split() for namespace, _, users in groups}
         return {
-            name: User(name, tuple(ns for ns in members if name in members[ns]), password, self._keys(name))
+            name: User(name, tuple(ns for ns in members if name in members[ns]), password)
             for name, password, *_ in sorted(lines)
         }
 

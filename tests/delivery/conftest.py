@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-pytest_plugins = ["postgres", "projects", "servers"]
+pytest_plugins = ["browsers", "postgres", "projects", "servers"]
 # Of the project itself: its pages, its sample and generator, how it tests. Counted apart from the product's.
 PROJECT = {"dbt_worker", "dictionary", "docs", "generate", "landing", "mutants", "nasty_page", "readers", "sampling"}
 

@@ -207,7 +207,12 @@ def _copy_built(built: Path, to: Path) -> None:
 @pytest.fixture
 def project(built: Copy, tmp_path: Path) -> Copy:
     """A copy of the built sample that the test may change."""
-    copy = new_project(tmp_path / "project")
+    return copy_of(built, tmp_path / "project")
+
+
+def copy_of(built: Copy, root: Path) -> Copy:
+    """A copy of the built sample in a folder that is not there yet."""
+    copy = new_project(root)
     _copy_built(built.root, copy.root)
     return copy
 

@@ -9,7 +9,7 @@ import hashlib
 import http.client
 import json
 import os
-import shutil
+import re
 import signal
 import socket
 import subprocess
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 
 AT = ("--at", "2026-11-05T06:00:00Z")
 SECONDS = 60_000  # in milliseconds; a loaded machine is slow, and nothing here is timed
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-OTHER = "brightside"
+OTHER = b"brightside"
 
 
 @dataclass
@@ -78,7 +77,7 @@ class Seen:
     def download(self, kind: str) -> tuple[str, bytes]:
         """Name and bytes of the rows shown."""
         with self.page.expect_download(timeout=SECONDS) as waiting:
-            self.page.get_by_role("button", name=kind, exact=True).click()
+            self.page.get_by_role("link", name=kind).click()
         return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
 
     def picture(self, name: str) -> None:
@@ -86,20 +85,6 @@ class Seen:
         if folder := os.environ.get("SCREENSHOTS"):
             self.page.wait_for_timeout(2000)
             self.page.screenshot(path=f"{folder}/{name}.png")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium without a screen."""
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield running
-        running.close()
 
 
 @contextmanager
@@ -124,20 +109,25 @@ def serving(project: Copy, *arguments: str) -> Iterator[str]:
 @contextmanager
 def looking(browser: Browser, project: Copy, *arguments: str, path: str = "") -> Iterator[Seen]:
     with serving(project, *arguments) as url:
-        page = browser.new_page(viewport={"width": 1400, "height": 1250})
-        seen = Seen(page, url)
-        page.on("request", lambda request: seen.requests.append(request.url))
-        page.on(
-            "websocket",
-            lambda socket: socket.on(
-                "framereceived", lambda said: seen.frames.append(said if isinstance(said, bytes) else said.encode())
-            ),
-        )
-        page.goto(url + path, timeout=SECONDS)
-        page.get_by_test_id("stSidebar").wait_for(timeout=SECONDS)
+        seen = watching(browser.new_page(viewport={"width": 1400, "height": 1250}), url)
+        seen.page.goto(url + path, timeout=SECONDS)
+        seen.page.get_by_test_id("stSidebar").wait_for(timeout=SECONDS)
         seen.rest()
         yield seen
-        page.close()
+        seen.page.close()
+
+
+def watching(page: Page, url: str) -> Seen:
+    """A page of which all that it asks for and is told is noted."""
+    seen = Seen(page, url)
+    page.on("request", lambda request: seen.requests.append(request.url))
+    page.on(
+        "websocket",
+        lambda socket: socket.on(
+            "framereceived", lambda said: seen.frames.append(said if isinstance(said, bytes) else said.encode())
+        ),
+    )
+    return seen
 
 
 def exported(project: Copy, dataset: str, grain: str, kind: str, *more: str) -> bytes:
@@ -178,7 +168,7 @@ def test_one_campaign_and_every_other_dataset(browser: Browser, project: Copy) -
         assert seen.figure("Sent") == f"{sum(row['sent'] for row in rows):,}"
         seen.page.get_by_role("heading", name="By campaign").wait_for(timeout=SECONDS)
         seen.picture("campaigns")
-        seen.choose("Campaign", f"{one['campaign_name']} ({one['campaign_id']})")
+        seen.choose("Campaign", one["campaign_name"])
         assert seen.figure("Sent") == f"{one['sent']:,}"
         assert seen.page.get_by_role("heading", name="By campaign").count() == 0
         _, content = seen.download("JSON")
@@ -216,10 +206,10 @@ def test_a_range_is_compared_with_others(browser: Browser, project: Copy) -> Non
 def test_figures_that_are_not_proven_are_not_shown(browser: Browser, project: Copy) -> None:
     sql(project, "update build_log set status = 'fail' where unique_id like 'test.%unique_counts_add_up%'")
     with looking(browser, project) as seen:
-        seen.page.get_by_text("are not proven").wait_for(timeout=SECONDS)
-        assert "unique_counts_add_up" in seen.page.get_by_test_id("stAlert").inner_text()
+        seen.page.get_by_text("are being checked").wait_for(timeout=SECONDS)
+        assert "unique_counts_add_up" not in seen.page.inner_text("body")
         assert seen.page.get_by_test_id("stMetric").count() == 0
-        assert seen.page.get_by_role("button", name="CSV", exact=True).count() == 0
+        assert seen.page.get_by_role("link", name="CSV").count() == 0
 
 
 @pytest.mark.slow
@@ -262,9 +252,9 @@ def test_nothing_of_another_client_reaches_the_browser(browser: Browser, project
         seen.rest()
         told = b"".join(seen.frames)
         assert b"acme_outdoor" in told
-        assert OTHER.encode() not in told
+        assert not re.search(OTHER, told, re.IGNORECASE)
     with looking(browser, project) as seen:  # the check can fail: with all clients served, the name is there
-        assert OTHER.encode() in b"".join(seen.frames)
+        assert re.search(OTHER, b"".join(seen.frames), re.IGNORECASE)
 
 
 @pytest.mark.slow
@@ -281,7 +271,8 @@ def test_looking_changes_nothing(browser: Browser, project: Copy) -> None:
         seen.page.get_by_role("link", name="Deliveries").click()
         seen.page.get_by_role("heading", name="What went where").wait_for(timeout=SECONDS)
         seen.rest()
-    assert content() == earlier
+    kept = str(project.root / ".delivery" / "figures")
+    assert {path: sha256 for path, sha256 in content().items() if not path.startswith(kept)} == earlier
 
 
 def test_only_this_machines_names_are_answered(project: Copy) -> None:
@@ -322,7 +313,7 @@ def test_the_page_has_the_clocks_time_unless_another_is_given(
     project: Copy, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], at: object
 ) -> None:
     """Also one that is open for days."""
-    monkeypatch.setattr(server, "serve", lambda host, port, announce: announce(f"http://{host}:{port}"))
+    monkeypatch.setattr(server, "serve", lambda host, port, announce, door: announce(f"http://{host}:{port}"))
     assert project.delivery("analytics", *arguments).exit_code == 0
     assert current().at == at
 

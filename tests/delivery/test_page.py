@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -13,9 +14,12 @@ import polars as pl
 import pytest
 from test_gate import sql
 
+from delivery.analytics.export import encode
 from delivery.analytics.measures import Metric
 from delivery.analytics.page import charts, reading, server
+from delivery.analytics.page.choices import campaign_names
 from delivery.analytics.page.deliveries import rows_over_time
+from delivery.analytics.page.periods import first_days
 from delivery.analytics.page.results import funnel, written
 from delivery.analytics.page.served import current, serve_these
 from delivery.config.project import open_project
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from projects import Copy
 
 streamlit = pytest.importorskip("streamlit.testing.v1")
+streamlit_caching = pytest.importorskip("streamlit").cache_resource
 AT = parse_instant("2026-11-05T06:00:00Z")
 SECONDS = 120
 MINE, OTHER = "acme_outdoor", "brightside_beauty"
@@ -38,8 +43,7 @@ RANGE = Window(date(2026, 11, 1), date(2026, 11, 5))
 def served(project: Copy, monkeypatch: pytest.MonkeyPatch) -> Copy:
     """A copy of the sample, served with both clients; nothing that was read before is remembered."""
     monkeypatch.chdir(project.root)
-    for name in ("answer", "days_known", "delivered", "files_of", "missed", "rejected", "_manifest_as_of"):
-        getattr(reading, name).clear()
+    streamlit_caching.clear()
     serve_these(open_project(project.root, None, None), (), AT)
     return project
 
@@ -81,25 +85,25 @@ def figures(page: Any) -> dict[str, tuple[str, str]]:
             "performance",
             ["Sent", "Delivered", "Unique open rate", "Unique click rate", "Conversions", "Revenue"],
             ["Trend", "Funnel", "Rows"],
-            ["day", "week", "month"],
+            ["Day", "Week", "Month"],
         ),
         (
             "campaigns",
             ["Sent", "Delivered", "Unique open rate", "Unique click rate", "Conversions", "Revenue"],
             ["Trend", "By campaign", "Funnel", "Rows"],
-            ["day", "week", "month"],
+            ["Day", "Week", "Month"],
         ),
         (
             "identification",
             ["Sessions", "Identified sessions", "Identification rate"],
             ["Trend", "By device", "Rows"],
-            ["day", "week", "month"],
+            ["Day", "Week", "Month"],
         ),
         (
             "customers",
             ["Buyers", "New customers", "Retained customers", "Orders", "Revenue"],
             ["Trend", "Year before", "Rows"],
-            ["week"],
+            ["Week"],
         ),
     ],
 )
@@ -128,28 +132,29 @@ def test_the_last_four_weeks_that_the_client_has_are_shown_first(served: Copy) -
 
 
 def test_days_of_another_client_or_outside_what_may_be_asked_are_not_known(served: Copy) -> None:
-    known = reading.days_known(MINE, "performance")
+    first, _ = shown().date_input[0].value
     sql(served, "delete from analytics_performance where namespace = 'brightside_beauty'")
-    assert known == reading.days_known(MINE, "performance")
-    assert reading.days_known(OTHER, "performance") is None
     page = shown(namespace=OTHER)
     assert ["no days of this client" in one.value for one in page.info] == [True]
-    reading.days_known.clear()
     table = "analytics_performance"
     for back in (-2, -1, 800):  # tomorrow, today, and more than two years ago
-        sql(served, f"insert into {table} select * replace (date '2026-11-04' - {back} as day) from {table} limit 1")
-    assert known is not None
-    first, last = reading.days_known(MINE, "performance") or (None, None)
-    assert first == known[0]
-    assert last == date(2026, 11, 5)  # today is, tomorrow is not
+        sql(
+            served,
+            f"insert into {table} select * replace (date '2026-11-04' - {back} as day) from {table}"
+            f" where namespace = '{MINE}' limit 1",
+        )
+    streamlit_caching.clear()
+    assert shown().date_input[0].value == (first, date(2026, 11, 5))  # today is, tomorrow is not
 
 
 def test_a_client_that_is_not_served_is_not_read(served: Copy) -> None:
     serve_these(open_project(served.root, None, None), (OTHER,), AT)
     reads: list[Callable[[], Any]] = [
         lambda: reading.answer(MINE, "performance", RANGE, "total"),
-        lambda: reading.days_known(MINE, "performance"),
+        lambda: reading.known(MINE, "performance"),
+        lambda: reading.client(MINE),
         lambda: reading.delivered(MINE, RANGE),
+        lambda: reading.files_of(MINE, ()),
         lambda: reading.missed(MINE, RANGE),
     ]
     for read in reads:
@@ -204,22 +209,146 @@ def test_one_campaign_alone(served: Copy) -> None:
     one = next(row for row in rows if row["sent"])
     choice = page.selectbox(key=f"campaign {MINE}")
     assert choice.options[0] == "All campaigns"
-    assert f"{one['campaign_name']} ({one['campaign_id']})" in choice.options
+    assert sorted(choice.options[1:]) == sorted({row["campaign_name"] for row in rows})
     bars = page.get("vega_lite_chart")
     choice.set_value(one["campaign_id"]).run()
     assert figures(page)["Sent"][0] == f"{one['sent']:,}"
     assert len(page.get("vega_lite_chart")) == len(bars) - 1  # no bar for each campaign
 
 
+REFUSE = "update build_log set status = 'fail' where unique_id like 'test.%unique_counts_add_up%'"
+
+
 def test_what_is_not_proven_is_not_shown(served: Copy) -> None:
-    sql(served, "update build_log set status = 'fail' where unique_id like 'test.%unique_counts_add_up%'")
+    sql(served, REFUSE)
     page = shown()
-    assert "unique_counts_add_up" in page.error[0].value
+    built = reading.known(MINE, "performance").built_at
+    assert built is not None
+    assert [one.value for one in page.warning] == [
+        f"The figures of {built.day} {built:%B %Y} are being checked. None are yet good."
+    ]
     assert not page.metric
     assert not page.get("vega_lite_chart")
     found = reading.answer(MINE, "performance", RANGE, "total")
-    assert found.frame.is_empty()
-    assert found.refusals
+    assert (found.frame.is_empty(), found.metrics) == (True, [])
+
+
+def test_while_figures_are_checked_the_last_good_ones_are_shown(served: Copy) -> None:
+    """Of this client and these figures alone; as they were, whatever was built since."""
+    before = figures(shown())
+    good = reading.known(MINE, "performance").figures
+    assert good is not None
+    rows = exported(served, "performance", "day", "2026-11-01", "2026-11-03")
+    sql(served, REFUSE, "update analytics_performance set sent = sent + 1000")
+    streamlit_caching.clear()
+    page = shown()
+    until = good.data_until
+    assert page.warning[0].value.endswith(
+        f"Shown are the last good ones, data as of {until.day} {until:%B %Y}, {until:%H:%M} UTC."
+    )
+    assert "unique_counts" not in page.warning[0].value
+    assert figures(page) == before
+    last = reading.answer(MINE, "performance", Window(date(2026, 11, 1), date(2026, 11, 4)), "day").frame
+    assert json.loads(encode(last, "json", "x")) == rows
+    assert not shown(namespace=OTHER).metric, "nobody looked at those while they were good"
+    kept = served.root / ".delivery" / "figures"
+    assert [path.name for path in kept.iterdir()] == [f"{MINE}.analytics_performance.parquet"]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (kept, *kept.iterdir())] == [0o700, 0o600]
+    next(kept.iterdir()).write_bytes(b"PAR1 nonsense")
+    streamlit_caching.clear()
+    assert not shown().metric
+    sql(served, "update build_log set status = 'pass' where unique_id like 'test.%unique_counts_add_up%'")
+    streamlit_caching.clear()
+    assert figures(shown())["Sent"] != before["Sent"]
+
+
+def test_whose_figures_of_when_and_in_what_money(served: Copy) -> None:
+    page = shown()
+    until = reading.known(MINE, "performance").figures
+    assert until is not None
+    as_of = f"data as of {until.data_until.day} {until.data_until:%B %Y}, {until.data_until:%H:%M} UTC"
+    assert [one.value for one in page.text] == [
+        f"Acme Outdoor, Inc. · 1 November 2026 to 3 November 2026 · amounts in USD · {as_of}"
+    ]
+    page.radio(key="dataset").set_value("identification").run()
+    assert "USD" not in page.text[0].value
+    assert shown(namespace=OTHER).text[0].value.startswith("Brightside Beauty ✨ · 1 November")
+    sql(served, "update build_log set started_at = timestamp '2026-11-03 06:30:00' where phase = 'end'")
+    streamlit_caching.clear()
+    assert (
+        shown().text[0].value.endswith("data as of 3 November 2026, 06:30 UTC · not yet whole from 3 November 2026 on")
+    )
+
+
+def drawn(page: Any) -> dict[str, list[tuple[str, float | None]]]:
+    """The trend: days and values of each series."""
+    (source, *_) = page.get("vega_lite_chart")[0].proto.datasets
+    frame = pl.read_ipc_stream(source.data.data) if source.data.data else pl.DataFrame()
+    found: dict[str, list[tuple[str, float | None]]] = {}
+    for row in frame.to_dicts():
+        found.setdefault(row["series"], []).append((str(row["shown"])[:10], row["value"]))
+    return found
+
+
+def test_the_customers_chart_compares_with_what_was_chosen(served: Copy) -> None:
+    table = "analytics_customers"
+    sql(
+        served,
+        f"create temp table one as select * from {table} where namespace = '{MINE}' limit 1",
+        f"delete from {table} where namespace = '{MINE}'",
+        *(
+            f"insert into {table} select * replace (date '{week}' as week, {now} as buyers, {then} as"
+            " buyers_year_before) from one"
+            for week, now, then in (("2026-10-04", 3, 8), ("2026-10-18", 5, 0), ("2026-09-20", 2, 1))
+        ),
+    )
+    page = shown()
+    page.radio(key="dataset").set_value("customers").run()
+    page.date_input[0].set_value((date(2026, 10, 4), date(2026, 10, 24))).run()
+    mine = [("2026-10-04", 3.0), ("2026-10-11", 0.0), ("2026-10-18", 5.0)]
+    past = [("2026-09-13", 0.0), ("2026-09-20", 2.0), ("2026-09-27", 0.0)]
+    assert drawn(page) == {"This range": mine, "Compared": past}
+    page.selectbox(key="compare").set_value("Year before").run()
+    year = [("2026-10-04", 8.0), ("2026-10-11", 0.0), ("2026-10-18", 0.0)]
+    assert drawn(page) == {"This range": mine, "Compared": year}
+    page.selectbox(key="compare").set_value("Nothing").run()
+    assert drawn(page) == {"This range": mine}
+
+
+def test_days_without_rows_are_zero_and_a_rate_of_nothing_is_none(served: Copy) -> None:
+    sql(served, f"delete from analytics_performance where namespace = '{MINE}' and day = date '2026-11-02'")
+    page = shown()
+    assert [value == 0 for _, value in drawn(page)["This range"]] == [False, True, False]
+    assert "Compared" not in drawn(page), "there were no days before"
+    page.selectbox(key="metric").select_index(
+        [one.metric for one in known_metrics(page)].index("unique_open_rate")
+    ).run()
+    assert [value is None for _, value in drawn(page)["This range"]] == [False, True, False]
+
+
+def known_metrics(page: Any) -> list[Metric]:
+    figures = reading.known(MINE, "performance").figures
+    assert figures is not None
+    return figures.metrics
+
+
+@pytest.mark.parametrize(
+    ("grain", "whole_weeks", "days"),
+    [
+        ("day", False, ["2026-10-30", "2026-10-31", "2026-11-01", "2026-11-02"]),
+        ("week", False, ["2026-10-30", "2026-11-01"]),
+        ("month", False, ["2026-10-30", "2026-11-01"]),
+        ("week", True, ["2026-11-01"]),
+    ],
+)
+def test_periods_begin_as_those_of_an_export(grain: Any, whole_weeks: bool, days: list[str]) -> None:
+    window = Window(date(2026, 10, 30), date(2026, 11, 3))
+    assert [str(day) for day in first_days(window, grain, whole_weeks=whole_weeks)] == days
+
+
+def test_a_campaign_has_its_name_and_its_id_only_where_it_shares_the_name() -> None:
+    frame = pl.DataFrame({"campaign_id": [1, 2, 3, 4], "campaign_name": ["Spring", "Sale", "Sale", None]})
+    assert campaign_names(frame) == {1: "Spring", 2: "Sale (2)", 3: "Sale (3)", 4: "No name"}
 
 
 def test_deliveries_and_what_is_missing(served: Copy) -> None:
@@ -227,8 +356,7 @@ def test_deliveries_and_what_is_missing(served: Copy) -> None:
     assert [one.value for one in page.info] == ["Nothing was delivered to this client on these days."]
     assert figures(page)["Delivered"][0] == "0"
     assert served.deliver("--due", "--at", "2026-11-04T06:00:00Z")[0] == 0
-    for read in (reading.delivered, reading.missed):
-        read.clear()
+    streamlit_caching.clear()
     page = shown("deliveries")
     status = json.loads(served.delivery("status", "--json").stdout)["deliveries"]
     mine = [row for row in status if row["namespace"] == MINE]
@@ -295,7 +423,7 @@ def test_each_step_of_the_funnel_has_its_share_of_the_step_before() -> None:
     steps = ("sent", "delivered", "unique_opens", "unique_clicks", "conversions")
     metrics = [replace(SENT, metric=step) for step in steps]
     frame = pl.DataFrame({step: [value] for step, value in zip(steps, (2000, 1500, 300, 0, 0), strict=True)})
-    found = funnel(reading.Answer(frame, metrics, ()))
+    found = funnel(reading.Answer(frame, metrics))
     assert found["name"].to_list() == ["Sent", "Delivered", "Unique opens", "Unique clicks", "Conversions"]
     assert found["value"].to_list() == [2000.0, 1500.0, 300.0, 0.0, 0.0]
     assert found["label"].to_list() == ["2,000", "1,500 (75.0%)", "300 (20.0%)", "0 (0.0%)", "0"]
@@ -312,6 +440,7 @@ def days(count: int) -> pl.DataFrame:
 def test_a_long_line_has_no_dots_and_fewer_days_on_its_axis(count: int, dots: bool) -> None:
     spec = charts.trend(days(count), "Sent").to_dict()
     assert spec["mark"]["point"] is dots
+    assert "interpolate" not in spec["mark"], "straight"
     assert ("tickCount" in spec["encoding"]["x"]["axis"]) is dots
     assert spec["encoding"]["color"]["scale"]["domain"] == ["This range", "Compared"]
     assert spec["encoding"]["y"]["title"] == "Sent"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from builders import job
+from click.testing import CliRunner
 from servers import keygen
 from share_world import (
     VENDOR,
@@ -24,6 +25,7 @@ from share_world import (
 from small_project import CLIENTS
 
 from benchmarks import share as sample
+from delivery.cli import cli
 from delivery.config.integrations_file import Integrations
 from delivery.config.share import Share
 from delivery.errors import ConfigError, ExitCode
@@ -134,7 +136,7 @@ def test_the_servers_accept_their_configuration(tmp_path: Path, more: bool) -> N
     if missing := sample.missing():
         pytest.skip(missing)
     view, out = tmp_path / "the view", tmp_path / "out"
-    changes = {"view": str(view), "proxy": "10.1.2.3"} if more else {}
+    changes = {"view": str(view), "proxy": "10.1.2.3", "analytics_port": 8502} if more else {}
     project = made(tmp_path / "project with blanks", host="files.example.com", **changes)
     integrations = Integrations(project.integrations_file)
     share = config.settings(integrations)
@@ -153,11 +155,41 @@ def test_the_servers_accept_their_configuration(tmp_path: Path, more: bool) -> N
     assert VENDOR not in page
     service = (out / "systemd" / "share-sftp.service").read_text()
     assert ("Requires=" in service, len(list((out / "systemd").glob("*.mount")))) == (more, int(more))
+    unit, secret = out / "systemd" / "share-analytics.service", share.analytics_secret
+    assert (unit.exists(), secret.exists(), b"Figures" in (out / "pages" / "head.shtml").read_bytes()) == (more,) * 3
+    if more:
+        before = secret.read_text()
+        assert (stat.S_IMODE(secret.stat().st_mode), len(before)) == (0o640, 64)
+        assert before not in "".join(path.read_text() for path in out.rglob("*") if path.is_file())
     assert config.unit_name(Path("/srv/share-view é")) == r"srv-share\x2dview\x20\xc3\xa9"
 
     written = call(project, "config", "-o", str(tmp_path / "again"))
     assert written.exit_code == 0, written.stderr
+    assert not more or secret.read_text() == before, "a secret that is there stays"
     assert 'User "share"' in (tmp_path / "again" / "sftp.conf").read_text()
+
+
+def test_no_client_has_a_path_of_the_pages_own(project: Project, tmp_path: Path) -> None:
+    project.integrations_file.write_text(project.integrations_file.read_text().replace(CLIENTS[0], "analytics"))
+    told = call(project, "config", "-o", str(tmp_path / "out"))
+    assert (told.exit_code, "/analytics for itself" in told.stderr) == (ExitCode.USAGE, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_page_that_the_share_does_not_have_is_not_served(project: Project) -> None:
+    def analytics(*more: str) -> str:
+        asked = ["--project-dir", str(project.root), "analytics", "--share", *more]
+        told = CliRunner().invoke(cli, asked, catch_exceptions=False)
+        assert told.exit_code == ExitCode.USAGE
+        return told.stderr
+
+    assert "no --host, no --port" in analytics("--port", "0")
+    assert "has no `analytics_port`" in analytics()
+    path = project.integrations_file
+    document = yaml.safe_load(path.read_text())
+    document["share"]["analytics_port"] = 8502
+    path.write_text(yaml.safe_dump(document, allow_unicode=True))
+    assert "analytics.secret, is not there or empty" in analytics()
 
 
 def test_the_page_about_it_has_every_key_package_and_unit() -> None:
@@ -166,8 +198,10 @@ def test_the_page_about_it_has_every_key_package_and_unit() -> None:
     assert keys == sorted(Share.model_fields, key=keys.index)
     (packages,) = re.findall(r"^apt-get install (.*)$", page, re.MULTILINE)
     assert set(packages.split()) == sample.PACKAGES.keys() - {"openssl", "openssh-client"}
-    (units,) = re.findall(r"^systemctl enable --now (.*)$", page, re.MULTILINE)
-    assert {unit if "." in unit else f"{unit}.service" for unit in units.split()} <= config.UNITS.keys()
+    units = " ".join(re.findall(r"^systemctl enable --now (.*)$", page, re.MULTILINE)).split()
+    assert {unit if "." in unit else f"{unit}.service" for unit in units} == config.UNITS.keys() - {
+        "share-prune.service"
+    }
     for number in (config.SESSION_SECONDS // 60, 12):
         assert re.search(rf"\b{number}\b", page)
 

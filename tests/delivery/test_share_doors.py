@@ -48,6 +48,8 @@ from delivery.share.users import Users, new_user
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from playwright.sync_api import Browser
+
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
@@ -492,48 +494,41 @@ def test_prune_while_somebody_downloads_breaks_nothing(world: World, tmp_path: P
 
 
 @pytest.mark.slow
-def test_the_page_in_a_browser(world: World, tmp_path: Path) -> None:
+def test_the_page_in_a_browser(browser: Browser, world: World, tmp_path: Path) -> None:
     """Log in, go to the exports, click: without JavaScript, by keyboard, on a phone."""
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no Chromium: install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        context = browser.new_context(
-            ignore_https_errors=True,
-            java_script_enabled=False,
-            viewport={"width": 390, "height": 800},
-            accept_downloads=True,
-        )
-        page = context.new_page()
+    context = browser.new_context(
+        ignore_https_errors=True,
+        java_script_enabled=False,
+        viewport={"width": 390, "height": 800},
+        accept_downloads=True,
+    )
+    page = context.new_page()
+    page.goto(world.url)
+    page.get_by_label("User name").fill("both.of-them")
+    page.get_by_label("Password").fill("wrong password")
+    page.keyboard.press("Enter")
+    assert "do not go together" in page.get_by_role("alert").inner_text()
+    page.get_by_label("User name").fill("both.of-them")
+    page.get_by_label("Password").fill(PASSWORDS["both.of-them"])
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{world.url}/")
+    assert VENDOR in page.inner_text("header")
+    if SCREENSHOTS:
+        page.goto(f"{world.url}/{CLIENTS[1]}/inbox/")
+        page.set_viewport_size({"width": 900, "height": 420})
+        page.screenshot(path=f"{SCREENSHOTS}/share.png")
+        page.set_viewport_size({"width": 390, "height": 700})
+        page.screenshot(path=f"{SCREENSHOTS}/share-phone.png")
         page.goto(world.url)
-        page.get_by_label("User name").fill("both.of-them")
-        page.get_by_label("Password").fill("wrong password")
-        page.keyboard.press("Enter")
-        assert "do not go together" in page.get_by_role("alert").inner_text()
-        page.get_by_label("User name").fill("both.of-them")
-        page.get_by_label("Password").fill(PASSWORDS["both.of-them"])
-        page.keyboard.press("Enter")
-        page.wait_for_url(f"{world.url}/")
-        assert VENDOR in page.inner_text("header")
-        if SCREENSHOTS:
-            page.goto(f"{world.url}/{CLIENTS[1]}/inbox/")
-            page.set_viewport_size({"width": 900, "height": 420})
-            page.screenshot(path=f"{SCREENSHOTS}/share.png")
-            page.set_viewport_size({"width": 390, "height": 700})
-            page.screenshot(path=f"{SCREENSHOTS}/share-phone.png")
-            page.goto(world.url)
-        page.get_by_role("link", name=f"{CLIENTS[0]}/").click()
-        page.get_by_role("link", name="inbox/").click()
-        assert page.get_by_role("link", name=ODD_NAMES[2]).count() == 1
-        with page.expect_download() as downloading:
-            page.get_by_role("link", name=NAME, exact=True).click()
-        assert hash_file(Path(downloading.value.path())) == hash_file(world.file(CLIENTS[0]))
-        page.get_by_role("link", name="How to check a file").click()
-        assert "sha256sum" in page.inner_text("main")
-        page.go_back()
-        page.get_by_role("link", name="Log out").click()
-        assert page.get_by_label("Password").count() == 1
-        browser.close()
+    page.get_by_role("link", name=f"{CLIENTS[0]}/").click()
+    page.get_by_role("link", name="inbox/").click()
+    assert page.get_by_role("link", name=ODD_NAMES[2]).count() == 1
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name=NAME, exact=True).click()
+    assert hash_file(Path(downloading.value.path())) == hash_file(world.file(CLIENTS[0]))
+    page.get_by_role("link", name="How to check a file").click()
+    assert "sha256sum" in page.inner_text("main")
+    page.go_back()
+    page.get_by_role("link", name="Log out").click()
+    assert page.get_by_label("Password").count() == 1
+    context.close()

@@ -1,29 +1,60 @@
-"""The script that Streamlit runs for each visitor and each choice: picks the client, then shows the page asked for."""
+"""The script that Streamlit runs for each visitor and each choice: who looks, at which client; then the page."""
 
 from __future__ import annotations
 
+import time
+
 import streamlit as st
 
-from delivery.analytics.page import deliveries, results
-from delivery.analytics.page.served import current
+from delivery.analytics.page import deliveries, reading, results
+from delivery.analytics.page.served import current, looks, visible
+from delivery.config.share import USER_HEADER
 from delivery.errors import known
 
 
 def main() -> None:
-    """Both pages: analytics, and deliveries."""
-    st.set_page_config(page_title="Delivery", layout="wide")
-    page = st.navigation(
-        [
-            st.Page(results.show, title="Analytics", url_path="analytics", default=True),
-            st.Page(deliveries.show, title="Deliveries", url_path="deliveries"),
-        ]
-    )
-    st.sidebar.selectbox("Client", current().namespaces, key="namespace")
+    """The page of figures; without a login in front, where those look who run this, that of deliveries, too."""
+    st.set_page_config(page_title="Analytics", layout="wide")
+    figures = st.Page(results.show, title="Analytics", url_path="analytics", default=True)
+    sent = st.Page(deliveries.show, title="Deliveries", url_path="deliveries")
+    page = st.navigation([figures] if current().door else [figures, sent])
     try:
-        page.run()
+        if current().door:
+            st.sidebar.html('<a href="/">Your files</a> · <a href="/log-out">Log out</a>')
+        if _is_in() and _chosen():
+            page.run()
     except Exception as error:  # noqa: BLE001 - shown here or nowhere: a raw traceback may quote the data
         shown = known(error)
         st.error(f"{shown.message}\n\n{shown.hint}", icon=":material/error:")
+
+
+def _is_in() -> bool:
+    """Whether the visitor may go on: asked at each click, because a connection outlives a login."""
+    door = current().door
+    if door is None:
+        return True
+    account, state, now = looks(st.context.headers.get(USER_HEADER, "")), st.session_state, time.monotonic()
+    if (
+        account is None
+        or state.setdefault("password", account.password) != account.password
+        or now - state.setdefault("clicked_at", now) > door.session_seconds
+    ):
+        st.html('<p>You are logged out. <a href="/log-out">Log in</a></p>')
+        return False
+    state["clicked_at"] = now
+    return True
+
+
+def _chosen() -> bool:
+    """Asks which client; False when there is none whose figures the visitor may have."""
+    clients = {name: reading.client(name) for name in visible()}
+    if current().door:
+        clients = {name: client for name, client in clients.items() if client.datasets}
+    if not clients:
+        st.info("Analytics are in no contract of yours. Your files are there all the same.")
+        return False
+    st.sidebar.selectbox("Client", clients, format_func=lambda name: clients[name].name, key="namespace")
+    return True
 
 
 main()

@@ -10,24 +10,29 @@ if TYPE_CHECKING:
     import polars as pl
 
 SERIES = ("This range", "Compared")
-COLOURS = ["#1f5fa8", "#b9c4d0"]
+COLOURS = ["#1f5fa8", "#7d8a99"]
+DASHES = [[1, 0], [6, 4]]
 BAR, AXIS = 28, 70  # pixels: a bar with its gap, and what is below the bars
 POINTS = 62  # beyond so many, a line has no dots and the axis not every day
 
 
+_LINES = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=400, symbolStrokeWidth=2)
+
+
 def trend(frame: pl.DataFrame, title: str) -> alt.Chart:
-    """A line for each series. Columns: day, value, series, shown (the series' own day)."""
+    """A line for each series, straight from value to value; broken where there is none, as of a rate of nothing.
+
+    Columns: day, value, series, shown (the series' own day).
+    """
     few = frame.height <= POINTS
     chart: alt.Chart = (
         alt.Chart(frame)
-        .mark_line(point=few, interpolate="monotone")
+        .mark_line(point=few)
         .encode(
             x=alt.X("day:T", title=None, axis=_days(few=few)),
             y=alt.Y("value:Q", title=title),
-            color=alt.Color(
-                "series:N", scale=alt.Scale(domain=SERIES, range=COLOURS), legend=alt.Legend(title=None, orient="top")
-            ),
-            strokeDash=alt.StrokeDash("series:N", scale=alt.Scale(domain=SERIES, range=[[1, 0], [6, 4]]), legend=None),
+            color=alt.Color("series:N", scale=alt.Scale(domain=SERIES, range=COLOURS), legend=_LINES),
+            strokeDash=alt.StrokeDash("series:N", scale=alt.Scale(domain=SERIES, range=DASHES), legend=_LINES),
             tooltip=[
                 alt.Tooltip("shown:T", title="day"),
                 alt.Tooltip("value:Q", title=title, format=",.6~f"),

@@ -52,7 +52,7 @@ def show() -> None:
         st.subheader("Rows over time")
         st.altair_chart(charts.rows_over_time(rows_over_time(found)), width="stretch", key="rows over time")
         st.subheader("What went where")
-        files = reading.files_of(tuple(one.id for one in found))
+        files = reading.files_of(namespace, tuple(one.id for one in found))
         _frame([_line(one, files[one.id]) for one in found])
     else:
         st.info("Nothing was delivered to this client on these days.")

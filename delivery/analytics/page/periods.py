@@ -10,8 +10,13 @@ from delivery.windows import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import date
+
+    from delivery.analytics.measures import Grain
 
 YEAR = timedelta(days=364)  # so that weekdays meet
+YEAR_BEFORE = "Year before"
+SUNDAY = 6
 
 
 def before(window: Window) -> Window:
@@ -27,7 +32,7 @@ def year_before(window: Window) -> Window:
 
 COMPARISONS: dict[str, Callable[[Window], Window] | None] = {
     "Previous period": before,
-    "Year before": year_before,
+    YEAR_BEFORE: year_before,
     "Nothing": None,
 }
 
@@ -42,3 +47,20 @@ def change(kind: str, now: Decimal | int | None, then: Decimal | int | None) -> 
     if kind == "rate":
         return f"{(Decimal(now) - Decimal(then)) * 100:+.2f} pp"
     return f"{(Decimal(now) - Decimal(then)) / Decimal(then) * 100:+.1f} %" if then else None
+
+
+def first_days(window: Window, grain: Grain, *, whole_weeks: bool) -> list[date]:
+    """The first day of each day, week or month of a window, as an answer has it, with rows or without.
+
+    whole_weeks: only weeks whose Sunday is in the window, as of a dataset that is by week.
+    """
+    days = window.days()
+    if whole_weeks:
+        return [day for day in days if day.weekday() == SUNDAY]
+    begins = {"week": lambda day: day.weekday() == SUNDAY, "month": lambda day: day.day == 1}.get(grain)
+    return [day for day in days if begins is None or begins(day) or day == window.start]
+
+
+def said(day: date) -> str:
+    """A day as people write it."""
+    return f"{day.day} {day:%B %Y}"

@@ -1,86 +1,143 @@
-"""What the page reads: analytics that the gate lets out, and the ledger; kept for a minute, never written."""
+"""What the page reads: analytics that the gate lets out, and the ledger; kept for a minute."""
 
 from __future__ import annotations
 
-from contextlib import closing
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import closing, suppress
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import polars as pl
 import streamlit as st
 
 from delivery.analytics import measures
-from delivery.analytics.page.served import current
-from delivery.config.datasets import read_beside
+from delivery.analytics.page import proven
+from delivery.analytics.page.served import current, visible
+from delivery.config.datasets import read_beside, relation_of
 from delivery.config.integrations_file import Integrations
-from delivery.errors import ConfigError
+from delivery.errors import ConfigError, WriteFailed
 from delivery.gate.entitlements import dataset_refusal
 from delivery.gate.judge import Gate
 from delivery.ledger import Delivery, Ledger, deliveries
 from delivery.schedule.gaps import Gap, gaps
 from delivery.schedule.slots import SLOT
-from delivery.sql import identifier, literal
+from delivery.sql import literal
 from delivery.warehouse import open_engine
 
 if TYPE_CHECKING:
-    from datetime import date
+    from collections.abc import Callable
+    from datetime import date, datetime
 
     from delivery.analytics.measures import Grain, Metric
+    from delivery.analytics.page.proven import Figures
     from delivery.gate.rejected import Rejected
     from delivery.windows import Window
 
 SECONDS, ANSWERS = 60, 256  # kept
 DATASETS = ("performance", "campaigns", "identification", "customers")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Client(NamedTuple):
+    """Who a client is. currency: of its orders, None while there are none; datasets: those that its contract has."""
+
+    name: str
+    currency: str | None
+    datasets: tuple[str, ...]
+
+
+class Known(NamedTuple):
+    """What there is to show of a client's dataset.
+
+    figures: the newest that are proven; None when none ever were. checking: newer ones are not proven. built_at: when
+    those were built, if they were.
+    """
+
+    figures: Figures | None
+    checking: bool
+    built_at: datetime | None
 
 
 class Answer(NamedTuple):
-    """Rows as `delivery export` writes them. refusals: why the gate keeps them back; there are no rows then."""
+    """Rows as `delivery export` writes them."""
 
     frame: pl.DataFrame
     metrics: list[Metric]
-    refusals: tuple[str, ...]
 
 
-@st.cache_data(ttl=SECONDS, max_entries=ANSWERS, show_spinner=False)
-def answer(namespace: str, dataset: str, window: Window, grain: Grain, campaign_id: int | None = None) -> Answer:
-    """The rows of one client. Raises ConfigError for a client that is not served, or a range not allowed."""
-    asked = _question(namespace, dataset, window, grain, campaign_id)
+def _of_a_client(read: Callable[Concatenate[str, P], R]) -> Callable[Concatenate[str, P], R]:
+    """Kept for a minute, whoever asked; the last line of separation, asked each time: who may not see it has nothing.
+
+    Raises ConfigError, the same for another's client as for none.
+    """
+    keeping = st.cache_resource(ttl=SECONDS, max_entries=ANSWERS, show_spinner=False)(read)
+
+    @wraps(read)
+    def checked(namespace: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if namespace not in visible():
+            raise ConfigError(f"The namespace {namespace!r} is not served here.")
+        return keeping(namespace, *args, **kwargs)
+
+    return checked
+
+
+@_of_a_client
+def client(namespace: str) -> Client:
+    """Who the client is, as the platform has it."""
     manifest = _manifest()
+    own = f"where namespace = {literal(namespace)}"
     with open_engine(current().project) as engine:
+        named = engine.table(f"select name from {relation_of(manifest, 'namespaces')} {own}").to_pylist()
+        orders = f"select max(currency) as currency from {relation_of(manifest, 'orders')} {own}"
+        currency = engine.table(orders).to_pylist()[0]["currency"]  # it has one: orders in another are rejected
+        datasets = tuple(
+            name
+            for name in DATASETS
+            if dataset_refusal(f"{measures.PREFIX}{name}", namespace, manifest, engine) is None
+        )
+    return Client(named[0]["name"] if named else namespace, currency, datasets)
+
+
+@_of_a_client
+def known(namespace: str, dataset: str) -> Known:
+    """The rows of the last two years that the gate lets out, else those that it let out last. Raises GateRefused.
+
+    That is for a contract that does not have the dataset.
+    """
+    manifest, window = _manifest(), measures.allowed(current().now())
+    asked = _question(namespace, dataset, window, "total", None)
+    path = current().project.state / "figures" / f"{namespace}.{asked.dataset.name}.parquet"
+    with open_engine(current().project) as engine:
+        if refusal := dataset_refusal(asked.dataset.name, namespace, manifest, engine):
+            raise refusal
         gate = Gate(manifest, engine)
         verdict = gate.judge(asked.dataset, None, read_beside(manifest, "metrics"), namespace=namespace)
-        if not verdict.passed:
-            return Answer(pl.DataFrame(), [], verdict.reasons)
-        if refusal := dataset_refusal(asked.dataset.name, namespace, manifest, engine):
-            return Answer(pl.DataFrame(), [], (refusal.message,))
+        if not verdict.passed or not verdict.built_at or not verdict.data_until:
+            return Known(proven.kept(path), True, verdict.built_at)
         metrics = measures.read_metrics(engine, manifest, asked.dataset)
-        frame = measures.answer(engine, asked, metrics)
+        rows = measures.stored_rows(engine, asked, metrics)
         gate.check_unchanged(asked.dataset)
-        return Answer(frame, metrics, ())
+    figures = proven.Figures(rows, metrics, verdict.built_at, verdict.data_until)
+    with suppress(WriteFailed):  # they are proven, kept or not
+        proven.keep(path, figures)
+    return Known(figures, False, verdict.built_at)
 
 
-@st.cache_data(ttl=SECONDS, max_entries=ANSWERS, show_spinner=False)
-def days_known(namespace: str, dataset: str) -> tuple[date, date] | None:
-    """The first and the last day that the dataset has of a client."""
-    window = measures.allowed(current().now())
-    asked = _question(namespace, dataset, window, "total", None)
-    column = identifier(asked.time_column)
-    with open_engine(current().project) as engine:
-        row = engine.table(
-            f"select min({column}) as first_day, max({column}) as last_day from {asked.dataset.relation}"
-            f" where namespace = {literal(namespace)} and {column} >= date '{window.start}'"
-            f" and {column} < date '{window.end}'"
-        ).to_pylist()[0]
-    if row["last_day"] is None:
-        return None
-    week = timedelta(days=0 if asked.dataset.window else measures.DAYS_OF_WEEK - 1)
-    return row["first_day"], min(row["last_day"] + week, window.days()[-1])
+def answer(namespace: str, dataset: str, window: Window, grain: Grain, campaign_id: int | None = None) -> Answer:
+    """The rows of one client. Raises ConfigError for a client that is not served, or a range not allowed."""
+    figures = known(namespace, dataset).figures
+    asked = _question(namespace, dataset, window, grain, campaign_id)
+    if figures is None:
+        return Answer(pl.DataFrame(), [])
+    rows = figures.rows.filter(pl.col(asked.time_column).is_between(window.start, window.end, closed="left"))
+    if campaign_id is not None:
+        rows = rows.filter(pl.col("campaign_id") == campaign_id)
+    return Answer(measures.added_up(rows, asked, figures.metrics), figures.metrics)
 
 
-@st.cache_data(ttl=SECONDS, max_entries=ANSWERS, show_spinner=False)
+@_of_a_client
 def delivered(namespace: str, window: Window) -> list[Delivery]:
     """The deliveries of a client that were due in a range of days, newest first."""
-    _check(namespace)
     with closing(Ledger(current().project.ledger_url)) as ledger:
         found = ledger.find(
             deliveries.c.namespace == namespace,
@@ -91,26 +148,24 @@ def delivered(namespace: str, window: Window) -> list[Delivery]:
     return found[::-1]
 
 
-@st.cache_data(ttl=SECONDS, max_entries=ANSWERS, show_spinner=False)
-def files_of(keys: tuple[str, ...]) -> dict[str, str]:
-    """The names of the data files of deliveries, by delivery."""
+@_of_a_client
+def files_of(namespace: str, keys: tuple[str, ...]) -> dict[str, str]:  # noqa: ARG001 - who may see them
+    """The names of the data files of a client's deliveries, by delivery."""
     with closing(Ledger(current().project.ledger_url)) as ledger:
         return {key: ", ".join(file.name for file in ledger.files(key) if file.role == "data") for key in keys}
 
 
-@st.cache_data(ttl=SECONDS, max_entries=ANSWERS, show_spinner=False)
+@_of_a_client
 def rejected(namespace: str, window: Window) -> list[tuple[date, Rejected]]:
     """What of a client's rows was rejected on days of a range, newest first. Raises GateRefused where nobody knows."""
-    _check(namespace)
     with open_engine(current().project) as engine:
         found = Gate(_manifest(), engine).rejected_by_day(namespace, window)
     return sorted(found, key=lambda one: one[0], reverse=True)
 
 
-@st.cache_data(ttl=SECONDS, max_entries=ANSWERS, show_spinner=False)
+@_of_a_client
 def missed(namespace: str, window: Window) -> list[Gap]:
     """What should have gone to a client on days of a range, and did not, newest first."""
-    _check(namespace)
     project = current().project
     found = gaps(project, Integrations(project.integrations_file), current().now(), None, None, window.end.isoformat())
     first, last = f"{window.start:{SLOT}}", f"{window.end:{SLOT}}"
@@ -118,17 +173,10 @@ def missed(namespace: str, window: Window) -> list[Gap]:
 
 
 def _question(namespace: str, dataset: str, window: Window, grain: Grain, campaign_id: int | None) -> measures.Question:
-    _check(namespace)
     return measures.question(
         _manifest(), current().now(), dataset=dataset, namespace=namespace, start=window.start.isoformat(),
         end=window.end.isoformat(), grain=grain, campaign_id=campaign_id,
     )  # fmt: skip
-
-
-def _check(namespace: str) -> None:
-    """The last line of separation: whatever a visitor's browser sends, no other client is read."""
-    if namespace not in current().namespaces:
-        raise ConfigError(f"The namespace {namespace!r} is not served here.")
 
 
 def _manifest() -> dict[str, Any]:

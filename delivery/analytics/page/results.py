@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from functools import partial
+from dataclasses import replace
+from datetime import UTC
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import streamlit as st
 
 from delivery.analytics import export, measures
 from delivery.analytics.page import charts, reading
-from delivery.analytics.page.periods import COMPARISONS, change
-from delivery.analytics.page.served import current
-from delivery.windows import DAY, Window
+from delivery.analytics.page.choices import BY_WEEK, campaign_names, choose, chosen_dataset, grains
+from delivery.analytics.page.periods import YEAR_BEFORE, change, first_days, said
+from delivery.windows import DAY, Window, midnight
 
 if TYPE_CHECKING:
-    from datetime import date
+    from collections.abc import Callable
+    from datetime import datetime
     from decimal import Decimal
 
-    from delivery.analytics.measures import Grain, Metric
-    from delivery.analytics.page.reading import Answer
+    from delivery.analytics.measures import Metric
+    from delivery.analytics.page.choices import Chosen
+    from delivery.analytics.page.reading import Answer, Client, Known
 
-FIRST_SHOWN = timedelta(days=28)
 MOST_BARS = 15
-TITLES = {
-    "performance": "Performance",
-    "campaigns": "Campaigns",
-    "identification": "Identification",
-    "customers": "Customers",
-}
 HEADLINES = {
     "performance": ("sent", "delivered", "unique_open_rate", "unique_click_rate", "conversions", "revenue"),
     "campaigns": ("sent", "delivered", "unique_open_rate", "unique_click_rate", "conversions", "revenue"),
@@ -38,39 +33,25 @@ HEADLINES = {
     "customers": ("buyers", "new_customers", "retained_customers", "orders", "revenue"),
 }
 FUNNEL = ("sent", "delivered", "unique_opens", "unique_clicks", "conversions")
-GRAINS: dict[str, tuple[Grain, ...]] = {"customers": ("week",)}
-GRAIN_OF_ALL: tuple[Grain, ...] = ("day", "week", "month")
-YEAR_BEFORE = "_year_before"
-
-
-class Chosen(NamedTuple):
-    """What the visitor chose in the sidebar. compared: the other range, None for no comparison."""
-
-    namespace: str
-    dataset: str
-    window: Window
-    grain: Grain
-    compared: Window | None
-    campaign_id: int | None
-
-    def answer(self, window: Window, grain: Grain) -> Answer:
-        """The rows of a range."""
-        return reading.answer(self.namespace, self.dataset, window, grain, self.campaign_id)
+STORED_YEAR_BEFORE = "_year_before"
 
 
 def show() -> None:
     """The whole page."""
+    namespace: str = st.session_state["namespace"]
     st.title("Analytics")
-    chosen = _choose(st.session_state["namespace"])
+    dataset = chosen_dataset()
+    known = reading.known(namespace, dataset)
+    if known.checking:
+        st.warning(_checked(known))
+    if known.figures is None:
+        return
+    chosen = choose(namespace, dataset, known.figures)
     if chosen is None:
         st.info("There are no days of this client yet. They come with the next build of the models.")
         return
     total = chosen.answer(chosen.window, "total")
-    if total.refusals:
-        st.error(
-            "These figures are not proven, so they are not shown:\n\n" + "\n".join(f"- {r}" for r in total.refusals)
-        )
-        return
+    st.text(_about(reading.client(namespace), chosen, total))
     _headlines(chosen, total)
     metric = st.selectbox("Metric", total.metrics, format_func=lambda one: _title(one.metric), key="metric")
     st.caption(metric.definition)
@@ -82,52 +63,29 @@ def show() -> None:
     _table(chosen)
 
 
-def _choose(namespace: str) -> Chosen | None:
-    side = st.sidebar
-    dataset = side.radio("Figures", reading.DATASETS, format_func=TITLES.__getitem__, key="dataset")
-    known = reading.days_known(namespace, dataset)
-    if known is None:
-        return None
-    first, last = known
-    allowed = measures.allowed(current().now())
-    picked = side.date_input(
-        "Days, both ends in",
-        (max(first, last - FIRST_SHOWN + DAY), last),
-        min_value=allowed.start,
-        max_value=allowed.end - DAY,
-        key=f"days {namespace} {dataset}",
+def _checked(known: Known) -> str:
+    """That the newest figures are not proven, and which ones are shown instead."""
+    of = f" of {said(known.built_at)}" if known.built_at else ""
+    last = (
+        f"Shown are the last good ones, {_as_of(known.figures.data_until)}." if known.figures else "None are yet good."
     )
-    days: tuple[date, ...] = picked if isinstance(picked, tuple) else (picked,)
-    window = Window(days[0], days[-1] + DAY)  # with one end picked so far, that day alone
-    grain = side.selectbox("By", GRAINS.get(dataset, GRAIN_OF_ALL), key=f"grain {dataset == 'customers'}")
-    campaign_id = _campaign(namespace, window) if dataset == "campaigns" else None
-    return Chosen(namespace, dataset, window, grain, _compared(window, allowed), campaign_id)
+    return f"The figures{of} are being checked. {last}"
 
 
-def _campaign(namespace: str, window: Window) -> int | None:
-    frame = reading.answer(namespace, "campaigns", window, "total").frame
-    if frame.is_empty():
-        return None
-    named = dict(frame.filter(pl.col("campaign_id").is_not_null()).select("campaign_id", "campaign_name").iter_rows())
-    chosen = st.sidebar.selectbox(
-        "Campaign",
-        [None, *named],
-        format_func=lambda one: "All campaigns" if one is None else f"{named[one] or 'Unnamed'} ({one})",
-        key=f"campaign {namespace}",
-    )
-    return None if chosen is None else int(chosen)
+def _about(client: Client, chosen: Chosen, total: Answer) -> str:
+    """Whose figures these are, of which days, of when, and in what money."""
+    first, last = chosen.window.start, chosen.window.end - DAY
+    parts = [client.name, said(first) if first == last else f"{said(first)} to {said(last)}"]
+    if client.currency and any(metric.kind == "money" for metric in total.metrics):
+        parts.append(f"amounts in {client.currency}")
+    parts.append(_as_of(chosen.data_until))
+    if midnight(chosen.window.end) > chosen.data_until.replace(tzinfo=UTC):
+        parts.append(f"not yet whole from {said(chosen.data_until)} on")
+    return " · ".join(parts)
 
 
-def _compared(window: Window, allowed: Window) -> Window | None:
-    other = COMPARISONS[st.sidebar.selectbox("Compare with", COMPARISONS, key="compare")]
-    if other is None:
-        return None
-    compared = other(window)
-    st.sidebar.caption(f"{compared}".replace("..", " to "))
-    if compared.start < allowed.start:
-        st.sidebar.caption("That is more than two years ago: nothing to compare with.")
-        return None
-    return compared
+def _as_of(instant: datetime) -> str:
+    return f"data as of {said(instant)}, {instant:%H:%M} UTC"
 
 
 def _headlines(chosen: Chosen, total: Answer) -> None:
@@ -151,38 +109,48 @@ def _headlines(chosen: Chosen, total: Answer) -> None:
 
 def _trend(chosen: Chosen, metric: Metric) -> None:
     st.subheader("Trend")
-    pieces = [_series(chosen, chosen.window, metric, charts.SERIES[0])]
-    if f"{metric.metric}{YEAR_BEFORE}" in pieces[0].columns:  # weeks of customers know their year before
-        other = pieces[0].with_columns(
-            value=pl.col(f"{metric.metric}{YEAR_BEFORE}").cast(pl.Float64), series=pl.lit(charts.SERIES[1])
-        )
-        pieces.append(other)
-    elif chosen.compared:
+    pieces = [_series(chosen, chosen.window, metric.metric, metric, charts.SERIES[0])]
+    stored = f"{metric.metric}{STORED_YEAR_BEFORE}"
+    if chosen.against == YEAR_BEFORE and stored in chosen.answer(chosen.window, "total").frame.columns:
+        # Weeks of customers know their year before, also one that is longer ago than rows are.
+        pieces.append(_series(chosen, chosen.window, stored, metric, charts.SERIES[1]))
+    elif chosen.compared and not chosen.answer(chosen.compared, "total").frame.is_empty():
         back = chosen.window.start - chosen.compared.start
-        other = _series(chosen, chosen.compared, metric, charts.SERIES[1])
+        other = _series(chosen, chosen.compared, metric.metric, metric, charts.SERIES[1])
         pieces.append(other.with_columns(day=pl.col("day") + back))
-    drawn = pl.concat([piece.select("day", "shown", "value", "series") for piece in pieces])
-    st.altair_chart(charts.trend(drawn, _title(metric.metric)), width="stretch", key="trend")
+    st.altair_chart(charts.trend(pl.concat(pieces), _title(metric.metric)), width="stretch", key="trend")
 
 
-def _series(chosen: Chosen, window: Window, metric: Metric, name: str) -> pl.DataFrame:
-    found = chosen.answer(window, chosen.grain)
-    return measures.summed_over(found.frame, found.metrics, ["first_day"]).with_columns(
-        day=pl.col("first_day"),
-        shown=pl.col("first_day"),
-        value=pl.col(metric.metric).cast(pl.Float64),
-        series=pl.lit(name),
+def _series(chosen: Chosen, window: Window, column: str, metric: Metric, name: str) -> pl.DataFrame:
+    """A value for each period until the data end: zero of what is counted where there are no rows, none of a rate."""
+    grain = chosen.rows.grain
+    found = chosen.answer(window, grain)
+    end = min(window.end, max(chosen.data_until.date() + DAY, window.start + DAY))
+    periods = first_days(Window(window.start, end), grain, whole_weeks=chosen.dataset in BY_WEEK)
+    value = pl.col(column).cast(pl.Float64)
+    summed = measures.summed_over(found.frame, found.metrics, ["first_day"])
+    return (
+        pl.DataFrame({"first_day": periods}, schema={"first_day": pl.Date})
+        .join(summed, on="first_day", how="left")
+        .sort("first_day")
+        .select(
+            day=pl.col("first_day"),
+            shown=pl.col("first_day"),
+            value=value if metric.kind == "rate" else value.fill_null(0),
+            series=pl.lit(name),
+        )
     )
 
 
 def _beside(chosen: Chosen, total: Answer, metric: Metric) -> None:
     """What tells most beside the trend: campaigns, devices, or the way from sent to bought."""
-    if chosen.dataset == "campaigns" and chosen.campaign_id is None:
+    if chosen.dataset == "campaigns" and chosen.rows.campaign_id is None:
         st.subheader("By campaign")
-        _by(total, metric, "campaign_name", "campaign_id")
+        names = campaign_names(total.frame)
+        _by(total, metric, "campaign_id", lambda number: names[number])
     elif chosen.dataset == "identification":
         st.subheader("By device")
-        _by(total, metric, "device_type")
+        _by(total, metric, "device_type", lambda device: str(device or "unknown").capitalize())
     elif chosen.dataset == "customers":
         st.subheader("Year before")
         _year_before(total)
@@ -203,13 +171,12 @@ def funnel(total: Answer) -> pl.DataFrame:
     )
 
 
-def _by(total: Answer, metric: Metric, *columns: str) -> None:
-    frame = measures.summed_over(total.frame, total.metrics, list(columns))
+def _by(total: Answer, metric: Metric, column: str, name: Callable[[Any], str]) -> None:
+    frame = measures.summed_over(total.frame, total.metrics, [column])
     frame = frame.sort(metric.metric, descending=True, nulls_last=True)
     shown = frame.head(MOST_BARS)
-    name = pl.concat_str([pl.col(c).cast(pl.String).fill_null("none") for c in columns], separator=" · ")
     drawn = shown.select(
-        name=name,
+        name=pl.Series([name(value) for value in shown[column]], dtype=pl.String),
         value=pl.col(metric.metric).cast(pl.Float64),
         label=pl.Series([written(metric, value) for value in shown[metric.metric]], dtype=pl.String),
     )
@@ -225,34 +192,34 @@ def _year_before(total: Answer) -> None:
         {
             "": _title(name),
             "this range": written(metric, sums[name]),
-            "year before": written(metric, sums[name + YEAR_BEFORE]),
-            "change": change(metric.kind, sums[name], sums[name + YEAR_BEFORE]) or "",
+            "year before": written(metric, sums[name + STORED_YEAR_BEFORE]),
+            "change": change(metric.kind, sums[name], sums[name + STORED_YEAR_BEFORE]) or "",
         }
         for name, metric in kinds.items()
-        if name + YEAR_BEFORE in kinds
+        if name + STORED_YEAR_BEFORE in kinds
     ]
     st.dataframe(pl.DataFrame(rows), hide_index=True, width="stretch")
 
 
 def _table(chosen: Chosen) -> None:
     st.subheader("Rows")
-    grains = ("total", *GRAINS.get(chosen.dataset, GRAIN_OF_ALL))
-    grain = st.segmented_control("One row for each", grains, default=chosen.grain, required=True, key="rows")
-    found = chosen.answer(chosen.window, grain)
-    days = dict.fromkeys(("first_day", "last_day"), st.column_config.DateColumn())
-    st.dataframe(found.frame, hide_index=True, width="stretch", column_config=days)
-    last = chosen.window.end - DAY
-    name = f"{measures.PREFIX}{chosen.dataset}_{chosen.namespace}_{chosen.window.start}_{last}_{grain}"
+    choices = ("total", *grains(chosen.dataset))
+    grain = st.segmented_control(
+        "One row for each",
+        choices,
+        default=chosen.rows.grain,
+        format_func=str.capitalize,
+        required=True,
+        key=f"rows {choices}",
+    )
+    shown = chosen.answer(chosen.window, grain).frame.drop("namespace")
+    columns: dict[str, Any] = {name: st.column_config.Column(_title(name)) for name in shown.columns}
+    columns |= {name: st.column_config.DateColumn(_title(name)) for name in ("first_day", "last_day")}
+    st.dataframe(shown, hide_index=True, width="stretch", column_config=columns)
     buttons = st.container(horizontal=True)
     for kind in export.FORMATS:
-        buttons.download_button(
-            kind.upper(),
-            partial(export.encode, found.frame, kind, f"{measures.PREFIX}{chosen.dataset}"),
-            f"{name}.{kind}",
-            on_click="ignore",
-            icon=":material/download:",
-            key=f"download {kind}",
-        )
+        url = replace(chosen.rows, grain=grain).url(kind)
+        buttons.link_button(kind.upper(), url, icon=":material/download:", key=f"download {kind}")
 
 
 def _title(metric: str) -> str:

@@ -16,6 +16,8 @@ from delivery.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from delivery.analytics.page.front_door import FrontDoor
+
 NEEDS = ("streamlit", "uvicorn")
 PAGES = ("delivery.analytics.page.results", "delivery.analytics.page.deliveries")
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -30,9 +32,10 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def serve(host: str, port: int, announce: Callable[[str], None]) -> None:
+def serve(host: str, port: int, announce: Callable[[str], None], door: FrontDoor | None = None) -> None:
     """Serves until interrupted; `announce` gets the address once a browser may come. port 0: any that is free.
 
+    door: the share's login, if it is in front.
     Raises ConfigError when the extra is missing, or when the address cannot be had.
     """
     if any(find_spec(name) is None for name in NEEDS):
@@ -46,12 +49,16 @@ def serve(host: str, port: int, announce: Callable[[str], None]) -> None:
     import uvicorn
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.routing import Route
     from streamlit import config
     from streamlit.web.server.starlette import App
 
+    from delivery.analytics.page import downloads, front_door
+
     for name, value in SETTINGS.items():
         config.set_option(name, value)
-    config.set_option("browser.serverAddress", host)
+    config.set_option("browser.serverAddress", door.host if door else host)
+    config.set_option("server.baseUrlPath", downloads.base())
 
     @asynccontextmanager
     async def lifespan(_: App) -> AsyncIterator[None]:
@@ -63,7 +70,11 @@ def serve(host: str, port: int, announce: Callable[[str], None]) -> None:
     app = App(
         Path(__file__).with_name("app.py"),
         lifespan=lifespan,
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
+        routes=[Route(f"{downloads.base()}{downloads.PATH}", downloads.answer)],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
+            *([Middleware(front_door.Admission, door=door)] if door else []),
+        ],
     )
     # What the first visitor would wait for is loaded while his browser loads the page.
     threading.Thread(target=lambda: [import_module(name) for name in PAGES], daemon=True).start()
