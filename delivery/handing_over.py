@@ -108,6 +108,8 @@ class HandingOver:
             hint = "Look at it: `delivery status ID`."
             self._ended(Outcome(row, Ended.HELD, ExitCode.FAILED, recorded, row.note, hint))
         else:
+            if row.state == State.DELIVERED:  # by a run that may have died before it had said so on the page
+                self.setup.describe(job)
             ended = Ended(f"already {row.state}" if was == row.state else row.state)
             self._ended(Outcome(row, ended, ExitCode.DONE, recorded, row.note))
 
@@ -157,6 +159,7 @@ class HandingOver:
                 raise
             self._not_delivered(job, error)
             return
+        self.setup.describe(job)
         clear(folder_of(self.setup.project, job.key))
         row, recorded = self.ledger.delivery(job.key), tuple(self.ledger.files(job.key))
         self._ended(Outcome(row, Ended.DELIVERED, ExitCode.DONE, recorded))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delivery.config.campaigns import read_campaigns
@@ -15,6 +16,7 @@ from delivery.schedule.names import directory, file_name
 from delivery.schedule.places import check_places
 from delivery.sftp.kept import Kept
 from delivery.transfer import open_destination
+from delivery.transfer.descriptions import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +46,7 @@ class Setup:
     manifest: Manifest
     campaigns: dict[str, Campaign]
     integrations: dict[str, Integration]
+    has_page: bool = False  # which shows the share
     kept: Kept = field(default_factory=Kept)
     _given_up: dict[tuple[object, ...], DeliveryError] = field(default_factory=dict)
 
@@ -77,6 +80,11 @@ class Setup:
     def destination(self, job: Job) -> Destination:
         """The job's destination, not yet connected."""
         return open_place(self.project, job.integration_name, job.integration, job.day, self.kept)
+
+    def describe(self, job: Job) -> None:
+        """Has the share's page say what it shows where the job's files lie, if they lie there."""
+        if self.has_page and job.integration.destination.type == "hosted":
+            describe(Path(self.destination(job).describe()), self.project.share, self.integrations)
 
     def wanted(self, request: Request, ledger: Ledger, *, keep: bool) -> list[Job]:
         """The deliveries that the request means now, corrections last. Raises NothingDue, ConfigError.
@@ -134,4 +142,4 @@ def load(project: Project, declared: Integrations, needed: tuple[str, ...] = ())
     manifest = project.manifest()
     known, usable = read_campaigns(manifest, declared, needed or None)
     check_places(known.values(), declared.possible, project)
-    return Setup(project, manifest, known, usable)
+    return Setup(project, manifest, known, usable, declared.share is not None)

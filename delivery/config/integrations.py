@@ -182,6 +182,15 @@ class Integration(_Strict):
         return self.done_file or self.publishes_open
 
 
+KEPT_DAYS: int = HostedDestination.model_fields["keep_days"].default
+
+
+def kept_days(integration: Integration | None) -> int:
+    """How long the share keeps the integration's files; of one that cannot be read now, as long as by default."""
+    target = integration.destination if integration else None
+    return target.keep_days if isinstance(target, HostedDestination) else KEPT_DAYS
+
+
 class _File(_Strict):
     integrations: dict[Name, Integration]
     share: Share | None = None

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from delivery.config.integrations import HostedDestination, Integration
+from delivery.config.integrations import KEPT_DAYS, kept_days
 from delivery.config.integrations_file import Integrations
 from delivery.config.values import TEMPORARY_NAME
 from delivery.errors import DeliveryError, WriteFailed
@@ -24,6 +24,7 @@ from delivery.files.spool import clear
 from delivery.ledger import File, FileState, Ledger, State
 from delivery.ledger.lock import only_runner
 from delivery.schedule.names import finished_name
+from delivery.transfer.descriptions import describe
 from delivery.transfer.local_directory import LocalDirectory
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from delivery.config.project import Project
 
 LONGEST_GAP = timedelta(days=3)
-KEPT_DAYS: int = HostedDestination.model_fields["keep_days"].default
 NEEDED = (
     State.PLANNED,
     State.SPOOLED,
@@ -99,6 +99,7 @@ class _Pruning:
         self._project, self._ledger, self._clock, self._days, self._dry_run = project, ledger, clock, days, dry_run
         declared = Integrations(project.integrations_file)
         self._declared, self._integrations = declared.names, declared.usable(())
+        self._has_page = declared.share is not None
         self._deliveries = {row.id: row for row in ledger.find()}
 
     def share(self) -> Iterable[Pruned]:
@@ -118,6 +119,8 @@ class _Pruning:
                     yield from self._temporary(directory, known)
             except (DeliveryError, OSError) as error:
                 yield Pruned("file", "*", place, 0, "left", str(error))
+            if self._has_page and not self._dry_run:
+                describe(path, self._project.share, self._integrations)
 
     def spool(self) -> Iterable[Pruned]:
         """Spool folders that no delivery needs: of deliveries that have ended, or of none that the ledger knows."""
@@ -205,9 +208,7 @@ class _Pruning:
         return self._deliveries[file.delivery_id].state == State.DELIVERED and file.state != FileState.PRUNED
 
     def _keep_days(self, file: File) -> int:
-        integration: Integration | None = self._integrations.get(self._deliveries[file.delivery_id].integration)
-        target = integration.destination if integration else None
-        return target.keep_days if isinstance(target, HostedDestination) else KEPT_DAYS
+        return kept_days(self._integrations.get(self._deliveries[file.delivery_id].integration))
 
     def _age(self, since: datetime, *others: datetime) -> timedelta:
         return self._clock.age(since, *others)

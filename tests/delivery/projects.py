@@ -22,6 +22,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from delivery.cli import cli
+from delivery.transfer.descriptions import NAME as DESCRIBED
 from tests.delivery.dbt_worker import DbtWorker
 
 if TYPE_CHECKING:
@@ -104,9 +105,9 @@ class Copy:
         )
 
     def files(self) -> dict[str, Path]:
-        """Everything below the share, by path."""
+        """Everything below the share, by path, but for what its page says of it."""
         share = self.root / "share"
-        return {str(p.relative_to(share)): p for p in sorted(share.rglob("*")) if p.is_file()}
+        return {str(p.relative_to(share)): p for p in sorted(share.rglob("*")) if p.is_file() and p.name != DESCRIBED}
 
     @property
     def environment(self) -> dict[str, str]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
+import ssl
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,8 +154,6 @@ def test_a_connection_is_opened_by_the_front_door_alone(world: World, tmp_path: 
     cookie = re.findall(r"__Host-share\t(\S+)", asks.jar.read_text())[0]
 
     def opened(url: str, origin: str, **headers: str) -> int:
-        import ssl
-
         trusted = ssl.create_default_context(cafile=world.doors.share.certificate) if url.startswith("wss") else None
         try:
             with connect(url, additional_headers=headers, origin=origin, ssl=trusted):  # type: ignore[arg-type]
@@ -234,6 +235,22 @@ def test_who_has_no_contract_is_told_and_who_is_removed_is_out(browser: Browser,
     seen.page.context.close()
 
 
+def told_behind(asks: Visitor, port: int, *forged: str) -> dict[str, list[str]]:
+    """The headers of a request as they come to whoever answers on the page's port."""
+    with socket.create_server(("127.0.0.1", port)) as listening, ThreadPoolExecutor() as pool:
+        listening.settimeout(30)
+        asked = pool.submit(asks.ask, "/analytics/", *(part for header in forged for part in ("-H", header)))
+        taken, _ = listening.accept()
+        with taken:
+            lines = taken.recv(65536).decode().splitlines()
+            taken.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        assert asked.result()[0] == 200
+    found: dict[str, list[str]] = {}
+    for name, _, value in (line.partition(": ") for line in lines[1:] if line):
+        found.setdefault(name.lower(), []).append(value)
+    return found
+
+
 @pytest.mark.slow
 def test_a_login_expires_and_a_page_that_is_down_is_said(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -263,5 +280,9 @@ def test_a_login_expires_and_a_page_that_is_down_is_said(
             status, body = asks.ask(rows(ACME))
             assert (status, b"Try again in a few minutes" in body) == (503, True)
             assert asks.ask("/")[0] == 200, "the files are there"
+            got = told_behind(asks, share.analytics_port or 0, "X-Share-User: both_it", "x-share-secret: x")
+            assert got["x-share-user"] == ["acme_it"]
+            assert got["x-share-secret"] == [share.analytics_secret.read_text()]
+            assert "cookie" not in got
     finally:
         path.write_text(before)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import html
 import json
 import os
 import re
@@ -15,12 +16,14 @@ import socket
 import subprocess
 import time
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import paramiko
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner
 from share_world import (
     NAME,
@@ -38,12 +41,15 @@ from share_world import (
 from small_project import CLIENTS, canary
 
 from delivery.cli import cli
+from delivery.config.integrations_file import Integrations
 from delivery.errors import ExitCode
+from delivery.files.manifest import DeliveryManifest
 from delivery.files.writer import hash_file
 from delivery.ledger import Ledger
 from delivery.ledger.fetches import fetches_of
 from delivery.share import config
 from delivery.share.users import Users, new_user
+from delivery.transfer.descriptions import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -491,6 +497,113 @@ def test_prune_while_somebody_downloads_breaks_nothing(world: World, tmp_path: P
     large.unlink()
     assert loading.wait(30) == 0
     assert hash_file(tmp_path / "got") == digest
+
+
+def described(listing: bytes) -> dict[str, str]:
+    """What the page says beside each name, as text."""
+    rows = re.findall(r'<td><a href="[^"]*">([^<]*)</a></td>(.*?)</tr>', listing.decode(), re.DOTALL)
+    cells = {html.unescape(name): re.findall(r"<td[^>]*>(.*?)</td>", rest, re.DOTALL) for name, rest in rows}
+    return {name: re.sub(r"<[^>]+>", "", found[2]).replace("&nbsp;", "").strip() for name, found in cells.items()}
+
+
+@pytest.mark.slow
+def test_beside_each_file_stand_its_rows_its_hash_and_when_it_goes(world: World, tmp_path: Path) -> None:
+    """As its manifest says; beside what no manifest speaks of nothing; as a file of its own it is not to be had."""
+    inbox, path = world.file(CLIENTS[0]).parent, f"/{CLIENTS[0]}/inbox"
+    page = visitor(world, tmp_path, "acme_it")
+    goes = f"{datetime.fromtimestamp(world.file(CLIENTS[0]).stat().st_mtime, UTC) + timedelta(days=7):%Y-%m-%d}"
+    said = described(page.ask(f"{path}/")[1])
+    assert sum("rows" in text for text in said.values()) == 2, "of two days"
+    manifest = DeliveryManifest.read(inbox / f"{NAME}.manifest.json")
+    assert manifest
+    (file,) = manifest.files
+    whole = f"{file.rows:,} rows, goes on {goes}SHA-256 {hash_file(inbox / NAME)}"
+    assert said[NAME] == whole
+    assert said[f"{NAME}.manifest.json"] == f"Says what the file must be, goes on {goes}"
+    assert {said[name] for name in ODD_NAMES} == {""}
+    for name in (".htaccess", ".htaccess.part"):
+        assert page.ask(f"{path}/{name}")[0] == 403
+        assert name not in said
+        world.sftp("robot", f"get {path}/{name} {tmp_path / 'got'}")
+        assert not (tmp_path / "got").exists()
+
+    odd = ["it's ${PATH} \"[a-z]*?\\.csv", "ünï 🎉.csv", f"x{NAME}", f"{NAME}.bak", "<b>.csv"]
+    integrations = Integrations(world.project.integrations_file).loaded
+    try:
+        for name in odd:
+            (inbox / name).write_text("x\n")
+            one = file.model_copy(
+                update={"name": name, "rows": 1234567, "bytes": 2, "sha256": f"{odd.index(name):064}"}
+            )
+            if not name.endswith(".bak"):
+                made = manifest.model_copy(update={"files": [one]})
+                (inbox / f"{name}.manifest.json").write_bytes(made.content())
+        describe(inbox, world.project.share, integrations)
+        _given(world, inbox)
+        again = described(page.ask(f"{path}/")[1])
+        assert {name: again[name] for name in said} == said
+        for name in odd:
+            text = f"1,234,567 rows, goes on {_today(7)}SHA-256 {odd.index(name):064}"
+            assert again[name] == ("" if name.endswith(".bak") else text), name
+            assert page.ask(f"{path}/{quote(name)}") == (200, b"x\n")
+    finally:
+        for name in odd:
+            (inbox / name).unlink()
+            (inbox / f"{name}.manifest.json").unlink(missing_ok=True)
+        describe(inbox, world.project.share, integrations)
+        _given(world, inbox)
+    assert described(page.ask(f"{path}/")[1]) == said
+
+
+def _today(days: int) -> str:
+    return f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}"
+
+
+def _given(world: World, inbox: Path) -> None:
+    """What is made while the servers run, where we are root, and the folders are not of mode 2750 since the start."""
+    for path in inbox.iterdir():
+        shutil.chown(path, group=world.project.share.stat().st_gid)
+        if path.name != ".htaccess" and path.is_file():
+            path.chmod(0o640)
+
+
+@pytest.mark.slow
+def test_everybody_can_use_the_pages(browser: Browser, world: World) -> None:
+    """By the rules of WCAG 2.2 that a program can hold a page against, and by keyboard alone, in the page's order."""
+    context = browser.new_context(ignore_https_errors=True, viewport={"width": 1000, "height": 800})
+    page = context.new_page()
+
+    def broken() -> list[str]:
+        asked = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+        found = Axe().run(page, options=asked).response["violations"]
+        return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found]
+
+    page.goto(world.url)
+    assert broken() == []
+    page.keyboard.type("both.of-them")
+    page.keyboard.press("Tab")
+    page.keyboard.type("not the password")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").wait_for()
+    assert broken() == []
+    page.get_by_label("User name").fill("both.of-them")
+    page.get_by_label("Password").fill(PASSWORDS["both.of-them"])
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Log out").wait_for()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for path in ("/", f"/{CLIENTS[0]}/inbox/", "/.page/check.html", "/no_such/"):
+            page.goto(world.url + path)
+            assert broken() == [], (scheme, path)
+    page.goto(f"{world.url}/{CLIENTS[0]}/inbox/")
+    links = page.evaluate("[...document.querySelectorAll('a')].map(link => link.href)")
+    reached = []
+    for _ in links:
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.href"))
+    assert reached == links
+    context.close()
 
 
 @pytest.mark.slow

@@ -163,7 +163,7 @@ def files(target: str, root: Path) -> Iterator[tuple[str, str]]:
     """Name and SHA-256 of every file of a target, and of each export whole."""
     share = Path(os.environ["DELIVERY_SHARE"])
     for path in sorted(share.rglob("*")):
-        if path.is_file() and not path.name.endswith(".manifest.json"):
+        if path.is_file() and not path.name.endswith((".manifest.json", ".htaccess")):
             yield str(path.relative_to(share)), hashlib.sha256(path.read_bytes()).hexdigest()
     yield from exports(target, root)
 

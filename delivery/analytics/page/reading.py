@@ -85,17 +85,20 @@ def _of_a_client(read: Callable[Concatenate[str, P], R]) -> Callable[Concatenate
 def client(namespace: str) -> Client:
     """Who the client is, as the platform has it."""
     manifest = _manifest()
-    own = f"where namespace = {literal(namespace)}"
     with open_engine(current().project) as engine:
-        named = engine.table(f"select name from {relation_of(manifest, 'namespaces')} {own}").to_pylist()
-        orders = f"select max(currency) as currency from {relation_of(manifest, 'orders')} {own}"
-        currency = engine.table(orders).to_pylist()[0]["currency"]  # it has one: orders in another are rejected
+
+        def own(column: str, model: str) -> str | None:
+            relation = relation_of(manifest, model)
+            query = f"select max({column}) as found from {relation} where namespace = {literal(namespace)}"
+            return engine.table(query).to_pylist()[0]["found"] if relation else None
+
+        name, currency = own("name", "namespaces"), own("currency", "orders")  # those in another one are rejected
         datasets = tuple(
             name
             for name in DATASETS
             if dataset_refusal(f"{measures.PREFIX}{name}", namespace, manifest, engine) is None
         )
-    return Client(named[0]["name"] if named else namespace, currency, datasets)
+    return Client(name or namespace, currency, datasets)
 
 
 @_of_a_client

@@ -1,0 +1,93 @@
+"""What the share's page says beside each file: its rows, when it goes, its SHA-256; from the manifests that lie there.
+
+Apache reads it as the folder's `.htaccess`, in which the page's configuration allows descriptions and nothing else.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from delivery.config.integrations import kept_days
+from delivery.files.manifest import DeliveryManifest
+from delivery.schedule.names import MANIFEST_SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from delivery.config.integrations import Integration
+
+NAME = ".htaccess"
+MODE = 0o640  # as of the files that it is about
+_UNFINISHED = f"{NAME}.part"
+_MEANS_MORE = re.compile(r"[^\w./-]")
+
+
+def describe(folder: Path, share: Path, integrations: Mapping[str, Integration]) -> None:
+    """Writes anew what the page says of a folder of the share, by what lies there now.
+
+    Nothing fails by it: what could not be written is written with the folder's next delivery, or by `prune`.
+    """
+    with suppress(OSError), _alone(folder):
+        content = "".join(_lines(folder, share, integrations)).encode()
+        path, unfinished = folder / NAME, folder / _UNFINISHED
+        if content == (path.read_bytes() if path.exists() else b""):
+            return
+        if not content:
+            path.unlink()
+            return
+        unfinished.unlink(missing_ok=True)
+        opened = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(opened, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(opened)
+            os.fchmod(opened, MODE)
+        unfinished.replace(path)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Whoever writes last has seen all that lies there."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
+
+
+def _lines(folder: Path, share: Path, integrations: Mapping[str, Integration]) -> Iterator[str]:
+    said: dict[str, str] = {}
+    names = [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208 - only names
+    for name in names:
+        if not name.endswith(MANIFEST_SUFFIX) or not (manifest := DeliveryManifest.read(folder / name)):
+            continue
+        kept = timedelta(days=kept_days(integrations.get(manifest.integration)))
+        said[name] = f"Says what the file must be, goes on {_day(folder / name, kept)}"
+        for file in manifest.files:
+            with suppress(OSError, ValueError):  # it has gone before its manifest, or has a name that none can have
+                size, goes = (folder / file.name).lstat().st_size, _day(folder / file.name, kept)
+                if size == file.bytes:
+                    rows = "1 row" if file.rows == 1 else f"{file.rows:,} rows"
+                    said[file.name] = f"{rows}, goes on {goes}<br>SHA-256 <code>{file.sha256}</code>"
+    if not said:
+        return
+    # A description is of every path that begins so, and the first one counts.
+    for name in sorted(names, key=lambda name: (-len(name), name)):
+        yield f'AddDescription "{said.get(name, " ")}" "{_pattern(folder.relative_to(share) / name)}"\n'
+
+
+def _day(path: Path, kept: timedelta) -> str:
+    """On which `prune` may take it."""
+    return f"{datetime.fromtimestamp(path.lstat().st_mtime, UTC) + kept:%Y-%m-%d}"
+
+
+def _pattern(path: Path) -> str:
+    """The end of the path as the server sees it; for what may mean something to the server, any bytes as many."""
+    return "*/" + "".join("?" * len(c.encode()) if _MEANS_MORE.match(c) else c for c in str(path))
