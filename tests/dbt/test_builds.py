@@ -308,7 +308,7 @@ def test_a_file_that_is_gone_takes_its_rows_with_it_and_brings_them_back(warehou
     before, at = warehouse.rows(contents), gone.stat()
     gone.unlink()
     (warehouse.folder / "landing/platform/campaign_runs/more.ndjson").unlink()
-    warehouse.models()
+    warehouse.build()
     assert warehouse.last_days("esp_events") == DAYS[1:]
     assert [("gone" in warehouse.keys(day), "more" in warehouse.keys(day)) for day in DAYS[1:]] == [
         (False, False), (True, False), (False, False), (False, False)
@@ -328,8 +328,6 @@ def test_a_file_that_is_gone_takes_its_rows_with_it_and_brings_them_back(warehou
     warehouse.land("platform/campaign_runs/more.ndjson", [run("more")])
     warehouse.models()
     assert warehouse.rows(contents) == before
-    warehouse.models()
-    assert warehouse.last_days("esp_events") == []
 
 
 @pytest.mark.slow
