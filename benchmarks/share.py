@@ -86,9 +86,8 @@ def running(project: Project, *, before: tuple[str, ...] = ()) -> Iterator[Doors
             stack.callback(_end, started[name])
         if share.analytics_port:
             figures = [sys.executable, "-m", "delivery", "analytics", "--share"]
-            started["analytics"] = subprocess.Popen(
-                figures, cwd=project.root, env=environment, stdout=subprocess.DEVNULL
-            )
+            quick = environment | {"DELIVERY_LOCK_WAIT": "2"}
+            started["analytics"] = subprocess.Popen(figures, cwd=project.root, env=quick, stdout=subprocess.DEVNULL)
             stack.callback(_end, started["analytics"])
             ports.append(("analytics", share.analytics_port))
         for name, port in ports:

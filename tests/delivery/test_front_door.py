@@ -121,5 +121,8 @@ def test_who_is_out_sees_no_more_and_who_has_no_contract_is_told(
     sql(project, "update dataset_entitlements set entitled = false where namespace = 'acme_outdoor'")
     page = looking()
     assert (["in no contract of yours" in one.value for one in page.info], list(page.metric)) == ([True], [])
+    (project.root / "warehouse.duckdb").rename(project.root / "gone")
+    assert [one.value for one in looking().error] == ["This cannot be shown now. Try again in a few minutes."]
+    (project.root / "gone").rename(project.root / "warehouse.duckdb")
     listed[""] = USERS["both"]
     assert looking().selectbox(key="namespace").options == ["Brightside Beauty ✨"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -260,6 +262,24 @@ def test_while_figures_are_checked_the_last_good_ones_are_shown(served: Copy) ->
     sql(served, "update build_log set status = 'pass' where unique_id like 'test.%unique_counts_add_up%'")
     streamlit_caching.clear()
     assert figures(shown())["Sent"] != before["Sent"]
+
+
+def test_while_a_build_holds_the_warehouse_the_last_good_figures_are_shown(
+    served: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = figures(shown())
+    hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
+    monkeypatch.setenv("DELIVERY_LOCK_WAIT", "0")
+    streamlit_caching.clear()
+    path, pipes = str(served.root / "warehouse.duckdb"), {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", hold, path], **pipes, text=True) as building:  # type: ignore[call-overload]
+        assert building.stdout.readline() == "held\n"
+        page = shown()
+        assert page.warning[0].value.startswith("The figures are being checked. Shown are the last good ones, data as")
+        assert figures(page) == before
+        assert reading.client(MINE).datasets == ("performance",)
+        assert reading.known(OTHER, "performance").figures is None
+        building.communicate("\n")
 
 
 def test_whose_figures_of_when_and_in_what_money(served: Copy) -> None:

@@ -7,9 +7,8 @@ import time
 import streamlit as st
 
 from delivery.analytics.page import deliveries, reading, results
-from delivery.analytics.page.served import current, looks, visible
+from delivery.analytics.page.served import current, looks, told, visible
 from delivery.config.share import USER_HEADER
-from delivery.errors import known
 
 
 def main() -> None:
@@ -24,8 +23,7 @@ def main() -> None:
         if _is_in() and _chosen():
             page.run()
     except Exception as error:  # noqa: BLE001 - shown here or nowhere: a raw traceback may quote the data
-        shown = known(error)
-        st.error(f"{shown.message}\n\n{shown.hint}", icon=":material/error:")
+        st.error(told(error), icon=":material/error:")
 
 
 def _is_in() -> bool:

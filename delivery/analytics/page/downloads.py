@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 from delivery.analytics import export, measures
 from delivery.analytics.page import reading
-from delivery.analytics.page.served import current, looks
+from delivery.analytics.page.served import current, looks, told
 from delivery.config.share import ANALYTICS, USER_HEADER
-from delivery.errors import ConfigError, known
+from delivery.errors import ConfigError
 from delivery.windows import DAY, Window, parse_day
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ def answer(request: Request) -> Response:
         rows, kind = Rows.asked(request.query_params), export.format_of("", request.query_params.get("format"))
         content = rows.file(kind)
     except Exception as error:  # noqa: BLE001 - shown here or nowhere: a raw traceback may quote the data
-        shown = known(error)
-        return PlainTextResponse(f"{shown.message}\n{shown.hint}\n", 404)
+        return PlainTextResponse(f"{told(error)}\n", 404)
     disposition = {"Content-Disposition": f'attachment; filename="{rows.name(kind)}"', "Cache-Control": "no-store"}
     return Response(content, media_type=TYPES[kind], headers=disposition)
 

@@ -14,7 +14,7 @@ from delivery.analytics.page import proven
 from delivery.analytics.page.served import current, visible
 from delivery.config.datasets import read_beside, relation_of
 from delivery.config.integrations_file import Integrations
-from delivery.errors import ConfigError, WriteFailed
+from delivery.errors import Busy, ConfigError, EngineDown, WriteFailed
 from delivery.gate.entitlements import dataset_refusal
 from delivery.gate.judge import Gate
 from delivery.ledger import Delivery, Ledger, deliveries
@@ -26,10 +26,12 @@ from delivery.warehouse import open_engine
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date, datetime
+    from pathlib import Path
 
     from delivery.analytics.measures import Grain, Metric
     from delivery.analytics.page.proven import Figures
     from delivery.gate.rejected import Rejected
+    from delivery.warehouse import Engine
     from delivery.windows import Window
 
 SECONDS, ANSWERS = 60, 256  # kept
@@ -83,22 +85,21 @@ def _of_a_client(read: Callable[Concatenate[str, P], R]) -> Callable[Concatenate
 
 @_of_a_client
 def client(namespace: str) -> Client:
-    """Who the client is, as the platform has it."""
+    """Who the client is, as the platform has it; while nothing can be read, by what was kept."""
     manifest = _manifest()
-    with open_engine(current().project) as engine:
+    try:
+        with open_engine(current().project) as engine:
 
-        def own(column: str, model: str) -> str | None:
-            relation = relation_of(manifest, model)
-            query = f"select max({column}) as found from {relation} where namespace = {literal(namespace)}"
-            return engine.table(query).to_pylist()[0]["found"] if relation else None
+            def own(column: str, model: str) -> str | None:
+                relation = relation_of(manifest, model)
+                query = f"select max({column}) as found from {relation} where namespace = {literal(namespace)}"
+                return engine.table(query).to_pylist()[0]["found"] if relation else None
 
-        name, currency = own("name", "namespaces"), own("currency", "orders")  # those in another one are rejected
-        datasets = tuple(
-            name
-            for name in DATASETS
-            if dataset_refusal(f"{measures.PREFIX}{name}", namespace, manifest, engine) is None
-        )
-    return Client(name or namespace, currency, datasets)
+            name, currency = own("name", "namespaces"), own("currency", "orders")  # those in another one are rejected
+            refused = {one: dataset_refusal(_full(one), namespace, manifest, engine) for one in DATASETS}
+    except (Busy, EngineDown):
+        return Client(namespace, None, tuple(one for one in DATASETS if proven.kept(_kept(namespace, one))))
+    return Client(name or namespace, currency, tuple(one for one in DATASETS if refused[one] is None))
 
 
 @_of_a_client
@@ -107,23 +108,37 @@ def known(namespace: str, dataset: str) -> Known:
 
     That is for a contract that does not have the dataset.
     """
+    try:
+        with open_engine(current().project) as engine:
+            return _judged(namespace, dataset, engine)
+    except (Busy, EngineDown):  # a build is at it, say
+        return Known(proven.kept(_kept(namespace, dataset)), True, None)
+
+
+def _judged(namespace: str, dataset: str, engine: Engine) -> Known:
     manifest, window = _manifest(), measures.allowed(current().now())
     asked = _question(namespace, dataset, window, "total", None)
-    path = current().project.state / "figures" / f"{namespace}.{asked.dataset.name}.parquet"
-    with open_engine(current().project) as engine:
-        if refusal := dataset_refusal(asked.dataset.name, namespace, manifest, engine):
-            raise refusal
-        gate = Gate(manifest, engine)
-        verdict = gate.judge(asked.dataset, None, read_beside(manifest, "metrics"), namespace=namespace)
-        if not verdict.passed or not verdict.built_at or not verdict.data_until:
-            return Known(proven.kept(path), True, verdict.built_at)
-        metrics = measures.read_metrics(engine, manifest, asked.dataset)
-        rows = measures.stored_rows(engine, asked, metrics)
-        gate.check_unchanged(asked.dataset)
+    if refusal := dataset_refusal(asked.dataset.name, namespace, manifest, engine):
+        raise refusal
+    gate = Gate(manifest, engine)
+    verdict = gate.judge(asked.dataset, None, read_beside(manifest, "metrics"), namespace=namespace)
+    if not verdict.passed or not verdict.built_at or not verdict.data_until:
+        return Known(proven.kept(_kept(namespace, dataset)), True, verdict.built_at)
+    metrics = measures.read_metrics(engine, manifest, asked.dataset)
+    rows = measures.stored_rows(engine, asked, metrics)
+    gate.check_unchanged(asked.dataset)
     figures = proven.Figures(rows, metrics, verdict.built_at, verdict.data_until)
     with suppress(WriteFailed):  # they are proven, kept or not
-        proven.keep(path, figures)
+        proven.keep(_kept(namespace, dataset), figures)
     return Known(figures, False, verdict.built_at)
+
+
+def _full(dataset: str) -> str:
+    return f"{measures.PREFIX}{dataset}"
+
+
+def _kept(namespace: str, dataset: str) -> Path:
+    return current().project.state / "figures" / f"{namespace}.{_full(dataset)}.parquet"
 
 
 def answer(namespace: str, dataset: str, window: Window, grain: Grain, campaign_id: int | None = None) -> Answer:

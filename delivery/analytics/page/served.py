@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from delivery.config.integrations_file import Integrations
-from delivery.errors import ConfigError
+from delivery.errors import ConfigError, GateRefused, known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,3 +75,12 @@ def visible() -> tuple[str, ...]:
         return here.namespaces
     account = here.door.account(_looking.get())
     return tuple(name for name in here.namespaces if account and name in account.namespaces)
+
+
+def told(error: Exception) -> str:
+    """What a visitor is told of an error: behind the share's login nothing of how this works, which the log has."""
+    shown = known(error)
+    if current().door is None:
+        return f"{shown.message}\n\n{shown.hint}"
+    print(f"{shown.message} {shown.hint}", file=sys.stderr)  # noqa: T201
+    return shown.message if isinstance(shown, GateRefused) else "This cannot be shown now. Try again in a few minutes."
