@@ -154,7 +154,8 @@ def test_a_client_that_is_not_served_is_not_read(served: Copy) -> None:
     reads: list[Callable[[], Any]] = [
         lambda: reading.answer(MINE, "performance", RANGE, "total"),
         lambda: reading.known(MINE, "performance"),
-        lambda: reading.client(MINE),
+        lambda: reading.currency(MINE),
+        lambda: reading.contracted(MINE),
         lambda: reading.delivered(MINE, RANGE),
         lambda: reading.files_of(MINE, ()),
         lambda: reading.missed(MINE, RANGE),
@@ -162,6 +163,7 @@ def test_a_client_that_is_not_served_is_not_read(served: Copy) -> None:
     for read in reads:
         with pytest.raises(ConfigError, match="'acme_outdoor' is not served here"):
             read()
+    assert reading.names() == {OTHER: "Brightside Beauty ✨"}
 
 
 def test_who_is_served_is_who_was_named_and_has_an_integration(served: Copy) -> None:
@@ -277,7 +279,8 @@ def test_while_a_build_holds_the_warehouse_the_last_good_figures_are_shown(
         page = shown()
         assert page.warning[0].value.startswith("The figures are being checked. Shown are the last good ones, data as")
         assert figures(page) == before
-        assert reading.client(MINE).datasets == ("performance",)
+        assert reading.contracted(MINE) == ("performance",)
+        assert reading.names()[MINE] == MINE
         assert reading.known(OTHER, "performance").figures is None
         building.communicate("\n")
 

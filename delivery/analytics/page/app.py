@@ -7,7 +7,7 @@ import time
 import streamlit as st
 
 from delivery.analytics.page import deliveries, reading, results
-from delivery.analytics.page.served import current, looks, told, visible
+from delivery.analytics.page.served import current, looks, told
 from delivery.config.share import USER_HEADER
 
 
@@ -45,13 +45,12 @@ def _is_in() -> bool:
 
 def _chosen() -> bool:
     """Asks which client; False when there is none whose figures the visitor may have."""
-    clients = {name: reading.client(name) for name in visible()}
-    if current().door:
-        clients = {name: client for name, client in clients.items() if client.datasets}
+    names = reading.names()
+    clients = [client for client in names if not current().door or reading.contracted(client)]
     if not clients:
         st.info("Analytics are in no contract of yours. Your files are there all the same.")
         return False
-    st.sidebar.selectbox("Client", clients, format_func=lambda name: clients[name].name, key="namespace")
+    st.sidebar.selectbox("Client", clients, format_func=names.__getitem__, key="namespace")
     return True
 
 

@@ -40,14 +40,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Client(NamedTuple):
-    """Who a client is. currency: of its orders, None while there are none; datasets: those that its contract has."""
-
-    name: str
-    currency: str | None
-    datasets: tuple[str, ...]
-
-
 class Known(NamedTuple):
     """What there is to show of a client's dataset.
 
@@ -83,23 +75,48 @@ def _of_a_client(read: Callable[Concatenate[str, P], R]) -> Callable[Concatenate
     return checked
 
 
-@_of_a_client
-def client(namespace: str) -> Client:
-    """Who the client is, as the platform has it; while nothing can be read, by what was kept."""
-    manifest = _manifest()
+def names() -> dict[str, str]:
+    """What the clients that may be seen are called, by namespace; while nothing can be read, as their namespaces."""
+    found = _names()
+    return {namespace: found.get(namespace) or namespace for namespace in visible()}
+
+
+@st.cache_resource(ttl=SECONDS, max_entries=1, show_spinner=False)
+def _names() -> dict[str, str]:
+    relation = relation_of(_manifest(), "namespaces")
     try:
         with open_engine(current().project) as engine:
+            rows = engine.table(f"select namespace, name from {relation}").to_pylist() if relation else []
+    except (Busy, EngineDown):
+        return {}
+    return {row["namespace"]: row["name"] for row in rows}
 
-            def own(column: str, model: str) -> str | None:
-                relation = relation_of(manifest, model)
-                query = f"select max({column}) as found from {relation} where namespace = {literal(namespace)}"
-                return engine.table(query).to_pylist()[0]["found"] if relation else None
 
-            name, currency = own("name", "namespaces"), own("currency", "orders")  # those in another one are rejected
+@_of_a_client
+def currency(namespace: str) -> str | None:
+    """Of the client's orders: those in another one are rejected. None while there are none, or none known."""
+    relation = relation_of(_manifest(), "orders")
+    if relation is None:
+        return None
+    query = f"select max(currency) as currency from {relation} where namespace = {literal(namespace)}"
+    try:
+        with open_engine(current().project) as engine:
+            found: str | None = engine.table(query).to_pylist()[0]["currency"]
+    except (Busy, EngineDown):
+        return None
+    return found
+
+
+@_of_a_client
+def contracted(namespace: str) -> tuple[str, ...]:
+    """The datasets that the client's contract has; while nothing can be read, those of which figures were kept."""
+    try:
+        with open_engine(current().project) as engine:
+            manifest = _manifest()
             refused = {one: dataset_refusal(_full(one), namespace, manifest, engine) for one in DATASETS}
     except (Busy, EngineDown):
-        return Client(namespace, None, tuple(one for one in DATASETS if proven.kept(_kept(namespace, one))))
-    return Client(name or namespace, currency, tuple(one for one in DATASETS if refused[one] is None))
+        return tuple(one for one in DATASETS if proven.kept(_kept(namespace, one)))
+    return tuple(one for one in DATASETS if refused[one] is None)
 
 
 @_of_a_client

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from delivery.analytics.measures import Metric
     from delivery.analytics.page.choices import Chosen
-    from delivery.analytics.page.reading import Answer, Client, Known
+    from delivery.analytics.page.reading import Answer, Known
 
 MOST_BARS = 15
 HEADLINES = {
@@ -51,7 +51,7 @@ def show() -> None:
         st.info("There are no days of this client yet. They come with the next build of the models.")
         return
     total = chosen.answer(chosen.window, "total")
-    st.text(_about(reading.client(namespace), chosen, total))
+    st.text(_about(chosen, total))
     _headlines(chosen, total)
     metric = st.selectbox("Metric", total.metrics, format_func=lambda one: _title(one.metric), key="metric")
     st.caption(metric.definition)
@@ -72,12 +72,12 @@ def _checked(known: Known) -> str:
     return f"The figures{of} are being checked. {last}"
 
 
-def _about(client: Client, chosen: Chosen, total: Answer) -> str:
+def _about(chosen: Chosen, total: Answer) -> str:
     """Whose figures these are, of which days, of when, and in what money."""
-    first, last = chosen.window.start, chosen.window.end - DAY
-    parts = [client.name, said(first) if first == last else f"{said(first)} to {said(last)}"]
-    if client.currency and any(metric.kind == "money" for metric in total.metrics):
-        parts.append(f"amounts in {client.currency}")
+    client, first, last = chosen.rows.namespace, chosen.window.start, chosen.window.end - DAY
+    parts = [reading.names()[client], said(first) if first == last else f"{said(first)} to {said(last)}"]
+    if any(metric.kind == "money" for metric in total.metrics) and (currency := reading.currency(client)):
+        parts.append(f"amounts in {currency}")
     parts.append(_as_of(chosen.data_until))
     if midnight(chosen.window.end) > chosen.data_until.replace(tzinfo=UTC):
         parts.append(f"not yet whole from {said(chosen.data_until)} on")
