@@ -95,12 +95,21 @@ class Gate:
         """
         found: list[tuple[date, Rejected]] = []
         for dataset in {one.rejects.name: one for one in datasets(self._manifest).values() if one.rejects}.values():
-            counted = self._counted(dataset)
-            log = read_log(self._engine, _schema(dataset), counted, window)
-            if reasons := tuple(unbuilt(counted, self._lineage, log)):
+            if reasons := self._uncounted(dataset, window):
                 raise Verdict(dataset.name, reasons).error()
             found += self._rejections.by_day(dataset, namespace, window).items()
         return found
+
+    def _uncounted(self, dataset: Dataset, window: Window) -> tuple[str, ...]:
+        """Why nobody knows what was rejected."""
+        counted = self._counted(dataset)
+        try:
+            log = read_log(self._engine, _schema(dataset), counted, window)
+        except EngineDown:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the cause
+            return (_unreadable(error),)
+        return tuple(unbuilt(counted, self._lineage, log))
 
     def _counted(self, dataset: Dataset) -> list[str]:
         """What has the rejected rows: it must be built, but its tests say nothing of the rows that leave."""
@@ -134,7 +143,7 @@ class Gate:
         except EngineDown:
             raise
         except Exception as error:  # noqa: BLE001 - without a readable log nothing is proven, whatever the cause
-            return Verdict(dataset.name, (f"the build log cannot be read: {redact(str(error))}",))
+            return Verdict(dataset.name, (_unreadable(error),))
         tested = Tested(asked, built, tests, self._lineage, log)
         reasons = list(unbuilt(complete, self._lineage, log))
         if reasons:
@@ -174,6 +183,10 @@ class Gate:
             return set()
         rows = self._engine.table(f"select test, weakened_by from {relation}").to_pylist()
         return {(row["test"], row["weakened_by"]) for row in rows}
+
+
+def _unreadable(error: Exception) -> str:
+    return f"the build log cannot be read: {redact(str(error))}"
 
 
 def _schema(dataset: Dataset) -> str:

@@ -405,6 +405,9 @@ def test_deliveries_and_what_is_missing(served: Copy) -> None:
         ("2026-11-03", "unknown_type", 1, 0, "1.96%"),
         ("2026-11-02", "no_email", 1, 0, rejected["of all that came"][3]),
     ]
+    page.date_input[0].set_value((date(2026, 11, 3), date(2026, 11, 3))).run()
+    of_the_day_before = page.dataframe[-1].value
+    assert {str(day)[:10] for day in of_the_day_before["day"]} == {"2026-11-02"}
     page.date_input[0].set_value((date(2026, 10, 1), date(2026, 10, 2))).run()
     assert figures(page)["Delivered"][0] == "0"
     assert page.caption[-1].value == "None."

@@ -217,6 +217,10 @@ def test_the_days_are_known_as_soon_as_their_list_is_built(project: Project) -> 
         warehouse.execute("update build_log set partial = true where unique_id = 'model.sweep.rejects'")
     with open_engine(project) as engine, pytest.raises(GateRefused, match="rejects: its last build was partial"):
         Gate(manifest, engine).rejected_by_day(BRIGHT, DAYS)
+    with duckdb.connect(str(project.root / "warehouse.duckdb")) as warehouse:
+        warehouse.execute("drop table build_log")
+    with open_engine(project) as engine, pytest.raises(GateRefused, match="the build log cannot be read"):
+        Gate(manifest, engine).rejected_by_day(BRIGHT, DAYS)
 
 
 def test_reasons_of_as_many_rows_stand_by_name(project: Project) -> None:
