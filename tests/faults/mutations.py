@@ -79,7 +79,7 @@ GUARDS = [
     Guard("a test of the key", "gate/tested.py", "if not self._lineage.has_key(self._asked.dataset):", "if False:", "test_gate.py test_of_its_key"),
     Guard("tests of sources and ephemeral models", "gate/judge.py", "tests = self._lineage.tests_on(read)", "tests = self._lineage.tests_on(set(built))",
           "test_gate.py sources_and_ephemeral"),
-    Guard("whose rows: all are accounted for", "gate/log.py", "            or sum(count for _, _, count in rows) != (entry.failures or 0)\n", "", "test_gate.py whose_it_is"),
+    Guard("whose rows: all are accounted for", "gate/log.py", " or sum(count for _, _, count in rows) != (entry.failures or 0)", "", "test_gate.py whose_it_is"),
     Guard("whose rows: an error is everybody's", "gate/log.py", 'entry.status not in ("fail", "warn")', "False", "test_gate.py everybodys"),
     Guard("whose rows: nobody's are everybody's", "gate/log.py", "or of is None or of == asked.namespace", "or of == asked.namespace", "test_gate.py whose_it_is"),
     Guard("all that the runner reads", "config/campaigns.py", "dict.fromkeys((*named,", "dict.fromkeys((*named[:0],", "test_campaigns.py proven_with"),
