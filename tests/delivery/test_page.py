@@ -258,12 +258,19 @@ def test_while_figures_are_checked_the_last_good_ones_are_shown(served: Copy) ->
     kept = served.root / ".delivery" / "figures"
     assert [path.name for path in kept.iterdir()] == [f"{MINE}.analytics_performance.parquet"]
     assert [stat.S_IMODE(path.stat().st_mode) for path in (kept, *kept.iterdir())] == [0o700, 0o600]
+    good_bytes = next(kept.iterdir()).read_bytes()
     next(kept.iterdir()).write_bytes(b"PAR1 nonsense")
     streamlit_caching.clear()
     assert not shown().metric
-    sql(served, "update build_log set status = 'pass' where unique_id like 'test.%unique_counts_add_up%'")
+    next(kept.iterdir()).write_bytes(good_bytes)
+    later = ", ".join(f"{at} = {at} + interval 1 minute" for at in ("started_at", "began_at", "ended_at"))
+    sql(served, f"update build_log set {later}", REFUSE.replace("'fail'", "'pass'"))
     streamlit_caching.clear()
-    assert figures(shown())["Sent"] != before["Sent"]
+    newer = figures(shown())
+    assert newer["Sent"] != before["Sent"]
+    sql(served, REFUSE)
+    streamlit_caching.clear()
+    assert figures(shown()) == newer
 
 
 def test_while_a_build_holds_the_warehouse_the_last_good_figures_are_shown(
