@@ -136,7 +136,17 @@ def test_nothing_is_answered_but_by_the_front_door(world: World, tmp_path: Path)
             assert direct.ask(path, *headers, url=behind(world))[0] == 403, path
     secret = world.doors.share.analytics_secret
     assert (secret.stat().st_mode & 0o777, len(secret.read_text())) == (0o640, 64)
+    page = (
+        nobody.ask("/analytics/static/js/../../index.html")[0],
+        direct.ask("/analytics/static/x", url=behind(world))[0],
+    )
+    assert page == (401, 403)
     asks = visitor(world, tmp_path, "acme_it")
+    script = re.findall(rb'src="./(static/js/[^"]+)"', asks.ask("/analytics/")[1])[0].decode()
+    for path, kept in ((f"/analytics/{script}", True), (rows(ACME), False)):
+        head = (nobody if kept else asks).ask(path, "-D", str(tmp_path / "head"))
+        said = (tmp_path / "head").read_text().lower()
+        assert (head[0], "immutable" in said, "no-store" in said) == (200, kept, not kept), path
     for path in ("/analytics/_stcore/metrics", "/analytics/media/x", "/analytics/_stcore/upload_file/a/b"):
         assert asks.ask(path)[0] == 403, path
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
