@@ -876,6 +876,19 @@ def test_an_error_is_everybodys_and_another_clients_failure_is_said() -> None:
     assert (verdict.reasons, verdict.warnings) == ((), ("raw_key: fail with 3 rows, of other clients or days",))
 
 
+def test_a_warning_of_an_open_list_counts_the_rows_of_whom_and_of_when_it_is_asked() -> None:
+    builds = Builds()
+    builds.log(6, "events_key", "warn", failures=6)
+    third, second = WINDOW.start, OTHER.start
+    builds.failing(6, "events_key", ("a", third, 2), ("a", second, 1), ("b", third, 3))
+    gate = builds.gate(events_key="open_list")
+    for client, rows in (("a", 2), ("b", 3), (None, 5)):
+        verdict = gate.judge(BY_HAND, WINDOW, namespace=client)
+        assert (verdict.reasons, verdict.warnings) == ((), (f"events_key: {rows} rows outside an open list",))
+    verdict = gate.judge(BY_HAND, WINDOW, namespace="c")
+    assert (verdict.reasons, verdict.warnings) == ((), ())
+
+
 # The same with dbt itself: what an engineer can do to a project, and what then must not leave.
 
 BREAKS = {
