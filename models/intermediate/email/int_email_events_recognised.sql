@@ -47,10 +47,11 @@ joined as (
         coalesce(events.unsubscribe_source, nullif(event_types.unsubscribe_source, '')) as unsubscribe_source,
         events.reason,
         case
-            when event_types.bounce_type <> 'any' then coalesce(
-                case when by_type.value is null then events.bounce_type end,
-                case when by_classification.value is null then events.bounce_classification end
-            )
+            when event_types.bounce_type <> 'any'
+                then coalesce(
+                        case when by_type.value is null then events.bounce_type end,
+                        case when by_classification.value is null then events.bounce_classification end
+                    )
         end as unlisted_bounce,
         events.category,
         events.user_agent,
