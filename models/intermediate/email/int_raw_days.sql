@@ -60,14 +60,9 @@ used as (
 
 ),
 
-compared as (
+told_otherwise as (
 
-    select
-        used.event_day,
-        used.knows_namespace <> (namespaces.namespace is not null) as is_other_namespace,
-        used.run_version is distinct from campaign_runs.run_version as is_other_run,
-        used.journey_name is distinct from journeys.journey_name as is_other_journey
-    from used
+    select used.event_day from used
     left join namespaces on used.namespace = namespaces.namespace
     left join campaign_runs
         on used.namespace = campaign_runs.namespace
@@ -76,6 +71,9 @@ compared as (
         on used.namespace = journeys.namespace
         and used.journey_id = journeys.journey_id
         and {{ is_journey_of('campaign_runs.campaign_run_time') }}
+    where used.knows_namespace <> (namespaces.namespace is not null)
+        or used.run_version is distinct from campaign_runs.run_version
+        or used.journey_name is distinct from journeys.journey_name
 
 ),
 
@@ -147,8 +145,7 @@ touched as (
         'another record' as cause,
         cast(null as {{ dbt.type_string() }}) as file_name,
         {{ started_at() }} as loaded_at
-    from compared
-    where is_other_namespace or is_other_run or is_other_journey
+    from told_otherwise
 
 ),
 

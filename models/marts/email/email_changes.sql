@@ -1,4 +1,4 @@
-{#- All that a client reads of a row, but for its key and its time: in both datasets of events, and in esp_events alone. -#}
+{#- All that a client reads of a row, but for its key and its time: in both datasets, and in esp_events alone. -#}
 {%- set shared = [
     'namespace', 'email', 'event', 'event_time', 'device_type', 'user_agent', 'campaign_id', 'campaign_name',
     'campaign_classification', 'audience_id', 'campaign_run_id', 'campaign_run_time', 'variant_id', 'subject_line',
@@ -34,11 +34,13 @@ compared as (
     select
         earlier.unique_key,
         earlier.event_day,
-        {% for column in shared %}
-        {{ 'or ' if not loop.first }}events.{{ column }} is distinct from earlier.{{ column }}
+        false
+        {%- for column in shared %}
+        or (events.{{ column }} is distinct from earlier.{{ column }})
         {%- endfor %} as is_of_unsubscribe,
-        {% for column in others %}
-        {{ 'or ' if not loop.first }}events.{{ column }} is distinct from earlier.{{ column }}
+        false
+        {%- for column in others %}
+        or (events.{{ column }} is distinct from earlier.{{ column }})
         {%- endfor %} as is_of_event
     from earlier
     left join events
