@@ -133,7 +133,7 @@ def shop(world: World) -> None:
 def remove(world: World) -> None:
     """A file is gone; of records too."""
     folders = ("campaign_runs/", "journeys/", "unsubscribes/", "halts/", "customers/more", "namespaces/third")
-    if name := world.file(world.rng.choice(["sendgrid/", f"platform/{world.rng.choice(folders)}"])):
+    if name := world.file("sendgrid/", "sendgrid/", *(f"platform/{folder}" for folder in folders)):
         world.take(name)
 
 

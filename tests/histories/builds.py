@@ -100,7 +100,7 @@ class Builder:
             raise RuntimeError(f"dbt {' '.join(arguments)}: {failed}")
 
     def _dbt(self, arguments: tuple[str, ...], warehouse: Path, landing: Path) -> str:
-        os.environ.update(WAREHOUSE=str(warehouse), LANDING_DIR=str(landing))
+        os.environ.update(beside(warehouse), LANDING_DIR=str(landing))
         asked = ["--quiet", *arguments, "--vars", NOW, "--threads", "1"]
         done = dbtRunner(manifest=self._manifest).invoke(asked)
         DuckDBConnectionManager.close_all_connections()  # a fork ends without this, and leaves a part in the log
@@ -113,10 +113,15 @@ class Builder:
             raise RuntimeError(f"delivery run {' '.join(arguments)}: {said}")
 
     def _deliver(self, arguments: tuple[str, ...], warehouse: Path, share: Path) -> str:
-        os.environ.update(WAREHOUSE=str(warehouse), DELIVERY_STATE=str(share) + ".state", DELIVERY_SHARE=str(share))
+        os.environ.update(beside(warehouse), DELIVERY_STATE=str(share) + ".state", DELIVERY_SHARE=str(share))
         asked = ["run", *CAMPAIGNS, *arguments, "--ungated", "--reason", "a history"]
         done = CliRunner().invoke(cli, asked)
         return "" if done.exit_code == 0 else f"exit code {done.exit_code}\n{done.output}"
+
+
+def beside(warehouse: Path) -> dict[str, str]:
+    """A warehouse, and what dbt writes of it: other histories are played at the same time."""
+    return {"WAREHOUSE": str(warehouse), "DBT_TARGET_PATH": str(warehouse.parent / "target")}
 
 
 def copied(warehouse: Path, folder: Path) -> Path:

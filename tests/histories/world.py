@@ -63,9 +63,9 @@ class World:
         return self.rng.choice(CLIENTS)
 
     def file(self, *folders: str) -> str | None:
-        """A file of one of the folders; None where it has none yet."""
-        folder = self.rng.choice(folders)
-        return self.rng.choice(sorted(name for name in self.texts if name.startswith(folder)) or [None])
+        """A file of one of the folders that have any; None where none has."""
+        there = [sorted(name for name in self.texts if name.startswith(folder)) for folder in folders]
+        return self.rng.choice(self.rng.choice([names for names in there if names] or [[None]]))
 
     def put(self, name: str, content: str, *, at: float | None = None, lost: int = 0) -> None:
         """Writes a file, packed if it is named so, at a time of the day that is played; lost: bytes of its end."""
