@@ -419,7 +419,7 @@ def test_deliveries_and_what_is_missing(served: Copy) -> None:
     assert figures(page)["Delivered"][0] == "0"
     assert page.caption[-1].value == "None."
     sql(served, "update build_log set partial = true where unique_id = 'model.delivery.rejected_events'")
-    reading.rejected.clear()
+    streamlit_caching.clear()
     assert "rejected_events: its last build was partial" in shown("deliveries").warning[0].value
 
 
