@@ -66,6 +66,7 @@ class Gate:
         self._rejections = Rejections(engine)
         self._logs: dict[tuple[str, Window | None, tuple[str, ...]], Log] = {}
         self._verdicts: dict[Asked, Verdict] = {}
+        self._lists: dict[tuple[str, Window], tuple[str, ...]] = {}  # why a list of rejected rows is not known
         self._seen: dict[str, int] = {}  # lines of the build log, by schema, before it was first read
 
     def judge(
@@ -94,8 +95,10 @@ class Gate:
         Raises GateRefused where a list was not built to its end, and EngineDown.
         """
         found: list[tuple[date, Rejected]] = []
-        for dataset in {one.rejects.name: one for one in datasets(self._manifest).values() if one.rejects}.values():
-            if reasons := self._uncounted(dataset, window):
+        for name, dataset in {d.rejects.name: d for d in datasets(self._manifest).values() if d.rejects}.items():
+            if (name, window) not in self._lists:  # the log says the same of every client
+                self._lists[name, window] = self._uncounted(dataset, window)
+            if reasons := self._lists[name, window]:
                 raise Verdict(dataset.name, reasons).error()
             found += self._rejections.by_day(dataset, namespace, window).items()
         return found

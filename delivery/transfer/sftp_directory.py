@@ -278,8 +278,7 @@ class SftpDirectory:
 
     def _fill(self, handle: bytes, spool: Path, progress: Callable[[int], None] | None) -> int:
         with spool.open("rb") as source, self._step("upload"):
-            changing = self._session.begin_chmod(handle, self.handling.file_mode)
-            self._session.leave(changing)
+            self._session.leave(self._session.begin_chmod(handle, self.handling.file_mode))
             try:
                 return write_checked(self._session, handle, source, self._request_bytes, progress)
             except Exception as error:

@@ -87,7 +87,7 @@ GUARDS = [
     Guard("a silent source", "gate/complete.py", "    yield from _stale(until, what, read, lineage, log)\n", "", "test_gate.py silent"),
     Guard("rejected rows of one client are read", "gate/rejected.py", 'f"namespace = {literal(namespace)}"', '"namespace is not null"',
           "test_rejected.py nobody_else"),
-    Guard("rejected rows of a list that was built", "gate/judge.py", "if reasons := self._uncounted(dataset, window):", "if reasons := ():",
+    Guard("rejected rows of a list that was built", "gate/judge.py", "if reasons := self._lists[name, window]:", "if reasons := ():",
           "test_rejected.py list_is_built"),
     Guard("all that the runner reads", "config/campaigns.py", "dict.fromkeys((*named,", "dict.fromkeys((*named[:0],", "test_campaigns.py proven_with"),
     Guard("datasets by contract", "gate/entitlements.py", 'if not known or (namespace in known and known[namespace]["entitled"]):', "if True:",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, cast, get_args
 from urllib.parse import urlencode
 
 from delivery.analytics import export, measures
@@ -59,7 +59,7 @@ class Rows:
         now = current().now()
         window = Window(parse_day(query.get("from", ""), now), parse_day(query.get("to", ""), now))
         number = None if campaign is None else int(campaign)
-        return cls(query.get("namespace", ""), query["dataset"], window, _grain(grain), number)
+        return cls(query.get("namespace", ""), query["dataset"], window, cast("Grain", grain), number)
 
     def file(self, kind: Format) -> bytes:
         """What `delivery export` writes. Raises ConfigError, GateRefused."""
@@ -91,7 +91,3 @@ def answer(request: Request) -> Response:
         return PlainTextResponse(f"{told(error)}\n", 404)
     disposition = {"Content-Disposition": f'attachment; filename="{rows.name(kind)}"', "Cache-Control": "no-store"}
     return Response(content, media_type=TYPES[kind], headers=disposition)
-
-
-def _grain(name: str) -> Grain:
-    return next(grain for grain in get_args(measures.Grain) if grain == name)
