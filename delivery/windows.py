@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cronsim import CronSim, CronSimError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DAY = timedelta(days=1)
+REMEMBERED = 4096  # thousands of clients ask for the same slots
 
 
 @dataclass(frozen=True, order=True)
@@ -93,16 +95,18 @@ def _slots_before(expression: str, at: datetime) -> Iterator[datetime]:
     return slots
 
 
-def slots_between(expression: str, after: datetime, until: datetime) -> list[datetime]:
+@lru_cache(maxsize=REMEMBERED)
+def slots_between(expression: str, after: datetime, until: datetime) -> tuple[datetime, ...]:
     """The slots with after < slot <= until, in order."""
     slots = []
     for slot in CronSim(expression, after.astimezone(UTC)):
         if slot > until:
             break
         slots.append(slot)
-    return slots
+    return tuple(slots)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def window_of(expression: str, slot: datetime) -> Window | None:
     """The days that a slot delivers, or None for a slot on the same day as the one before."""
     previous = next(CronSim(expression, slot, reverse=True))
@@ -130,6 +134,12 @@ def slot_covering(expression: str, day: date) -> tuple[datetime, Window]:
     raise ConfigError(f"No slot of {expression!r} delivers {day}.")
 
 
+@lru_cache(maxsize=REMEMBERED)
+def window_between(start: str, end: str) -> Window:
+    """The days between two that ISO 8601 writes; the second is exclusive."""
+    return Window(date.fromisoformat(start), date.fromisoformat(end))
+
+
 def when(start: str | None, end: str | None, slot: str) -> str:
     """The day or days of a window, or the slot of a current-state dataset."""
-    return str(Window(date.fromisoformat(start), date.fromisoformat(end))) if start and end else slot
+    return str(window_between(start, end)) if start and end else slot

@@ -218,8 +218,9 @@ def read_by(manifest: Manifest, exposure: dict[str, Any]) -> tuple[str, ...]:
 def definition_faults(chosen: Mapping[str, Campaign], definitions: Mapping[str, Iterable[str]]) -> list[str]:
     """What integrations ask for that no dataset of their campaigns has. definitions: of each integration."""
     faults = []
+    defined = [(one.dataset, frozenset(one.integrations)) for one in chosen.values() if one.dataset.definitions]
     for name, asked in definitions.items():
-        of = [one.dataset for one in chosen.values() if name in one.integrations and one.dataset.definitions]
+        of = [dataset for dataset, integrations in defined if name in integrations]
         known = sorted({definition for dataset in of for definition in dataset.definitions})
         if not of:
             continue

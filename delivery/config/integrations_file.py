@@ -71,7 +71,7 @@ class Integrations:
 
     def add_faults(self, faults: Faults, needed: Iterable[str] | None, undefined: Sequence[str] = ()) -> None:
         """Adds what is wrong with the file. undefined: of its definitions, what campaigns found; see `usable`."""
-        found, needed = list(self._around), self.names if needed is None else set(needed)
+        found, needed = list(self._around), set(self.names if needed is None else needed)
         for name, entry in self._entries.items():
             found += _lines(entry.faults | entry.missing if name in needed else entry.faults)
             if name in needed and entry.integration is not None:

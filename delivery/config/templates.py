@@ -7,6 +7,7 @@ digits that may be at its place. So the same code that makes a name says what na
 from __future__ import annotations
 
 import re
+from functools import cache
 from string import Formatter
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ WIDEST = 20  # digits of a number
 _NUMBER = re.compile(r"(0?)(\d{0,4})d?")
 DIGIT, MORE_DIGITS = "\ue000", "\ue005"
 _CLASSES = {DIGIT: "0123456789", "\ue001": "01", "\ue002": "0123", "\ue003": "012", "\ue004": "012345"}
+_SHORTEST = str.maketrans(dict.fromkeys(_CLASSES, "0") | {MORE_DIGITS: ""})
 ANY = "\ue000-\ue005"  # as a range of a regular expression
 _DATES = {"Y": DIGIT * 4, "m": "\ue001" + DIGIT, "d": "\ue002" + DIGIT, "H": "\ue003" + DIGIT, "M": "\ue004" + DIGIT,
           "S": "\ue004" + DIGIT, "j": "\ue002" + DIGIT * 2, "y": DIGIT * 2}  # fmt: skip
@@ -28,7 +30,12 @@ class AnyDay:
     """Stands for every day."""
 
     def __format__(self, spec: str) -> str:
-        return re.sub("%(.)", lambda found: _DATES[found[1]], spec or "%Y-%m-%d")
+        return _any_date(spec or "%Y-%m-%d")
+
+
+@cache
+def _any_date(spec: str) -> str:
+    return re.sub("%(.)", lambda found: _DATES[found[1]], spec)
 
 
 class AnyNumber:
@@ -79,7 +86,7 @@ def fixed_start(pattern: str) -> str:
 
 def shortest(pattern: str) -> str:
     """The shortest of the names that a pattern stands for, or one of them."""
-    return pattern.replace(MORE_DIGITS, "").translate({ord(sign): "0" for sign in _CLASSES})
+    return pattern.translate(_SHORTEST)
 
 
 def can_meet(one: str, other: str) -> bool:

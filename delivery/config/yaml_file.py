@@ -23,27 +23,14 @@ ONLY_ENV_VAR = r"^\{\{\s*env_var\(\s*(?:'[^']+'|\"[^\"]+\")\s*\)\s*\}\}$"
 
 
 LARGEST, MOST_TIMES = 10_000, 100  # nodes, and how often one may stand for another on average: more is no configuration
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping; PyYAML would silently keep the last."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: dict[str, int] = {}
-        for key, _ in node.value:
-            name = str(key.value)
-            if name in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {name!r} stands in line {seen[name]} already", problem_mark=key.start_mark
-                )
-            seen[name] = key.start_mark.line + 1
-        return node
+DEEPEST = 100  # what is in what: libyaml itself knows no limit but the stack's end
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
 
 
 def _document(text: str) -> Any:
     """The content. Raises yaml.MarkedYAMLError also for aliases that make much of little, or of themselves."""
-    loader = _UniqueKeys(text)
+    _check_depth(text)
+    loader = _LOADER(text)
     try:
         node = loader.get_single_node()
         if node is None:
@@ -56,17 +43,45 @@ def _document(text: str) -> Any:
         loader.dispose()
 
 
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                mark: Any = event.start_mark  # of either loader
+                raise yaml.MarkedYAMLError(problem="it is nested too deeply", problem_mark=mark)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
     """Of how many nodes it is made, with each alias written out. sizes: of those that were seen; 0 while it is open."""
     if (known := sizes.get(id(node))) is not None:
         if not known:
             raise yaml.MarkedYAMLError(problem="an alias stands for what it is part of", problem_mark=node.start_mark)
         return known
+    if isinstance(node, yaml.ScalarNode):
+        sizes[id(node)] = 1
+        return 1
     sizes[id(node)] = 0
-    parts = node.value if isinstance(node, yaml.CollectionNode) else []
-    flat = itertools.chain.from_iterable(parts) if isinstance(node, yaml.MappingNode) else parts
+    if isinstance(node, yaml.MappingNode):
+        _check_keys(node)
+    flat = itertools.chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value
     sizes[id(node)] = 1 + sum(_size(part, sizes) for part in flat)
     return sizes[id(node)]
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    """Refuses a key that stands twice in one mapping; PyYAML would silently keep the last."""
+    seen: dict[str, int] = {}
+    for key, _ in node.value:
+        name = str(key.value)
+        if name in seen:
+            raise yaml.MarkedYAMLError(
+                problem=f"the key {name!r} stands in line {seen[name]} already", problem_mark=key.start_mark
+            )
+        seen[name] = key.start_mark.line + 1
 
 
 def read_yaml(path: Path, *, hint: str = "") -> Any:
@@ -83,8 +98,6 @@ def read_yaml(path: Path, *, hint: str = "") -> Any:
         raise ConfigError(
             f"{path.name} is not valid YAML{where}: {error.problem}.", hint="Check indentation and quotes there."
         ) from None
-    except RecursionError:
-        raise ConfigError(f"{path.name} is nested too deeply.", hint="Write it flat.") from None
     except (yaml.YAMLError, ValueError) as error:  # not text, or a date that is none
         raise ConfigError(f"{path.name} is not valid YAML: {str(error).splitlines()[0]}.") from None
 

@@ -144,7 +144,8 @@ def outdated(delivered: Iterable[tuple[Job, str]], project: Project, *, keep: bo
 
     delivered: see jobs.sent. keep: whether what turns out to be the same is remembered, and not compared again.
     """
-    known = [(job, last) for job, last in delivered if _is_fresh(project.state / SENT / f"{job.key}.parquet")]
+    fresh = {path.stem for path in (project.state / SENT).glob("*.parquet") if _is_fresh(path)}
+    known = [(job, last) for job, last in delivered if job.key in fresh] if fresh else []
     if not known:
         return []
     with open_engine(project) as engine:

@@ -8,6 +8,7 @@ take it. `held` waits for a person. The ledger holds names, counts and hashes: n
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +25,7 @@ from delivery.ledger.tables import (
     File,
     Layout,
     Probe,
+    Recorded,
     deliveries,
     files,
     is_prepared,
@@ -126,6 +128,24 @@ class Ledger:
         """Deliveries that meet all the conditions, oldest first."""
         query = sa.select(deliveries).where(*conditions).order_by(deliveries.c.slot, deliveries.c.created_at)
         return [Delivery._make(row) for row in self._all(query)]
+
+    def latest(self, number: int, *conditions: sa.ColumnElement[bool]) -> list[Delivery]:
+        """So many of the newest deliveries that meet all the conditions, oldest first."""
+        newest = (deliveries.c.slot.desc(), deliveries.c.created_at.desc())
+        query = sa.select(deliveries).where(*conditions).order_by(*newest).limit(number)
+        return [Delivery._make(row) for row in reversed(self._all(query))]
+
+    def recorded(
+        self, campaign: str, *conditions: sa.ColumnElement[bool]
+    ) -> defaultdict[tuple[str, str], list[Recorded]]:
+        """By integration and namespace, the deliveries of a campaign that meet all the conditions, oldest first."""
+        columns = [deliveries.c[name] for name in Recorded._fields]
+        query = sa.select(*columns).where(deliveries.c.campaign == campaign, *conditions)
+        found: defaultdict[tuple[str, str], list[Recorded]] = defaultdict(list)
+        for row in self._all(query.order_by(deliveries.c.slot, deliveries.c.created_at)):
+            one = Recorded._make(row)
+            found[one.integration, one.namespace].append(one)
+        return found
 
     def series(
         self, campaign: str, integration: str, namespace: str, *conditions: sa.ColumnElement[bool]
@@ -259,10 +279,22 @@ class Ledger:
         """The files of every delivery."""
         return [File._make(row) for row in self._all(sa.select(files).order_by(files.c.delivery_id))]
 
+    def left_below(self, folder: str) -> tuple[list[File], dict[str, Recorded]]:
+        """The files in places below a folder that were not pruned, and by id the deliveries that they are of."""
+        there = sa.and_(
+            files.c.destination.startswith(folder.rstrip("/") + "/", autoescape=True),
+            files.c.state != FileState.PRUNED,
+        )
+        of = [deliveries.c[name] for name in Recorded._fields]
+        owners = sa.select(*of).where(deliveries.c.id.in_(sa.select(files.c.delivery_id).where(there)))
+        found = self._all(sa.select(files).where(there).order_by(files.c.delivery_id))
+        return [File._make(row) for row in found], {row.id: Recorded._make(row) for row in self._all(owners)}
+
     def times(self) -> list[datetime]:
-        """When the ledger was written to, step by step, and when `prune` ran; in order."""
+        """When the ledger was written to, the last time in each hour, and when `prune` ran; in order."""
+        last = sa.select(sa.func.max(steps.c.at).label("at")).group_by(sa.func.substr(steps.c.at, 1, 13))
         with self._begin() as connection:
-            found = {row.at for row in connection.execute(sa.select(steps.c.at).distinct())}
+            found = {row.at for row in connection.execute(last)}
             ticks = connection.execute(sa.select(meta.c.value).where(meta.c.key.startswith("pruned ")))
             return sorted(datetime.fromisoformat(at) for at in found | {row.value for row in ticks})
 

@@ -74,6 +74,22 @@ class Delivery(NamedTuple):
         return f"{self.campaign} to {self.integration} {when}" + (f" r{self.revision}" if self.revision else "")
 
 
+class Recorded(NamedTuple):
+    """What schedules ask of a delivery: the columns of the same names, of a row of `deliveries`."""
+
+    id: str
+    integration: str
+    namespace: str
+    slot: str
+    window_start: str | None
+    window_end: str | None
+    revision: int
+    state: str
+    note: str
+    asked_by: str | None
+    corrects: str | None
+
+
 class File(NamedTuple):
     """One row of `files`. bytes and sha256 are of the file as it leaves, after compression."""
 
@@ -153,6 +169,7 @@ deliveries = _table(
     sa.UniqueConstraint("campaign", "integration", "namespace", "slot", "window_start", "window_end", "revision"),
     key=("id",),
 )
+sa.Index("deliveries_newest", deliveries.c.slot, deliveries.c.created_at)  # a ledger from before it is read without
 files = _table("files", File, sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"]), key=("delivery_id", "part"))
 fetches = _table("fetches", Fetch, sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"]), key=("id",))
 probes = _table("probes", Probe, key=("destination",))

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import itertools
 import re
+from bisect import bisect_left, bisect_right
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,7 @@ from delivery.config.integrations_file import Integrations
 from delivery.config.values import TEMPORARY_NAME
 from delivery.errors import DeliveryError, WriteFailed
 from delivery.files.spool import clear
-from delivery.ledger import File, FileState, Ledger, State
+from delivery.ledger import File, FileState, Ledger, State, deliveries
 from delivery.ledger.lock import only_runner
 from delivery.schedule.names import finished_name
 from delivery.transfer.descriptions import describe
@@ -55,7 +57,7 @@ class Pruned:
 
 @dataclass(frozen=True)
 class Clock:
-    """What time it is, and the times at which the ledger has entries. confirmed: a person vouches for the clock."""
+    """What time it is, and the times at which the ledger has entries, in order. confirmed: a person vouches for it."""
 
     now: datetime
     entries: Sequence[datetime]
@@ -68,9 +70,24 @@ class Clock:
         return age if self.confirmed else min(age, self._seen_to_pass(youngest))
 
     def _seen_to_pass(self, since: datetime) -> timedelta:
-        times = [since, *(entry for entry in self.entries if since < entry < self.now), self.now]
-        steps = [after - before for before, after in itertools.pairwise(times)]
-        return sum((step for step in steps if timedelta() < step <= LONGEST_GAP), timedelta())
+        times, seen = self._seen
+        if since >= self.now:
+            return timedelta()
+        after = bisect_right(times, since)
+        return _step(since, times[after]) + seen[-1] - seen[after]
+
+    @cached_property
+    def _seen(self) -> tuple[list[datetime], list[timedelta]]:
+        """The entries up to now, now the last, and how much time had been seen to pass at each."""
+        times = [*self.entries[: bisect_left(self.entries, self.now)], self.now]
+        return times, list(
+            itertools.accumulate(itertools.starmap(_step, itertools.pairwise(times)), initial=timedelta())
+        )
+
+
+def _step(before: datetime, after: datetime) -> timedelta:
+    """The time between two entries; none where it is so much that a clock may have jumped."""
+    return after - before if after - before <= LONGEST_GAP else timedelta()
 
 
 def prune(project: Project, now: datetime, days: int | None = None, *, dry_run: bool = False) -> list[Pruned]:
@@ -100,12 +117,12 @@ class _Pruning:
         declared = Integrations(project.integrations_file)
         self._declared, self._integrations = declared.names, declared.usable(())
         self._has_page = declared.share is not None
-        self._deliveries = {row.id: row for row in ledger.find()}
+        self._there, self._deliveries = ledger.left_below(str(project.share))
 
     def share(self) -> Iterable[Pruned]:
         """Delivered files and left-over temporary files of the hosted share, place by place."""
         places: dict[str, list[File]] = {}
-        for file in self._ledger.all_files():
+        for file in self._there:
             if self._is_hosted(file):
                 places.setdefault(file.destination, []).append(file)
         for place, known in places.items():
@@ -124,7 +141,7 @@ class _Pruning:
 
     def spool(self) -> Iterable[Pruned]:
         """Spool folders that no delivery needs: of deliveries that have ended, or of none that the ledger knows."""
-        needed = {key[:32] for key, row in self._deliveries.items() if row.state in NEEDED}
+        needed = {row.id[:32] for row in self._ledger.find(deliveries.c.state.in_(NEEDED))}
         folders = sorted(self._project.spool.iterdir()) if self._project.spool.is_dir() else []
         for folder in folders:
             if folder.name in needed:

@@ -76,7 +76,7 @@ def latest(project: Project, campaign: str | None, limit: int) -> list[tuple[Del
     with closing(Ledger(project.ledger_url)) as ledger:
         probes = ledger.probes()
         methods = {where: probe.method for where, probe in probes.items()}
-        found = ledger.find(*([deliveries.c.campaign == campaign] if campaign else []))[-limit:]
+        found = ledger.latest(limit, *([deliveries.c.campaign == campaign] if campaign else []))
         taken = fetched(project, ledger, found)
         return [(row, methods.get(row.destination), taken.get(row.id)) for row in found]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from delivery.config.campaigns import Campaign
     from delivery.config.integrations_file import Integrations
     from delivery.config.project import Project
-    from delivery.ledger import Delivery
+    from delivery.ledger import Recorded
 
 # What needs nothing more: it went, there was nothing to send, or a person did not want it.
 ENDED = (*ENDED_WELL, State.CANCELLED)
@@ -51,17 +51,17 @@ def gaps(
     with closing(Ledger(project.ledger_url)) as ledger:
         for name, one in known.items():
             if campaign in (None, name):
+                recorded = ledger.recorded(name)
                 for integration in one.integrations:
                     where = (integration, namespaces[integration])
-                    found += _of(one, where, ledger, first, until)
+                    found += _of(one, where, recorded[where], first, until)
     return sorted(found, key=lambda gap: (gap.due, gap.campaign, gap.integration))
 
 
 def _of(
-    campaign: Campaign, where: tuple[str, str], ledger: Ledger, first: date | None, until: datetime
+    campaign: Campaign, where: tuple[str, str], recorded: list[Recorded], first: date | None, until: datetime
 ) -> Iterator[Gap]:
     integration, namespace = where
-    recorded = ledger.series(campaign.name, integration, namespace)
     begins = _midnight(first) if first else first_due(recorded) or _first(campaign, recorded)
     if begins is None:
         return
@@ -74,7 +74,7 @@ def _of(
         yield Gap(namespace, campaign.name, integration, str(window or slot.date()), f"{slot:{SLOT}}", state, note)
 
 
-def _first(campaign: Campaign, recorded: list[Delivery]) -> datetime | None:
+def _first(campaign: Campaign, recorded: list[Recorded]) -> datetime | None:
     if recorded:
         return instant(recorded[0].slot)
     return _midnight(campaign.export.start) if campaign.export.start else None

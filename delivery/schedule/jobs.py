@@ -13,12 +13,13 @@ from delivery.schedule.slots import SLOT, instant, slots, window_on_record
 from delivery.windows import DAY, parse_day
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date, datetime
 
     from delivery.config.campaigns import Campaign
     from delivery.config.integrations import Integration
     from delivery.config.values import RejectedLimit, RowCount
+    from delivery.ledger import Recorded
     from delivery.schedule.request import Request
     from delivery.windows import Window
 
@@ -104,22 +105,32 @@ def jobs(
     _check_names("campaign", request.select, campaigns)
     _check_names("integration", request.integrations, integrations)
     found: dict[str, Job] = {}
-    for campaign, name in _asked(request, campaigns):
-        integration = integrations[name]
-        if integration.split and integration.split.by == "day" and campaign.dataset.window is None:
-            raise ConfigError(
-                f"integrations.{name}.split: {campaign.dataset.name} ({campaign.name}) has no days to split by.",
-                hint="Split by rows or bytes.",
-            )
-        if integration.existing == "replace" and campaign.export.mode == "changes":
-            raise ConfigError(
-                f"integrations.{name}.existing: replace would overwrite changes ({campaign.name}) not loaded yet.",
-                hint="Put {window:%Y-%m-%d} into file_name, or set filename_timestamped, with existing: hold.",
-            )
-        for slot, window in slots(request, campaign, name, integration.namespace, ledger):
-            job = _revised(Job(campaign, name, integration, slot, window), request, ledger)
-            found[job.key] = job
+    for campaign, names in _asked(request, campaigns):
+        recorded = ledger.recorded(campaign.name) if request.due else {}
+        for name in names:
+            past = recorded.get((name, integrations[name].namespace), ())
+            for job in _meant(request, campaign, name, integrations[name], past):
+                revised = _revised(job, request, ledger)
+                found[revised.key] = revised
     return sorted(found.values(), key=lambda job: (job.slot, job.campaign.name, job.integration_name))
+
+
+def _meant(
+    request: Request, campaign: Campaign, name: str, integration: Integration, past: Sequence[Recorded]
+) -> Iterator[Job]:
+    """The deliveries of one campaign to one integration, as if none had been made."""
+    if integration.split and integration.split.by == "day" and campaign.dataset.window is None:
+        raise ConfigError(
+            f"integrations.{name}.split: {campaign.dataset.name} ({campaign.name}) has no days to split by.",
+            hint="Split by rows or bytes.",
+        )
+    if integration.existing == "replace" and campaign.export.mode == "changes":
+        raise ConfigError(
+            f"integrations.{name}.existing: replace would overwrite changes ({campaign.name}) not loaded yet.",
+            hint="Put {window:%Y-%m-%d} into file_name, or set filename_timestamped, with existing: hold.",
+        )
+    for slot, window in slots(request, campaign, past):
+        yield Job(campaign, name, integration, slot, window)
 
 
 def _check_names(kind: str, asked: tuple[str, ...], known: Mapping[str, object]) -> None:
@@ -189,36 +200,33 @@ def sent(
     days, otherwise the days that are named.
     """
     first, last = _days(request)
-    for campaign, name in _asked(request, campaigns):
-        if not campaign.is_corrected:
-            continue
-        rows = ledger.series(
-            campaign.name,
-            name,
-            integrations[name].namespace,
-            deliveries.c.window_end > first.isoformat(),
-            deliveries.c.window_start <= last.isoformat(),
-        )
-        windows: dict[str | None, list[Delivery]] = {}
-        for row in sorted(rows, key=lambda row: row.revision):
-            windows.setdefault(row.window_start, []).append(row)
-        for revised in windows.values():
-            newest, arrived = revised[-1], [row for row in revised if row.state in ENDED_WELL]
-            if arrived and (newest.state in ENDED_WELL or (newest.state == State.CANCELLED and newest.corrects)):
+    within = (deliveries.c.window_end > first.isoformat(), deliveries.c.window_start <= last.isoformat())
+    for campaign, names in _asked(request, campaigns):
+        recorded = ledger.recorded(campaign.name, *within) if campaign.is_corrected else {}
+        for name in names:
+            for newest, arrived in _arrived(recorded.get((name, integrations[name].namespace), ())):
                 slot, window = instant(newest.slot), window_on_record(newest)
-                yield (
-                    Job(campaign, name, integrations[name], slot, window, newest.revision, newest.corrects),
-                    arrived[-1].id,
-                )
+                job = Job(campaign, name, integrations[name], slot, window, newest.revision, newest.corrects)
+                yield job, arrived.id
 
 
-def _asked(request: Request, campaigns: Mapping[str, Campaign]) -> Iterator[tuple[Campaign, str]]:
-    """The campaigns that are asked for, with the name of each integration that is."""
+def _arrived(recorded: Sequence[Recorded]) -> Iterator[tuple[Recorded, Recorded]]:
+    """Of each window with nothing under way the newest revision, and the last that ended well."""
+    windows: dict[str | None, list[Recorded]] = {}
+    for row in sorted(recorded, key=lambda row: row.revision):
+        windows.setdefault(row.window_start, []).append(row)
+    for revised in windows.values():
+        newest, arrived = revised[-1], [row for row in revised if row.state in ENDED_WELL]
+        if arrived and (newest.state in ENDED_WELL or (newest.state == State.CANCELLED and newest.corrects)):
+            yield newest, arrived[-1]
+
+
+def _asked(request: Request, campaigns: Mapping[str, Campaign]) -> Iterator[tuple[Campaign, list[str]]]:
+    """The campaigns that are asked for, with the names of the integrations that are."""
     for campaign in campaigns.values():
         if not request.select or campaign.name in request.select:
-            for name in campaign.integrations:
-                if not request.integrations or name in request.integrations:
-                    yield campaign, name
+            asked = set(request.integrations or campaign.integrations)
+            yield campaign, [name for name in campaign.integrations if name in asked]
 
 
 def _days(request: Request) -> tuple[date, date]:

@@ -22,6 +22,7 @@ MANIFEST_SUFFIX = ".manifest.json"
 DONE_SUFFIX = ".done"
 STAMP = "_%Y%m%d%H%M%S"
 KINDS = ("entered", "changed", "left", "withdrawn")
+_NEVER = re.compile(r"[/\x00-\x1f\x7f]")
 EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst", "openpgp": ".pgp"}
 
 
@@ -96,7 +97,7 @@ def check_name(name: str, *, room: int = 0) -> str:
 
     room: bytes that must be left, for what will be added to the name.
     """
-    if not name or name in {".", ".."} or "/" in name or any(ord(c) < 32 or ord(c) == 127 for c in name):
+    if not name or name in {".", ".."} or _NEVER.search(name):
         raise ConfigError(f"not a plain file name: {name!r}", hint="Use a name without slashes and control characters.")
     if len(shortest(name).encode()) > NAME_BYTES - room:
         raise ConfigError(f"file name longer than {NAME_BYTES - room} bytes: {name[:40]!r}…", hint="Shorten file_name.")

@@ -3,39 +3,44 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from delivery.errors import ConfigError
-from delivery.ledger import OPEN_STATES, AskedBy, Delivery, Ledger
+from delivery.ledger import OPEN_STATES, AskedBy
 from delivery.windows import (
+    REMEMBERED,
     Window,
     last_slot,
     last_window,
     parse_day,
     slot_covering,
     slots_between,
+    window_between,
     window_of,
     windows_within,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from delivery.config.campaigns import Campaign
+    from delivery.ledger import Delivery, Recorded
     from delivery.schedule.request import Request
 
 SLOT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def slots(
-    request: Request, campaign: Campaign, integration: str, namespace: str, ledger: Ledger
+    request: Request, campaign: Campaign, recorded: Sequence[Recorded]
 ) -> Iterator[tuple[datetime, Window | None]]:
     """The slots that are meant, and their windows; None for the window of a current-state dataset.
 
+    recorded: the campaign's deliveries to one integration, oldest first; only what is due depends on them.
     Raises ConfigError for days that have not ended or cannot be.
     """
     if request.due:
-        yield from _due(request, campaign, integration, namespace, ledger)
+        yield from _due(request, campaign, recorded)
     elif campaign.dataset.window is None and (request.window or request.start):
         if campaign.name in request.select:
             raise ConfigError(
@@ -90,14 +95,13 @@ def _ended(request: Request, slot: datetime, window: Window) -> tuple[datetime, 
 
 
 def _due(
-    request: Request, campaign: Campaign, integration: str, namespace: str, ledger: Ledger
+    request: Request, campaign: Campaign, recorded: Sequence[Recorded]
 ) -> Iterator[tuple[datetime, Window | None]]:
     """Slots since the first that the schedule asked for that are not on record, and deliveries that are unfinished.
 
     What was sent by hand hides no slot that was missed, and does not make older ones due. What lies after `at` counts
     for nothing: a clock that ran ahead may have left it.
     """
-    recorded = ledger.series(campaign.name, integration, namespace)
     known = [row for row in recorded if instant(row.slot) <= request.at]
     yield from ((instant(row.slot), window_on_record(row)) for row in known if row.state in OPEN_STATES)
     schedule, windowed = campaign.export.schedule, campaign.dataset.window is not None
@@ -130,12 +134,12 @@ def scheduled(campaign: Campaign, after: datetime, until: datetime) -> list[tupl
     return [(slot, window) for slot, window in found if window or not windowed]
 
 
-def first_due(recorded: Iterable[Delivery]) -> datetime | None:
+def first_due(recorded: Iterable[Recorded]) -> datetime | None:
     """The first slot that was delivered because the schedule said so; None when none was."""
     return min((instant(row.slot) for row in recorded if row.asked_by == AskedBy.SCHEDULE), default=None)
 
 
-def days_on_record(recorded: Iterable[Delivery]) -> set[date]:
+def days_on_record(recorded: Iterable[Recorded]) -> set[date]:
     """The days that deliveries cover, also in other windows than today's schedule has; of slots without, their days."""
     days: set[date] = set()
     for row in recorded:
@@ -144,13 +148,14 @@ def days_on_record(recorded: Iterable[Delivery]) -> set[date]:
     return days
 
 
+@lru_cache(maxsize=REMEMBERED)
 def instant(slot: str) -> datetime:
     """A slot as the ledger writes it."""
     return datetime.strptime(slot, SLOT).replace(tzinfo=UTC)
 
 
-def window_on_record(row: Delivery) -> Window | None:
+def window_on_record(row: Delivery | Recorded) -> Window | None:
     """The days of a recorded delivery; None for a current-state dataset."""
     if row.window_start is None or row.window_end is None:
         return None
-    return Window(date.fromisoformat(row.window_start), date.fromisoformat(row.window_end))
+    return window_between(row.window_start, row.window_end)

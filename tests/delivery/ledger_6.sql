@@ -28,6 +28,7 @@ CREATE TABLE deliveries (
   PRIMARY KEY (id),
   UNIQUE (campaign, integration, namespace, slot, window_start, window_end, revision)
 );
+CREATE INDEX deliveries_newest ON deliveries (slot, created_at);
 CREATE TABLE layouts (
   campaign TEXT NOT NULL,
   integration TEXT NOT NULL,
@@ -118,6 +119,7 @@ CREATE TABLE deliveries (
   PRIMARY KEY (id),
   UNIQUE (campaign, integration, namespace, slot, window_start, window_end, revision)
 );
+CREATE INDEX deliveries_newest ON deliveries (slot, created_at);
 CREATE TABLE layouts (
   campaign TEXT NOT NULL,
   integration TEXT NOT NULL,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from delivery.errors import Busy, ConfigError, WriteFailed
 from delivery.ledger import Ledger, delivery_id
 from delivery.ledger.book import DOUBT
+from delivery.ledger.storage import TIME
 from delivery.ledger.tables import (
     METADATA,
     VERSION,
@@ -35,6 +36,7 @@ from delivery.ledger.tables import (
     files,
     meta,
     probes,
+    steps,
 )
 
 if TYPE_CHECKING:
@@ -443,15 +445,19 @@ def test_without_doubt_the_past_is_planned(ledger: Ledger) -> None:
     assert ledger.plan(**job().record("/share", None)).state == "planned"
 
 
-def test_times_are_of_steps_and_of_pruning_one_a_day(ledger: Ledger) -> None:
+def test_times_are_of_steps_one_an_hour_and_of_pruning_one_a_day(ledger: Ledger) -> None:
     assert ledger.times() == []
     for text in ("2026-11-03 06:00", "2026-11-03 18:00", "2026-11-01 06:00", "2026-11-04 00:00"):
         ledger.tick(utc(text))
     assert ledger.times() == [utc("2026-11-01 06:00"), utc("2026-11-03 18:00"), utc("2026-11-04 00:00")]
     key = spooled(ledger)
-    steps = sorted(datetime.fromisoformat(at) for at, _, _ in ledger.steps(key))
-    assert len(steps) == 2
-    assert ledger.times() == sorted([*ledger.times()[:3], *steps])
+    written = [utc(f"2026-10-31 {at}") for at in ("07:59", "07:00", "06:59")] + [utc("2026-11-05 07:30")]
+    with ledger.storage.begin() as connection:
+        connection.execute(steps.delete())
+        rows = [{"delivery_id": key, "step": "note", "at": at.strftime(TIME)} for at in written]
+        connection.execute(steps.insert(), rows)
+    ticks = [utc("2026-11-01 06:00"), utc("2026-11-03 18:00"), utc("2026-11-04 00:00")]
+    assert ledger.times() == [written[2], written[0], *ticks, written[3]]
 
 
 def test_a_probe_replaces_that_of_its_destination_only(ledger: Ledger) -> None:
@@ -494,6 +500,52 @@ def test_a_runner_knows_its_own_spool(tmp_path: Path) -> None:
     with closing(Ledger(f"sqlite:///{tmp_path / 'l'}", "one")) as ledger:
         assert [ledger.is_ours(name) for name in ("one", None, "two", "")] == [True, False, False, False]
         assert ledger.delivery(spooled(ledger)).spooled_by == "one"
+
+
+# Of many
+
+
+def of_day(ledger: Ledger, campaign: str, integration: str, day: int) -> Delivery:
+    """One day's delivery."""
+    days = window(f"2026-11-{day:02}", f"2026-11-{day + 1:02}")
+    one = replace(job(), window=days, slot=utc(f"2026-11-{day + 1:02} 05:00"), integration_name=integration)
+    row = one.record("/share", None) | {"campaign": campaign}
+    return ledger.plan(**row | {"id": delivery_id(campaign, integration, "acme", one.when, 0)})
+
+
+def test_the_latest_are_the_newest_slots_oldest_first(ledger: Ledger) -> None:
+    first, second, other, third = (
+        of_day(ledger, *asked) for asked in (("a", "x", 3), ("a", "y", 1), ("b", "x", 2), ("a", "x", 2))
+    )
+    assert ledger.latest(2) == [third, first]
+    assert ledger.latest(9) == [second, other, third, first]
+    assert ledger.latest(2, deliveries.c.campaign == "b") == [other]
+
+
+def test_what_is_recorded_of_a_campaign_is_by_client_oldest_first(ledger: Ledger) -> None:
+    rows = [of_day(ledger, *asked) for asked in (("a", "x", 3), ("a", "y", 1), ("b", "x", 2), ("a", "x", 2))]
+    recorded = ledger.recorded("a")
+    client = rows[0].namespace
+    assert {key: [row.id for row in found] for key, found in recorded.items()} == {
+        ("x", client): [rows[3].id, rows[0].id],
+        ("y", client): [rows[1].id],
+    }
+    for name, value in recorded["y", client][0]._asdict().items():
+        assert value == getattr(rows[1], name), name
+    later = ledger.recorded("a", deliveries.c.window_start > "2026-11-02")
+    assert [row.id for row in later["x", client]] == [rows[0].id]
+
+
+def test_files_below_a_folder_are_those_that_are_there(ledger: Ledger) -> None:
+    places = {"/srv/share/a": "published", "/srv/share/b": "pruned", "/srv/share_2/a": "published"}
+    for number, (place, state) in enumerate(places.items(), 1):
+        key = of_day(ledger, "a", "x", number).id
+        with ledger.storage.begin() as connection:
+            row = file_row(0, delivery_id=key, destination=place, state=state, updated_at="")
+            connection.execute(files.insert().values(row))
+    found, owners = ledger.left_below("/srv/share/")
+    assert [file.destination for file in found] == ["/srv/share/a"]
+    assert {key: row.window_start for key, row in owners.items()} == {found[0].delivery_id: "2026-11-01"}
 
 
 # The tables

@@ -46,7 +46,7 @@ def day(text: str) -> Window:
 
 def asked(ledger: Ledger, chosen: Campaign, at: str = "2026-11-05 06:00", **request: Any) -> list[str]:
     """What is meant: windows, or slots where there is no window."""
-    found = slots(Request(at=utc(at), **request), chosen, "acme", CLIENT, ledger)
+    found = slots(Request(at=utc(at), **request), chosen, ledger.recorded(chosen.name)["acme", CLIENT])
     return [str(days) if days else f"{slot:%Y-%m-%d %H:%M}" for slot, days in found]
 
 
@@ -279,6 +279,6 @@ def test_days_and_first_slot_on_record(ledger: Ledger) -> None:
 
 
 def test_a_slot_on_record_is_the_one_that_was_planned(ledger: Ledger) -> None:
-    for slot, days in slots(Request(at=utc("2026-11-05 06:00")), campaign(), "acme", CLIENT, ledger):
+    for slot, days in slots(Request(at=utc("2026-11-05 06:00")), campaign(), []):
         ledger.plan(**Job(campaign(), "acme", integration(), slot, days).record("/share", None))
     assert due(ledger, campaign()) == ["2026-11-04"], "the one that is planned, once"

@@ -151,8 +151,8 @@ def test_only_whole_windows_lie_within() -> None:
 
 def test_slots_between_leave_out_the_first_and_keep_the_last() -> None:
     slots = slots_between(DAILY, utc("2026-11-01 05:00"), utc("2026-11-03 05:00"))
-    assert slots == [utc("2026-11-02 05:00"), utc("2026-11-03 05:00")]
-    assert slots_between(DAILY, utc("2026-11-03 05:00"), utc("2026-11-01 05:00")) == []
+    assert slots == (utc("2026-11-02 05:00"), utc("2026-11-03 05:00"))
+    assert slots_between(DAILY, utc("2026-11-03 05:00"), utc("2026-11-01 05:00")) == ()
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_whole_windows_with_their_slots_up_to_the_last_day_of_all() -> None:
 def test_a_schedule_in_another_zone_is_read_in_utc() -> None:
     in_berlin = timezone(timedelta(hours=1))
     found = slots_between(DAILY, datetime(2026, 11, 2, 5, 30, tzinfo=in_berlin), utc("2026-11-02 05:00"))
-    assert found == [utc("2026-11-02 05:00")]
+    assert found == (utc("2026-11-02 05:00"),)
     assert last_slot(DAILY, datetime(2026, 11, 4, 5, 30, tzinfo=in_berlin)) == utc("2026-11-03 05:00")
 
 

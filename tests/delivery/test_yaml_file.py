@@ -188,14 +188,20 @@ def aliases(levels: int, each: int) -> str:
         ),
         ("a: &a [*a]", "an alias stands for what it is part of"),
         ("a: &a {b: {c: *a}}", "an alias stands for what it is part of"),
-        ("[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("[" * 101 + "]" * 101, "line 1, column 101: it is nested too deeply"),
+        ("- " * 200_000, "nested too deeply"),
     ],
-    ids=["aliases of aliases", "many levels", "mappings", "a list within itself", "a mapping within itself", "depth"],
+    ids=["aliases of aliases", "many levels", "mappings", "a list in itself", "a mapping in itself", "depth", "deeper"],
 )
 def test_what_would_grow_without_end_is_refused(file: Path, text: str, problem: str) -> None:
     file.write_text(text)
     with pytest.raises(ConfigError, match=problem):
         read_yaml(file)
+
+
+def test_what_is_deep_but_not_too_deep_is_read(file: Path) -> None:
+    file.write_text("[" * 100 + "]" * 100 + "\n")
+    assert str(read_yaml(file)) == "[" * 100 + "]" * 100
 
 
 def test_aliases_that_save_writing_are_read(file: Path) -> None:
