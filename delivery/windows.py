@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 REMEMBERED = 4096  # thousands of clients ask for the same slots
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Window:
     """[start, end): midnights UTC, at least one day apart."""
 

@@ -55,9 +55,6 @@ class Selection:
         select = ", ".join(identifier(name) for name in (*self.columns, *keys))
         order = ", ".join(identifier(name) for name in self.dataset.order_by)
         tail = f" order by {order}" if ordered else ""
-        if self.window is None:
-            yield f"select {select} from {self.dataset.relation} where {self.where()}{tail}"
-            return
         for day in self.by_day():
             yield f"select {select} from {self.dataset.relation} where {day.where()}{tail}"
 

@@ -37,6 +37,7 @@ class Answers:
     OK; None: there is none, as in version 2. handle: what every handle ends with. late: request -> seconds until its
     answer. turned: replies that wait together come last one first. most: bytes in one DATA. listed: names in one NAME.
     long_name: of each name, for people. checks: algorithm and digest that check-file answers. version: of the protocol.
+    own: an extension that nobody else has.
     """
 
     attributes: int = ALL
@@ -51,6 +52,7 @@ class Answers:
     turned: bool = False
     most: int = 1 << 18
     listed: int = 100
+    own: str = ""
     long_name: bytes = b"-rw-------    1 acme     acme            0 Nov  3 06:00 name"
     checks: tuple[bytes, Callable[[bytes], bytes]] | None = None
     overwrites: bool = False
@@ -142,6 +144,8 @@ class OddServer:
 
     def _version(self) -> bytes:
         offered = {"posix-rename@openssh.com": b"1"}
+        if self.answers.own:
+            offered[self.answers.own] = b"1"
         if self.answers.fsync:
             offered["fsync@openssh.com"] = b"1"
         if self.answers.limits is not None:
@@ -150,7 +154,7 @@ class OddServer:
             offered["statvfs@openssh.com"] = b"2"
         if self.answers.checks:
             offered["check-file"] = b"md5,sha256"
-        pairs = b"".join(string(name.encode()) + string(value) for name, value in offered.items())
+        pairs = b"".join(string(name.encode("latin-1")) + string(value) for name, value in offered.items())
         return struct.pack(">BI", 2, self.answers.version) + pairs
 
     def _status(self, code: int = OK) -> tuple[int, bytes]:

@@ -169,10 +169,10 @@ def test_a_socket_of_postgres_is_looked_for_in_its_folder(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("campaigns", "expected"),
     [
-        ((), ["events", "figures", "metrics", "orders"]),
+        ((), ["clicks", "events", "figures", "metrics", "orders"]),
         (("daily",), ["events"]),
-        (("hourly",), ["orders"]),
-        (("daily", "hourly"), ["events", "orders"]),
+        (("hourly",), ["clicks", "orders"]),
+        (("daily", "hourly"), ["clicks", "events", "orders"]),
         (("another",), None),
         (("no_campaign",), None),
     ],
@@ -202,6 +202,7 @@ def test_what_is_built_for_campaigns(campaigns: tuple[str, ...], expected: list[
         "parent_map": {f"model.p.{name}": [] for name in ("events", "orders", "clicks")},
         "child_map": {f"model.p.{name}": [] for name in ("events", "orders", "clicks")},
     }
+    manifest["nodes"]["model.p.orders"]["config"]["meta"] = {"dataset": {"rejects": {"rows": "clicks"}}}
     manifest["nodes"]["model.p.figures"]["config"]["meta"] = {"dataset": {}}  # of no campaign: people export it
     metrics = {
         **manifest["nodes"]["model.p.clicks"],

@@ -168,6 +168,20 @@ def test_a_signal_cuts_off_what_is_under_way_and_begins_nothing_more() -> None:
     assert work.under_way() == []
 
 
+def test_what_has_ended_is_not_cut_off() -> None:
+    cut = threading.Event()
+
+    def run() -> None:
+        with Lanes() as lanes:
+            with lanes.reach(cut.set):
+                pass
+            raise Stopped("SIGTERM")
+
+    with pytest.raises(Stopped):
+        run()
+    assert not cut.is_set()
+
+
 def test_what_cannot_be_woken_is_not_waited_for_long() -> None:
     hangs, began = threading.Event(), time.monotonic()
 

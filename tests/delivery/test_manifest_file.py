@@ -203,6 +203,9 @@ def test_people_see_what_each_file_is(tmp_path: Path, *, damaged: bool, result: 
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert lines[0] == "file rows bytes result"
     assert lines[1:] == [f"{file} 2 {size} {result}"]
+    said = CliRunner().invoke(cli, ["verify", str(tmp_path), "--json"], catch_exceptions=False)
+    ((only),) = json.loads(said.stdout)["files"]
+    assert (only["rows"], only["problem"]) == (2, "is missing" if damaged else "")
     assert done.exit_code == (ExitCode.FAILED if damaged else ExitCode.DONE)
 
 

@@ -192,3 +192,13 @@ def test_an_unforeseen_error_is_placed_and_not_quoted() -> None:
     assert found.message.startswith("Unexpected JSONDecodeError in raw_decode, line ")
     assert found.message.endswith(" of decoder.py.")
     assert "jane" not in found.message
+
+
+def test_what_was_sent_again_before_is_said_of_a_redelivery(capsys: pytest.CaptureFixture[str]) -> None:
+    again, first = delivery(revision=1), delivery(integration="other")
+    found = [outcome("already delivered", delivery=again), outcome("already delivered", delivery=first), outcome()]
+    console.show(outcomes(found, redelivers=True), as_json=False)
+    said = "Sent again before, for the same --reason: daily to acme [2026-11-03, 2026-11-04) r1. With another reason"
+    assert said in capsys.readouterr().err
+    console.show(outcomes(found), as_json=False)
+    assert "Sent again before" not in capsys.readouterr().err

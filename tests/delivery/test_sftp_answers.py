@@ -69,6 +69,7 @@ DELIVERS: dict[str, dict[str, Any]] = {
     "text in another language": {"text": "Datei nicht gefunden: größer".encode("latin-1")},
     "handle of 1 byte": {"handle": b""},
     "handle of 256 bytes": {"handle": bytes(range(255))},
+    "an extension in another language": {"own": "größe@example.com"},
     "no long names": {"long_name": b""},
     "long names that are none": {"long_name": b"\xff\x00\n"},
     "refuses FSTAT": {"codes": {"FSTAT": 8}},

@@ -150,6 +150,7 @@ def test_the_servers_accept_their_configuration(tmp_path: Path, more: bool) -> N
         conf = out / ("web.conf" if command[0] == "apache2" else "sftp.conf")
         done = subprocess.run([*command, conf], capture_output=True, text=True, env=os.environ | path)
         assert done.returncode == 0, done.stderr
+    assert f"\nListen {share.web_port} https\n" in (out / "web.conf").read_text()
     page = (out / "pages" / "log-in.html").read_text()
     assert "Böse &amp; &#34;Söhne&#34; &lt;script&gt;" in page
     assert VENDOR not in page
