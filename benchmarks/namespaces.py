@@ -19,7 +19,7 @@ from benchmarks.generate import generate
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-SOURCES = ("models", "macros", "seeds", "tests", "selectors.yml", "dbt_project.yml", "profiles.yml")
+SOURCES = ("models", "macros", "dbt_packages", "seeds", "tests", "selectors.yml", "dbt_project.yml", "profiles.yml")
 DAY = date(2026, 11, 1)
 EVENTS = 200  # of one client
 

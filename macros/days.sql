@@ -4,30 +4,6 @@
     has to look at.
 #}
 
-{# Each growing model by name, with the names of itself and of the growing models above it, through whatever lies between. #}
-{% macro growing_models() -%}
-    {%- set growing = {} -%}
-    {%- for node in (graph.nodes.values() if execute else []) if node.resource_type == 'model' and node.config.meta.get('grows_by') -%}
-        {%- do growing.update({node.unique_id: node.name}) -%}
-    {%- endfor -%}
-    {%- set found = {} -%}
-    {%- for unique_id, name in growing.items() -%}
-        {%- set above = [unique_id] -%}
-        {#- The list grows while it is walked: parents of parents come last. -#}
-        {%- for one in above -%}
-            {%- set parents = graph.nodes[one].depends_on.nodes if one in graph.nodes else [] -%}
-            {%- do above.extend(parents | reject('in', above)) -%}
-        {%- endfor -%}
-        {%- set names = [] -%}
-        {%- for one in above if one in growing -%}
-            {%- do names.append(growing[one]) -%}
-        {%- endfor -%}
-        {%- do found.update({name: names}) -%}
-    {%- endfor -%}
-    {{ return(found) }}
-{%- endmacro %}
-
-
 {# One row per growing model, day and build of it; is_kept: no partial run, after which the rows may be gone, began since. #}
 {% macro builds_of_days() -%}
     select
@@ -35,12 +11,12 @@
         days.event_day,
         days.started_at as built_at,
         partial_runs.started_at is null or days.started_at > partial_runs.started_at as is_kept
-    from {{ audit_table('build_days') }} as days
+    from {{ dbt_delivery.audit_table('build_days') }} as days
     left join (
         select
             unique_id,
             max(started_at) as started_at
-        from {{ audit_table('build_log') }}
+        from {{ dbt_delivery.audit_table('build_log') }}
         where partial
         group by unique_id
     ) as partial_runs on days.unique_id = partial_runs.unique_id
@@ -90,14 +66,14 @@
         {{ 'union' if not loop.first }}
         select cast({{ dbt.dateadd('day', -back, 'event_day') }} as date) as event_day
         from (
-            select event_day from {{ audit_table('int_days_due') }} where model in ({{ quoted(models) }})
+            select event_day from {{ dbt_delivery.audit_table('int_days_due') }} where model in ({{ dbt_delivery.quoted(models) }})
             union
-            select event_day from {{ audit_table('build_days') }}
-            where unique_id in ({{ quoted(unique_ids) }}) and coalesce(ended_at, started_at) > (
+            select event_day from {{ dbt_delivery.audit_table('build_days') }}
+            where unique_id in ({{ dbt_delivery.quoted(unique_ids) }}) and coalesce(ended_at, started_at) > (
                 select coalesce(max(coalesce(began_at, started_at)), timestamp '1970-01-01 00:00:00')
-                from {{ audit_table('build_log') }}
+                from {{ dbt_delivery.audit_table('build_log') }}
                 where unique_id = '{{ model.unique_id }}' and phase = 'end' and not partial
-                    and status in ({{ quoted(statuses) }})
+                    and status in ({{ dbt_delivery.quoted(statuses) }})
             )
         ) as days
         {%- endfor %}
@@ -107,14 +83,14 @@
 
 {# Whether a seed that the test reads is another than when the test last passed: then it looks at all days again. #}
 {% macro has_changed_seed(statuses) -%}
-    {%- set log = audit_table('build_log') -%}
+    {%- set log = dbt_delivery.audit_table('build_log') -%}
     {%- set seeds = model.depends_on.nodes | select('in', graph.nodes) | list if execute and load_relation(log) else [] -%}
     {%- for seed in seeds if seed.startswith('seed.') -%}
         {%- set passed_with = run_query(
             'select fingerprint from ' ~ log ~ " where unique_id = '" ~ seed ~ "' and phase = 'end'"
             ~ " and status = 'success' and coalesce(ended_at, started_at) <= ("
             ~ 'select max(coalesce(began_at, started_at)) from ' ~ log ~ " where unique_id = '"
-            ~ model.unique_id ~ "' and phase = 'end' and not partial and status in (" ~ quoted(statuses) ~ '))'
+            ~ model.unique_id ~ "' and phase = 'end' and not partial and status in (" ~ dbt_delivery.quoted(statuses) ~ '))'
             ~ ' order by coalesce(ended_at, started_at) desc limit 1'
         ).rows -%}
         {%- if passed_with and passed_with[0][0] != graph.nodes[seed].checksum.checksum -%}
@@ -127,7 +103,7 @@
 
 {# The relation of int_raw_days, for what looks at it without waiting for it. #}
 {% macro raw_days() -%}
-    {{ return(audit_table('int_raw_days')) }}
+    {{ return(dbt_delivery.audit_table('int_raw_days')) }}
 {%- endmacro %}
 
 

@@ -25,7 +25,7 @@
         {%- set cells = [] -%}
         {%- for name in agate_table.column_names -%}
             {%- set data_type = types.get(name, 'string') -%}
-            {%- set value = 'null' if row[name] is none else quoted([row[name]]) -%}
+            {%- set value = 'null' if row[name] is none else dbt_delivery.quoted([row[name]]) -%}
             {%- do cells.append('cast(' ~ value ~ ' as ' ~ data_type ~ ')') -%}
         {%- endfor -%}
         {%- do lines.append('(' ~ cells | join(', ') ~ ')') -%}

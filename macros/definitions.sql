@@ -98,7 +98,7 @@
 {% macro attribute_value(document, definition, namespace) -%}
     {%- set value = typed(json_field(document, definition.attribute), definition.data_type) -%}
     {%- if definition.namespaces -%}
-        case when {{ namespace }} in ({{ quoted(definition.namespaces) }}) then {{ value }} end
+        case when {{ namespace }} in ({{ dbt_delivery.quoted(definition.namespaces) }}) then {{ value }} end
     {%- else -%}
         {{ value }}
     {%- endif -%}
@@ -109,7 +109,7 @@
 {% macro is_misfit(document, definition, namespace) -%}
     {{ json_field(document, definition.attribute) }} is not null
     and {{ typed(json_field(document, definition.attribute), definition.data_type) }} is null
-    {%- if definition.namespaces %} and {{ namespace }} in ({{ quoted(definition.namespaces) }}){% endif -%}
+    {%- if definition.namespaces %} and {{ namespace }} in ({{ dbt_delivery.quoted(definition.namespaces) }}){% endif -%}
 {%- endmacro %}
 
 
@@ -152,5 +152,5 @@
 
 {# Text as a literal, NULL when there is none. #}
 {% macro nullable(text) -%}
-    {{ return(quoted([text]) if text else 'null') }}
+    {{ return(dbt_delivery.quoted([text]) if text else 'null') }}
 {%- endmacro %}

@@ -87,7 +87,7 @@ select
     file_name,
     line_number,
     landed_at,
-    {{ started_at() }} as loaded_at
+    {{ dbt_delivery.started_at() }} as loaded_at
 from {{ 'said' if needs else 'written' }}
 {%- endmacro %}
 

@@ -50,7 +50,7 @@
         from {{ landed }}
         where file_name like '{{ folder }}/%' and {{ is_read('file_name') }} and {{ is_there('file_name') }}
         {%- if is_incremental() %}
-            and loaded_at > {{ last_success(model.unique_id) }}
+            and loaded_at > {{ dbt_delivery.last_success(model.unique_id) }}
         {%- endif %}
         order by file_name
     {%- endset -%}
@@ -65,8 +65,8 @@
     {%- endif -%}
     {%- set query -%}
         select file_name
-        from unnest([{{ quoted(files) }}]) as files (file_name)
-        where file_fault({{ quoted([root]) }} || '/' || file_name) is not null
+        from unnest([{{ dbt_delivery.quoted(files) }}]) as files (file_name)
+        where file_fault({{ dbt_delivery.quoted([root]) }} || '/' || file_name) is not null
     {%- endset -%}
     {{ return(run_query(query).columns[0].values() | list) }}
 {%- endmacro %}
@@ -77,7 +77,7 @@
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
     delete from {{ arg_dict['target_relation'] }}
     where file_name in (
-        select file_name from {{ ref('base_landing__files') }} where loaded_at > {{ last_success(model.unique_id) }}
+        select file_name from {{ ref('base_landing__files') }} where loaded_at > {{ dbt_delivery.last_success(model.unique_id) }}
     );
     insert into {{ arg_dict['target_relation'] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }}
@@ -91,12 +91,4 @@
 {% macro is_possible_time(received_at, landed_at) -%}
     {{ received_at }} >= cast('{{ var('first_day') }}' as timestamp)
     and {{ received_at }} < {{ dbt.dateadd('day', 1, landed_at) }}
-{%- endmacro %}
-
-
-{# Values as a list of SQL text literals. #}
-{% macro quoted(values) -%}
-    {%- for value in values -%}
-        {{ adapter.dispatch('text_literal', 'delivery')(value | string) }}{{ ', ' if not loop.last }}
-    {%- endfor -%}
 {%- endmacro %}

@@ -12,7 +12,7 @@
         'select file_name, modified_at from (' ~ landing_files() ~ ') as files where ' ~ is_read('file_name')
         ~ ' order by file_name'
     ) -%}
-    {%- for source in graph.sources.values() | sort(attribute='unique_id') -%}
+    {%- for source in graph.sources.values() | sort(attribute='unique_id') if source.package_name == project_name -%}
         {%- set of_events = source.source_name == 'sendgrid' -%}
         {%- set folder = 'sendgrid' if of_events else source.source_name ~ '/' ~ source.name -%}
         {%- set target = root ~ '/' ~ source.source_name ~ '/' ~ source.name -%}
@@ -27,7 +27,7 @@
             {%- do run_query(
                 "copy (select " ~ ('landed.received_at, ' if of_events else '')
                 ~ "landed.payload, landed.fault, landed.file_name, landed.line_number, files.modified_at as landed_at, "
-                ~ started_at() ~ " as loaded_at from (" ~ landed ~ ") as landed left join (" ~ landing_files()
+                ~ dbt_delivery.started_at() ~ " as loaded_at from (" ~ landed ~ ") as landed left join (" ~ landing_files()
                 ~ ") as files on landed.file_name = files.file_name) to '" ~ target ~ '/'
                 ~ run_started_at.strftime('%Y%m%dT%H%M%S%f') ~ ".parquet' (format parquet)"
             ) -%}

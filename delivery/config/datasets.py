@@ -21,6 +21,7 @@ Manifest = dict[str, Any]
 LAYOUTS = ("file", "optional", "internal")
 ENTITLEMENTS = "definition_entitlements"  # the model that says who may have which definition
 DATASET_ENTITLEMENTS = "dataset_entitlements"  # the model that says who may have which dataset
+PACKAGE = "dbt_delivery"  # the dbt package whose hooks write the build log, and whose source says where it is
 ACCEPTED_TESTS = "accepted_tests"  # the seed of tests that say less than they seem to, each with a reason
 READ_ALWAYS = ("namespaces", ENTITLEMENTS, DATASET_ENTITLEMENTS, ACCEPTED_TESTS)
 
@@ -56,6 +57,7 @@ class Dataset:
     relation: as the engine names it. window: the day column, None for a current-state dataset.
     order_by: columns that order the rows of one namespace and day totally. key: the column that identifies a row of a
     current-state dataset within its namespace. contacts: the columns by which the reader of its files knows a row.
+    log: the schema of the build log.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Dataset:
     window: str | None
     order_by: tuple[str, ...]
     columns: tuple[Column, ...]
+    log: str = ""
     key: str | None = None
     contacts: tuple[str, ...] = ()
     rejects: Rejects | None = None
@@ -150,7 +153,10 @@ def find_datasets(manifest: Manifest, faults: Faults) -> dict[str, Dataset | Non
         more = [f"{name}: {fault}" for fault in (*_column_faults(rules, columns), *_rejects_faults(rules, manifest))]
         if not more:
             own = {**dict(rules), "rejects": _rejects(rules.rejects, manifest)}
-            found[name] = Dataset(name, unique_id, node["relation_name"], columns=columns, **own)
+            log = build_log(manifest) or node["relation_name"]
+            found[name] = Dataset(
+                name, unique_id, node["relation_name"], columns=columns, log=log.rsplit(".", 1)[0], **own
+            )
         wrong += more
     faults.add("The datasets have", wrong, "Mend the yml files of the models, then `dbt parse`.")
     return found
@@ -210,6 +216,12 @@ def relation_of(manifest: Manifest, name: str) -> str | None:
     """The relation of the model or seed with that name; None when the project has none."""
     node = _node(manifest, name)
     return str(node["relation_name"]) if node else None
+
+
+def build_log(manifest: Manifest) -> str | None:
+    """The relation of the build log; None when the project lacks the dbt package that writes it."""
+    found = (one for one in manifest.get("sources", {}).values() if one.get("package_name") == PACKAGE)
+    return next((one["relation_name"] for one in found if one["name"] == "build_log"), None)
 
 
 def _node(manifest: Manifest, name: str) -> dict[str, Any] | None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from delivery.config.yaml_file import read_yaml, render
 from delivery.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,13 @@ class Project:
 
     @property
     def integrations_file(self) -> Path:
-        """`integrations.yml`, beside `profiles.yml`."""
+        """`integrations.yml`, beside `dbt_project.yml`."""
         return self.root / "integrations.yml"
+
+    @property
+    def profiles(self) -> Path:
+        """The folder in which dbt finds profiles.yml."""
+        return _profiles(self.root)
 
     @property
     def target_path(self) -> Path:
@@ -58,7 +61,7 @@ def open_project(root: Path, target: str | None, ledger: str | None) -> Project:
     if not (root / "dbt_project.yml").is_file():
         raise ConfigError(f"{root} is not a dbt project.", hint="Change into one, or name it with --project-dir.")
     name = _profile_name(root / "dbt_project.yml")
-    profiles = read_yaml(root / "profiles.yml")
+    profiles = read_yaml(_profiles(root) / "profiles.yml")
     try:
         outputs, default = profiles[name]["outputs"], profiles[name].get("target", "default")
         chosen = target or _filled_in(default, "target")
@@ -71,6 +74,15 @@ def open_project(root: Path, target: str | None, ledger: str | None) -> Project:
     share = root / os.environ.get("DELIVERY_SHARE", "share")
     url = ledger or os.environ.get("DELIVERY_LEDGER") or f"sqlite:///{state / 'ledger.sqlite'}"
     return Project(root, chosen, _filled_in(outputs[chosen], f"{name}.outputs.{chosen}"), state, share, url)
+
+
+def _profiles(root: Path) -> Path:
+    """Where dbt would look; the project's own folder when there is none anywhere."""
+    if said := os.environ.get("DBT_PROFILES_DIR"):
+        return root / Path(said).expanduser()
+    of_user = Path.home() / ".dbt"
+    is_there = (of_user / "profiles.yml").is_file() and not (root / "profiles.yml").is_file()
+    return of_user if is_there else root
 
 
 def _profile_name(path: Path) -> str:

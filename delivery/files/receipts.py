@@ -278,7 +278,7 @@ def _opened(settings: tuple[tuple[str, Any], ...]) -> duckdb.DuckDBPyConnection:
 
 
 def _built(selection: Selection, engine: Engine) -> str:
-    schema, window = selection.dataset.relation.rsplit(".", 1)[0], selection.window
+    window = selection.window
     bounds = f" and event_day >= date '{window.start}' and event_day < date '{window.end}'" if window else ""
-    query = f"select max(started_at) as built from {schema}.build_days where unique_id = "
+    query = f"select max(started_at) as built from {selection.dataset.log}.build_days where unique_id = "
     return str(engine.table(query + literal(selection.dataset.unique_id) + bounds)["built"][0].as_py())

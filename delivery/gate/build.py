@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 5
 # Type of target: what dbt needs beside itself. The extra of this package that brings it is named as the type is.
 ADAPTERS = {
+    "duckdb": ("dbt-duckdb",),
     "postgres": ("dbt-postgres",),
     "spark": ("dbt-spark", "pyspark"),
 }
@@ -41,8 +42,8 @@ def build(project: Project, campaigns: tuple[str, ...], watch: Watch) -> None:
     _check_answers(project)
     dbt = Path(sys.executable).with_name("dbt")
     if not dbt.exists():
-        raise ConfigError(f"No dbt beside {sys.executable}.", hint="Install requirements/run.lock.")
-    here = ["--project-dir", str(project.root), "--profiles-dir", str(project.root), "--target", project.target]
+        raise ConfigError(f"No dbt beside {sys.executable}.", hint="Install dbt-delivery with pip.")
+    here = ["--project-dir", str(project.root), "--profiles-dir", str(project.profiles), "--target", project.target]
     # Unit tests prove code, not rows: they run when the code changes.
     command = [str(dbt), "--no-use-colors", "--log-format", "json", "build", "--exclude-resource-type", "unit_test"]
     command += [*here, *_selection(project, campaigns)]
@@ -87,7 +88,7 @@ def _check_answers(project: Project) -> None:
 def _server(profile: dict[str, Any]) -> tuple[str, list[tuple[str, str]], str]:
     """Name, addresses (one that answers is enough) and what sets them; no addresses: there is no server to ask."""
     if profile.get("type") == "postgres":
-        return "PostgreSQL", [(str(profile["host"]), str(profile["port"]))], "PGHOST and PGPORT"
+        return "PostgreSQL", [(str(profile["host"]), str(profile.get("port", 5432)))], "PGHOST and PGPORT"
     if profile.get("type") != "spark":
         return "", [], ""
     remote = os.environ.get("SPARK_REMOTE")

@@ -1,8 +1,8 @@
 """The gate: one client's rows leave only if they are complete, and every test on them passed since, for that client.
 
 dbt's manifest says which tests there must be; the build log that every dbt command appends to in the warehouse
-(macros/audit.sql) says what became of them, so gate and rows are read in one snapshot. Tests on growing tables cover
-the days built since they last passed; for those the gate asks about each day of the window.
+(dbt_package/macros/audit.sql) says what became of them, so gate and rows are read in one snapshot. Tests on growing
+tables cover the days built since they last passed; for those the gate asks about each day of the window.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from delivery.config.datasets import ACCEPTED_TESTS, datasets, relation_of
+from delivery.config.datasets import ACCEPTED_TESTS, PACKAGE, build_log, datasets, relation_of
 from delivery.errors import EngineDown, GateRefused, WriteFailed, redact
 from delivery.gate.asked import Asked
 from delivery.gate.complete import incomplete, unbuilt
@@ -107,11 +107,11 @@ class Gate:
         """Why nobody knows what was rejected."""
         counted = self._counted(dataset)
         try:
-            log = read_log(self._engine, _schema(dataset), counted, window)
+            log = read_log(self._engine, dataset.log, counted, window)
         except EngineDown:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the cause
-            return (_unreadable(error),)
+            return (self._unreadable(error),)
         return tuple(unbuilt(counted, self._lineage, log))
 
     def _counted(self, dataset: Dataset) -> list[str]:
@@ -121,17 +121,17 @@ class Gate:
     def check_unchanged(self, dataset: Dataset) -> None:
         """Raises WriteFailed when something was built since the gate looked, on an engine that keeps no snapshot.
 
-        A build says that it begins before it replaces anything (macros/audit.sql), so a log that has not grown vouches
-        for every row that was read in between.
+        A build says that it begins before it replaces anything (dbt_package/macros/audit.sql), so a log that has not
+        grown vouches for every row that was read in between.
         """
-        if not self._engine.is_snapshot and self._lines(dataset) != self._seen[_schema(dataset)]:
+        if not self._engine.is_snapshot and self._lines(dataset) != self._seen[dataset.log]:
             raise WriteFailed(
                 f"Something was built or tested while {dataset.name} was read.",
                 hint="Let the build end, then run again; what was not finished is resumed.",
             )
 
     def _lines(self, dataset: Dataset) -> int:
-        lines: int = self._engine.table(f"select count(*) as n from {_schema(dataset)}.build_log")["n"][0].as_py()
+        lines: int = self._engine.table(f"select count(*) as n from {dataset.log}.build_log")["n"][0].as_py()
         return lines
 
     def _judge(self, asked: Asked) -> Verdict:
@@ -146,7 +146,7 @@ class Gate:
         except EngineDown:
             raise
         except Exception as error:  # noqa: BLE001 - without a readable log nothing is proven, whatever the cause
-            return Verdict(dataset.name, (_unreadable(error),))
+            return Verdict(dataset.name, (self._unreadable(error),))
         tested = Tested(asked, built, tests, self._lineage, log)
         reasons = list(unbuilt(complete, self._lineage, log))
         if reasons:
@@ -171,13 +171,13 @@ class Gate:
         )
 
     def _log(self, asked: Asked, nodes: set[str], tests: list[str]) -> Log:
-        schema = _schema(asked.dataset)
-        if schema not in self._seen:
-            self._seen[schema] = self._lines(asked.dataset)
+        log = asked.dataset.log
+        if log not in self._seen:
+            self._seen[log] = self._lines(asked.dataset)
         key = (asked.dataset.unique_id, asked.window, asked.proven_with)
         if key not in self._logs:
             beside = {parent for test in tests for parent in self._lineage.read_by(test)}
-            self._logs[key] = read_log(self._engine, schema, sorted({*nodes, *tests, *beside}), asked.window)
+            self._logs[key] = read_log(self._engine, log, sorted({*nodes, *tests, *beside}), asked.window)
         return self._logs[key]
 
     def _accepted(self) -> set[tuple[str, str]]:
@@ -187,10 +187,6 @@ class Gate:
         rows = self._engine.table(f"select test, weakened_by from {relation}").to_pylist()
         return {(row["test"], row["weakened_by"]) for row in rows}
 
-
-def _unreadable(error: Exception) -> str:
-    return f"the build log cannot be read: {redact(str(error))}"
-
-
-def _schema(dataset: Dataset) -> str:
-    return dataset.relation.rsplit(".", 1)[0]
+    def _unreadable(self, error: Exception) -> str:
+        without = f"; the dbt package {PACKAGE} writes it: docs/your-own-project.md"
+        return f"the build log cannot be read: {redact(str(error))}" + ("" if build_log(self._manifest) else without)

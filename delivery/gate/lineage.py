@@ -51,7 +51,7 @@ class Lineage:
         return sorted(test for test, subjects in self._subjects.items() if subjects & nodes)
 
     def read_by(self, test: str) -> set[str]:
-        """What has to be older than a result of the test: the tables that it reads, through ephemeral models."""
+        """What has to be older than a result of the test: the tables that it reads, also through views."""
         return self._tables(self.nodes[test]["depends_on"]["nodes"])
 
     def readers(self, source: str, among: Iterable[str]) -> set[str]:
@@ -68,7 +68,7 @@ class Lineage:
         return bool((self.nodes[node]["config"].get("meta") or {}).get("grows_by") == "event_day")
 
     def fingerprint(self, node: str) -> str:
-        """How a test is defined, as macros/audit.sql logs it with each result."""
+        """How a test is defined, as dbt_package/macros/audit.sql logs it with each result."""
         found = self.nodes[node]
         parts = [found.get("raw_code") or "", *(str(found["config"].get(key) or "").lower() for key in WHOLE)]
         return md5("|".join(parts).encode(), usedforsecurity=False).hexdigest()
@@ -129,12 +129,18 @@ class Lineage:
         return found["resource_type"] in BUILT and found["config"]["materialized"] != "ephemeral"
 
     def _tables(self, read: Iterable[str]) -> set[str]:
-        """The nodes, and in the place of an ephemeral model the tables that it is made of."""
+        """The nodes with the tables that views of them show, and in the place of an ephemeral model what it is made of.
+
+        Rows of a view change with the tables below it, whoever builds those.
+        """
         found: set[str] = set()
         queue = list(read)
         while queue:
             node = queue.pop()
-            if node in self.nodes and self.nodes[node]["config"].get("materialized") == "ephemeral":
+            kind = self.nodes[node]["config"].get("materialized") if node in self.nodes else None
+            if kind == "view" and node not in found:
+                queue += [parent for parent in self._parents.get(node, []) if not parent.startswith("source.")]
+            if kind == "ephemeral":
                 queue += self._parents.get(node, [])
             else:
                 found.add(node)

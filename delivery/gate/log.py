@@ -1,4 +1,4 @@
-"""What dbt commands left in the warehouse (macros/audit.sql): how nodes ended, days built, whose rows failed."""
+"""What dbt commands left in the warehouse (dbt_package/macros): how nodes ended, days built, whose rows failed."""
 
 from __future__ import annotations
 

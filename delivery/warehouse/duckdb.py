@@ -64,7 +64,7 @@ def _failed(error: duckdb.Error) -> WriteFailed:
 @contextmanager
 def open_duckdb(project: Project) -> Iterator[DuckDB]:
     """The warehouse file of the target, read-only; waits for a build that holds it, then raises Busy."""
-    path = project.root / project.profile["path"]
+    path = project.root / project.profile.get("path", ":memory:")
     if not path.exists():
         raise ConfigError(f"There is no warehouse at {path}.", hint="Run `dbt build`, or `delivery run --build`.")
     wait = float(os.environ.get("DELIVERY_LOCK_WAIT", LOCK_WAIT_SECONDS))

@@ -15,7 +15,7 @@
         cast(last_modified as timestamp) as modified_at
     from read_blob([
         {%- for system in ['sendgrid'] + entities().keys() | list %}
-        {{ quoted([no_glob(landing_dir()) ~ '/' ~ system ~ '/**']) }}{{ ',' if not loop.last }}
+        {{ dbt_delivery.quoted([no_glob(landing_dir()) ~ '/' ~ system ~ '/**']) }}{{ ',' if not loop.last }}
         {%- endfor %}
     ])
     where not regexp_matches(filename, '(^|/)\.[^/]*$|\.(tmp|part)$')
@@ -36,7 +36,7 @@
 {%- endmacro %}
 
 {% macro duckdb__file_fault(file_name) -%}
-    file_fault({{ quoted([landing_dir()]) }} || '/' || {{ file_name }})
+    file_fault({{ dbt_delivery.quoted([landing_dir()]) }} || '/' || {{ file_name }})
 {%- endmacro %}
 
 {% macro default__file_fault(file_name) -%}
@@ -50,7 +50,7 @@
 {%- endmacro %}
 
 {% macro duckdb__is_there(file_name) -%}
-    file_exists({{ quoted([landing_dir()]) }} || '/' || {{ file_name }})
+    file_exists({{ dbt_delivery.quoted([landing_dir()]) }} || '/' || {{ file_name }})
 {%- endmacro %}
 
 {% macro default__is_there(file_name) -%}
@@ -72,12 +72,8 @@
 {%- endmacro %}
 
 
-{# Stops before anything is built when the landing folder holds nothing to read. #}
-{% macro check_landing() -%}
-    {{ return(adapter.dispatch('check_landing', 'delivery')()) }}
-{%- endmacro %}
-
-{% macro duckdb__check_landing() -%}
+{# Stops before anything is built, or on record, when the landing folder holds nothing to read. #}
+{% macro duckdb__check_first() -%}
     {%- if execute and 'model.delivery.base_landing__files' in selected_resources -%}
         {%- set query = 'select file_name from (' ~ landing_files() ~ ') as files where ' ~ is_read('file_name') -%}
         {%- set found = run_query(query).columns[0].values() -%}
@@ -92,15 +88,11 @@
     {%- endif -%}
 {%- endmacro %}
 
-{% macro default__check_landing() -%}
-{%- endmacro %}
-
-
 {#
     Before version 16, PostgreSQL cannot ask whether text is JSON without stopping when it is not: functions that catch the
     error, made anew by every command. What catches errors begins a subtransaction, which no parallel worker may.
 #}
-{% macro postgres__check_landing() -%}
+{% macro postgres__check_first() -%}
     {%- if execute -%}
         create or replace function {{ target.schema }}.is_json(candidate text) returns boolean
         language plpgsql immutable parallel unsafe as $$
@@ -135,9 +127,9 @@
     Spark's raw tables are folders of parquet files, which the loader (macros/load_raw.sql) adds to; every command names
     them anew, as a folder that was moved or emptied is then read as it is.
 #}
-{% macro spark__check_landing() -%}
+{% macro spark__check_first() -%}
     {%- if execute and invocation_args_dict.which in ['build', 'run', 'test', 'retry', 'compile', 'freshness'] -%}
-        {%- for source in graph.sources.values() -%}
+        {%- for source in graph.sources.values() if source.package_name == project_name -%}
             {%- do run_query('create schema if not exists ' ~ source.schema) -%}
             {%- do run_query(
                 'create table if not exists ' ~ source.schema ~ '.' ~ source.identifier ~ ' ('
@@ -403,7 +395,7 @@
                 row_number() over () as line_number,
                 line
             from read_csv(
-                [{% for file in whole %}{{ quoted([no_glob(root ~ '/' ~ file)]) }}{{ ', ' if not loop.last }}{% endfor %}],
+                [{% for file in whole %}{{ dbt_delivery.quoted([no_glob(root ~ '/' ~ file)]) }}{{ ', ' if not loop.last }}{% endfor %}],
                 columns = {'line': 'varchar'}, delim = '\x01', quote = '', escape = '', header = false,
                 filename = true, auto_detect = false, strict_mode = false, new_line = '\r\n',
                 max_line_size = 33554432
@@ -420,8 +412,8 @@
         from (
             select
                 file_name,
-                unnest(damaged_lines({{ quoted([root]) }} || '/' || file_name)) as found
-            from unnest([{{ quoted(damaged) }}]) as damaged (file_name)
+                unnest(damaged_lines({{ dbt_delivery.quoted([root]) }} || '/' || file_name)) as found
+            from unnest([{{ dbt_delivery.quoted(damaged) }}]) as damaged (file_name)
         )
     {%- endif -%}
 {%- endmacro %}

@@ -31,17 +31,3 @@
 {% macro spark__without(text, pattern) -%}
     regexp_replace({{ text }}, '{{ pattern }}', '')
 {%- endmacro %}
-
-
-{# A text as a SQL literal. Spark, told to take backslashes as they are, has no sign for an apostrophe between apostrophes. #}
-{% macro default__text_literal(text) -%}
-    '{{ text | replace("'", "''") }}'
-{%- endmacro %}
-
-{% macro spark__text_literal(text) -%}
-    {%- if "'" not in text -%}
-        '{{ text }}'
-    {%- else -%}
-        concat('{{ text.split("'") | join("', \"'\", '") }}')
-    {%- endif -%}
-{%- endmacro %}

@@ -33,6 +33,7 @@ KEPT = ROOT / "target" / "sample"
 SOURCES = (
     "models",
     "macros",
+    "dbt_packages",
     "seeds",
     "tests",
     "landing",

@@ -198,7 +198,7 @@ TESTS = {"raw_key": ["raw"], "events_key": ["events"], "both": ["events", "raw"]
 }
 BOUNDED = ("events_key", "pair")
 GROWING = ("twin", "events")
-BY_HAND = dataset(unique_id="model.p.events", relation='"w"."main"."events"')
+BY_HAND = dataset(unique_id="model.p.events", relation='"w"."main"."events"', log="main")
 BUILT_ON = date(2026, 11, 20)
 NOV = [date(2026, 11, day) for day in range(1, 8)]  # NOV[1] is the second
 

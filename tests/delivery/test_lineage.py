@@ -102,3 +102,11 @@ def test_selectors_name_what_the_tests_read_too(lineage: Lineage) -> None:
 
 def test_a_manifest_without_unit_tests_is_read(lineage: Lineage) -> None:
     assert Lineage({"nodes": {}, "parent_map": {}}).tests_on({"model.p.events"}) == []
+
+
+def test_a_test_of_a_view_is_older_than_the_tables_below_it(lineage: Lineage) -> None:
+    """Through another view and an ephemeral model; a source, which nobody builds, is asked of who reads it."""
+    for view in ("model.p.staged", "model.p.events"):
+        lineage.nodes[view]["config"]["materialized"] = "view"
+    assert lineage.read_by("test.p.events_key") == BUILT
+    assert lineage.read_by("test.p.beside_key") == {"model.p.beside"}

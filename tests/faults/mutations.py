@@ -435,7 +435,8 @@ def check(guard: Guard) -> str:
         copy = Path(folder)
         for name in ("delivery", "tests"):
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("pyproject.toml", *[p.name for p in ROOT.glob("*.yml")], "models", "macros", "seeds", "landing"):
+        beside = ("models", "macros", "dbt_packages", "seeds", "landing")
+        for name in ("pyproject.toml", *[p.name for p in ROOT.glob("*.yml")], *beside):
             if (ROOT / name).exists() and not (copy / name).exists():
                 (copy / name).symlink_to(ROOT / name)
         path = copy / "delivery" / guard.file

@@ -54,7 +54,8 @@ def environment(**more: str) -> dict[str, str]:
 def new_project(folder: Path) -> Path:
     """The project's files in a new folder."""
     shutil.copytree(Path(__file__).parent / "project", folder)
-    (folder / "macros").symlink_to(ROOT / "macros")
+    for name in ("macros", "dbt_packages"):
+        (folder / name).symlink_to(ROOT / name)
     (folder / "models" / "int_days_due.sql").symlink_to(ROOT / "models/intermediate/email/int_days_due.sql")
     return folder
 

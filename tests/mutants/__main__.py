@@ -157,7 +157,8 @@ def main() -> int:
         for c in python_changes.changes_of(n, (ROOT / n).read_text())
     ]
     drawn = draw(python, number["PYTHON"], seed, python_changes.compiles)
-    models = [n for n in chosen if n.startswith(("models/", "macros/", "seeds/")) and n.endswith((".sql", ".csv"))]
+    sql = ("models/", "macros/", "delivery/dbt_package/macros/", "seeds/")
+    models = [n for n in chosen if n.startswith(sql) and n.endswith((".sql", ".csv"))]
     drawn_sql = draw(
         [c for n in models for c in sql_changes.changes_of(n, (ROOT / n).read_text())],
         number["SQL"],

@@ -35,5 +35,7 @@ def make_copy(folder: Path) -> Path:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target)
+    (folder / "dbt_packages").mkdir()
+    (folder / "dbt_packages" / "dbt_delivery").symlink_to("../delivery/dbt_package")
     (folder / ".git").mkdir()  # the top of a repository, for tests that look for one; nothing is in it
     return folder

@@ -45,7 +45,7 @@ def _note(event: str, arguments: tuple[Any, ...]) -> None:
             path = os.path.realpath(arguments[0])
             if path.startswith(str(COPY)):
                 name = path[len(str(COPY)) + 1 :]
-                if name.startswith(("models/", "macros/", "seeds/")):
+                if name.startswith(("models/", "macros/", "delivery/dbt_package/macros/", "seeds/")):
                     _models[_now].add(name)
     except (TypeError, IndexError, ValueError):
         return

@@ -14,7 +14,7 @@ import duckdb
 from tests.mutants.copies import KEPT, ROOT, content_hash
 
 LINKS = (
-    *["models", "macros", "seeds", "tests", "landing"],
+    *["models", "macros", "dbt_packages", "seeds", "tests", "landing"],
     *(f"{n}.yml" for n in ["selectors", "dbt_project", "profiles", "integrations"]),
 )
 # What says when and by which run something was built.
@@ -26,6 +26,7 @@ def built() -> Path:
     here = content_hash(
         "models/",
         "macros/",
+        "delivery/dbt_package/",
         "seeds/",
         "landing/",
         "tests/dbt/",

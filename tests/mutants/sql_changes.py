@@ -62,7 +62,7 @@ def changes_of(file: str, text: str) -> list[Change]:
         return _of_seed(file, text)
     hidden = OTHER_ENGINES.sub(lambda m: re.sub(r"\S", " ", m[0]), text)
     found = _Sql(file, text, hidden).changes()
-    if file.startswith("macros/"):
+    if "macros/" in file:
         found += list(_of_jinja(file, hidden))
     # A block of Jinja, or half of one, would go with the SQL around it: no fault, but a file that does not parse.
     whole = [c for c in found if c.before != c.after and not re.search(r"\{[%#]|[%#]\}", c.before)]

@@ -35,10 +35,11 @@ class Graph:
 
     def touched(self, change: Change, text: str) -> list[str]:
         """The nodes that a change of this file makes anew; none if the whole build does."""
-        if not change.file.startswith("macros/"):
+        if "macros/" not in change.file:
             return [name for name, node in self.nodes.items() if node["original_file_path"] == change.file]
+        package = "delivery" if change.file.startswith("macros/") else "dbt_delivery"
         within = [
-            f"macro.delivery.{m[1]}" for m in re.finditer(r"\{%-?\s*macro\s+(\w+)", text) if m.start() <= change.start
+            f"macro.{package}.{m[1]}" for m in re.finditer(r"\{%-?\s*macro\s+(\w+)", text) if m.start() <= change.start
         ][-1:]
         users, todo = set(within), deque(within)
         while todo:

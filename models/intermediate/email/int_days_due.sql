@@ -11,7 +11,7 @@ with touched as (
 ),
 
 growing as (
-    {% for model, ancestors in growing_models().items() %}
+    {% for model, ancestors in dbt_delivery.growing_models().items() %}
     {% set is_last = loop.last %}
     {% for built_from in ancestors %}
     select

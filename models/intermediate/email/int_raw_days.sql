@@ -135,7 +135,7 @@ touched as (
         event_day,
         'another event of its message' as cause,
         cast(null as {{ dbt.type_string() }}) as file_name,
-        {{ started_at() }} as loaded_at
+        {{ dbt_delivery.started_at() }} as loaded_at
     from told
 
     union
@@ -144,7 +144,7 @@ touched as (
         event_day,
         'another record' as cause,
         cast(null as {{ dbt.type_string() }}) as file_name,
-        {{ started_at() }} as loaded_at
+        {{ dbt_delivery.started_at() }} as loaded_at
     from told_otherwise
 
 ),
@@ -181,7 +181,7 @@ select
     event_day,
     'asked for' as cause,
     cast(null as {{ dbt.type_string() }}) as file_name,
-    {{ started_at() }} as loaded_at
+    {{ dbt_delivery.started_at() }} as loaded_at
 from known_days
 where event_day between date '{{ var("rebuild_from") }}' and date '{{ var("rebuild_to") }}'
 {%- endif %}

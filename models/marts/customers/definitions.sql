@@ -3,13 +3,13 @@
 with definitions as (
     {% for definition in declared %}
     select
-        {{ quoted([definition.name]) }} as definition,
+        {{ dbt_delivery.quoted([definition.name]) }} as definition,
         {{ loop.index }} as position,
-        {{ quoted([definition.kind]) }} as kind,
-        {{ quoted([definition.data_type]) }} as data_type,
+        {{ dbt_delivery.quoted([definition.kind]) }} as kind,
+        {{ dbt_delivery.quoted([definition.data_type]) }} as data_type,
         {{ nullable(definition.namespaces | join('|')) }} as namespaces,
-        {{ quoted([definition.attribute]) }} as attribute,
-        {{ quoted([definition.description]) }} as description
+        {{ dbt_delivery.quoted([definition.attribute]) }} as attribute,
+        {{ dbt_delivery.quoted([definition.description]) }} as description
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 )

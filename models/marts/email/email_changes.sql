@@ -52,7 +52,7 @@ compared as (
 select
     unique_key,
     event_day,
-    {{ started_at() }} as changed_at,
+    {{ dbt_delivery.started_at() }} as changed_at,
     is_of_unsubscribe
 from compared
 where is_of_unsubscribe or is_of_event

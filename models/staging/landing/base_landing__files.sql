@@ -53,5 +53,5 @@ select
     file_size,
     modified_at,
     fault,
-    {{ started_at() }} as loaded_at
+    {{ dbt_delivery.started_at() }} as loaded_at
 from judged

@@ -67,5 +67,5 @@ select
     file_name,
     line_number,
     landed_at,
-    {{ started_at() }} as loaded_at
+    {{ dbt_delivery.started_at() }} as loaded_at
 from told

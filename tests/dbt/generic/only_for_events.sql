@@ -6,6 +6,6 @@
         event,
         {{ column_name }} as offending_value
     from {{ model }}
-    where {{ column_name }} is not null and event not in ({{ quoted(events) }})
+    where {{ column_name }} is not null and event not in ({{ dbt_delivery.quoted(events) }})
 
 {% endtest %}

@@ -75,8 +75,8 @@ expected as (
         '{{ row[0] }}' as file_name,
         {{ row[1] }} as line_number,
         {{ "timestamp '" ~ row[2] ~ "'" if row[2] else 'cast(null as timestamp)' }} as received_at,
-        {{ quoted([row[3]]) if row[3] else 'null' }} as event,
-        {{ quoted([row[4]]) if row[4] else 'null' }} as fault
+        {{ dbt_delivery.quoted([row[3]]) if row[3] else 'null' }} as event,
+        {{ dbt_delivery.quoted([row[4]]) if row[4] else 'null' }} as fault
     {% if not loop.last %}union all{% endif %}
     {% endfor %}
 ),

@@ -32,9 +32,26 @@
 {%- endmacro %}
 
 
+{# What a project asks before anything of a command is on record: it defines default__check_first, which may raise. #}
+{% macro check_first() -%}
+    {{ return(adapter.dispatch('check_first', 'dbt_delivery')()) }}
+{%- endmacro %}
+
+{% macro default__check_first() -%}
+{%- endmacro %}
+
+
+{# dbt makes the schemas of models; where each of them has one of its own, nobody made the target's. #}
+{% macro create_audit_schema() -%}
+    {%- if dbt_delivery.is_audited() and not adapter.check_schema_exists(target.database, target.schema) -%}
+        {%- do adapter.create_schema(dbt_delivery.audit_table('build_log').without_identifier()) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
 {% macro create_build_log() -%}
-    {%- if is_audited() -%}
-        create table if not exists {{ audit_table('build_log') }} (
+    {%- if dbt_delivery.is_audited() -%}
+        create table if not exists {{ dbt_delivery.audit_table('build_log') }} (
             invocation_id {{ dbt.type_string() }},
             started_at timestamp,
             phase {{ dbt.type_string() }},
@@ -56,21 +73,21 @@
 
 
 {% macro create_build_days() -%}
-    {%- if is_audited() -%}
-        create table if not exists {{ audit_table('build_days') }} (
+    {%- if dbt_delivery.is_audited() -%}
+        create table if not exists {{ dbt_delivery.audit_table('build_days') }} (
             invocation_id {{ dbt.type_string() }},
             started_at timestamp,
             unique_id {{ dbt.type_string() }},
             event_day date,
             ended_at timestamp
-        ) {{ parts_of_days() }}
+        ) {{ dbt_delivery.parts_of_days() }}
     {%- endif -%}
 {%- endmacro %}
 
 
 {% macro create_build_failures() -%}
-    {%- if is_audited() -%}
-        create table if not exists {{ audit_table('build_failures') }} (
+    {%- if dbt_delivery.is_audited() -%}
+        create table if not exists {{ dbt_delivery.audit_table('build_failures') }} (
             invocation_id {{ dbt.type_string() }},
             unique_id {{ dbt.type_string() }},
             namespace {{ dbt.type_string() }},
@@ -90,14 +107,14 @@
         ],
         'build_days': [('ended_at', 'timestamp')]
     } -%}
-    {%- if is_audited() -%}
+    {%- if dbt_delivery.is_audited() -%}
         {%- for name, wanted in columns.items() -%}
-            {%- set there = get_columns_in_query('select * from ' ~ audit_table(name)) | map('lower') | list -%}
+            {%- set there = get_columns_in_query('select * from ' ~ dbt_delivery.audit_table(name)) | map('lower') | list -%}
             {%- set missing = [] -%}
             {%- for column, type in wanted if column not in there -%}
                 {%- do missing.append(api.Column(column, type)) -%}
             {%- endfor -%}
-            {%- do alter_relation_add_remove_columns(audit_table(name), missing, none) if missing -%}
+            {%- do alter_relation_add_remove_columns(dbt_delivery.audit_table(name), missing, none) if missing -%}
         {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}
@@ -105,9 +122,9 @@
 
 {# Versions of days are times: a clock that went back would hide new rows. #}
 {% macro check_clock() -%}
-    {%- if is_audited() -%}
+    {%- if dbt_delivery.is_audited() -%}
         {%- set last = run_query(
-            'select started_at, invocation_id, command from ' ~ audit_table('build_log') ~ ' order by started_at desc limit 1'
+            'select started_at, invocation_id, command from ' ~ dbt_delivery.audit_table('build_log') ~ ' order by started_at desc limit 1'
         ).rows -%}
         {%- if last and last[0][0] >= run_started_at.replace(tzinfo=none) -%}
             {%- do exceptions.raise_compiler_error(
@@ -126,9 +143,9 @@
     dropped: the next `dbt build` makes them anew. Run it for each such command.
 #}
 {% macro take_back(invocation_id) -%}
-    {%- set its = quoted([invocation_id]) -%}
+    {%- set its = dbt_delivery.quoted([invocation_id]) -%}
     {%- set found = run_query(
-        'select distinct unique_id from ' ~ audit_table('build_log') ~ ' where invocation_id = ' ~ its
+        'select distinct unique_id from ' ~ dbt_delivery.audit_table('build_log') ~ ' where invocation_id = ' ~ its
     ).columns[0].values() -%}
     {%- if not found -%}
         {%- do exceptions.raise_compiler_error('build_log has no command ' ~ invocation_id ~ '.') -%}
@@ -136,11 +153,11 @@
     {%- set dropped = [] -%}
     {%- for unique_id in found if (graph.nodes.get(unique_id) or {}).get('config', {}).get('materialized') == 'incremental' -%}
         {%- set node = graph.nodes[unique_id] -%}
-        {%- do drop_grown(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) -%}
+        {%- do dbt_delivery.drop_grown(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) -%}
         {%- do dropped.append(node.name) -%}
     {%- endfor -%}
     {%- for name in ['build_log', 'build_days', 'build_failures'] -%}
-        {{ forget_command(audit_table(name), its) }}
+        {{ dbt_delivery.forget_command(dbt_delivery.audit_table(name), its) }}
     {%- endfor -%}
     {%- do log('Taken back: ' ~ invocation_id ~ '. Dropped: ' ~ (dropped | join(', ') or 'nothing')
         ~ '. Now run `dbt build`.', info=true) -%}
@@ -149,9 +166,9 @@
 
 {# A growing model that was dropped by hand, or is to be built anew, has no days any more. #}
 {% macro forget_dropped_models() -%}
-    {%- if is_audited() -%}
+    {%- if dbt_delivery.is_audited() -%}
         {%- set dropped = [] -%}
-        {%- for name in growing_models() -%}
+        {%- for name in dbt_delivery.growing_models() -%}
             {%- set unique_id = 'model.' ~ project_name ~ '.' ~ name -%}
             {%- set node = graph.nodes[unique_id] -%}
             {%- set relation = adapter.get_relation(node.database, node.schema, node.alias) -%}
@@ -159,7 +176,7 @@
             {%- do dropped.append(unique_id) if not relation or relation.is_view or is_anew -%}
         {%- endfor -%}
         {%- if dropped -%}
-            {{ forget_days(dropped) }}
+            {{ dbt_delivery.forget_days(dropped) }}
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
@@ -167,26 +184,26 @@
 
 {% macro log_start() -%}
     {%- set rows = [] -%}
-    {%- if is_audited() -%}
+    {%- if dbt_delivery.is_audited() -%}
         {%- for unique_id in selected_resources if unique_id.split('.')[0] in ['model', 'seed', 'snapshot'] -%}
-            {%- do rows.append(log_row('start', unique_id, 'selected')) -%}
+            {%- do rows.append(dbt_delivery.log_row('start', unique_id, 'selected')) -%}
         {%- endfor -%}
     {%- endif -%}
-    {{ log_insert(rows) }}
+    {{ dbt_delivery.log_insert(rows) }}
 {%- endmacro %}
 
 
 {% macro log_end(results) -%}
     {%- set rows = [] -%}
-    {%- if is_audited() -%}
+    {%- if dbt_delivery.is_audited() -%}
         {%- for result in results if result.node.unique_id.split('.')[0] != 'operation' -%}
-            {%- do rows.append(log_row(
-                'end', result.node.unique_id, result.status | string, result.failures, is_whole_table(result.node),
-                result.max_loaded_at or failing_rows(result) or result.message, result
+            {%- do rows.append(dbt_delivery.log_row(
+                'end', result.node.unique_id, result.status | string, result.failures, dbt_delivery.is_whole_table(result.node),
+                result.max_loaded_at or dbt_delivery.failing_rows(result) or result.message, result
             )) -%}
         {%- endfor -%}
     {%- endif -%}
-    {{ log_insert(rows) }}
+    {{ dbt_delivery.log_insert(rows) }}
 {%- endmacro %}
 
 
@@ -222,7 +239,7 @@
 #}
 {% macro log_failures(results) -%}
     {%- set rows = [] -%}
-    {%- if is_audited() -%}
+    {%- if dbt_delivery.is_audited() -%}
         {%- for result in results if result.node.unique_id.split('.')[0] == 'test' and result.status | string in ['fail', 'warn'] -%}
             {%- set columns = get_columns_in_query(result.node.compiled_code) | map('lower') | list -%}
             {%- set kept = ['namespace', 'event_day'] | select('in', columns) | list -%}
@@ -235,7 +252,7 @@
                     {%- set of = dict(zip(kept, row.values())) -%}
                     {%- do rows.append('(' ~ [
                         "'" ~ invocation_id ~ "'", "'" ~ result.node.unique_id ~ "'",
-                        'null' if of.get('namespace') is none else quoted([of['namespace']]),
+                        'null' if of.get('namespace') is none else dbt_delivery.quoted([of['namespace']]),
                         'null' if of.get('event_day') is none else "date '" ~ (of['event_day'] | string)[:10] ~ "'",
                         row[-1] | int
                     ] | join(', ') ~ ')') -%}
@@ -244,7 +261,7 @@
         {%- endfor -%}
     {%- endif -%}
     {%- if rows -%}
-        insert into {{ audit_table('build_failures') }} (invocation_id, unique_id, namespace, event_day, failures)
+        insert into {{ dbt_delivery.audit_table('build_failures') }} (invocation_id, unique_id, namespace, event_day, failures)
         values {{ rows | join(', ') }}
     {%- endif -%}
 {%- endmacro %}
@@ -253,23 +270,23 @@
 {# What is due when a command ends is what it built: nothing is due any more once this is written. #}
 {% macro log_days(results) -%}
     {%- set rows = [] -%}
-    {%- if is_audited() and not is_partial() -%}
+    {%- if dbt_delivery.is_audited() and not dbt_delivery.is_partial() -%}
         {%- for result in results if result.status | string == 'success' -%}
-            {%- if result.node.name in growing_models() -%}
-                {%- set due = query_days(
-                    'select event_day from ' ~ audit_table('int_days_due') ~ " where model = '" ~ result.node.name ~ "'"
+            {%- if result.node.name in dbt_delivery.growing_models() -%}
+                {%- set due = dbt_delivery.query_days(
+                    'select event_day from ' ~ dbt_delivery.audit_table('int_days_due') ~ " where model = '" ~ result.node.name ~ "'"
                 ) -%}
-                {%- for day in due + empty_days(result.node.unique_id, due) -%}
+                {%- for day in due + dbt_delivery.empty_days(result.node.unique_id, due) -%}
                     {%- do rows.append(
-                        "('" ~ invocation_id ~ "', " ~ started_at() ~ ", '" ~ result.node.unique_id ~ "', date '" ~ day ~ "', "
-                        ~ time_of(result.timing, 'completed_at') ~ ')'
+                        "('" ~ invocation_id ~ "', " ~ dbt_delivery.started_at() ~ ", '" ~ result.node.unique_id ~ "', date '" ~ day ~ "', "
+                        ~ dbt_delivery.time_of(result.timing, 'completed_at') ~ ')'
                     ) -%}
                 {%- endfor -%}
             {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
     {%- if rows -%}
-        insert into {{ audit_table('build_days') }} (invocation_id, started_at, unique_id, event_day, ended_at)
+        insert into {{ dbt_delivery.audit_table('build_days') }} (invocation_id, started_at, unique_id, event_day, ended_at)
         values {{ rows | join(', ') }}
     {%- endif -%}
 {%- endmacro %}
@@ -293,14 +310,14 @@
     {%- set day = modules.datetime.timedelta(days=1) -%}
     {%- set today = run_started_at.date() -%}
     {%- set ranges = [] -%}
-    {%- set last = run_query('select ' ~ last_success(unique_id)).columns[0].values()[0] -%}
+    {%- set last = run_query('select ' ~ dbt_delivery.last_success(unique_id)).columns[0].values()[0] -%}
     {%- do ranges.append((last.date(), today - day)) if last.year > 1970 -%}
-    {%- if var('rebuild_from') and var('rebuild_to') -%}
+    {%- if var('rebuild_from', none) and var('rebuild_to', none) -%}
         {%- set asked = modules.datetime.date.fromisoformat(var('rebuild_to') | string) -%}
         {%- do ranges.append((modules.datetime.date.fromisoformat(var('rebuild_from') | string), [asked, today - day] | min)) -%}
     {%- endif -%}
-    {%- set known = due + query_days(
-        'select distinct event_day from ' ~ audit_table('build_days') ~ " where unique_id = '" ~ unique_id ~ "'"
+    {%- set known = due + dbt_delivery.query_days(
+        'select distinct event_day from ' ~ dbt_delivery.audit_table('build_days') ~ " where unique_id = '" ~ unique_id ~ "'"
     ) -%}
     {%- set found = [] -%}
     {%- for first, until in ranges -%}
@@ -317,20 +334,20 @@
 {% macro is_whole_table(node) -%}
     {%- set bounded = '__rebuilt_days__' in (node.config.get('where') or '')
         or (node.config.meta or {}).get('bounded_by') == 'event_day' -%}
-    {{ return(not bounded or var('test_all_days') or flags.FULL_REFRESH) }}
+    {{ return(not bounded or var('test_all_days', false) or flags.FULL_REFRESH) }}
 {%- endmacro %}
 
 
 {% macro log_row(phase, unique_id, status, failures=none, whole_table=false, message=none, result=none) -%}
     {%- set node = result.node if result else none -%}
     {%- set cells = [
-        "'" ~ invocation_id ~ "'", started_at(), "'" ~ phase ~ "'", "'" ~ invocation_args_dict.which ~ "'",
-        is_partial() | string | lower, "'" ~ unique_id ~ "'", "'" ~ unique_id.split('.')[0] ~ "'", "'" ~ status ~ "'",
+        "'" ~ invocation_id ~ "'", dbt_delivery.started_at(), "'" ~ phase ~ "'", "'" ~ invocation_args_dict.which ~ "'",
+        dbt_delivery.is_partial() | string | lower, "'" ~ unique_id ~ "'", "'" ~ unique_id.split('.')[0] ~ "'", "'" ~ status ~ "'",
         'null' if failures is none else failures, whole_table | string | lower,
-        'null' if not message else quoted([(message | string)[:1000] | replace('\\', '/')]),
-        time_of(result.timing if result else [], 'started_at'), time_of(result.timing if result else [], 'completed_at'),
-        'null' if not node else "'" ~ fingerprint(node) ~ "'",
-        'null' if unique_id.split('.')[0] != 'test' else quoted([node.attached_node or node.depends_on.nodes | sort | join(' ')])
+        'null' if not message else dbt_delivery.quoted([(message | string)[:1000] | replace('\\', '/')]),
+        dbt_delivery.time_of(result.timing if result else [], 'started_at'), dbt_delivery.time_of(result.timing if result else [], 'completed_at'),
+        'null' if not node else "'" ~ dbt_delivery.fingerprint(node) ~ "'",
+        'null' if unique_id.split('.')[0] != 'test' else dbt_delivery.quoted([node.attached_node or node.depends_on.nodes | sort | join(' ')])
     ] -%}
     {{ return('(' ~ cells | join(', ') ~ ')') }}
 {%- endmacro %}
@@ -368,7 +385,7 @@
 
 {% macro log_insert(rows) -%}
     {%- if rows -%}
-        insert into {{ audit_table('build_log') }} (
+        insert into {{ dbt_delivery.audit_table('build_log') }} (
             invocation_id, started_at, phase, command, partial, unique_id, resource_type, status, failures, whole_table,
             message, began_at, ended_at, fingerprint, speaks_of
         )
@@ -381,9 +398,9 @@
 {% macro last_success(unique_id) -%}
     (
         select coalesce(max(started_at), timestamp '1970-01-01 00:00:00')
-        from {{ audit_table('build_log') }}
+        from {{ dbt_delivery.audit_table('build_log') }}
         where unique_id = '{{ unique_id }}' and phase = 'end' and status = 'success'
-            and started_at > {{ last_partial(unique_id) }}
+            and started_at > {{ dbt_delivery.last_partial(unique_id) }}
     )
 {%- endmacro %}
 
@@ -392,7 +409,31 @@
 {% macro last_partial(unique_id) -%}
     (
         select coalesce(max(started_at), timestamp '1970-01-01 00:00:00')
-        from {{ audit_table('build_log') }}
+        from {{ dbt_delivery.audit_table('build_log') }}
         where unique_id = '{{ unique_id }}' and partial
     )
+{%- endmacro %}
+
+
+{# Each growing model by name, with the names of itself and of the growing models above it, through whatever lies between. #}
+{% macro growing_models() -%}
+    {%- set growing = {} -%}
+    {%- for node in (graph.nodes.values() if execute else []) if node.resource_type == 'model' and node.config.meta.get('grows_by') -%}
+        {%- do growing.update({node.unique_id: node.name}) -%}
+    {%- endfor -%}
+    {%- set found = {} -%}
+    {%- for unique_id, name in growing.items() -%}
+        {%- set above = [unique_id] -%}
+        {#- The list grows while it is walked: parents of parents come last. -#}
+        {%- for one in above -%}
+            {%- set parents = graph.nodes[one].depends_on.nodes if one in graph.nodes else [] -%}
+            {%- do above.extend(parents | reject('in', above)) -%}
+        {%- endfor -%}
+        {%- set names = [] -%}
+        {%- for one in above if one in growing -%}
+            {%- do names.append(growing[one]) -%}
+        {%- endfor -%}
+        {%- do found.update({name: names}) -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {%- endmacro %}
