@@ -12,6 +12,7 @@ DeliveryError                 exit 1
 ├── Busy                      exit 1  wait: somebody else holds the lock
 ├── WriteFailed               exit 1  local disk, spool or ledger: free it and run again
 ├── EngineDown                exit 1  the warehouse's server does not answer: start it, or wait, and run again
+├── CutOff                    exit 1  a signal ended the run: run again
 └── NothingDue                exit 5  nothing
 """
 
@@ -114,13 +115,17 @@ class NothingDue(DeliveryError):
     exit_code = ExitCode.NOTHING_DUE
 
 
+class CutOff(DeliveryError):
+    """A signal ended a run."""
+
+
 class Stopped(BaseException):
     """A signal, which its argument names, asks to end: only what has to be closed is closed any more."""
 
 
 def stopped(signal: str, lines: list[str]) -> DeliveryError:
     """What people are told of a run that a signal ended. lines: where things stand."""
-    return DeliveryError(
+    return CutOff(
         "\n  ".join([f"Stopped by {signal}.", *lines]),
         hint="Run again: what was handed over stays, the rest goes on where it stopped, and nothing is sent twice.",
     )

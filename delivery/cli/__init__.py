@@ -2,7 +2,7 @@
 
 import sys
 
-from delivery.cli import analytics, clients, deliver, keep, share, status  # noqa: F401 - each adds its commands
+from delivery.cli import analytics, begin, clients, deliver, keep, share, status  # noqa: F401 - each adds its commands
 from delivery.cli.command import EXIT_CODES, cli
 
 __all__ = ["EXIT_CODES", "cli", "main"]

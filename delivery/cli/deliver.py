@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from delivery import console
 from delivery.cli.command import command, instant, project
 from delivery.console import Hash, Table, View
-from delivery.errors import ConfigError, ExitCode, redact
+from delivery.errors import ConfigError, CutOff, ExitCode, known, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,11 +65,21 @@ def run(*, build_first: bool, dry_run: bool, **options: Any) -> View:
         return _plan(**options)
     from delivery import run as runner
     from delivery.cli.stopping import stoppable
+    from delivery.operations.alerts import alert
     from delivery.progress import Watch
 
-    with stoppable():
-        found = runner.run(project(), _request(**options), Watch(), build_first=build_first)
-    return outcomes(found, redelivers=options["redeliver"])
+    asked, request = project(), _request(**options)
+    try:
+        with stoppable():
+            found = runner.run(asked, request, Watch(), build_first=build_first)
+    except CutOff:  # whoever sent the signal knows, and waits
+        raise
+    except Exception as error:
+        for text in alert(asked, request, [], known(error)):
+            console.say(text)
+        raise
+    view = outcomes(found, redelivers=options["redeliver"])
+    return View(view.document, [*view.parts, *alert(asked, request, found, None)], view.code)
 
 
 @command(tables=True)

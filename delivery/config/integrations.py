@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from delivery.config.alerts import Sink  # noqa: TC001 - pydantic reads it
 from delivery.config.share import Share  # noqa: TC001 - pydantic reads it
 from delivery.config.values import (
     SECRETS,
@@ -194,6 +195,7 @@ def kept_days(integration: Integration | None) -> int:
 class _File(_Strict):
     integrations: dict[Name, Integration]
     share: Share | None = None
+    alerts: dict[Name, Sink] = Field(default_factory=dict)
 
 
 def json_schema() -> dict[str, Any]:

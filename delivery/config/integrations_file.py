@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from delivery.config.alerts import Sink  # noqa: TC001 - pydantic reads it
 from delivery.config.faults import Faults, described, nearest
 from delivery.config.integrations import Integration, SftpDestination
 from delivery.config.share import Share
-from delivery.config.values import NAME, SECRETS
+from delivery.config.values import NAME, SECRETS, Name
 from delivery.config.yaml_file import is_secret_reference, read_yaml, render
 from delivery.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-KEYS = ("integrations", "share")
+KEYS = ("integrations", "share", "alerts")
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,16 @@ class Entry:
     missing: dict[str, str]
 
 
+class _Alerts(BaseModel):
+    alerts: dict[Name, Sink]
+
+
 class Integrations:
     """integrations.yml, read once. Raises ConfigError when the file is not there or no YAML.
 
     names, namespaces, definitions: of all entries, whether or not they can be used; clients: the namespaces, in order.
     possible: those that are whole but for what the environment lacks; loaded: those whose secrets are set; share: None
-    where the file has none, or it has faults.
+    where the file has none, or it has faults; alerts: by name, a URL that the environment lacks is as it stands there.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,8 +61,12 @@ class Integrations:
         self.possible = {name: one.integration for name, one in self._entries.items() if one.integration}
         self.loaded = {name: one for name, one in self.possible.items() if not self._entries[name].missing}
         self.share = None
+        self.alerts: dict[str, Sink] = {}
         if isinstance(document, dict) and "share" in document:
             self.share, faults = _share(document["share"], path.parent)
+            self._around += _lines(faults)
+        if isinstance(document, dict) and "alerts" in document:
+            self.alerts, faults = _alerts(document["alerts"], path.parent)
             self._around += _lines(faults)
 
     def usable(self, needed: Iterable[str] | None = None) -> dict[str, Integration]:
@@ -154,6 +163,18 @@ def _share(entry: Any, folder: Path) -> tuple[Share | None, dict[str, str]]:
         for path, message in described(error, Share, "share"):
             faults.setdefault(path, message)
         return None, faults
+
+
+def _alerts(entry: Any, folder: Path) -> tuple[dict[str, Sink], dict[str, str]]:
+    """What the environment lacks is no fault: it stops no delivery, and is said when somebody is to be told."""
+    faults = dict(_literal_secrets(entry, "alerts"))
+    try:
+        found = _Alerts.model_validate({"alerts": render(entry, "alerts", faults, {})}, context={"folder": folder})
+    except ValidationError as error:
+        for path, message in described(error, _Alerts, ""):
+            faults.setdefault(path.removeprefix("."), message)
+        return {}, faults
+    return found.alerts, faults
 
 
 def _literal_secrets(node: Any, path: str) -> Iterator[tuple[str, str]]:

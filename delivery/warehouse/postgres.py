@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 import pyarrow as pa
 
+from delivery.config.datasets import is_dataset
 from delivery.sql import literal
 from delivery.warehouse.adbc import Adbc, Source, open_adbc
 from delivery.warehouse.keys import read_keys
@@ -36,7 +37,7 @@ NUMERICS = """
     select column_name, max(numeric_precision) as precision, max(numeric_scale) as scale,
         count(distinct (numeric_precision, numeric_scale)) as kinds
     from information_schema.columns
-    where table_schema = $1 and data_type = 'numeric' and numeric_precision is not null
+    where table_schema in ($1) and data_type = 'numeric' and numeric_precision is not null
     group by column_name
 """
 
@@ -65,7 +66,7 @@ def open_postgres(project: Project) -> Iterator[Postgres]:
     """The target's schema, as it is now. Raises ConfigError when the server, the driver or the locale will not do."""
     said = keys_of(project)
     with open_adbc(source(said), Postgres) as engine:
-        engine.decimals = _decimals(engine, said["schema"])
+        engine.decimals = _decimals(engine, {said["schema"], *_schemas(project)})
         yield engine
 
 
@@ -101,6 +102,12 @@ def _uri(said: dict[str, str]) -> str:
     return f"postgresql://{login}@/{quote(said['dbname'], safe='')}?{urlencode(options, quote_via=quote)}"
 
 
-def _decimals(engine: Postgres, schema: str) -> dict[str, pa.DataType]:
-    rows = engine.table(NUMERICS.replace("$1", literal(schema))).to_pylist()
+def _schemas(project: Project) -> set[str]:
+    """Where the datasets are: dbt may put each into a schema of its own."""
+    return {node["schema"] for node in project.manifest()["nodes"].values() if is_dataset(node) and "schema" in node}
+
+
+def _decimals(engine: Postgres, schemas: set[str]) -> dict[str, pa.DataType]:
+    listed = ", ".join(map(literal, sorted(schemas)))
+    rows = engine.table(NUMERICS.replace("$1", listed)).to_pylist()
     return {row["column_name"]: pa.decimal128(row["precision"], row["scale"]) for row in rows if row["kinds"] == 1}

@@ -100,9 +100,7 @@ def test_each_source_is_read_by_a_base_model_of_its_own(manifest: dict[str, Any]
         for parent in model["depends_on"]["nodes"]:
             if parent in read_by:
                 read_by[parent].add(model["name"])
-    assert read_by == {
-        source: {f"base_{node['source_name']}__{node['name']}"} for source, node in sources.items()
-    }
+    assert read_by == {source: {f"base_{node['source_name']}__{node['name']}"} for source, node in sources.items()}
 
 
 def test_a_dataset_is_built_from_the_sources_that_its_rows_need(manifest: dict[str, Any]) -> None:

@@ -1,0 +1,159 @@
+"""Telling people what a run left for them: one message for each sink, without any row, and never twice the same."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from contextlib import closing
+from datetime import timedelta
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from delivery.config.integrations import kept_days
+from delivery.config.integrations_file import Integrations
+from delivery.errors import ConfigError, DeliveryError, NothingDue, redact
+from delivery.handing_over import Ended
+from delivery.ledger import Ledger, State, deliveries
+from delivery.ledger.told import keep_told, last_told
+from delivery.operations.status import fetched
+from delivery.schedule.gaps import gaps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import ModuleType
+
+    from delivery.config.alerts import Event, Sink
+    from delivery.config.project import Project
+    from delivery.handing_over import Outcome
+    from delivery.schedule.request import Request
+
+SECONDS = 10.0  # that all sinks together may take
+LINES = 50  # of a message
+LETTERS = 200  # of a line
+BEFORE = timedelta(days=1)  # so long before `prune` may take a file that nobody fetched
+
+
+class Alert(NamedTuple):
+    """What a person has to look at. what: the delivery that it is about; why: in words, which may differ each run."""
+
+    event: Event
+    what: str
+    why: str
+
+    @property
+    def key(self) -> str:
+        """What makes it the same alert in the next run."""
+        return f"{self.event} {self.what}"
+
+
+def alert(project: Project, request: Request, found: Sequence[Outcome], error: DeliveryError | None) -> list[str]:
+    """Tells each sink of integrations.yml what is new to it. Returns which sinks could not be told, and why.
+
+    found, error: how a run ended. Nothing that goes wrong here is more than said.
+    """
+    try:
+        declared = Integrations(project.integrations_file)
+        if not declared.alerts:
+            return []
+        with closing(Ledger(project.ledger_url)) as ledger:
+            return _tell(declared.alerts, list(_alerts(project, declared, request, ledger, found, error)), ledger)
+    except Exception as failure:  # noqa: BLE001 - whatever it is, the run has ended as it has
+        return [f"Nobody could be told of this run: {type(failure).__name__}."]
+
+
+def _alerts(
+    project: Project,
+    declared: Integrations,
+    request: Request,
+    ledger: Ledger,
+    found: Sequence[Outcome],
+    error: DeliveryError | None,
+) -> Iterator[Alert]:
+    if error and not isinstance(error, NothingDue):
+        yield Alert("failed", "the run", error.message)
+    for outcome in found:
+        if event := _event(outcome):
+            yield Alert(event, outcome.delivery.title, outcome.message)
+    if not request.due or (error and isinstance(error, ConfigError)):
+        return
+    seen = {(o.delivery.campaign, o.delivery.integration, o.delivery.slot) for o in found}
+    for gap in gaps(project, declared, request.at, None, None, None):
+        if (gap.campaign, gap.integration, gap.due) not in seen:
+            yield Alert("gap", f"{gap.campaign} to {gap.integration} {gap.when}", gap.note or gap.state)
+    since = request.at - timedelta(days=max(map(kept_days, declared.possible.values()), default=0)) - BEFORE
+    rows = ledger.find(deliveries.c.state == State.DELIVERED, deliveries.c.updated_at >= since.isoformat())
+    for row_id, taken in fetched(project, ledger, rows).items():
+        if not taken.users and taken.goes_on and taken.goes_on <= f"{request.at + BEFORE:%Y-%m-%d}":
+            yield Alert("not_fetched", next(row.title for row in rows if row.id == row_id), taken.text)
+
+
+def _event(outcome: Outcome) -> Event | None:
+    if outcome.state == Ended.REFUSED:
+        return "limit" if outcome.rejected else "refused"
+    if outcome.state == Ended.FAILED:
+        return "late" if outcome.late else "failed"
+    return "held" if outcome.state == Ended.HELD else None
+
+
+def _tell(sinks: Mapping[str, Sink], alerts: list[Alert], ledger: Ledger) -> list[str]:
+    """Tells all sinks at once, each what it asks for, and remembers what each was told."""
+    asked = {name: [one for one in alerts if one.event in sink.events] for name, sink in sinks.items()}
+    before = {name: last_told(ledger, name) for name in sinks}
+    new = {name: [one for one in asked[name] if one.key not in before[name]] for name in sinks}
+    failed = _send({name: (sinks[name], *_message(some)) for name, some in new.items() if some})
+    for name in sinks:
+        known = {one.key for one in asked[name]} - ({one.key for one in new[name]} if name in failed else set())
+        if known != before[name]:
+            keep_told(ledger, name, known)
+    return [f"alerts.{name}: not told of {len(new[name])}: {why}." for name, why in failed.items()]
+
+
+def _message(alerts: list[Alert]) -> tuple[str, str]:
+    counts = Counter(one.event for one in alerts)
+    lines = [f"{one.event}: {one.what}: {redact(one.why).partition(chr(10))[0]}"[:LETTERS] for one in alerts[:LINES]]
+    more = [f"and {len(alerts) - LINES} more"] if len(alerts) > LINES else []
+    return (
+        "delivery: " + ", ".join(f"{number} {event}" for event, number in counts.items()),
+        "\n".join([*lines, *more, "What to do: `delivery status`, `delivery plan`."]),
+    )
+
+
+def _send(messages: Mapping[str, tuple[Sink, str, str]]) -> dict[str, str]:
+    """Sends them side by side; returns why not, by sink. One that does not answer in time is left behind."""
+    if not messages:
+        return {}
+    try:
+        import apprise
+    except ImportError:
+        return dict.fromkeys(messages, "Apprise is not installed; pip install 'dbt-delivery[alerts]'")
+    logging.getLogger("apprise").disabled = True  # it would show URLs
+    failed = dict.fromkeys(messages, "its URL cannot be read, or is none that Apprise knows")
+    found = {name: _opened(apprise, sink) for name, (sink, _, _) in messages.items()}
+    failed |= {name: f"no answer within {SECONDS:.0f} s" for name, one in found.items() if one}
+
+    def send(name: str) -> None:
+        _, title, body = messages[name]
+        try:
+            if found[name].notify(title=title, body=body):
+                del failed[name]
+            else:
+                failed[name] = "it did not take the message"
+        except Exception as error:  # noqa: BLE001 - its text may hold the URL
+            failed[name] = type(error).__name__
+
+    threads = [Thread(target=send, args=(name,), daemon=True) for name, one in found.items() if one]
+    for thread in threads:
+        thread.start()
+    end = monotonic() + SECONDS
+    for thread in threads:
+        thread.join(max(0.0, end - monotonic()))
+    return dict(failed)
+
+
+def _opened(apprise: ModuleType, sink: Sink) -> Any:
+    """What Apprise sends by; None where the URL cannot be read or means nothing."""
+    try:
+        return apprise.Apprise.instantiate(sink.address(), asset=apprise.AppriseAsset(async_mode=False))
+    except Exception:  # noqa: BLE001 - its text may hold the URL
+        return None

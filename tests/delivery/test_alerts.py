@@ -1,0 +1,211 @@
+"""Alerts, told to real sinks on this machine: mail, a webhook, and sinks that are dead, slow or unknown."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+from aiosmtpd.controller import Controller
+from click.testing import CliRunner
+from servers import free_port
+from small_project import CANARIES, SHARE, make_project
+
+from delivery.cli import cli
+from delivery.config.integrations_file import Integrations
+from delivery.errors import ConfigError
+from delivery.operations import alerts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SECRET = "canary-of-the-token"
+DOORS = """
+share: {host: localhost, vendor_name: V, certificate: c.pem, certificate_key: c.key}
+"""
+SINKS = """
+alerts:
+  mail: {{url: "{{{{ env_var('MAIL') }}}}"}}
+  hook: {{url_file: hook.secret}}
+  some: {{url_file: hook.secret, events: [gap, not_fetched]}}
+  dead: {{url: "{{{{ env_var('DEAD') }}}}"}}
+  slow: {{url: "{{{{ env_var('SLOW') }}}}"}}
+  odd: {{url: "{{{{ env_var('ODD') }}}}"}}
+  unset: {{url: "{{{{ env_var('NOT_SET_ANYWHERE') }}}}"}}
+"""
+
+
+class Mail:
+    """What an SMTP server was given."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.messages.append(envelope.content.decode())
+        return "250 OK"
+
+
+@contextmanager
+def mail_server() -> Iterator[tuple[int, list[str]]]:
+    mail, port = Mail(), free_port()
+    controller = Controller(mail, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield port, mail.messages
+    finally:
+        controller.stop()
+
+
+@contextmanager
+def web_server() -> Iterator[tuple[int, list[dict[str, str]]]]:
+    got: list[dict[str, str]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            got.append(json.loads(body) | {"path": self.path})
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Hook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port, got
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class World:
+    """The small project with two shares and all sinks."""
+
+    def __init__(self, root: Path, hooked: list[dict[str, str]], mailed: list[str]) -> None:
+        self.root, self.hooked, self.mailed = root, hooked, mailed
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        self.hooked.clear()
+        self.mailed.clear()
+        result = CliRunner().invoke(cli, ["--project-dir", str(self.root), "run", *arguments])
+        return result.exit_code, result.stderr
+
+    def tests_end(self, status: str) -> None:
+        with duckdb.connect(str(self.root / "warehouse.duckdb")) as warehouse:
+            warehouse.execute(f"update build_log set status = '{status}' where unique_id like 'test.%'")
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What came to the webhook, by the path of the sink."""
+        return {one["path"]: f"{one['title']}\n{one['message']}" for one in self.hooked}
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    root = tmp_path / "project"
+    make_project(root, campaigns={"daily": {"catch_up": "last"}})
+    entries = SHARE.format(name="by_share", namespace="acme_outdoor").replace("hosted", "hosted, keep_days: 1")
+    entries += SHARE.format(name="neighbour", namespace="brightside_beauty")
+    (root / "integrations.yml").write_text("integrations:" + entries + DOORS + SINKS.format())
+    with (
+        mail_server() as (mail, mailed),
+        web_server() as (hook, hooked),
+        socket.create_server(("127.0.0.1", 0)) as slow,
+    ):
+        (root / "hook.secret").write_text(f"json://user:{SECRET}@127.0.0.1:{hook}/hook\n")
+        monkeypatch.setenv("MAIL", f"mailto://127.0.0.1:{mail}?from=delivery@example.com&to=ops@example.com")
+        monkeypatch.setenv("DEAD", f"json://user:{SECRET}@127.0.0.1:{free_port()}/")
+        monkeypatch.setenv("SLOW", f"json://user:{SECRET}@127.0.0.1:{slow.getsockname()[1]}/?rto=30&cto=30")
+        monkeypatch.setenv("ODD", f"nosuch://{SECRET}@example.com")
+        monkeypatch.setattr(alerts, "SECONDS", 4.0)
+        yield World(root, hooked, mailed)
+
+
+def test_each_sink_is_told_once_of_what_a_run_left(world: World) -> None:
+    world.tests_end("fail")
+    began = time.monotonic()
+    code, said = world.run("--due", "--at", "2026-11-04T06:00:00Z")
+    assert code == 3
+    assert time.monotonic() - began < 20
+    (told,) = world.hooked or pytest.fail(said)
+    assert told["title"] == "delivery: 2 refused"
+    assert told["message"].splitlines() == [
+        "refused: daily to by_share [2026-11-03, 2026-11-04): events is not proven:",
+        "refused: daily to neighbour [2026-11-03, 2026-11-04): events is not proven:",
+        "What to do: `delivery status`, `delivery plan`.",
+    ]
+    (mail,) = world.mailed
+    assert "Subject: delivery: 2 refused" in mail
+    assert {line for line in said.splitlines() if line.startswith("alerts.")} == {
+        "alerts.dead: not told of 2: it did not take the message.",
+        "alerts.slow: not told of 2: no answer within 4 s.",
+        "alerts.odd: not told of 2: its URL cannot be read, or is none that Apprise knows.",
+        "alerts.unset: not told of 2: its URL cannot be read, or is none that Apprise knows.",
+    }
+    ledger = (world.root / ".delivery" / "ledger.sqlite").read_bytes().decode("latin-1")
+    for secret in (SECRET, *CANARIES.values(), "canary-of-acme"):
+        assert secret not in str(world.hooked) + str(world.mailed) + said + ledger
+
+    # Nothing changed: who was told is not told again, who was not is tried again.
+    code, said = world.run("--due", "--at", "2026-11-04T06:00:00Z")
+    assert (code, world.hooked, world.mailed) == (3, [], [])
+    assert "alerts.dead: not told of 2" in said
+
+    # It passes, and later on something else has to be looked at.
+    world.tests_end("pass")
+    assert world.run("--due", "--at", "2026-11-04T06:00:00Z")[0] == 0
+    assert (world.hooked, world.mailed) == ([], [])
+    world.tests_end("fail")
+    assert world.run("--window", "2026-11-03", "--redeliver", "--reason", "again")[0] == 3
+    assert [text.partition("\n")[0] for text in world.told.values()] == ["delivery: 2 refused"]
+    assert "r1" in world.hooked[0]["message"]
+
+
+def test_what_no_run_sent_and_nobody_fetched_is_told(world: World) -> None:
+    assert world.run("--due", "--at", "2026-11-04T06:00:00Z")[0] == 0
+    assert world.hooked == []
+    assert world.run("--due", "--at", "2026-11-07T06:00:00Z")[0] == 3  # 6 November; the two days before are left out
+    of_all, of_some = (
+        one["message"].splitlines()[:-1] for one in sorted(world.hooked, key=lambda one: -len(one["title"]))
+    )
+    gaps = [f"gap: daily to {name} 2026-11-0{day}: missing" for day in (4, 5) for name in ("by_share", "neighbour")]
+    assert sorted(of_some) == sorted(gaps)
+    assert {line.split(":")[0] for line in of_all} == {"refused", "gap"}
+    world.run("--due")  # now, a day before what was delivered today goes
+    lines = [line for one in world.hooked for line in one["message"].splitlines()]
+    assert len([line for line in lines if line.startswith("not_fetched: daily to by_share [2026-11-03")]) == 2
+    assert not [line for line in lines if line.startswith("not_fetched: daily to neighbour")]
+
+
+def test_a_run_that_could_not_begin_is_told(world: World) -> None:
+    (world.root / "target" / "manifest.json").unlink()
+    assert world.run("--due")[0] == 2
+    assert world.hooked[0]["title"] == "delivery: 1 failed"
+    assert world.hooked[0]["message"].startswith("failed: the run: No manifest at ")
+
+
+@pytest.mark.parametrize(
+    ("alerts_of", "fault"),
+    [
+        ("{a: {url: 'json://token@example.com'}}", "alerts.a.url: a secret must not stand in the file"),
+        ("{a: {events: [gap]}}", "alerts.a: needs one of url and url_file"),
+        ("{a: {url_file: f, events: [gaps]}}", "alerts.a.events.0: Input should be"),
+        ("{a: {url_file: f, to: x}}", "alerts.a.to: unknown key; known: url, url_file, events"),
+        ("[a]", "alerts: "),
+    ],
+)
+def test_faults_of_alerts_are_said_with_their_place(tmp_path: Path, alerts_of: str, fault: str) -> None:
+    path = tmp_path / "integrations.yml"
+    path.write_text(f"integrations: {{}}\nalerts: {alerts_of}\n")
+    with pytest.raises(ConfigError) as refused:
+        Integrations(path).usable()
+    assert fault in refused.value.message
+    assert "token" not in refused.value.message
