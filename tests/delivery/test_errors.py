@@ -21,6 +21,7 @@ CODES = {
     "Busy": 1,
     "WriteFailed": 1,
     "EngineDown": 1,
+    "CutOff": 1,
     "NothingDue": 5,
 }
 

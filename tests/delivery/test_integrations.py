@@ -455,7 +455,7 @@ def test_a_file_without_integrations_says_so(file: Path, text: str) -> None:
 
 def test_an_unknown_key_at_the_top_lists_the_known(file: Path) -> None:
     file.write_text(yaml.safe_dump({"integrations": {"acme": VALID}, "version": 2}), encoding="utf-8")
-    assert faults(file) == ["version: unknown key; known: integrations, share"]
+    assert faults(file) == ["version: unknown key; known: integrations, share, alerts"]
 
 
 @pytest.mark.parametrize("entry", [None, "text", [1], 5])
