@@ -54,6 +54,32 @@
 {%- endmacro %}
 
 
+{# Where log_built has to be a hook of each table, a command that would replace one without it does not begin. #}
+{% macro check_post_hooks() -%}
+    {{ return(adapter.dispatch('check_post_hooks', 'dbt_delivery')()) }}
+{%- endmacro %}
+
+{% macro default__check_post_hooks() -%}
+{%- endmacro %}
+
+{% macro postgres__check_post_hooks() -%}
+    {%- set without = [] -%}
+    {%- for unique_id in selected_resources if unique_id.split('.')[0] in ['model', 'seed', 'snapshot'] -%}
+        {%- set config = graph.nodes[unique_id].config if execute else {} -%}
+        {%- if execute and config.materialized != 'ephemeral' and 'log_built' not in config.get('post-hook') | string -%}
+            {%- do without.append(graph.nodes[unique_id].name) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if without and dbt_delivery.is_audited() -%}
+        {%- do exceptions.raise_compiler_error(
+            'On PostgreSQL each table has a hook that names it in the transaction that replaces it. Without one: '
+            ~ without | sort | join(', ') ~ '. Nothing was built. Add to dbt_project.yml, below the models, seeds and '
+            ~ 'snapshots of the project: +post-hook: "{' ~ '{ dbt_delivery.log_built() }' ~ '}"'
+        ) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
 {# Drops a table at once, outside of dbt's transactions, which nothing commits in `dbt run-operation`. #}
 {% macro drop_grown(relation) -%}
     {{ return(adapter.dispatch('drop_grown', 'dbt_delivery')(relation)) }}
