@@ -278,8 +278,8 @@
                 ) -%}
                 {%- for day in due + dbt_delivery.empty_days(result.node.unique_id, due) -%}
                     {%- do rows.append(
-                        "('" ~ invocation_id ~ "', " ~ dbt_delivery.started_at() ~ ", '" ~ result.node.unique_id ~ "', date '" ~ day ~ "', "
-                        ~ dbt_delivery.time_of(result.timing, 'completed_at') ~ ')'
+                        "('" ~ invocation_id ~ "', " ~ dbt_delivery.started_at() ~ ", '" ~ result.node.unique_id
+                        ~ "', date '" ~ day ~ "', " ~ dbt_delivery.time_of(result.timing, 'completed_at') ~ ')'
                     ) -%}
                 {%- endfor -%}
             {%- endif -%}
@@ -342,12 +342,15 @@
     {%- set node = result.node if result else none -%}
     {%- set cells = [
         "'" ~ invocation_id ~ "'", dbt_delivery.started_at(), "'" ~ phase ~ "'", "'" ~ invocation_args_dict.which ~ "'",
-        dbt_delivery.is_partial() | string | lower, "'" ~ unique_id ~ "'", "'" ~ unique_id.split('.')[0] ~ "'", "'" ~ status ~ "'",
+        dbt_delivery.is_partial() | string | lower,
+        "'" ~ unique_id ~ "'", "'" ~ unique_id.split('.')[0] ~ "'", "'" ~ status ~ "'",
         'null' if failures is none else failures, whole_table | string | lower,
         'null' if not message else dbt_delivery.quoted([(message | string)[:1000] | replace('\\', '/')]),
-        dbt_delivery.time_of(result.timing if result else [], 'started_at'), dbt_delivery.time_of(result.timing if result else [], 'completed_at'),
+        dbt_delivery.time_of(result.timing if result else [], 'started_at'),
+        dbt_delivery.time_of(result.timing if result else [], 'completed_at'),
         'null' if not node else "'" ~ dbt_delivery.fingerprint(node) ~ "'",
-        'null' if unique_id.split('.')[0] != 'test' else dbt_delivery.quoted([node.attached_node or node.depends_on.nodes | sort | join(' ')])
+        'null' if unique_id.split('.')[0] != 'test'
+            else dbt_delivery.quoted([node.attached_node or node.depends_on.nodes | sort | join(' ')])
     ] -%}
     {{ return('(' ~ cells | join(', ') ~ ')') }}
 {%- endmacro %}

@@ -24,7 +24,8 @@ judged as (
             when scores.namespace is null then 'no_namespace'
             when namespaces.namespace is null then 'unknown_namespace'
             when scores.customer_id is null then 'no_id'
-            when scores.score is null or scores.score not in ({{ dbt_delivery.quoted(score_names()) }}) then 'unknown_score'
+            when scores.score is null or scores.score not in ({{ dbt_delivery.quoted(score_names()) }})
+                then 'unknown_score'
             when customers.customer_id is null then 'unknown_customer'
             when scores.raw_score is null then 'no_number'
             when scores.computed_at is null then 'no_time'
