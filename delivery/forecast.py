@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError, DeliveryError
 from delivery.files import layouts
-from delivery.gate import entitlements, rejected
+from delivery.gate import chosen, entitlements, rejected
 from delivery.gate.judge import Gate, Verdict
 from delivery.ledger import OPEN_STATES, Ledger, State, deliveries
 from delivery.ledger.identity import check_known, this_runner
@@ -95,6 +95,7 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecas
     layout = layouts.layout_of(job, ledger, kinds or {})
     if kinds:
         refusal = entitlements.refusal(job, layout.columns, setup.manifest, seen.engine)
+        refusal = refusal or chosen.refusal(job, setup.manifest, seen.engine)
         refusal = refusal or rejected.refusal(job, verdict.rejected if verdict else None)
         rows = selection_of(job, layout.columns).count(seen.engine)
     try:
@@ -114,7 +115,7 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecas
         verdict,
         rows,
         layout.columns,
-        layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds),
+        layouts.changes(layout, layouts.layout_asked(job.campaign, setup.integrations[job.integration_name]), kinds),
         refusal.message if refusal else "",
         _taken(job, ledger, destination.describe()) if state in OPEN_STATES else "",
     )

@@ -11,7 +11,7 @@ from delivery.errors import Busy, Stopped, stopped
 from delivery.files import layouts
 from delivery.files.receipts import forget
 from delivery.files.spool import Spool
-from delivery.gate import entitlements, rejected
+from delivery.gate import chosen, entitlements, rejected
 from delivery.gate.build import build
 from delivery.gate.judge import Gate, Verdict
 from delivery.handing_over import HandingOver, Outcome
@@ -149,11 +149,14 @@ def _write(job: Job, request: Request, spool: Spool, handing: HandingOver) -> No
         spool.ledger.note(job.key, f"gate overridden: {request.reason}; {len(verdict.reasons)} refusals")
     kinds = kinds_of(job.campaign.dataset, spool.engine)
     layout = layouts.layout_of(job, spool.ledger, kinds)
-    differs = layouts.changes(layout, job.campaign.columns(job.integration.definitions), kinds)
+    asked = layouts.layout_asked(job.campaign, setup.integrations[job.integration_name])
+    differs = layouts.changes(layout, asked, kinds)
     handing.told[job.key] = {
         "layout_changes": differs, "rejected": verdict.rejected, "warnings": verdict.warnings
     }  # fmt: skip
     if refusal := entitlements.refusal(job, layout.columns, setup.manifest, spool.engine):
+        raise refusal
+    if refusal := chosen.refusal(job, setup.manifest, spool.engine):
         raise refusal
     if refusal := rejected.refusal(job, verdict.rejected):
         if not request.ungated:

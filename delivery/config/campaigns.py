@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from delivery.config.columns import column_faults
 from delivery.config.datasets import ENTITLEMENTS, find_datasets, read_beside
 from delivery.config.faults import Faults, described, nearest
 from delivery.config.values import RejectedLimit, RowCount  # noqa: TC001 - pydantic reads it
@@ -134,6 +135,13 @@ class Campaign:
         """Whether rows that change after a window's delivery are sent as a correction."""
         return self.export.late_rows != "ignore" and self.dataset.tells_changes
 
+    def keys(self, *, replaces: bool) -> tuple[str, ...]:
+        """The columns by which a client applies what is sent later of the same rows; none where all are sent anew."""
+        if self.export.mode == "changes":
+            return self.dataset.contacts
+        has_key = self.is_corrected and not replaces and "unique_key" in self.columns()
+        return ("unique_key",) if has_key else ()
+
     def columns(self, definitions: Iterable[str] = ()) -> tuple[str, ...]:
         """The columns of the campaign's files for an integration that asks for these definitions, which come last."""
         own = self.dataset.layout(self.export.layout.columns)
@@ -167,6 +175,7 @@ def read_campaigns(
     found = _find_campaigns(manifest, integrations.names, faults := Faults())
     known = {name: campaign for name, campaign in found.items() if campaign is not None}
     undefined = definition_faults(known, integrations.definitions) if len(known) == len(found) else []
+    undefined += column_faults(known, integrations.possible)
     integrations.add_faults(faults, needed, undefined)
     faults.raise_any()
     return known, integrations.loaded

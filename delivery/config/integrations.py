@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from delivery.config.alerts import Sink  # noqa: TC001 - pydantic reads it
+from delivery.config.columns import Chosen, Columns  # noqa: TC001 - pydantic reads it
+from delivery.config.formats import DateFormat, TimestampFormat, TimeZone, check_encoded
 from delivery.config.share import Share  # noqa: TC001 - pydantic reads it
 from delivery.config.values import (
     SECRETS,
@@ -28,6 +30,7 @@ from delivery.config.values import (
     RowCount,
     Secret,
     TemporaryName,
+    Trailer,
 )
 from delivery.config.yaml_file import ONLY_ENV_VAR
 
@@ -131,12 +134,19 @@ class Integration(_Strict):
     definitions: list[str] = Field(default_factory=list, description="columns of audience exports, in this order")
     destination: AnyDestination
     directory: Directory
+    columns: Columns | None = Field(default=None, description="of the dataset: which, in which order, called what")
+    rows: Chosen = Field(default_factory=dict, description="by column, the values whose rows are sent; all by default")
     file_name: FileName | None = None
+    extension: bool = Field(default=True, description="`.csv`, for a file_name without one")
     filename_timestamped: bool = Field(default=False, description="adds _YYYYMMDDHHMMSS (UTC) before the extension")
-    character_encoding: Literal["UTF-8", "UTF-16"] = "UTF-8"
+    character_encoding: Literal["UTF-8", "UTF-16", "Windows-1252", "ISO-8859-1"] = "UTF-8"
     row_delimiter: Literal["windows", "linux"] = "windows"
     column_delimiter: Literal[",", "|", "\t", ";"] = ","
     include_header_row: bool = True
+    trailer: Trailer | None = Field(default=None, description="a last line, with {rows} in it")
+    timestamp_format: TimestampFormat | None = Field(default=None, description="ISO 8601 by default")
+    date_format: DateFormat | None = Field(default=None, description="ISO 8601 by default")
+    time_zone: TimeZone = Field(default="UTC", description="of timestamps")
     compression: Literal["none", "gzip", "zstd"] = "none"
     encryption: Literal["none", "openpgp"] = "none"
     public_key: KeyFile | None = Field(default=None, description="the client's OpenPGP certificate, for encryption")
@@ -166,11 +176,31 @@ class Integration(_Strict):
             raise ValueError("existing: replace cannot be split: parts left over from before would stay")
         if (self.encryption == "openpgp") != (self.public_key is not None):
             raise ValueError("encryption: openpgp needs public_key, and public_key needs encryption: openpgp")
-        if any(mark in self.nulls for mark in (self.column_delimiter, '"', "\r", "\n")):
-            raise ValueError("nulls must not contain the column delimiter, a quote or a line break")
         if self.destination.type == "hosted" and "." in self.directory.split("/"):
             raise ValueError("directory must be plain names on the hosted share, without '.'")
         return self
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Integration:
+        if any(mark in self.nulls for mark in (self.column_delimiter, '"', "\r", "\n")):
+            raise ValueError("nulls must not contain the column delimiter, a quote or a line break")
+        if self.trailer and self.split and self.split.bytes:
+            raise ValueError("trailer does not go with split by bytes, which count the rows")
+        if self.bom and not self.character_encoding.startswith("UTF"):
+            raise ValueError(f"bom is for UTF-8: {self.character_encoding} has no byte-order mark")
+        if self.time_zone != "UTC" and "%z" not in (self.timestamp_format or "%z"):
+            raise ValueError("timestamp_format needs %z in another time_zone than UTC: an hour comes twice in autumn")
+        check_encoded(self.character_encoding, [self.nulls, self.trailer or "", *(self.columns or {}).values()])
+        return self
+
+    def label(self, name: str) -> str:
+        """What a column is called in the files."""
+        return (self.columns or {}).get(name, name)
+
+    @property
+    def own_timestamp_format(self) -> str | None:
+        """How times are written; None where it is ISO 8601 in UTC."""
+        return self.timestamp_format or (None if self.time_zone == "UTC" else "%Y-%m-%dT%H:%M:%S%z")
 
     @property
     def publishes_open(self) -> bool:

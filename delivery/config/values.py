@@ -28,12 +28,12 @@ SECRETS = ("password", "passphrase", "url")  # keys whose values only the enviro
 TEMPORARY_NAME = ".{name}.{sha8}.part"
 FILE_NAME_FIELDS = {"namespace": "text", "campaign": "text", "window": "date", "revision": "number", "part": "number"}
 _ANY = {"text": "x", "date": AnyDay(), "number": AnyNumber()}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ue000-\uf8ff]")  # and what has no meaning of its own
+CONTROL = re.compile(r"[\x00-\x1f\x7f\ue000-\uf8ff]")  # and what has no meaning of its own
 
 
 def _safe_directory(value: str) -> str:
     example = _example(value, {"window": "date"})
-    if not value or "\\" in value or ".." in example.split("/") or _CONTROL.search(value):
+    if not value or "\\" in value or ".." in example.split("/") or CONTROL.search(value):
         raise ValueError("must be a path without '..', backslash or control characters")
     return value
 
@@ -51,7 +51,7 @@ def _safe_temporary_name(value: str) -> str:
     example = _example(value, {"name": "text", "sha8": "text"})
     if value.count("{name}") != 1 or value.count("{sha8}") != 1:
         raise ValueError("must have {name} and {sha8} once each: a name of its own for each file and its content")
-    if "/" in example or "\\" in example or _CONTROL.search(value) or example == "x":
+    if "/" in example or "\\" in example or CONTROL.search(value) or example == "x":
         raise ValueError("must be a name without a path or control characters")
     return value
 
@@ -80,7 +80,7 @@ def _file_mode(value: object) -> object:
 
 def _safe_file_name(value: str) -> str:
     for name in (value, _example(value, FILE_NAME_FIELDS)):
-        if not name or "/" in name or "\\" in name or name.startswith(".") or _CONTROL.search(name):
+        if not name or "/" in name or "\\" in name or name.startswith(".") or CONTROL.search(name):
             raise ValueError("must be a name without a path or control characters, not starting with a dot")
     return value
 
@@ -108,8 +108,15 @@ def _pinned(value: str) -> str:
     return HostKey.parse(value).line
 
 
+def _trailer(value: str) -> str:
+    check_template(value, {"rows": "number"})
+    if "{rows" not in value or CONTROL.search(value.replace("\t", "")):
+        raise ValueError("must be one line with {rows} in it, without control characters but tabs")
+    return value
+
+
 def _told_from_values(value: str) -> str:
-    if _CONTROL.search(value):
+    if CONTROL.search(value):
         raise ValueError("must not contain control characters")
     if re.fullmatch(r"(?i)true|false|[+-]?(\d.*|inf|nan)", value):
         raise ValueError("could be a value: choose a token that is no number, date or boolean")
@@ -129,6 +136,7 @@ PinnedKey = Annotated[
 KeyFile = Annotated[Path, BeforeValidator(_not_a_key), AfterValidator(_from_the_file)]
 PrivateKey = Annotated[Path | SecretStr, BeforeValidator(_key_or_path)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
+Trailer = Annotated[str, Field(max_length=200), AfterValidator(_trailer)]
 Nulls = Annotated[str, AfterValidator(_told_from_values)]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from delivery.config.integrations import Integration
     from delivery.files.parts import Part
     from delivery.schedule.jobs import Job
 
@@ -35,6 +36,9 @@ FORMAT = {
     "bom",
     "escape_formulas",
 }
+
+# Those that are said only where they were asked for.
+ON_REQUEST = ("timestamp_format", "date_format", "time_zone", "trailer")
 
 
 class ManifestFile(BaseModel):
@@ -73,8 +77,8 @@ class Changes(BaseModel):
 class DeliveryManifest(BaseModel):
     """What a client needs to check a delivery and to load it.
 
-    Only a correction has the key `correction`, only a delivery of changes `changes`, only what was not read back
-    `verified`.
+    Only a correction has the key `correction`, only a delivery of changes `changes`, only one of chosen rows `rows`,
+    only what was not read back `verified`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -91,6 +95,9 @@ class DeliveryManifest(BaseModel):
     correction: Correction | None = None
     changes: Changes | None = None
     columns: list[str]
+    rows: dict[str, list[str]] | None = Field(
+        default=None, description="by column of the dataset, the values whose rows were chosen"
+    )
     file_format: dict[str, Any] = Field(description="the integration's keys that say how to read the files")
     files: list[ManifestFile]
     verified: Literal["size", "none"] | None = Field(
@@ -127,8 +134,9 @@ class DeliveryManifest(BaseModel):
             revision=job.revision,
             correction=told if isinstance(told, Correction) else None,
             changes=told if isinstance(told, Changes) else None,
-            columns=list(columns),
-            file_format=job.integration.model_dump(mode="json", include=FORMAT),
+            columns=[job.integration.label(name) for name in columns],
+            rows={name: list(values) for name, values in job.integration.rows.items()} or None,
+            file_format=job.integration.model_dump(mode="json", include=FORMAT | _asked(job.integration)),
             files=[ManifestFile(name=part.path.name, **asdict(part.written)) for part in parts],
             verified=None if job.integration.destination.verify == "hash" else job.integration.destination.verify,
             dbt_invocation_id=invocation_id,
@@ -146,10 +154,14 @@ class DeliveryManifest(BaseModel):
 
     def content(self) -> bytes:
         """The bytes of its file."""
-        may_lack = ("correction", "changes", "verified", "built_at", "data_until")
+        may_lack = ("correction", "changes", "rows", "verified", "built_at", "data_until")
         absent = {name for name in may_lack if getattr(self, name) is None}
         text = json.dumps(self.model_dump(mode="json", exclude=absent), indent=2, ensure_ascii=False)
         return (text + "\n").encode()
+
+
+def _asked(integration: Integration) -> set[str]:
+    return {name for name in ON_REQUEST if getattr(integration, name) != type(integration).model_fields[name].default}
 
 
 @dataclass(frozen=True)

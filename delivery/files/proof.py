@@ -15,7 +15,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.types as pt
 
+from delivery.config.formats import CODECS
 from delivery.errors import WriteFailed
+from delivery.files import times
+from delivery.files.body import Body
+from delivery.files.text import LINE_ENDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -56,8 +60,6 @@ def read_back(opened: Callable[[], IO[bytes]], schema: pa.Schema, how: Dialect) 
                 done += fresh.num_rows
                 yield fresh
         except (pa.ArrowInvalid, OSError) as error:
-            if "Empty CSV file" in str(error):
-                return
             if "straddles two block boundaries" in str(error) and block_bytes != BLOCK_BYTES[-1]:
                 continue
             raise how.fail(
@@ -108,33 +110,52 @@ class Rows:
 
 
 def _read(stream: IO[bytes], schema: pa.Schema, how: Dialect, block_bytes: int) -> Iterator[pa.RecordBatch]:
-    keys = how.integration
+    keys, rows = how.integration, 0
     codec = {"none": None, "gzip": "gzip", "zstd": "zstd"}[keys.compression]
-    parsed = parsed_schema(schema)
+    charset = "utf-16" if keys.character_encoding == "UTF-16" else CODECS[keys.character_encoding]
     with pa.input_stream(stream, compression=codec) as plain:
-        text = pa.transcoding_input_stream(plain, "utf-16", "utf8") if keys.character_encoding == "UTF-16" else plain
-        reader = pa_csv.open_csv(
-            pa.PythonFile(_Unsplit(text), mode="r"),
-            read_options=pa_csv.ReadOptions(
-                column_names=None if keys.include_header_row else parsed.names,
-                use_threads=False,
-                block_size=block_bytes,
-            ),
-            parse_options=pa_csv.ParseOptions(
-                delimiter=keys.column_delimiter, newlines_in_values=True, ignore_empty_lines=False
-            ),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=parsed,
-                null_values=[keys.nulls],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                true_values=["true"],
-                false_values=["false"],
-            ),
-        )
-        if reader.schema.names != parsed.names:
-            raise how.fail("has another header than the columns of its layout.")
-        yield from reader
+        text = plain if charset == "utf-8" else pa.transcoding_input_stream(plain, charset, "utf8")
+        body = Body(text) if keys.trailer else None
+        try:
+            for batch in _batches(_Unsplit(body or text), parsed_schema(schema), how, block_bytes):
+                rows += batch.num_rows
+                yield batch
+        except pa.ArrowInvalid as error:
+            if "Empty CSV file" not in str(error):
+                raise
+    trailer = (keys.trailer or "").format(rows=rows) + LINE_ENDS[keys.row_delimiter]
+    if body and body.trailer.decode() != trailer:
+        raise how.fail(f"has another trailer than one of {rows} rows.")
+
+
+def _batches(text: _Unsplit, parsed: pa.Schema, how: Dialect, block_bytes: int) -> Iterator[pa.RecordBatch]:
+    keys = how.integration
+    labels = [keys.label(name) for name in parsed.names]
+    kinds = (times.type_in_file(field.type, keys) for field in parsed)
+    reader = pa_csv.open_csv(
+        pa.PythonFile(text, mode="r"),
+        read_options=pa_csv.ReadOptions(
+            column_names=None if keys.include_header_row else labels,
+            use_threads=False,
+            block_size=block_bytes,
+        ),
+        parse_options=pa_csv.ParseOptions(
+            delimiter=keys.column_delimiter, newlines_in_values=True, ignore_empty_lines=False
+        ),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=dict(zip(labels, kinds, strict=True)),
+            null_values=[keys.nulls],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            true_values=["true"],
+            false_values=["false"],
+        ),
+    )
+    if reader.schema.names != labels:
+        raise how.fail("has another header than the columns of its layout.")
+    for batch in reader:
+        columns = [times.parsed(column, field.type, keys) for column, field in zip(batch, parsed, strict=True)]
+        yield pa.RecordBatch.from_arrays(columns, schema=parsed)
 
 
 class _Unsplit:
@@ -142,7 +163,7 @@ class _Unsplit:
 
     closed = False
 
-    def __init__(self, stream: pa.NativeFile) -> None:
+    def __init__(self, stream: pa.NativeFile | Body) -> None:
         self._stream = stream
         self._kept = b""
 

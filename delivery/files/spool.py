@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from delivery.config.datasets import relation_of
 from delivery.errors import GateRefused, WriteFailed
+from delivery.files import layouts
 from delivery.files.manifest import DeliveryManifest
 from delivery.files.nameless import Nameless
 from delivery.files.openpgp import check_certificate, encrypt
@@ -65,7 +65,7 @@ class Spool:
         _judge(job, content, self.ledger, accepted)
         about = {
             "rows": content.rows,
-            "layout": json.dumps({"columns": layout.columns, "kinds": layout.kinds}),
+            "layout": layouts.as_json(layout),
             "since": content.since,
             "rejected": verdict.rejected.rows if verdict.rejected else 0,
         }

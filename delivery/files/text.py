@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow.types as pt
 from polars import selectors
 
+from delivery.config.formats import CODECS
 from delivery.errors import ConfigError, GateRefused
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 TIMESTAMP = "%Y-%m-%dT%H:%M:%S%.fZ"
 TIME = "%H:%M:%S%.f"
 FORMULA = r"^[=+\-@\t\r]"
+LINE_ENDS = {"windows": "\r\n", "linux": "\n"}
 # A line that holds nothing else ends the input of PostgreSQL's COPY, without an error.
 END_OF_COPY = "\\."
 
@@ -64,6 +66,7 @@ def to_text(
     """
     frame = _texts(cast("pl.DataFrame", pl.from_arrow(batch, rechunk=False)))
     _check_times(frame)
+    frame = _in_own_format(frame, integration)
     for column, spelling in renames.items():
         if column in frame.columns:
             frame = frame.with_columns(pl.col(column).replace(dict(spelling)))
@@ -71,13 +74,14 @@ def to_text(
     if integration.escape_formulas:
         text = pl.col(pl.String)
         frame = frame.with_columns(pl.when(text.str.contains(FORMULA)).then("'" + text).otherwise(text).name.keep())
+    frame = frame.rename({name: integration.label(name) for name in frame.columns})
     by_hand = integration.quoting == "all" or _has_special(frame, integration)
     buffer = io.BytesIO()
     (_quoted(frame, integration) if by_hand else frame).write_csv(
         buffer,
         include_header=header,
         separator=integration.column_delimiter,
-        line_terminator="\r\n" if integration.row_delimiter == "windows" else "\n",
+        line_terminator=LINE_ENDS[integration.row_delimiter],
         null_value=integration.nulls,
         quote_style="never" if by_hand else "necessary",
         datetime_format=TIMESTAMP,
@@ -107,6 +111,56 @@ def _check_times(frame: pl.DataFrame) -> None:
             raise GateRefused(
                 f"Column {name} holds a time outside the years 1 to 9999.", hint="Replace it by NULL in the model."
             )
+
+
+def _in_own_format(frame: pl.DataFrame, integration: Integration) -> pl.DataFrame:
+    """Times as texts, where the client has a format or a zone of its own."""
+    if pattern := integration.own_timestamp_format:
+        stamps = selectors.datetime()
+        local = frame.select(stamps.dt.replace_time_zone("UTC").dt.convert_time_zone(integration.time_zone))
+        offset = stamps.dt.base_utc_offset() + stamps.dt.dst_offset()
+        odd = local.select(~stamps.dt.year().is_between(1, 9999) | (offset.dt.total_seconds() % 60 != 0))
+        for name in odd.columns:
+            if odd[name].any():
+                raise GateRefused(
+                    f"Column {name} holds a time so early or late that {integration.time_zone} cannot tell it.",
+                    hint="Replace it by NULL in the model, or take time_zone out of the integration.",
+                )
+        pattern = pattern.replace("%S", "%S%.f").replace("%z", "%:z")
+        frame = frame.with_columns(local.select(stamps.dt.to_string(pattern)))
+    if integration.date_format:
+        frame = frame.with_columns(selectors.date().dt.to_string(integration.date_format))
+    return frame
+
+
+def encoded(text: str, integration: Integration) -> bytes:
+    """The text in the integration's encoding, without a mark. Raises UnicodeEncodeError for what that lacks."""
+    return text.encode(CODECS[integration.character_encoding])
+
+
+def unwritable(
+    batch: pa.RecordBatch, integration: Integration, renames: Mapping[str, Mapping[str, str]], before: int
+) -> GateRefused:
+    """Why the batch cannot be written in the integration's encoding. before: how many rows the file has before it."""
+    found = (
+        (row, name)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        for row, value in enumerate(column.to_pylist(), before + 1)
+        if isinstance(value, str) and not _fits(renames.get(name, {}).get(value, value), integration)
+    )
+    where = "The header" if (first := min(found, default=None)) is None else f"Row {first[0]}, column {first[1]},"
+    return GateRefused(
+        f"{where} holds a character that {integration.character_encoding} does not have.",
+        hint="Agree on UTF-8 with the client, or replace it in the model.",
+    )
+
+
+def _fits(text: str, integration: Integration) -> bool:
+    try:
+        encoded(text, integration)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_texts(frame: pl.DataFrame, integration: Integration) -> None:

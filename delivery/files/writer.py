@@ -17,7 +17,7 @@ import zstandard
 from isal import igzip
 
 from delivery.errors import ConfigError, WriteFailed
-from delivery.files.text import check_types, to_text
+from delivery.files.text import LINE_ENDS, check_types, encoded, to_text, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -111,7 +111,12 @@ class NewFile:
         text = to_text(
             batch, self._integration, self._renames, header=not self._begun and self._integration.include_header_row
         )
-        return text.decode("utf-8").encode("utf-16-le") if self._integration.character_encoding == "UTF-16" else text
+        if self._integration.character_encoding == "UTF-8":
+            return text
+        try:
+            return encoded(text.decode("utf-8"), self._integration)
+        except UnicodeEncodeError:
+            raise unwritable(batch, self._integration, self._renames, self.rows) from None
 
     def add(self, batch: pa.RecordBatch, text: bytes | None = None) -> None:
         """Adds the rows. text: what `text` gave for them, if it was asked before."""
@@ -120,7 +125,10 @@ class NewFile:
         self.rows += batch.num_rows
 
     def finish(self) -> None:
-        """Passes on what waits for a whole block."""
+        """Writes the trailer, and passes on what waits for a whole block."""
+        if trailer := self._integration.trailer:
+            line = trailer.format(rows=self.rows) + LINE_ENDS[self._integration.row_delimiter]
+            self._plain.write(encoded(line, self._integration))
         self._blocks.finish()
 
     def written(self) -> Written:

@@ -356,7 +356,11 @@ class Ledger:
         query = sa.select(layouts).order_by(layouts.c.campaign, layouts.c.integration)
         return {
             (row.campaign, row.integration): Layout(
-                tuple(json.loads(row.columns)), tuple(json.loads(row.kinds)) if row.kinds else None, row.created_at
+                tuple(json.loads(row.columns)),
+                tuple(json.loads(row.kinds)) if row.kinds else None,
+                row.created_at,
+                tuple(json.loads(row.labels)) if row.labels else None,
+                {name: tuple(values) for name, values in json.loads(row.rows or "{}").items()},
             )
             for row in self._all(query)
         }
@@ -368,7 +372,7 @@ class Ledger:
             return
         spooled = json.loads(delivery.layout)
         row = {"campaign": delivery.campaign, "integration": delivery.integration}
-        values = {"columns": json.dumps(spooled["columns"]), "kinds": json.dumps(spooled["kinds"]), "created_at": now()}
+        values = {key: json.dumps(value) for key, value in spooled.items()} | {"created_at": now()}
         with self._begin() as connection:
             if connection.execute(sa.select(layouts).filter_by(**row)).first() is None:
                 with suppress(IntegrityError), connection.begin_nested():  # another runner may have been quicker

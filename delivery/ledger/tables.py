@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import sqlalchemy as sa
@@ -16,9 +16,11 @@ import sqlalchemy as sa
 from delivery.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from delivery.ledger.storage import Storage
 
-VERSION = 6
+VERSION = 7
 METADATA = sa.MetaData()
 
 
@@ -111,12 +113,15 @@ class Layout(NamedTuple):
     """The columns of a campaign's files for an integration, in order.
 
     kinds: what each holds (delivery/warehouse/kinds.py), None where it is not known; frozen_at: None before the first
-    delivery.
+    delivery; labels: what each is called in the files, by their own names where it is None; rows: by column, the values
+    whose rows are sent.
     """
 
     columns: tuple[str, ...]
     kinds: tuple[str, ...] | None = None
     frozen_at: str | None = None
+    labels: tuple[str, ...] | None = None
+    rows: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 class Probe(NamedTuple):
@@ -180,6 +185,8 @@ layouts = sa.Table(
     sa.Column("integration", sa.Text, primary_key=True),
     sa.Column("columns", sa.Text, nullable=False),
     sa.Column("kinds", sa.Text),
+    sa.Column("labels", sa.Text),
+    sa.Column("rows", sa.Text),
     sa.Column("created_at", sa.Text, nullable=False),
 )
 steps = sa.Table(

@@ -104,7 +104,7 @@ def frozen_layouts(project: Project) -> list[Frozen]:
     """Every frozen layout, with what has changed since; of a campaign or integration that is gone, that."""
     from delivery.config.campaigns import campaigns as campaigns_of
     from delivery.config.integrations_file import Integrations
-    from delivery.files.layouts import changes
+    from delivery.files.layouts import changes, layout_asked
     from delivery.warehouse import open_engine
     from delivery.warehouse.kinds import kinds_of
 
@@ -116,8 +116,9 @@ def frozen_layouts(project: Project) -> list[Frozen]:
             one = known.get(campaign)
             if one is None or integration not in one.integrations:
                 differences: tuple[str, ...] = ("the campaign no longer serves the integration",)
+            elif (asked := declared.possible.get(integration)) is None:
+                differences = ("the integration has faults",)
             else:
-                asked = one.columns(declared.definitions[integration])
-                differences = changes(layout, asked, kinds_of(one.dataset, engine))
+                differences = changes(layout, layout_asked(one, asked), kinds_of(one.dataset, engine))
             found.append(Frozen(campaign, integration, layout.frozen_at or "", layout.columns, differences))
         return found

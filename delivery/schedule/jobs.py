@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from delivery.config.campaigns import Campaign
     from delivery.config.integrations import Integration
     from delivery.config.values import RejectedLimit, RowCount
-    from delivery.ledger import Recorded
+    from delivery.ledger import Layout, Recorded
     from delivery.schedule.request import Request
     from delivery.windows import Window
 
@@ -105,11 +105,11 @@ def jobs(
     _check_names("campaign", request.select, campaigns)
     _check_names("integration", request.integrations, integrations)
     found: dict[str, Job] = {}
-    for campaign, names in _asked(request, campaigns):
+    for campaign, asked in _asked(request, campaigns, integrations, ledger):
         recorded = ledger.recorded(campaign.name) if request.due else {}
-        for name in names:
-            past = recorded.get((name, integrations[name].namespace), ())
-            for job in _meant(request, campaign, name, integrations[name], past):
+        for name, integration in asked.items():
+            past = recorded.get((name, integration.namespace), ())
+            for job in _meant(request, campaign, name, integration, past):
                 revised = _revised(job, request, ledger)
                 found[revised.key] = revised
     return sorted(found.values(), key=lambda job: (job.slot, job.campaign.name, job.integration_name))
@@ -201,12 +201,12 @@ def sent(
     """
     first, last = _days(request)
     within = (deliveries.c.window_end > first.isoformat(), deliveries.c.window_start <= last.isoformat())
-    for campaign, names in _asked(request, campaigns):
+    for campaign, asked in _asked(request, campaigns, integrations, ledger):
         recorded = ledger.recorded(campaign.name, *within) if campaign.is_corrected else {}
-        for name in names:
-            for newest, arrived in _arrived(recorded.get((name, integrations[name].namespace), ())):
+        for name, integration in asked.items():
+            for newest, arrived in _arrived(recorded.get((name, integration.namespace), ())):
                 slot, window = instant(newest.slot), window_on_record(newest)
-                job = Job(campaign, name, integrations[name], slot, window, newest.revision, newest.corrects)
+                job = Job(campaign, name, integration, slot, window, newest.revision, newest.corrects)
                 yield job, arrived.id
 
 
@@ -221,12 +221,26 @@ def _arrived(recorded: Sequence[Recorded]) -> Iterator[tuple[Recorded, Recorded]
             yield newest, arrived[-1]
 
 
-def _asked(request: Request, campaigns: Mapping[str, Campaign]) -> Iterator[tuple[Campaign, list[str]]]:
-    """The campaigns that are asked for, with the names of the integrations that are."""
+def _asked(
+    request: Request, campaigns: Mapping[str, Campaign], integrations: Mapping[str, Integration], ledger: Ledger
+) -> Iterator[tuple[Campaign, dict[str, Integration]]]:
+    """The campaigns that are asked for, with each integration that is, as its files are since their first delivery."""
+    frozen = ledger.layouts()
     for campaign in campaigns.values():
         if not request.select or campaign.name in request.select:
             asked = set(request.integrations or campaign.integrations)
-            yield campaign, [name for name in campaign.integrations if name in asked]
+            yield campaign, {
+                name: _as_frozen(integrations[name], frozen.get((campaign.name, name)))
+                for name in campaign.integrations
+                if name in asked
+            }
+
+
+def _as_frozen(integration: Integration, layout: Layout | None) -> Integration:
+    if layout is None:
+        return integration
+    columns = dict(zip(layout.columns, layout.labels or layout.columns, strict=True))
+    return integration.model_copy(update={"columns": columns, "rows": layout.rows})
 
 
 def _days(request: Request) -> tuple[date, date]:

@@ -75,7 +75,7 @@ def _named(
         stem += f"_{kind}"
     if keys.filename_timestamped:
         stem += stamp
-    name = stem + (suffix or ("" if packed else ".csv")) + compressed + encrypted
+    name = stem + (suffix or ("" if packed or not keys.extension else ".csv")) + compressed + encrypted
     longest = temporary_name(keys.destination.temporary_name, MANIFEST_SUFFIX, "0" * 8, fence=999_999)
     return check_name(name, room=len(longest.encode()))
 

@@ -34,7 +34,8 @@ class Selection:
     """What one delivery reads.
 
     columns: the file's, in order; window: None for a current-state dataset; kinds: of columns, what they held when the
-    layout was frozen; members: None for every row; keys: of `key_column`, when only these rows are meant.
+    layout was frozen; rows: by column, the values that are chosen; members: None for every row; keys: of `key_column`,
+    when only these rows are meant.
     """
 
     dataset: Dataset
@@ -44,6 +45,7 @@ class Selection:
     keys: pa.Array | None = None
     key_column: str = "unique_key"
     kinds: Mapping[str, str] = field(default_factory=dict)
+    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     members: Members | None = None
     from_key: str | None = None
     before_key: str | None = None
@@ -89,6 +91,8 @@ class Selection:
     def where(self) -> str:
         """The condition that the rows of the namespace, window and audience meet."""
         where = f"namespace = {literal(self.namespace)}"
+        for name, values in self.rows.items():
+            where += f" and {identifier(name)} in ({', '.join(map(literal, values))})"
         if self.window is not None:
             day = identifier(self.dataset.window or "")
             where += f" and {day} >= date '{self.window.start}' and {day} < date '{self.window.end}'"
@@ -108,6 +112,7 @@ def selection_of(job: Job, columns: tuple[str, ...], kinds: tuple[str, ...] | No
         job.integration.namespace,
         job.window,
         kinds=dict(zip(columns, kinds or (), strict=False)),
+        rows=job.integration.rows,
         members=job.campaign.members,
     )
 

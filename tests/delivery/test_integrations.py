@@ -141,7 +141,11 @@ def test_an_integrations_name_may_be_a_word_of_the_format(file: Path, name: str)
         ({"destination": sftp(port=0)}, "acme.destination.port: Input should be greater than or equal to 1 (seen: 0)"),
         ({"destination": sftp(password=None)}, "acme.destination: needs a password or a private_key"),
         ({"destination": sftp(host_keys=None)}, "acme.destination.host_keys: is required"),
-        ({"character_encoding": "utf8"}, "acme.character_encoding: Input should be 'UTF-8' or 'UTF-16' (seen: 'utf8')"),
+        (
+            {"character_encoding": "utf8"},
+            "acme.character_encoding: "
+            "Input should be 'UTF-8', 'UTF-16', 'Windows-1252' or 'ISO-8859-1' (seen: 'utf8')",
+        ),
         ({"existing": "replace", "filename_timestamped": True}, "acme: existing: replace needs a fixed name"),
         ({"nulls": "a,b"}, "acme: nulls must not contain the column delimiter"),
         ({"nulls": "|", "column_delimiter": "|"}, "acme: nulls must not contain the column delimiter"),
@@ -531,7 +535,7 @@ def test_the_nearest_known_word_is_said(file: Path, changes: dict[str, Any], mea
 
 
 def test_what_is_near_to_nothing_is_not_guessed(file: Path) -> None:
-    assert "did you mean" not in fault(file, colour=1)
+    assert "did you mean" not in fault(file, shape=1)
 
 
 @pytest.mark.parametrize(

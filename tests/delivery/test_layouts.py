@@ -140,7 +140,7 @@ FROZEN = Layout(("email", "points"), ("text", "integer"))
 def test_what_is_said_of_a_change(
     frozen: Layout, asked: tuple[str, ...], kinds: dict[str, str] | None, said: list[str]
 ) -> None:
-    assert list(changes(frozen, asked, kinds)) == said
+    assert list(changes(frozen, Layout(asked), kinds)) == said
 
 
 def test_the_layout_of_a_campaign_and_integration_is_no_others() -> None:
@@ -153,7 +153,8 @@ def test_the_layout_of_a_campaign_and_integration_is_no_others() -> None:
         ledger.plan(**plan)
         ledger.spooled(name * 8, [], layout='{"columns": ["x"], "kinds": ["text"]}')
         ledger.freeze_layout(name * 8)
-    assert layout_of(one, ledger, {"email": "text"}) == Layout(("namespace", "email"), ("", "text"))
+    names = ("namespace", "email")
+    assert layout_of(one, ledger, {"email": "text"}) == Layout(names, ("", "text"), labels=names)
     ledger.plan(**one.record("/share", None))
     ledger.spooled(one.key, [], layout='{"columns": ["email"], "kinds": ["text"]}')
     ledger.freeze_layout(one.key)

@@ -108,7 +108,7 @@ def test_layouts_are_of_all_campaigns_or_one(call: Callable[..., Result], tmp_pa
             columns = '["email", "a_column_with_a_long_name", "another_column_with_a_long_name", "and_one_more"]'
             with ledger.storage.begin() as connection:
                 connection.exec_driver_sql(
-                    "insert into layouts values (?, 'by_share', ?, null, '2026-11-01')", (campaign, columns)
+                    "insert into layouts values (?, 'by_share', ?, null, null, null, '2026-11-01')", (campaign, columns)
                 )
     everything = documents(call("status", "--layouts", "--json"))["layouts"]
     assert [one["campaign"] for one in everything] == ["daily", "gone"]
@@ -127,7 +127,7 @@ def test_people_see_each_column_under_its_heading(
         with ledger.storage.begin() as connection:
             columns = '["namespace", "email", "event_time", "unique_key"]'
             connection.exec_driver_sql(
-                "insert into layouts values ('daily', 'by_share', ?, null, '2026-11-01')", (columns,)
+                "insert into layouts values ('daily', 'by_share', ?, null, null, null, '2026-11-01')", (columns,)
             )
     why = WHY.splitlines()[0]
     range_ = ("--campaign", "daily", "--from", "2026-11-03", "--to", "2026-11-04")

@@ -14,10 +14,10 @@ import pyarrow as pa
 from delivery.config.integrations import Integration
 from delivery.errors import DeliveryError
 from delivery.files.writer import write_file
-from tests.nasty.dialects import Dialect, crossed, paired, single_column
-from tests.nasty.readers import READERS, Job, Reader, Rows
+from tests.nasty.dialects import ONE_BYTE, Dialect, crossed, paired, single_column
+from tests.nasty.readers import READERS, Job, Reader, Rows, encoding
 from tests.nasty.rules import RULES, Rule, Spot
-from tests.nasty.values import HEADER, REFUSED, batch, expected
+from tests.nasty.values import HEADER, REFUSED, batch, expected, lacking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,6 +89,7 @@ def write_dialect(
 ) -> File:
     """A file of two batches. NULL without a token cannot be in a single column."""
     path, how = folder / f"{len(list(folder.iterdir())):03}.csv", integration(dialect)
+    without |= lacking(how.character_encoding)
     without |= {None} if width == 1 and not how.nulls else set()
     rows = batch(long=long, without=without).select(list(range(width)))
     write_file(path, [rows.slice(0, 100), rows.slice(100)], how)
@@ -144,14 +145,15 @@ def prepare(file: File, reader: Reader, folder: Path) -> Job:
     """The file as the reader can take it: unpacked, in UTF-8, without a mark. The same content is read once."""
     how, content = file.how, file.path.read_bytes()
     changes: dict[str, object] = {}
-    converted = how.character_encoding == "UTF-16" and not reader.utf16
+    reads = {"UTF-8": True, "UTF-16": reader.utf16} | dict.fromkeys(ONE_BYTE, reader.one_byte)
+    converted = not reads[how.character_encoding]
     unmarked = how.character_encoding == "UTF-8" and how.bom and not reader.mark
     if how.compression != "none" and (converted or unmarked or how.compression not in reader.unpacks):
         changes["compression"] = "none"
         content = subprocess.run([how.compression, "-dc"], input=content, capture_output=True, check=True).stdout
     if converted:
         changes["character_encoding"] = "UTF-8"
-        content = content.decode("utf-16").encode()
+        content = content.decode(encoding(how)).encode()
     if unmarked:
         changes["bom"] = False
         content = content.removeprefix(b"\xef\xbb\xbf")
@@ -177,6 +179,8 @@ def needs(reader: Reader, folder: Path) -> Iterator[tuple[str, File, Job]]:
     ]
     if not reader.utf16:
         trials.append(("conversion from UTF-16", {"character_encoding": "UTF-16"}, without))
+    if not reader.one_byte:
+        trials += [(f"conversion from {name}", {"character_encoding": name}, without) for name in ONE_BYTE]
     if not reader.mark:
         trials.append(("removal of the byte-order mark", {"bom": True}, without))
     packed = sorted({"gzip", "zstd"} - reader.unpacks)

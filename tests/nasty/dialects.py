@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Dialect = dict[str, Any]
+ONE_BYTE = ("Windows-1252", "ISO-8859-1")  # encodings that lack most texts, which are left out there
 
 # A mark before UTF-8, or none; UTF-16 always has one.
 FULL: dict[str, tuple[Any, ...]] = {
@@ -22,6 +23,7 @@ FULL: dict[str, tuple[Any, ...]] = {
 }
 PAIRS: dict[str, tuple[Any, ...]] = {
     **FULL,
+    "character_encoding": ("UTF-8", "UTF-16", *ONE_BYTE),
     "nulls": ("", "NULL", "\\N"),
     "compression": ("none", "gzip", "zstd"),
     "escape_formulas": (False, True),
@@ -53,7 +55,7 @@ def single_column() -> list[Dialect]:
 
 
 def _says_nothing(dialect: Dialect) -> bool:
-    return bool(dialect["bom"] and dialect["character_encoding"] == "UTF-16")
+    return bool(dialect["bom"] and dialect["character_encoding"] != "UTF-8")
 
 
 def _cross(factors: dict[str, tuple[Any, ...]]) -> Iterator[Dialect]:

@@ -56,6 +56,7 @@ class Reader:
     read: Callable[[Job], Rows]
     settings: str  # for the docs
     utf16: bool = True
+    one_byte: bool = True  # Windows-1252 and ISO-8859-1
     mark: bool = True  # skips a byte-order mark before UTF-8
     narrow: bool = True  # reads files of a single column
     unpacks: frozenset[str] = frozenset()
@@ -64,7 +65,7 @@ class Reader:
 
 def encoding(how: Integration) -> str:
     """Python's name of the encoding, which takes a byte-order mark for what it is."""
-    return "utf-16" if how.character_encoding == "UTF-16" else "utf-8-sig"
+    return {"UTF-8": "utf-8-sig", "UTF-16": "utf-16", "Windows-1252": "cp1252"}.get(how.character_encoding, "latin-1")
 
 
 def by_python(job: Job) -> Rows:
@@ -264,14 +265,19 @@ def postgres(folder: Path) -> Iterator[list[str]]:
         call([*control, "-m", "immediate", "stop"], user=user)
 
 
+POSTGRES_ENCODINGS = {"Windows-1252": "WIN1252", "ISO-8859-1": "LATIN1"}
+
+
 def start_postgres(jobs: list[Job], folder: Path) -> None:
     script = []
     for job in jobs:
         columns = ", ".join(f"c{n}" for n in range(job.width))
         delimiter = job.how.column_delimiter.replace("\t", "\\t")
+        options = ["format csv", f"delimiter e'{delimiter}'", f"null '{job.how.nulls}'"]
+        options.append(f"encoding '{POSTGRES_ENCODINGS.get(job.how.character_encoding, 'UTF8')}'")
         script += [
             f"create temp table t (row bigserial, {columns.replace(',', ' text,')} text);",
-            f"copy t ({columns}) from '{job.source}' (format csv, delimiter e'{delimiter}', null '{job.how.nulls}');",
+            f"copy t ({columns}) from '{job.source}' ({', '.join(options)});",
             f"\\o {job.target}",
             # In hexadecimal: psql leaves noncharacters out of what it prints.
             f"select encode(convert_to({cells('octet_length({})', job.width)}, 'UTF8'), 'hex') from t order by row;",
@@ -293,7 +299,8 @@ READERS = (
         "Python csv",
         None,
         by_python,
-        '`open(path, encoding="utf-8-sig", newline="")`, or `utf-16`; `csv.reader(file, delimiter=…, strict=True)`. '
+        '`open(path, encoding="utf-8-sig", newline="")`, or `utf-16`, `cp1252`, `latin-1`; '
+        "`csv.reader(file, delimiter=…, strict=True)`. "
         "For values above 131,072 characters `csv.field_size_limit`.",
     ),
     Reader(
@@ -312,6 +319,7 @@ READERS = (
         by_polars,
         "`read_csv(path, separator=…, infer_schema=False)`. It also writes our files, with other code.",
         utf16=False,
+        one_byte=False,
         unpacks=BOTH,
     ),
     Reader(
@@ -331,13 +339,15 @@ READERS = (
         "`allow_quoted_nulls=false`. Without `new_line`, "
         "it takes the first line break, even one inside a value, for that of all rows.",
         utf16=False,
+        one_byte=False,
         unpacks=BOTH,
     ),
     Reader(
         "PostgreSQL",
         start_postgres,
         hex_answer,
-        "`COPY … FROM` on the server, `FORMAT csv`, `NULL` the integration's `nulls`, text columns.",
+        "`COPY … FROM` on the server, `FORMAT csv`, `NULL` the integration's `nulls`, text columns; "
+        "`ENCODING` `WIN1252` or `LATIN1`.",
         utf16=False,
         mark=False,
     ),
@@ -347,19 +357,21 @@ READERS = (
         answer,
         "`.mode csv`, `.separator`, `.import` into a table of text columns.",
         utf16=False,
+        one_byte=False,
     ),
     Reader(
         "LibreOffice",
         start_libreoffice,
         answer,
         "In the import dialogue: every column as text, the quote as string delimiter, one separator. Otherwise "
-        "numbers and dates are changed. UTF-16 is called Unicode there.",
+        "numbers and dates are changed. UTF-16 is called Unicode there, Windows-1252 Western Europe.",
     ),
     Reader(
         "csv-parse",
         partial(start_node, "csv-parse"),
         answer,
-        'Node: `bom: true`, `delimiter`, `record_delimiter`, `encoding: "utf16le"`; '
+        'Node: `bom: true`, `delimiter`, `record_delimiter`, `encoding: "utf16le"` or `"latin1"`; '
+        'Windows-1252 by `new TextDecoder("windows-1252")`; '
         "`cast` sees `context.quoting`, which tells NULL.",
     ),
     Reader(
@@ -397,7 +409,7 @@ READERS = (
         program("Rscript", "read.R", "read.csv"),
         answer,
         'R: `sep`, `colClasses = "character"`, `na.strings = character(0)`, `comment.char = ""`, '
-        '`fileEncoding = "UTF-8-BOM"` or `"UTF-16"`.',
+        '`fileEncoding = "UTF-8-BOM"` or `"UTF-16"`, `"Windows-1252"`, `"ISO-8859-1"`.',
         unpacks=GZIP,
     ),
     Reader(
@@ -407,13 +419,14 @@ READERS = (
         "R's data.table: `sep`, `colClasses = \"character\"`, `na.strings` the integration's `nulls`, "
         '`strip.white = FALSE`, `encoding = "UTF-8"`.',
         utf16=False,
+        one_byte=False,
         narrow=False,
     ),
     Reader(
         "Ruby CSV",
         program("ruby", "read.rb"),
         answer,
-        "Mode `rb:BOM\\|UTF-8` or `rb:BOM\\|UTF-16LE:UTF-8`; `col_sep`, `row_sep`.",
+        "Mode `rb:BOM\\|UTF-8` or `rb:BOM\\|UTF-16LE:UTF-8`, `rb:Windows-1252:UTF-8`; `col_sep`, `row_sep`.",
     ),
     Reader(
         "PHP fgetcsv",
@@ -421,6 +434,7 @@ READERS = (
         answer,
         'The escape must be the empty text: `fgetcsv($file, null, ",", \'"\', "")`, as the default is a backslash.',
         utf16=False,
+        one_byte=False,
         mark=False,
     ),
 )

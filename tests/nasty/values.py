@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from delivery.config.formats import CODECS
+
 LONG = 100_000  # characters; longer ones stand only in the first column
 
 
@@ -300,6 +302,19 @@ def expected(*, long: bool, without: Without = frozenset()) -> list[list[Cell]]:
         ]
         for n, text in enumerate(rows)
     ]
+
+
+def lacking(encoding: object) -> Without:
+    """The texts that cannot be written in an encoding."""
+    return frozenset(text.value for text in TEXTS if text.value and not _fits(text.value, CODECS[str(encoding)]))
+
+
+def _fits(text: str, codec: str) -> bool:
+    try:
+        text.encode(codec)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def count() -> int:

@@ -14,7 +14,7 @@ from com.sun.star.beans import PropertyValue  # type: ignore[import-not-found]
 from com.sun.star.connection import NoConnectException  # type: ignore[import-not-found]
 
 COLUMNS = 20
-CHARSETS = {"UTF-8": 76, "UTF-16": 65535}
+CHARSETS = {"UTF-8": 76, "UTF-16": 65535, "Windows-1252": 1, "ISO-8859-1": 12}
 
 
 def main(jobs: Path) -> None:

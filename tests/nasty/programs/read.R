@@ -4,7 +4,7 @@ arguments <- commandArgs(trailingOnly = TRUE)
 by_read_csv <- function(source, delimiter, encoding, nulls) {
   read.csv(
     source, header = FALSE, sep = delimiter, quote = "\"", colClasses = "character", na.strings = character(0),
-    fileEncoding = if (encoding == "UTF-16") "UTF-16" else "UTF-8-BOM", blank.lines.skip = FALSE, comment.char = ""
+    fileEncoding = if (encoding == "UTF-8") "UTF-8-BOM" else encoding, blank.lines.skip = FALSE, comment.char = ""
   )
 }
 

@@ -3,11 +3,13 @@ const fs = require("node:fs");
 const { createRequire } = require("node:module");
 
 const [library, jobs, modules] = process.argv.slice(2);
+const windows1252 = new TextDecoder("windows-1252"); // a Buffer does not know it
 const load = createRequire(modules + "/");
 
 function csvParse(job) {
   const { parse } = load("csv-parse/sync");
-  return parse(fs.readFileSync(job.source), {
+  const raw = fs.readFileSync(job.source);
+  return parse(job.encoding ? raw : windows1252.decode(raw), {
     bom: true,
     delimiter: job.delimiter,
     encoding: job.encoding,
@@ -17,7 +19,8 @@ function csvParse(job) {
 }
 
 function papaparse(job) {
-  const text = fs.readFileSync(job.source).toString(job.encoding);
+  const raw = fs.readFileSync(job.source);
+  const text = job.encoding ? raw.toString(job.encoding) : windows1252.decode(raw);
   const { data, errors } = load("papaparse").parse(text, {
     delimiter: job.delimiter,
     newline: job.eol,
@@ -32,7 +35,7 @@ for (const line of fs.readFileSync(jobs, "utf8").split("\n").filter(Boolean)) {
   const job = {
     source,
     delimiter: String.fromCharCode(Number(code)),
-    encoding: encoding === "UTF-16" ? "utf16le" : "utf8",
+    encoding: { "UTF-8": "utf8", "UTF-16": "utf16le", "ISO-8859-1": "latin1" }[encoding],
     eol: eol === "windows" ? "\r\n" : "\n",
     nulls,
   };

@@ -10,7 +10,7 @@ while (my $line = <$jobs>) {
     my $csv = Text::CSV_XS->new({
         binary => 1, sep_char => chr $code, eol => $eol eq "windows" ? "\r\n" : "\n", keep_meta_info => 1, strict => 1,
     });
-    open my $input, $encoding eq "UTF-16" ? "<:raw:encoding(UTF-16)" : "<:raw", $source or die;
+    open my $input, $encoding eq "UTF-8" ? "<:raw" : "<:raw:encoding($encoding)", $source or die;
     open my $out, ">:raw", $target or die;
     while (my $row = $csv->getline($input)) {
         for my $n (0 .. $#$row) {

@@ -3,7 +3,7 @@ require "csv"
 
 File.foreach(ARGV[0], chomp: true, encoding: "UTF-8") do |line|
   source, target, code, encoding, eol, = line.split("\t", -1)
-  mode = encoding == "UTF-16" ? "rb:BOM|UTF-16LE:UTF-8" : "rb:BOM|UTF-8"
+  mode = { "UTF-8" => "rb:BOM|UTF-8", "UTF-16" => "rb:BOM|UTF-16LE:UTF-8" }.fetch(encoding, "rb:#{encoding}:UTF-8")
   begin
     File.open(target, "wb") do |out|
       File.open(source, mode) do |input|

@@ -34,6 +34,8 @@ CREATE TABLE layouts (
   integration TEXT NOT NULL,
   columns TEXT NOT NULL,
   kinds TEXT,
+  labels TEXT,
+  rows TEXT,
   created_at TEXT NOT NULL,
   PRIMARY KEY (campaign, integration)
 );
@@ -125,6 +127,8 @@ CREATE TABLE layouts (
   integration TEXT NOT NULL,
   columns TEXT NOT NULL,
   kinds TEXT,
+  labels TEXT,
+  rows TEXT,
   created_at TEXT NOT NULL,
   PRIMARY KEY (campaign, integration)
 );
