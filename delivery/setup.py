@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from delivery.config.buckets import BucketDestination
 from delivery.config.campaigns import read_campaigns
 from delivery.config.datasets import relation_of
 from delivery.errors import ConfigError, DestinationFailed, LoginRefused, NothingDue
@@ -55,6 +56,8 @@ class Setup:
         target = job.integration.destination
         if target.type == "sftp":
             return (target.host, target.port, target.username), target.connections
+        if isinstance(target, BucketDestination):
+            return (target.url, job.integration_name), target.connections  # whose credentials are its own
         return (target.type, job.integration_name if target.type == "local" else ""), AT_ONE_PLACE
 
     @contextmanager
@@ -73,7 +76,8 @@ class Setup:
             raise
         except DestinationFailed as error:
             if error.late:
-                text = "{2}@{0}:{1} did not answer in time, and was not tried again in this run.".format(*account)
+                who = "{2}@{0}:{1}".format(*account) if len(account) > 2 else account[0]
+                text = f"{who} did not answer in time, and was not tried again in this run."
                 self._given_up[account] = DestinationFailed(text, step=error.step, late=True)
             raise
 

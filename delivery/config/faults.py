@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 # What a destination's faults may quote; the rest of it, as the template that it came from, may hold a secret.
-QUOTED = ("host", "port", "username", "timeout", "deadline")
+QUOTED = ("host", "port", "username", "timeout", "deadline", "bucket", "region", "connections")
 UNION_TAGS = ("union_tag_not_found", "union_tag_invalid")
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from delivery.config.alerts import Sink  # noqa: TC001 - pydantic reads it
+from delivery.config.buckets import BucketDestination
 from delivery.config.columns import Chosen, Columns  # noqa: TC001 - pydantic reads it
 from delivery.config.formats import DateFormat, TimestampFormat, TimeZone, check_encoded
 from delivery.config.share import Share  # noqa: TC001 - pydantic reads it
@@ -107,7 +108,9 @@ class LocalDestination(_Destination):
     type: Literal["local"]
 
 
-AnyDestination = Annotated[SftpDestination | HostedDestination | LocalDestination, Field(discriminator="type")]
+AnyDestination = Annotated[
+    SftpDestination | HostedDestination | LocalDestination | BucketDestination, Field(discriminator="type")
+]
 
 
 class Split(_Strict):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from delivery.config.alerts import Sink  # noqa: TC001 - pydantic reads it
 from delivery.config.faults import Faults, described, nearest
-from delivery.config.integrations import Integration, SftpDestination
+from delivery.config.integrations import Integration
 from delivery.config.share import Share
 from delivery.config.values import NAME, SECRETS, Name
 from delivery.config.yaml_file import is_secret_reference, read_yaml, render
@@ -84,7 +84,8 @@ class Integrations:
         for name, entry in self._entries.items():
             found += _lines(entry.faults | entry.missing if name in needed else entry.faults)
             if name in needed and entry.integration is not None:
-                found += _unusable_key(entry.integration, f"integrations.{name}.destination.private_key")
+                for key in ("private_key", "service_account"):
+                    found += _unusable_key(entry.integration, f"integrations.{name}.destination.{key}")
                 found += _unreadable_certificate(entry.integration, f"integrations.{name}.public_key")
         hint = f"Mend {self._file.name} or the environment, then run `delivery plan`."
         hint += " docs/data-dictionary.md has every definition." if undefined else ""
@@ -198,12 +199,12 @@ def _unreadable_certificate(integration: Integration, where: str) -> list[str]:
 
 
 def _unusable_key(integration: Integration, where: str) -> list[str]:
-    destination = integration.destination
-    if not isinstance(destination, SftpDestination) or not isinstance(destination.private_key, Path):
+    key = getattr(integration.destination, where.rpartition(".")[2], None)
+    if not isinstance(key, Path):
         return []
     try:
-        with destination.private_key.open("rb") as key:
-            mode = os.fstat(key.fileno()).st_mode
+        with key.open("rb") as opened:
+            mode = os.fstat(opened.fileno()).st_mode
     except OSError as error:
-        return [f"{where}: {destination.private_key} cannot be read: {error.strerror}"]
-    return [f"{where}: {destination.private_key} is open to others; chmod 600"] if mode & 0o077 else []
+        return [f"{where}: {key} cannot be read: {error.strerror}"]
+    return [f"{where}: {key} is open to others; chmod 600"] if mode & 0o077 else []

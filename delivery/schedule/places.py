@@ -6,6 +6,7 @@ import os
 import posixpath
 from typing import TYPE_CHECKING, NamedTuple
 
+from delivery.config.buckets import BucketDestination
 from delivery.config.templates import AnyDay, can_meet, fixed_start
 from delivery.errors import ConfigError
 from delivery.schedule.names import directory, possible_names
@@ -74,6 +75,8 @@ def _place(integration: Integration, project: Project) -> str:
         root = "" if path.startswith("/") else "~/"
         tidy = posixpath.normpath(path).strip("/")
         return f"sftp://{target.username}@{target.host.lower().rstrip('.')}:{target.port}/{root}{tidy}"
+    if isinstance(target, BucketDestination):
+        return f"{target.url}/{posixpath.normpath(f'/{path}').strip('/')}"
     below = project.share / integration.namespace / path.strip("/") if target.type == "hosted" else project.root / path
     return os.path.realpath(below)
 

@@ -1,4 +1,4 @@
-"""Where files go: one small interface over a client's SFTP server, the hosted share and a local directory.
+"""Where files go: one small interface over a client's SFTP server, a bucket, the hosted share and a local directory.
 
 A destination is one directory. It is used by one thread, inside `with`, on one connection; it keeps no state that
 matters between two uses, because the next run learns what happened by looking.
@@ -10,6 +10,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
+from delivery.config.buckets import BucketDestination
 from delivery.config.values import TEMPORARY_NAME
 
 if TYPE_CHECKING:
@@ -157,6 +158,10 @@ def open_destination(
 
         opened = SftpDirectory.of(name, target, integration.directory, kept)
         return opened if there is None else opened.made_below(there)
+    if isinstance(target, BucketDestination):
+        from delivery.transfer.bucket_directory import BucketDirectory  # here, because only buckets need its package
+
+        return BucketDirectory(target, integration.directory)
     from delivery.transfer.local_directory import LocalDirectory
 
     looks, handling = target.publish == "look-and-rename", Handling.of(target)

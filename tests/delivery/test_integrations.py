@@ -143,8 +143,7 @@ def test_an_integrations_name_may_be_a_word_of_the_format(file: Path, name: str)
         ({"destination": sftp(host_keys=None)}, "acme.destination.host_keys: is required"),
         (
             {"character_encoding": "utf8"},
-            "acme.character_encoding: "
-            "Input should be 'UTF-8', 'UTF-16', 'Windows-1252' or 'ISO-8859-1' (seen: 'utf8')",
+            "acme.character_encoding: Input should be 'UTF-8', 'UTF-16', 'Windows-1252' or 'ISO-8859-1' (seen: 'utf8')",
         ),
         ({"existing": "replace", "filename_timestamped": True}, "acme: existing: replace needs a fixed name"),
         ({"nulls": "a,b"}, "acme: nulls must not contain the column delimiter"),

@@ -31,6 +31,8 @@ from delivery.transfer.local_directory import LocalDirectory
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from delivery.ledger import Ledger
+
 HEADER = b"a,b\r\n"
 
 
@@ -107,12 +109,12 @@ def test_a_split_is_one_of_three(split: dict[str, Any]) -> None:
         integration(split=split)
 
 
-def test_what_cannot_be_split_is_refused() -> None:
+def test_what_cannot_be_split_is_refused(ledger: Ledger) -> None:
     with pytest.raises(ValidationError, match="cannot be split"):
         integration(split={"rows": 5}, existing="replace")
     current = campaign(of=dataset(window=None))
     with pytest.raises(ConfigError, match=r"integrations.acme.split: events \(daily\) has no days"):
-        jobs(Request(at=AT), {"daily": current}, {"acme": integration(split={"by": "day"})}, None)  # type: ignore[arg-type]
+        jobs(Request(at=AT), {"daily": current}, {"acme": integration(split={"by": "day"})}, ledger)
 
 
 @pytest.fixture
