@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 # Where it is set, each of the processes that the tests start would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: deliver analytics share postgres spark cluster load engines test project slow sequences faults sweep far dropbear nasty gate poison histories crosscheck mutants lint generate dictionary schema reference lists lock clean
+.PHONY: deliver analytics share postgres spark cluster load engines test project slow sequences faults sweep far dropbear azurite nasty gate poison histories crosscheck mutants lint generate dictionary schema reference lists lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -71,6 +71,9 @@ histories: $(VENV)/dev.stamp ## orders in which raw data may arrive (N, SEED), b
 
 dropbear: $(VENV)/dev.stamp ## the same delivery on Dropbear, which CI does not have; says what is missing
 	DROPBEAR=1 NO_SKIPS=1 $(BIN)/python -m pytest -q tests/delivery/test_servers.py -k dropbear $(PYTEST_ARGS)
+
+azurite: $(VENV)/dev.stamp ## the same bucket on Azurite, which CI does not have; AZURITE, its program, by npm install azurite
+	AZURITE="$(or $(AZURITE),azurite-blob)" $(BIN)/python -m pytest -q tests/delivery/test_azurite.py $(PYTEST_ARGS)
 
 mutants: $(VENV)/dev.stamp ## a seeded sample of faults, each against the tests that touch it (N_PYTHON N_SQL SEED ROOMS, GUARDS=1); ends with one line of figures
 	@N_PYTHON="$(N_PYTHON)" N_SQL="$(N_SQL)" SEED="$(if $(filter command% environment%,$(origin SEED)),$(SEED))" ROOMS="$(ROOMS)" GUARDS="$(GUARDS)" $(BIN)/python -m tests.mutants

@@ -202,7 +202,12 @@ class BucketDirectory:
         except (exceptions.BaseError, ValueError, OSError) as error:
             late = "TimedOut" in str(error)
             words = "no answer in time" if late else _SAID.get(type(error), "the request failed")
-            raise DestinationFailed(f"{self.describe()}: {step}: {words}", step=step, late=late) from None
+            raise DestinationFailed(
+                f"{self.describe()}: {step}: {words}",
+                hint="Run again. If it stays so, check the network, `endpoint`, `region` and credentials.",
+                step=step,
+                late=late,
+            ) from None
 
 
 def _open(target: BucketDestination) -> ObjectStore:

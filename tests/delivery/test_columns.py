@@ -17,6 +17,7 @@ from test_receipts import build, files, late, manifest, project_in, rows, run
 
 from delivery.config.columns import column_faults
 from delivery.config.datasets import Column
+from delivery.errors import ConfigError
 from delivery.files.manifest import verify
 from delivery.files.proof import Dialect, Rows, compare, read_back
 from delivery.files.writer import write_file
@@ -214,6 +215,20 @@ def test_values_that_no_test_lists_send_nothing(project: Project, chosen: dict[s
         assert message.startswith("by_share: rows cannot be chosen by")
         assert said in message
     assert (done.state, done.code, files(project)) == ("refused", 3, {})
+
+
+def test_faults_of_columns_and_rows_are_all_said_before_anything_is_written(project: Project) -> None:
+    ask(project, columns=["emial", "unique_key"], rows={"evnt": ["open"]})
+    ask(project, name="share_of_cedar_books", columns=["email"])
+    with pytest.raises(ConfigError) as refused:
+        run(project)
+    for said in (
+        "by_share.columns: 'emial' is no",
+        "by_share.rows: 'evnt' is no",
+        "cedar_books.columns: leaves out unique_key",
+    ):
+        assert said in refused.value.message
+    assert files(project) == {}
 
 
 def test_the_empty_policy_speaks_of_the_rows_chosen(project: Project) -> None:

@@ -14,6 +14,7 @@ from delivery.errors import GateRefused, WriteFailed
 from delivery.files.body import LONGEST, Body
 from delivery.files.parts import write_parts
 from delivery.files.proof import Dialect, read_back
+from delivery.files.times import parsed
 from delivery.files.writer import write_file
 from delivery.schedule.names import file_name, possible_names
 
@@ -85,6 +86,13 @@ def test_a_time_that_was_changed_is_found(changed: str, tmp_path: Path) -> None:
     with pytest.raises(WriteFailed, match=r"differs from the table in row 2, column at|does not read back") as found:
         check(tmp_path / "f", how, [table])
     assert "25.10" not in found.value.message
+
+
+def test_a_text_that_is_no_time_is_not_taken_for_null() -> None:
+    how, kind = integration(timestamp_format="%d.%m.%Y %H:%M:%S"), pa.timestamp("us", "UTC")
+    assert parsed(pa.array([None, "03.11.2026 04:44:04"]), kind, how).null_count == 1
+    with pytest.raises(pa.ArrowInvalid):
+        parsed(pa.array([None, "2026-11-03 04:44:04"]), kind, how)
 
 
 @pytest.mark.parametrize(
