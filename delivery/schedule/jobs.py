@@ -229,11 +229,14 @@ def _asked(
     for campaign in campaigns.values():
         if not request.select or campaign.name in request.select:
             asked = set(request.integrations or campaign.integrations)
-            yield campaign, {
-                name: _as_frozen(integrations[name], frozen.get((campaign.name, name)))
-                for name in campaign.integrations
-                if name in asked
-            }
+            yield (
+                campaign,
+                {
+                    name: _as_frozen(integrations[name], frozen.get((campaign.name, name)))
+                    for name in campaign.integrations
+                    if name in asked
+                },
+            )
 
 
 def _as_frozen(integration: Integration, layout: Layout | None) -> Integration:

@@ -40,7 +40,7 @@ PART_BYTES = 8 << 20
 MOST_PARTS = 9_000  # S3 takes 10,000
 AT_ONCE = 2  # parts of one file under way
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "bucket does not exist")  # S3, Azure, Google
-_SAID = {
+_SAID: dict[type[Exception], str] = {
     exceptions.PermissionDeniedError: "no permission",
     exceptions.UnauthenticatedError: "the credentials were refused",
     exceptions.NotSupportedError: "the store does not support this",
