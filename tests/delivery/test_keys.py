@@ -97,6 +97,7 @@ def test_where_a_postgres_target_is() -> None:
     [
         (("ab", "abcd"), "abcd ab abc", "<secret> <secret> <secret>c"),
         (("abcd", "ab"), "abcd ab abc", "<secret> <secret> <secret>c"),
+        (("cd", "abcd"), "abcd cd", "<secret> <secret>"),
         (("", "x"), "plain x", "plain <secret>"),
         ((), "plain", "plain"),
     ],

@@ -31,6 +31,7 @@ from delivery.config.share import Share
 from delivery.errors import ConfigError, ExitCode
 from delivery.ledger import Fetch, File, Ledger
 from delivery.ledger.fetches import fetches_of, keep_fetches, whole_since
+from delivery.operations.status import fetched
 from delivery.share import config
 from delivery.share.logs import read_logs
 from delivery.share.users import Users, new_user
@@ -320,6 +321,27 @@ def test_what_is_new_in_the_logs_is_shown_and_what_we_fetched_ourselves_is_not_c
     (key,) = {fetch.delivery_id for fetch, _ in found}
     with closing(Ledger(project.ledger_url)) as ledger:
         assert [one.login for one in fetches_of(ledger, [key])[key]] == ["acme_it", "robot", "acme_it"]
+
+
+def test_a_delivery_of_several_files_is_fetched_when_one_user_has_all_of_them(project: Project) -> None:
+    values = job().record(str(project.share / "acme_outdoor" / "inbox"), None) | {"integration": "by_share"}
+    row = {"role": "data", "spool": "", "rows": 3, "bytes": 100, "sha256": "0" * 64, "destination": "x"}
+    project.state.mkdir(mode=0o700)
+    with closing(Ledger(project.ledger_url)) as ledger:
+        key = ledger.plan(**values).id
+        ledger.spooled(key, [{**row, "part": part, "name": f"{part}.csv"} for part in (0, 1)])
+        for file in ledger.files(key):
+            ledger.advance_file(file, "published")
+        ledger.advance(key, "spooled", "delivered")
+
+        def told(*new: Fetch) -> tuple[str, list[str]]:
+            keep_fetches(ledger, [one._replace(delivery_id=key) for one in new])
+            found = fetched(project, ledger, ledger.find())[key]
+            return found.state, found.users
+
+        assert told() == ("not fetched yet", [])
+        assert told(fetch(1, 0, 100), fetch(2, 0, 100, part=1, login="robot")) == ("fetched in part", [])
+        assert told(fetch(3, 0, 100, part=1)) == ("fetched", ["acme_it"])
 
 
 def test_of_several_files_that_had_a_name_the_one_that_was_there_then_is_meant(project: Project) -> None:
