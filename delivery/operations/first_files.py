@@ -62,7 +62,8 @@ def write_first_files(root: Path, wanted: Wanted) -> FirstFiles:
     """
     _check(wanted)
     project = read_yaml(root / "dbt_project.yml", hint="Change into a dbt project, or name it with --project-dir.")
-    models = Path(*project.get("model-paths", ["models"])[:1])
+    paths = project.get("model-paths") if isinstance(project, dict) else None
+    models = Path(paths[0] if isinstance(paths, list) and paths else "models")
     texts = {
         Path("integrations.yml"): "# Every key: docs/configure-a-client.md.\n"
         + _yaml({"integrations": {wanted.client: _entry(wanted)}}),

@@ -92,6 +92,16 @@ def test_what_has_a_fault_is_not_written(root: Path, options: dict[str, str], sa
     assert said in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("project", "folder"),
+    [("", "models"), ("[]", "models"), ("model-paths: []", "models"), ("model-paths: [sql, more]", "sql")],
+)
+def test_campaigns_lie_where_dbt_reads_models(root: Path, project: str, folder: str) -> None:
+    (root / "dbt_project.yml").write_text(project)
+    assert init(root, HOSTED).exit_code == 0
+    assert list((root / folder / "campaigns").glob("*.yml"))
+
+
 def test_a_folder_without_a_project_is_said(tmp_path: Path) -> None:
     done = init(tmp_path, HOSTED)
     assert (done.exit_code, done.stderr.splitlines()[0]) == (2, f"Error: No dbt_project.yml in {tmp_path}.")
