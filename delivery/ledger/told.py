@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from delivery.ledger.tables import meta
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from delivery.ledger.book import Ledger
 
@@ -22,10 +22,10 @@ def last_told(ledger: Ledger, sink: str) -> frozenset[str]:
     return frozenset(json.loads(found or "[]"))
 
 
-def keep_told(ledger: Ledger, sink: str, told: Iterable[str]) -> None:
-    """Records that in place of what was told before."""
-    key = f"told {sink}"
+def keep_told(ledger: Ledger, told: Mapping[str, Iterable[str]]) -> None:
+    """Records, for each sink, that in place of what it was told before; of sinks that are gone, nothing."""
+    rows = [{"key": f"told {sink}", "value": json.dumps(sorted(some))} for sink, some in told.items()]
     with ledger.storage.begin() as connection:
         ledger.storage.alone(connection)
-        connection.execute(meta.delete().where(meta.c.key == key))
-        connection.execute(meta.insert().values(key=key, value=json.dumps(sorted(told))))
+        connection.execute(meta.delete().where(meta.c.key.startswith("told ")))
+        connection.execute(meta.insert(), rows)

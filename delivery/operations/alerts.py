@@ -53,13 +53,25 @@ def alert(project: Project, request: Request, found: Sequence[Outcome], error: D
     found, error: how a run ended. Nothing that goes wrong here is more than said.
     """
     try:
+        if b"alerts" not in project.integrations_file.read_bytes():  # most have none, and some are long
+            return []
         declared = Integrations(project.integrations_file)
         if not declared.alerts:
             return []
-        with closing(Ledger(project.ledger_url)) as ledger:
-            return _tell(declared.alerts, list(_alerts(project, declared, request, ledger, found, error)), ledger)
+        with closing(
+            Ledger.to_read(project.ledger_url)
+        ) as ledger:  # a run that did not begin may have none: none is made
+            alerts = list(_alerts(project, declared, request, ledger, found, error))
+            before = {name: last_told(ledger, name) for name in declared.alerts}
+            is_there = ledger.storage.engine.url.database is not None
+        said, told = _tell(declared.alerts, alerts, before)
+        if is_there and told != before:
+            with closing(Ledger(project.ledger_url)) as ledger:
+                keep_told(ledger, told)
     except Exception as failure:  # noqa: BLE001 - whatever it is, the run has ended as it has
-        return [f"Nobody could be told of this run: {type(failure).__name__}."]
+        return [f"Somebody may not know of this run: telling it ended with {type(failure).__name__}."]
+    else:
+        return said
 
 
 def _alerts(
@@ -71,7 +83,7 @@ def _alerts(
     error: DeliveryError | None,
 ) -> Iterator[Alert]:
     if error and not isinstance(error, NothingDue):
-        yield Alert("failed", "the run", error.message)
+        yield Alert("failed", f"the run, exit code {int(error.exit_code)}", error.message)
     for outcome in found:
         if event := _event(outcome):
             yield Alert(event, outcome.delivery.title, outcome.message)
@@ -96,17 +108,16 @@ def _event(outcome: Outcome) -> Event | None:
     return "held" if outcome.state == Ended.HELD else None
 
 
-def _tell(sinks: Mapping[str, Sink], alerts: list[Alert], ledger: Ledger) -> list[str]:
-    """Tells all sinks at once, each what it asks for, and remembers what each was told."""
+def _tell(
+    sinks: Mapping[str, Sink], alerts: list[Alert], before: Mapping[str, frozenset[str]]
+) -> tuple[list[str], dict[str, frozenset[str]]]:
+    """Tells all sinks at once, each what it asks for. Returns who could not be told, and what each knows now."""
     asked = {name: [one for one in alerts if one.event in sink.events] for name, sink in sinks.items()}
-    before = {name: last_told(ledger, name) for name in sinks}
     new = {name: [one for one in asked[name] if one.key not in before[name]] for name in sinks}
     failed = _send({name: (sinks[name], *_message(some)) for name, some in new.items() if some})
-    for name in sinks:
-        known = {one.key for one in asked[name]} - ({one.key for one in new[name]} if name in failed else set())
-        if known != before[name]:
-            keep_told(ledger, name, known)
-    return [f"alerts.{name}: not told of {len(new[name])}: {why}." for name, why in failed.items()]
+    unheard = {name: {one.key for one in new[name]} if name in failed else set() for name in sinks}
+    told = {name: frozenset(one.key for one in asked[name]) - unheard[name] for name in sinks}
+    return [f"alerts.{name}: not told of {len(new[name])}: {why}." for name, why in failed.items()], told
 
 
 def _message(alerts: list[Alert]) -> tuple[str, str]:

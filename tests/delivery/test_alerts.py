@@ -190,7 +190,7 @@ def test_a_run_that_could_not_begin_is_told(world: World) -> None:
     (world.root / "target" / "manifest.json").unlink()
     assert world.run("--due")[0] == 2
     assert world.hooked[0]["title"] == "delivery: 1 failed"
-    assert world.hooked[0]["message"].startswith("failed: the run: No manifest at ")
+    assert world.hooked[0]["message"].startswith("failed: the run, exit code 2: No manifest at ")
 
 
 def test_a_run_that_a_signal_ended_tells_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
