@@ -18,7 +18,8 @@ from small_project import make_project
 
 from delivery import __version__
 from delivery.cli import EXIT_CODES, cli
-from delivery.errors import ExitCode
+from delivery.config.project import open_project
+from delivery.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -328,3 +329,28 @@ def test_a_manifest_that_is_cut_is_said_to_be_so(root: Path, call: Callable[...,
     path.write_text('{"nodes": {')
     cut = call("plan", "--window", "2026-11-03")
     assert (cut.exit_code, cut.stderr) == (2, f"Error: {path} is not whole.\nNext: Run `dbt parse` again.\n")
+
+
+def test_profiles_are_looked_for_where_dbt_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "project"
+    folders = {"home": tmp_path / "home" / ".dbt", "own": root, "said": root / "elsewhere"}
+    for name, folder in folders.items():
+        folder.mkdir(parents=True)
+        (folder / "profiles.yml").write_text(f"p: {{target: t, outputs: {{t: {{type: duckdb, path: {name}}}}}}}\n")
+    (root / "dbt_project.yml").write_text("name: p\nprofile: p\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+    def found() -> str:
+        project = open_project(root, None, None)
+        assert (project.profiles / "profiles.yml").is_file()
+        return str(project.profile["path"])
+
+    assert found() == "own"
+    monkeypatch.setenv("DBT_PROFILES_DIR", "elsewhere")
+    assert found() == "said"
+    monkeypatch.delenv("DBT_PROFILES_DIR")
+    (root / "profiles.yml").unlink()
+    assert found() == "home"
+    (folders["home"] / "profiles.yml").unlink()
+    with pytest.raises(ConfigError, match=f"No profiles.yml in {root}"):
+        open_project(root, None, None)
