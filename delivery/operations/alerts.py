@@ -58,9 +58,8 @@ def alert(project: Project, request: Request, found: Sequence[Outcome], error: D
         declared = Integrations(project.integrations_file)
         if not declared.alerts:
             return []
-        with closing(
-            Ledger.to_read(project.ledger_url)
-        ) as ledger:  # a run that did not begin may have none: none is made
+        # A run that did not begin may have no ledger, and none is made: a lost one would look like a new one.
+        with closing(Ledger.to_read(project.ledger_url)) as ledger:
             alerts = list(_alerts(project, declared, request, ledger, found, error))
             before = {name: last_told(ledger, name) for name in declared.alerts}
             is_there = ledger.storage.engine.url.database is not None

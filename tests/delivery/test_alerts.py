@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +20,17 @@ from small_project import CANARIES, SHARE, make_project
 
 from delivery.cli import cli
 from delivery.config.integrations_file import Integrations
+from delivery.config.project import open_project
 from delivery.errors import ConfigError, stopped
 from delivery.operations import alerts
+from delivery.schedule.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 SECRET = "canary-of-the-token"
+DO = "What to do: `delivery status`, `delivery plan`."
 DOORS = """
 share: {host: localhost, vendor_name: V, certificate: c.pem, certificate_key: c.key}
 """
@@ -141,7 +145,7 @@ def test_each_sink_is_told_once_of_what_a_run_left(world: World, monkeypatch: py
     assert told["message"].splitlines() == [
         "refused: daily to by_share [2026-11-03, 2026-11-04): events is not proven:",
         "refused: daily to neighbour [2026-11-03, 2026-11-04): events is not proven:",
-        "What to do: `delivery status`, `delivery plan`.",
+        DO,
     ]
     (mail,) = world.mailed
     assert "Subject: delivery: 2 refused" in mail
@@ -191,6 +195,15 @@ def test_a_run_that_could_not_begin_is_told(world: World) -> None:
     assert world.run("--due")[0] == 2
     assert world.hooked[0]["title"] == "delivery: 1 failed"
     assert world.hooked[0]["message"].startswith("failed: the run, exit code 2: No manifest at ")
+
+
+def test_a_run_that_came_to_no_ledger_makes_none(world: World) -> None:
+    """One that is lost must not look like a new one to the next run."""
+    asked = Request(at=datetime(2026, 11, 4, 6, tzinfo=UTC), due=True)
+    said = alerts.alert(open_project(world.root, None, None), asked, [], ConfigError("It is lost."))
+    assert world.told["/hook"] == "delivery: 1 failed\nfailed: the run, exit code 2: It is lost.\n" + DO
+    assert all("not told of 1" in line for line in said)
+    assert not (world.root / ".delivery" / "ledger.sqlite").exists()
 
 
 def test_a_run_that_a_signal_ended_tells_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
