@@ -24,14 +24,8 @@ from delivery.config.templates import AnyDay, AnyNumber, check_template, shortes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SECRETS = (
-    "password",
-    "passphrase",
-    "secret_access_key",
-    "account_key",
-    "sas_token",
-    "url",
-)  # keys whose values only the environment may hold
+# Keys whose values only the environment may hold.
+SECRETS = ("password", "passphrase", "secret_access_key", "account_key", "sas_token", "url")
 TEMPORARY_NAME = ".{name}.{sha8}.part"
 FILE_NAME_FIELDS = {"namespace": "text", "campaign": "text", "window": "date", "revision": "number", "part": "number"}
 _ANY = {"text": "x", "date": AnyDay(), "number": AnyNumber()}

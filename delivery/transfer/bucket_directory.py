@@ -196,8 +196,6 @@ class BucketDirectory:
             if any(word in str(error) for word in _NO_BUCKET):
                 hint = "Ask the bucket's owner to create it, or correct `bucket`."
                 raise DestinationRefused(f"{self.describe()}: no such bucket", hint=hint) from None
-            if step in {"look", "remove"}:
-                raise
             raise DestinationFailed(f"{self.describe()}: {step}: it is not there", step=step) from None
         except (exceptions.BaseError, ValueError, OSError) as error:
             late = "TimedOut" in str(error)
