@@ -53,7 +53,7 @@ UNCHECKED = 'set -euo pipefail; "$@"; $SFTP <<< "put $PLAIN inbox/file" > /dev/n
 
 
 def _environment(folder: Path, **more: str) -> dict[str, str]:
-    of_others = ("DBT_", "DELIVERY_", "WAREHOUSE", "LANDING_")
+    of_others = ("DBT_", "DELIVERY_", "WAREHOUSE", "LANDING_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(of_others)}
     return kept | {"LANDING_DIR": str(folder / "landing"), **more}
 
@@ -133,7 +133,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=ROOT / "generated", help="what is built is kept there")
-    parser.add_argument("--out", type=Path, default=Path("row_path.json"))
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance.json")
     options = parser.parse_args()
     from servers import running_sshd  # type: ignore[import-not-found]
 

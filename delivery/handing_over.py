@@ -27,8 +27,8 @@ from delivery.errors import (
     LoginRefused,
     known,
 )
+from delivery.files.disk import clear, folder_of
 from delivery.files.openpgp import check_certificate
-from delivery.files.spool import clear, folder_of
 from delivery.lanes import Again
 from delivery.ledger import Ledger, State
 from delivery.schedule.jobs import waits_for

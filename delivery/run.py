@@ -10,7 +10,6 @@ from delivery.config.integrations_file import Integrations
 from delivery.errors import Busy, Stopped, stopped
 from delivery.files import layouts
 from delivery.files.receipts import forget
-from delivery.files.spool import Spool
 from delivery.gate import chosen, entitlements, rejected
 from delivery.gate.build import build
 from delivery.gate.judge import Gate, Verdict
@@ -26,6 +25,7 @@ from delivery.warehouse.kinds import kinds_of
 
 if TYPE_CHECKING:
     from delivery.config.project import Project
+    from delivery.files.spool import Spool
     from delivery.ledger import Delivery
     from delivery.progress import Watch
     from delivery.schedule.jobs import Job
@@ -122,6 +122,8 @@ def _write_anew(job: Job, handing: HandingOver, note: str) -> None:
 
 def _write_and_begin(jobs: list[Job], request: Request, handing: HandingOver) -> None:
     """Judges and writes what is only planned, all of it from one snapshot; each leaves as soon as it is written."""
+    from delivery.files.spool import Spool  # here, because formatting is slow to import, and often nothing is due
+
     setup, ledger = handing.setup, handing.ledger
     states = {job.key: ledger.delivery(job.key).state for job in jobs}
     count = sum(state == State.PLANNED for state in states.values())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from delivery.analytics import measures
 from delivery.config.datasets import read_beside
 from delivery.errors import ConfigError, WriteFailed, redact
-from delivery.files.writer import replace_file
+from delivery.files.disk import replace_file
 from delivery.gate.entitlements import dataset_refusal
 from delivery.gate.judge import Gate
 from delivery.warehouse import open_engine

@@ -69,7 +69,7 @@ def report(*, path: Path | None, day: str, namespace: str | None, at: str | None
     if path is None and not as_json():
         raise ConfigError("Name a file with --html, or ask for --json.")
     from delivery.analytics import report as pages
-    from delivery.files.writer import replace_file
+    from delivery.files.disk import replace_file
     from delivery.windows import parse_day
 
     now = instant(at)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from delivery.errors import ConfigError
-from delivery.files.writer import hash_file
+from delivery.files.disk import hash_file
 from delivery.schedule.names import MANIFEST_SUFFIX
 from delivery.schedule.slots import SLOT
 

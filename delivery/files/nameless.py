@@ -11,7 +11,7 @@ import tempfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from delivery.files.writer import writing
+from delivery.files.disk import writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

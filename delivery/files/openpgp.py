@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, cast
 
 from delivery.errors import ConfigError, WriteFailed
-from delivery.files.writer import exclusive, hash_file
+from delivery.files.disk import exclusive, hash_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from delivery.files.proving import Proving
 from delivery.files.writer import NewFile, Written, new_file
 
 if TYPE_CHECKING:
@@ -50,11 +51,11 @@ def write_parts(
     """Writes the batches to as many files as the integration's `split` asks for, at least one.
 
     place: the path of the part with that number, from `first` on; plain: takes the bytes of all in place of the paths.
-    The first batch may be empty and gives the columns. Raises as `files.write_file` does; parts that were whole before
-    stay.
+    The first batch may be empty and gives the columns. Raises as `write_file` does; parts that were whole before stay.
     """
-    with _Parts(place, integration, renames, first, plain) as parts:
+    with Proving() as proof, _Parts(place, integration, renames, first, plain, proof) as parts:
         for batch in batches:
+            proof.expect(batch)
             parts.add(batch)
     return parts.done
 
@@ -67,10 +68,11 @@ class _Parts:
         renames: Renames,
         first: int,
         plain: Nameless | None,
+        proof: Proving,
     ) -> None:
         self.done: list[Part] = []
         self._place, self._integration, self._renames, self._number = place, integration, renames, first
-        self._plain = plain
+        self._plain, self._proof = plain, proof
         split = integration.split
         self._rows, self._bytes = (split.rows, split.bytes) if split else (None, None)
         self._stack = ExitStack()
@@ -89,7 +91,7 @@ class _Parts:
         self._path = self._place(self._number)
         self._start = self._plain.size if self._plain else 0
         self._file: NewFile = self._stack.enter_context(
-            new_file(self._path, self._integration, self._renames, self._plain)
+            new_file(self._path, self._integration, self._renames, self._proof, self._plain)
         )
 
     def _close(self) -> None:

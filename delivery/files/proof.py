@@ -8,12 +8,13 @@ would not: two rows that changed places, or two values of one column.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.types as pt
+from isal import igzip, isal_zlib
 
 from delivery.config.formats import CODECS
 from delivery.errors import WriteFailed
@@ -23,11 +24,12 @@ from delivery.files.text import LINE_ENDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import IO
+    from typing import IO, Any
 
     from delivery.config.integrations import Integration
 
 BLOCK_BYTES = (1 << 18, 1 << 20, 1 << 25)  # the next when a single value is larger than the one before
+DAMAGED = cast("type[Exception]", isal_zlib.error)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -59,7 +61,7 @@ def read_back(opened: Callable[[], IO[bytes]], schema: pa.Schema, how: Dialect) 
                 known -= batch.num_rows - fresh.num_rows
                 done += fresh.num_rows
                 yield fresh
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowInvalid, OSError, EOFError, DAMAGED) as error:
             if "straddles two block boundaries" in str(error) and block_bytes != BLOCK_BYTES[-1]:
                 continue
             raise how.fail(
@@ -111,9 +113,10 @@ class Rows:
 
 def _read(stream: IO[bytes], schema: pa.Schema, how: Dialect, block_bytes: int) -> Iterator[pa.RecordBatch]:
     keys, rows = how.integration, 0
-    codec = {"none": None, "gzip": "gzip", "zstd": "zstd"}[keys.compression]
+    gzip: Any = igzip.IGzipFile  # untyped
+    unpacked = gzip(fileobj=stream) if keys.compression == "gzip" else stream
     charset = "utf-16" if keys.character_encoding == "UTF-16" else CODECS[keys.character_encoding]
-    with pa.input_stream(stream, compression=codec) as plain:
+    with pa.input_stream(unpacked, compression="zstd" if keys.compression == "zstd" else None) as plain:
         text = plain if charset == "utf-8" else pa.transcoding_input_stream(plain, charset, "utf8")
         body = Body(text) if keys.trailer else None
         try:

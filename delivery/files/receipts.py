@@ -23,15 +23,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delivery.errors import EngineDown, WriteFailed
+from delivery.files.disk import exclusive, writing
 from delivery.files.manifest import Changes, Correction
-from delivery.files.writer import exclusive, writing
 from delivery.ledger import State
 from delivery.schedule.jobs import revisions, told_since
 from delivery.sql import identifier, literal
 from delivery.warehouse import Engine, open_engine
 from delivery.warehouse.duckdb import in_little_memory
 from delivery.warehouse.kinds import cast_back
-from delivery.warehouse.rows import selection_of
+from delivery.warehouse.rows import no_rows, selection_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -224,7 +224,7 @@ def _write(path: Path, kind: _Kind, engine: Engine, project: Project) -> Path:
     columns = ", ".join(identifier(name) for name in kind.reads.columns)
     query = f"select {columns} from {kind.reads.dataset.relation} where {kind.reads.where()}"
     built = _built(kind.reads, engine) if kind.folder == SENT else None
-    of_none = pa.RecordBatch.from_pylist([], schema=engine.table(f"{query} limit 0").schema)
+    of_none = no_rows(engine.table(f"{query} limit 0").schema)
     unfinished = path.with_name(path.name + ".part")
     with writing(path), _duckdb(project) as connection:
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -255,7 +255,7 @@ def _compare(sent: Path, now: Path, kind: _Kind, project: Project) -> Difference
         connection.read_parquet(str(sent)).create_view("sent")
         connection.read_parquet(str(now)).create_view("now")
         entered, changed, left = (connection.sql(query).to_arrow_table() for query in queries)
-    gone = left.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=left.schema)]
+    gone = left.combine_chunks().to_batches() or [no_rows(left.schema)]
     return Difference(entered.column(0).combine_chunks(), changed.column(0).combine_chunks(), gone[0])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 from delivery.config.datasets import relation_of
 from delivery.errors import GateRefused, WriteFailed
 from delivery.files import layouts
+from delivery.files.disk import clear, exclusive, folder_of, hash_file
 from delivery.files.manifest import DeliveryManifest
 from delivery.files.nameless import Nameless
 from delivery.files.openpgp import check_certificate, encrypt
 from delivery.files.parts import Part, write_parts
-from delivery.files.proof import Dialect, Rows, compare, read_back
 from delivery.files.receipts import content_of
-from delivery.files.writer import exclusive, hash_file
+from delivery.files.stages import ahead
 from delivery.gate import bounds
 from delivery.ledger import Role, State
 from delivery.schedule.names import DONE_SUFFIX, MANIFEST_SUFFIX, file_name
 from delivery.sql import literal
-from delivery.warehouse.rows import OutOfOrder, read, read_again, selection_of
+from delivery.warehouse.rows import OutOfOrder, Tally, count_again, read, selection_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,16 +128,6 @@ def _vanished(job: Job, content: Content) -> GateRefused | None:
     )
 
 
-def folder_of(project: Project, delivery: str) -> Path:
-    """A delivery's folder in the spool."""
-    return project.spool / delivery[:32]
-
-
-def clear(folder: Path) -> None:
-    """Removes a delivery's spool folder."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def spellings(campaign: Campaign, manifest: Manifest, engine: Engine) -> dict[str, dict[str, str]]:
     """Per column, the client's spelling of its values: the event names of the seed `event_spellings`.
 
@@ -180,29 +169,31 @@ class Files:
         self._now = datetime.now(UTC)
 
     def of_rows(self, kind: str, selection: Selection, engine: Engine) -> list[Part]:
-        """The parts with the rows of a table. Raises WriteFailed when they do not read back the same."""
-        parts, ordered = self._write(kind, selection, engine)
-        self._prove(parts, selection, engine, ordered=ordered)
+        """The parts with the rows of a table.
+
+        Raises WriteFailed when they do not read back the same, or a query that counts finds other rows or values.
+        """
+        parts, seen = self._write(kind, selection, engine)
+        written, counted = sum(part.written.rows for part in parts), count_again(engine, selection)
+        if not counted.rows == seen.rows == written:
+            what = f"the table has {counted.rows} rows, {seen.rows} were read and {written} written."
+            raise _defect(parts[0], what)
+        for name, values in counted.values.items():
+            if seen.values[name] != values:
+                raise _defect(parts[0], f"{name} has {values} values in the table, {seen.values[name]} were read.")
         return parts
 
     def of_list(self, kind: str, batch: pa.RecordBatch) -> Part:
         """The file that lists what is in no table any more, in the client's dialect, proven as the others are."""
         integration = self._job.integration.model_copy(update={"split": None})
         (part,) = write_parts(self._place(kind), [batch], integration, {}, plain=self._plain)
-        dialect = Dialect(part.path.name, integration, {})
-        seen = compare(read_back(part.opened, batch.schema, dialect), Rows([batch]), "", dialect)
-        if not seen == part.written.rows == batch.num_rows:
-            raise WriteFailed(
-                f"{part.path.name}: {seen} of {batch.num_rows} rows were read back.",
-                hint="Nothing was sent. This is a defect: report it.",
-            )
         return part
 
     def _place(self, kind: str) -> Callable[[int], Path]:
         return lambda number: self._folder / file_name(self._job, self._now, number, kind)
 
-    def _write(self, kind: str, selection: Selection, engine: Engine) -> tuple[list[Part], bool]:
-        """The parts, and whether their rows had to be sorted."""
+    def _write(self, kind: str, selection: Selection, engine: Engine) -> tuple[list[Part], Tally]:
+        """The parts, and what was read for them; once more in order where the table is not stored so."""
         integration, begun = self._job.integration, self._plain.size if self._plain else 0
         written: list[Path] = []
 
@@ -210,41 +201,28 @@ class Files:
             written.append(self._place(kind)(number))
             return written[-1]
 
-        def write(*, ordered: bool) -> list[Part]:
-            done: list[Part] = []
+        def write(*, ordered: bool) -> tuple[list[Part], Tally]:
+            done, tally = list[Part](), Tally()
             for piece in selection.by_day() if integration.split and integration.split.by == "day" else [selection]:
-                rows = read(engine, piece, ordered=ordered)
-                done += write_parts(placed, rows, integration, self._renames, first=len(done) + 1, plain=self._plain)
-            return done
+                with closing(ahead(tally.of(read(engine, piece, ordered=ordered)))) as rows:
+                    done += write_parts(
+                        placed, rows, integration, self._renames, first=len(done) + 1, plain=self._plain
+                    )
+            return done, tally
 
         if engine.keeps_order:
             try:
-                return write(ordered=False), False
+                return write(ordered=False)
             except OutOfOrder:  # rebuilt by hand, or by more than one build: sort after all
                 for path in written:
                     path.unlink(missing_ok=True)
                 if self._plain:
                     self._plain.cut(begun)
-        return write(ordered=True), True
+        return write(ordered=True)
 
-    def _prove(self, parts: list[Part], selection: Selection, engine: Engine, *, ordered: bool) -> None:
-        """Reads the files again and holds every cell against a second query. Raises WriteFailed when they differ."""
-        integration = self._job.integration
-        expected, again = selection.count(engine), []
-        with closing(read_again(engine, selection, ordered=ordered)) as table:
-            schema = next(table).schema
-            rows = Rows(table)
-            for part in parts:
-                dialect = Dialect(part.path.name, integration, self._renames)
-                seen = read_back(part.opened, schema, dialect)
-                again.append(compare(seen, rows, integration.namespace, dialect))
-        written = [part.written.rows for part in parts]
-        if written != again or sum(again) != expected:
-            raise WriteFailed(
-                f"{parts[0].path.name}: the table has {expected} rows, {sum(written)} were written and {sum(again)} "
-                "read back.",
-                hint="Nothing was sent. This is a defect: report it.",
-            )
+
+def _defect(part: Part, what: str) -> WriteFailed:
+    return WriteFailed(f"{part.path.name}: {what}", hint="Nothing was sent. This is a defect: report it.")
 
 
 def _encrypted(part: Part, certificate: Path) -> Part:

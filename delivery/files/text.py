@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, cast
 
 import polars as pl
+import pyarrow.csv as pa_csv
 import pyarrow.types as pt
 from polars import selectors
 
@@ -70,23 +71,51 @@ def to_text(
     for column, spelling in renames.items():
         if column in frame.columns:
             frame = frame.with_columns(pl.col(column).replace(dict(spelling)))
-    _check_texts(frame, integration)
+    _check_nulls(frame, integration)
     if integration.escape_formulas:
         text = pl.col(pl.String)
         frame = frame.with_columns(pl.when(text.str.contains(FORMULA)).then("'" + text).otherwise(text).name.keep())
+    named = frame
     frame = frame.rename({name: integration.label(name) for name in frame.columns})
-    by_hand = integration.quoting == "all" or _has_special(frame, integration)
+    quotes_all = integration.quoting == "all"
+    written = (_all_quoted if quotes_all else _minimal)(frame, integration, header=header)
+    if b"\0" in written:
+        _refuse_nul(named)
+    # Single bytes are found in no time: without them, no value needs quotes that Polars would not give it.
+    may_be_special = integration.nulls or b"\\" in written or b"\xef" in written
+    if not quotes_all and may_be_special and _has_special(frame, integration):
+        return _minimal(_quoted(frame, integration), integration, header=header, is_quoted=True)
+    return written
+
+
+def _minimal(frame: pl.DataFrame, integration: Integration, *, header: bool, is_quoted: bool = False) -> bytes:
     buffer = io.BytesIO()
-    (_quoted(frame, integration) if by_hand else frame).write_csv(
+    frame.write_csv(
         buffer,
         include_header=header,
         separator=integration.column_delimiter,
         line_terminator=LINE_ENDS[integration.row_delimiter],
         null_value=integration.nulls,
-        quote_style="never" if by_hand else "necessary",
+        quote_style="never" if is_quoted else "necessary",
         datetime_format=TIMESTAMP,
         time_format=TIME,
     )
+    return buffer.getvalue()
+
+
+def _all_quoted(frame: pl.DataFrame, integration: Integration, *, header: bool) -> bytes:
+    """By Arrow, in half the time: what is in the quotes is Polars' text all the same."""
+    texts = frame.select(_as_text(name, kind) for name, kind in frame.schema.items())
+    buffer = io.BytesIO()
+    how = pa_csv.WriteOptions(
+        include_header=header,
+        delimiter=integration.column_delimiter,
+        eol=LINE_ENDS[integration.row_delimiter],
+        null_string=integration.nulls,
+        quoting_style="all_valid",
+        quoting_header="all_valid",
+    )
+    pa_csv.write_csv(texts.to_arrow(compat_level=pl.CompatLevel.oldest()), buffer, how)
     return buffer.getvalue()
 
 
@@ -163,13 +192,16 @@ def _fits(text: str, integration: Integration) -> bool:
     return True
 
 
-def _check_texts(frame: pl.DataFrame, integration: Integration) -> None:
+def _refuse_nul(frame: pl.DataFrame) -> None:
     nul = frame.select(pl.col(pl.String).str.contains("\0", literal=True).any())
     for name in nul.columns:
         if nul[name][0]:
             raise GateRefused(
                 f"Column {name} holds a NUL character, at which readers stop.", hint="Remove it in the model."
             )
+
+
+def _check_nulls(frame: pl.DataFrame, integration: Integration) -> None:
     if frame.width == 1 and not integration.nulls and frame.to_series(0).null_count():
         raise ConfigError(
             f"NULL in {frame.columns[0]}, the file's only column, would be a blank line, which readers drop.",
@@ -178,7 +210,6 @@ def _check_texts(frame: pl.DataFrame, integration: Integration) -> None:
 
 
 def _has_special(frame: pl.DataFrame, integration: Integration) -> bool:
-    """Whether a value needs quotes that Polars would not give it."""
     found = frame.select(_special(pl.col(pl.String), integration).any())
     return any(found[name][0] for name in found.columns)
 
@@ -190,21 +221,17 @@ def _special(text: pl.Expr, integration: Integration) -> pl.Expr:
 
 
 def _quoted(frame: pl.DataFrame, integration: Integration) -> pl.DataFrame:
-    """The frame and its header as texts in quotes: all that are not NULL, or those that need quotes."""
+    """The frame and its header as texts, in quotes if they need them."""
     unsafe = '[\r\n"' + integration.column_delimiter + "]"
-    if integration.quoting == "all":
-        texts = frame.select(_as_text(name, kind) for name, kind in frame.schema.items())
-        quoted = texts.select(_in_quotes(pl.all()).name.keep())
-    else:
-        text = pl.col(pl.String)
-        needs = (text == "") | text.str.contains(unsafe) | _special(text, integration)
-        quoted = frame.with_columns(pl.when(needs).then(_in_quotes(text)).otherwise(text).name.keep())
+    text = pl.col(pl.String)
+    needs = (text == "") | text.str.contains(unsafe) | _special(text, integration)
+    quoted = frame.with_columns(pl.when(needs).then(_in_quotes(text)).otherwise(text).name.keep())
     header = pl.Series(frame.columns)
     return quoted.rename(
         {
             name: '"' + name.replace('"', '""') + '"'
             for name, needs_quotes in zip(header, header.str.contains(unsafe), strict=True)
-            if needs_quotes or integration.quoting == "all"
+            if needs_quotes
         }
     )
 

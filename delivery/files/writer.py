@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -16,7 +15,10 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import zstandard
 from isal import igzip
 
-from delivery.errors import ConfigError, WriteFailed
+from delivery.files.disk import exclusive
+from delivery.files.proof import Dialect
+from delivery.files.proving import Proving
+from delivery.files.stages import Behind
 from delivery.files.text import LINE_ENDS, check_types, encoded, to_text, unwritable
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Written:
 class _Hashing(io.RawIOBase):
     """Passes bytes on, hashed and counted."""
 
-    def __init__(self, target: IO[bytes] | None) -> None:
+    def __init__(self, target: IO[bytes] | _Blocks) -> None:
         self.digest = hashlib.sha256()
         self.size = 0
         self._target = target
@@ -58,8 +60,7 @@ class _Hashing(io.RawIOBase):
         self.digest.update(data)
         size = len(data)
         self.size += size
-        if self._target:
-            self._target.write(data)
+        self._target.write(data)
         return size
 
 
@@ -88,21 +89,21 @@ class _Blocks(io.RawIOBase):
 
 
 class NewFile:
-    """A file that is being written: rows in, bytes out. size: of its text so far, before compression."""
+    """A file that is being written: rows in, bytes out, each in a thread of its own."""
 
-    def __init__(self, disk: IO[bytes], integration: Integration, renames: Renames, stack: ExitStack) -> None:
+    def __init__(
+        self, disk: IO[bytes], integration: Integration, renames: Renames, proof: Proving, stack: ExitStack
+    ) -> None:
         self.rows = 0
-        self._integration, self._renames = integration, renames
+        self._integration, self._renames, self._proof = integration, renames, proof
         self._final = _Hashing(disk)
-        self._blocks = _Blocks(_compressor(self._final, integration.compression, stack))
-        self._plain = _Hashing(cast("IO[bytes]", self._blocks))
-        self._plain.write(_mark(integration))
+        packer = _compressor(self._final, integration.compression, stack)
+        self._behind = stack.enter_context(Behind())  # it ends first, whatever happens
+        self._blocks = _Blocks(packer) if packer else None
+        self._plain = _Hashing(self._blocks) if self._blocks else self._final
         self._begun = False
-
-    @property
-    def size(self) -> int:
-        """Bytes of text so far, with header and byte-order mark."""
-        return self._plain.size
+        self.size = 0
+        self._put(_mark(integration))
 
     def text(self, batch: pa.RecordBatch) -> bytes:
         """What the batch would add, the header included if the file has none yet."""
@@ -120,16 +121,27 @@ class NewFile:
 
     def add(self, batch: pa.RecordBatch, text: bytes | None = None) -> None:
         """Adds the rows. text: what `text` gave for them, if it was asked before."""
-        self._plain.write(self.text(batch) if text is None else text)
+        self._put(self.text(batch) if text is None else text)
         self._begun = True
         self.rows += batch.num_rows
+
+    def _put(self, text: bytes) -> None:
+        self.size += len(text)  # of text so far, with header and byte-order mark, before compression
+        self._behind.call(self._write, text)
+
+    def _write(self, text: bytes) -> None:
+        self._plain.write(text)
+        self._proof.grown()
 
     def finish(self) -> None:
         """Writes the trailer, and passes on what waits for a whole block."""
         if trailer := self._integration.trailer:
-            line = trailer.format(rows=self.rows) + LINE_ENDS[self._integration.row_delimiter]
-            self._plain.write(encoded(line, self._integration))
-        self._blocks.finish()
+            self._put(
+                encoded(trailer.format(rows=self.rows) + LINE_ENDS[self._integration.row_delimiter], self._integration)
+            )
+        self._behind.finish()
+        if self._blocks:
+            self._blocks.finish()
 
     def written(self) -> Written:
         """What the file holds, once it is closed."""
@@ -137,16 +149,22 @@ class NewFile:
 
 
 @contextmanager
-def new_file(path: Path, integration: Integration, renames: Renames, plain: Nameless | None) -> Iterator[NewFile]:
-    """A new file of mode 0600, synced to disk when the block ends, removed when it fails.
+def new_file(
+    path: Path, integration: Integration, renames: Renames, proof: Proving, plain: Nameless | None = None
+) -> Iterator[NewFile]:
+    """A new file of mode 0600, proven and synced to disk when the block ends, removed when it fails.
 
-    renames: per column, values that are spelled differently; plain: takes the bytes in place of the path. Raises
-    WriteFailed when the disk does not take it.
+    renames: per column, values that are spelled differently; proof: expects what is added; plain: takes the bytes in
+    place of the path. Raises WriteFailed when the disk does not take it, or it does not read back the same.
     """
-    with plain.next(path) if plain else exclusive(path) as disk, ExitStack() as stack:
-        file = NewFile(disk, integration, renames, stack)
-        yield file
-        file.finish()
+    how = Dialect(path.name, integration, renames)
+    with plain.next(path) if plain else exclusive(path) as disk:
+        with proof.file(disk, how), ExitStack() as stack:
+            file = NewFile(disk, integration, renames, proof, stack)
+            yield file
+            file.finish()
+        if proof.seen != file.rows:
+            raise how.fail(f"has {proof.seen} rows, {file.rows} were written.")
 
 
 def write_file(
@@ -154,59 +172,17 @@ def write_file(
 ) -> Written:
     """Writes the batches as the integration asks, to one new file.
 
-    The first batch may be empty and gives the columns. Raises WriteFailed when the disk does not take it, GateRefused
-    when a value has no text form; then no file remains.
+    The first batch may be empty and gives the columns. Raises WriteFailed when the disk does not take it or it does not
+    read back the same, GateRefused when a value has no text form; then no file remains.
     """
-    with new_file(path, integration, renames or {}, None) as file:
+    with Proving() as proof, new_file(path, integration, renames or {}, proof) as file:
         for batch in batches:
+            proof.expect(batch)
             file.add(batch)
     return file.written()
 
 
-@contextmanager
-def exclusive(path: Path) -> Iterator[IO[bytes]]:
-    """A new file of mode 0600, synced when the block ends and removed when it fails. Raises WriteFailed."""
-    with writing(path):
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        try:
-            with open(descriptor, "wb") as disk:  # noqa: PTH123
-                yield disk
-                disk.flush()
-                os.fsync(disk.fileno())
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Says what the disk did not take as WriteFailed."""
-    try:
-        yield
-    except OSError as error:
-        raise WriteFailed(
-            f"{path} could not be written: {error.strerror or type(error).__name__}.",
-            hint="Free space or permission there, then run again.",
-        ) from None
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """A private file in place of what has the name: whole or not at all. Raises ConfigError, WriteFailed."""
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder.", hint="Name a file.")
-    if not path.parent.is_dir():
-        raise ConfigError(f"There is no folder {path.parent}.", hint="Make it, or name another file.")
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with exclusive(unfinished) as disk:
-        disk.write(content)
-    try:
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise WriteFailed(f"{path} could not be written: {error.strerror}.", hint="Name another file.") from None
-
-
-def _compressor(target: _Hashing, kind: str, stack: ExitStack) -> IO[bytes]:
+def _compressor(target: _Hashing, kind: str, stack: ExitStack) -> IO[bytes] | None:
     if kind == "gzip":
         gzip: Any = igzip.IGzipFile  # untyped
         return cast(
@@ -216,19 +192,10 @@ def _compressor(target: _Hashing, kind: str, stack: ExitStack) -> IO[bytes]:
         zstd = zstandard.ZstdCompressor(level=3, write_checksum=True)
         writer = zstd.stream_writer(cast("IO[bytes]", target), closefd=False)
         return cast("IO[bytes]", stack.enter_context(writer))
-    return cast("IO[bytes]", target)
+    return None
 
 
 def _mark(integration: Integration) -> bytes:
     if integration.character_encoding == "UTF-16":
         return b"\xff\xfe"
     return b"\xef\xbb\xbf" if integration.bom else b""
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file, streamed. Raises WriteFailed when it cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise WriteFailed(f"{path} cannot be read: {error.strerror}.", hint="Restore it, or release it.") from None

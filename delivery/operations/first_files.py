@@ -15,7 +15,7 @@ from delivery.config.integrations_file import Integrations
 from delivery.config.values import NAME
 from delivery.config.yaml_file import read_yaml
 from delivery.errors import ConfigError
-from delivery.files.writer import writing
+from delivery.files.disk import writing
 from delivery.operations.checks import address
 from delivery.windows import check_cron
 

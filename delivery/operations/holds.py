@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError, DeliveryError, Held
-from delivery.files.spool import clear, folder_of
+from delivery.files.disk import clear, folder_of
 from delivery.ledger import FileState, State, deliveries
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger

@@ -22,7 +22,7 @@ from delivery.config.integrations import KEPT_DAYS, kept_days
 from delivery.config.integrations_file import Integrations
 from delivery.config.values import TEMPORARY_NAME
 from delivery.errors import DeliveryError, WriteFailed
-from delivery.files.spool import clear
+from delivery.files.disk import clear
 from delivery.ledger import File, FileState, Ledger, State, deliveries
 from delivery.ledger.lock import only_runner
 from delivery.schedule.names import finished_name

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OUTSTANDING = 64  # as OpenSSH's sftp
+NEAR = 0.01, 16  # a server that answers in so many seconds is asked for no more at once: it comes in piles otherwise
 
 
 def write_checked(
@@ -41,13 +42,17 @@ def write_checked(
         pending.append((session.begin(WRITE, string(handle), where, chunk), offset))
 
 
-def read_hashed(session: Session, handle: bytes, size: int, request_bytes: int) -> str:
-    """SHA-256 (hex) of an open file, read to its end. size: in bytes as far as known, for reading ahead."""
+def read_hashed(session: Session, handle: bytes, size: int, request_bytes: int, round_trip: float = 1.0) -> str:
+    """SHA-256 (hex) of an open file, read to its end.
+
+    size: in bytes as far as known, for reading ahead; round_trip: in seconds, as seen.
+    """
+    outstanding = NEAR[1] if round_trip < NEAR[0] else OUTSTANDING
     digest = hashlib.sha256()
     pending: deque[tuple[int, int]] = deque()
     asked = done = 0
     while True:
-        while len(pending) < OUTSTANDING and (asked <= size or not pending):  # the last one must find the end
+        while len(pending) < outstanding and (asked <= size or not pending):  # the last one must find the end
             count = min(request_bytes, size - asked) if asked < size else request_bytes
             pending.append((_ask(session, handle, asked, count), asked + count))
             asked += count

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from delivery.config.share import ANALYTICS, SECRET_HEADER, UNPLAIN, USER_HEADER
 from delivery.errors import ConfigError
-from delivery.files.writer import replace_file, writing
+from delivery.files.disk import replace_file, writing
 from delivery.share.users import Users
 
 if TYPE_CHECKING:

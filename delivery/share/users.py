@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from delivery.config.host_keys import HostKey
 from delivery.errors import ConfigError
-from delivery.files.writer import writing
+from delivery.files.disk import writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

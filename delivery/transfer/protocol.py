@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from delivery.errors import DestinationFailed, DestinationRefused, Held, NameTaken
-from delivery.files.writer import hash_file
+from delivery.files.disk import hash_file
 from delivery.ledger import FileState, Role
 from delivery.schedule.names import temporary_name
 

@@ -176,12 +176,14 @@ class SftpDirectory:
                 if found is None or found.kind == "other":
                     raise DestinationFailed(f"{self._where}: {name} is not a file there", step="verify")
                 size = found.size or 0
+            asked = time.monotonic()
             handle = self._session.open(self._path(name), sftp.READING)
+            round_trip = time.monotonic() - asked
         with self._step("verify", size):
             digest = extensions.remote_hash(self._session, handle)
             self._hashed_there = digest is not None
             if digest is None:
-                digest = read_hashed(self._session, handle, size, self._request_bytes)
+                digest = read_hashed(self._session, handle, size, self._request_bytes, round_trip)
             self._session.leave(self._session.begin(sftp.CLOSE, string(handle)))
         return digest
 

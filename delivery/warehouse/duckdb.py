@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from delivery.config.project import Project
 
 # Rows are rendered and hashed while they are read, so a second reading thread gains no time and costs memory.
-BATCH_ROWS = 8_192
+BATCH_ROWS = 4_096
 SCAN_MEMORY = "48MB"
 SORT_MEMORY = "192MB"  # a sort spills to disk beyond it
 THREADS = 1

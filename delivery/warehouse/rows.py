@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from delivery.warehouse.kinds import cast_back
 from delivery.windows import DAY, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from delivery.config.campaigns import Members
     from delivery.config.datasets import Dataset
@@ -23,6 +24,22 @@ if TYPE_CHECKING:
 
 
 PIECE = 16_384  # members that are joined at once: DuckDB may hold their rows, a few MB
+
+
+@dataclass
+class Tally:
+    """How many rows passed, and in each column how many that are not NULL."""
+
+    rows: int = 0
+    values: Counter[str] = field(default_factory=Counter)
+
+    def of(self, batches: Iterable[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
+        """The batches, counted."""
+        for batch in batches:
+            self.rows += batch.num_rows
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                self.values[name] += len(column) - column.null_count
+            yield batch
 
 
 class OutOfOrder(Exception):
@@ -124,7 +141,7 @@ def read(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.
     GateRefused when the table lacks a column of the layout or its rows have no total order.
     """
     schema = _check_columns(engine, selection)
-    yield cast_back(pa.RecordBatch.from_pylist([], schema=schema), selection.kinds)
+    yield cast_back(no_rows(schema), selection.kinds)
     for query in (query for piece in selection.pieces(engine) for query in piece.queries(ordered=ordered)):
         last: list[pa.Array] | None = None
         for batch in engine.stream(query, sorts=ordered):
@@ -137,11 +154,27 @@ def read(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.
             yield cast_back(batch.select(list(selection.columns)), selection.kinds)
 
 
-def read_again(engine: Engine, selection: Selection, *, ordered: bool) -> Generator[pa.RecordBatch]:
-    """The same rows by a query that names the columns in another order, so that a mistaken place of one shows."""
-    turned = replace(selection, columns=tuple(sorted(selection.columns, reverse=True)))
-    for batch in read(engine, turned, ordered=ordered):
-        yield batch.select(list(selection.columns))
+def count_again(engine: Engine, selection: Selection) -> Tally:
+    """What `read` should give, by a query that counts: rows, and in each column those that are not NULL.
+
+    Of chosen rows only their keys are counted.
+    """
+    if selection.keys is not None:
+        return Tally(len(selection.keys))
+    counted = Tally()
+    names = sorted(selection.columns, reverse=True)
+    counts = ", ".join(f"count({identifier(name)}) as c{number}" for number, name in enumerate(names))
+    for piece in selection.pieces(engine):
+        query = f"select count(*) as n, {counts} from {selection.dataset.relation} where {piece.where()}"
+        (row,) = engine.table(query).to_pylist()
+        counted.rows += row["n"]
+        counted.values.update({name: row[f"c{number}"] for number, name in enumerate(names)})
+    return counted
+
+
+def no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """Made of NULLs: Arrow imports pandas, where it is installed, to look at any value of Python's."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
 
 
 def _check_columns(engine: Engine, selection: Selection) -> pa.Schema:
@@ -168,7 +201,7 @@ def _check_order(
     batch: pa.RecordBatch, dataset: Dataset, last: list[pa.Array] | None, *, ordered: bool
 ) -> list[pa.Array]:
     """Checks that the batch goes on from the last row before it; returns the keys of its own last row."""
-    ascending: pa.Array | pa.Scalar = pa.scalar(False)
+    ascending: pa.Array | None = None
     for number, name in reversed(list(enumerate(dataset.order_by))):
         column = batch[name]
         if column.null_count:
@@ -179,7 +212,8 @@ def _check_order(
         if last is not None:
             column = pa.concat_arrays([last[number], column])
         here, following = column.slice(0, len(column) - 1), column.slice(1)
-        ascending = pc.or_(pc.less(here, following), pc.and_(pc.equal(here, following), ascending))
+        less = pc.less(here, following)
+        ascending = less if ascending is None else pc.or_(less, pc.and_(pc.equal(here, following), ascending))
     if not pc.all(ascending, min_count=0).as_py():
         if ordered:
             raise GateRefused(

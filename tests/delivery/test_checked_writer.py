@@ -316,6 +316,28 @@ def test_reading_back_copes_with_short_reads_and_wrong_sizes(most: int, known: i
     assert digest == hashlib.sha256(content).hexdigest()
 
 
+@pytest.mark.parametrize(("round_trip", "most"), [(0.0, 16), (0.009, 16), (0.01, 64), (0.3, 64)])
+def test_a_near_server_is_asked_for_less_at_once(round_trip: float, most: int) -> None:
+    content, under_way = bytes(6400), []
+
+    class Counting(Replies):
+        open = 0
+
+        def begin(self, kind: int, handle: bytes, where: bytes) -> int:
+            self.open += 1
+            under_way.append(self.open)
+            return super().begin(kind, handle, where)
+
+        def finish(self, ident: int, expected: int) -> Reader:
+            self.open -= 1
+            return super().finish(ident, expected)
+
+    session = Counting(content, 64)
+    digest = read_hashed(session, b"", len(content), 64, round_trip)  # type: ignore[arg-type]
+    assert digest == hashlib.sha256(content).hexdigest()
+    assert max(under_way) == most
+
+
 def test_at_most_64_writes_are_outstanding() -> None:
     class Counting:
         open = most = 0

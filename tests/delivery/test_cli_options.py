@@ -106,6 +106,19 @@ print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)
     assert done.stderr == "[]\n"
 
 
+def test_a_run_with_nothing_to_write_imports_no_formatter() -> None:
+    """Nor what uploads over SFTP; a plan neither, and `status` nothing that reads a warehouse."""
+    program = """
+import sys
+import delivery.operations.status
+print([name for name in ("polars", "pyarrow", "duckdb", "paramiko", "pydantic") if name in sys.modules])
+import delivery.forecast, delivery.run
+print([name for name in ("polars", "dbt", "paramiko", "isal") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n[]\n"
+
+
 def test_the_version(call: Callable[..., Result]) -> None:
     assert __version__ in call("--version").stdout
 

@@ -565,6 +565,14 @@ def test_every_page_is_linked() -> None:
     assert (DOCS / "decisions").resolve() in linked
 
 
+def test_figures_of_how_fast_it_is_are_those_that_were_measured() -> None:
+    measured, text = json.loads(page("docs/performance.json")), page("docs/performance.md")
+    assert f"{measured['events']:,} events" in text
+    for name, of in {**measured["medians"], **measured["ratios"]}.items():
+        figures = [f"{of['seconds']:.2f}", f"{of['cpu']:.2f}", *([f"{of['peak_mb']:.0f}"] if "peak_mb" in of else [])]
+        assert f"| {name} | {' | '.join(figures)} |" in text
+
+
 def test_pages_named_in_code_exist() -> None:
     texts = {p: p.read_text(encoding="utf-8") for f in ("delivery", "macros", "models", "requirements", "tests")
              for p in (ROOT / f).rglob("*") if p.suffix in {".py", ".sql", ".yml", ".in"}}  # fmt: skip

@@ -25,8 +25,9 @@ import zstandard
 from builders import integration
 
 from delivery.errors import ConfigError, GateRefused, WriteFailed
+from delivery.files.disk import exclusive, hash_file, replace_file
 from delivery.files.proof import Dialect, read_back
-from delivery.files.writer import exclusive, hash_file, replace_file, write_file
+from delivery.files.writer import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

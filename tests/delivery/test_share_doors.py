@@ -43,8 +43,8 @@ from small_project import CLIENTS, canary
 from delivery.cli import cli
 from delivery.config.integrations_file import Integrations
 from delivery.errors import ExitCode
+from delivery.files.disk import hash_file
 from delivery.files.manifest import DeliveryManifest
-from delivery.files.writer import hash_file
 from delivery.ledger import Ledger
 from delivery.ledger.fetches import fetches_of
 from delivery.share import config

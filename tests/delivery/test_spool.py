@@ -14,8 +14,9 @@ from audience_project import Audiences
 from builders import NOW, campaign, job
 
 from delivery.errors import GateRefused, WriteFailed
+from delivery.files.disk import clear
 from delivery.files.receipts import Content
-from delivery.files.spool import Files, _judge, clear, spellings
+from delivery.files.spool import Files, _judge, spellings
 from delivery.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def test_a_list_of_who_left_is_one_file_however_long(tmp_path: Path, split: dict
 
 def test_a_list_that_is_read_back_otherwise_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = pa.RecordBatch.from_pydict({"email": ["x@example.com"]})
-    monkeypatch.setattr("delivery.files.spool.compare", lambda *_: 0)
-    with pytest.raises(WriteFailed, match=r"daily_2026-11-03_left\.csv: 0 of 1 rows were read back"):
+    monkeypatch.setattr("delivery.files.proving.compare", lambda *_: 0)
+    with pytest.raises(WriteFailed, match=r"daily_2026-11-03_left\.csv has 0 rows, 1 were written"):
         Files(job(), tmp_path, {}).of_list("left", gone)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from delivery.analytics.measures import Metric
-from delivery.files.writer import replace_file, writing
+from delivery.files.disk import replace_file, writing
 
 if TYPE_CHECKING:
     from pathlib import Path
