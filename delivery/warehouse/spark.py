@@ -2,6 +2,7 @@
 
 The parts are listed once, when the snapshot is opened, so that gate and rows speak of the same ones. The build log is
 listed last: a build that replaced a part before it was listed has said there that it began, and the gate refuses it.
+A statement binds only the tables that it names, so that one that cannot be read is nobody else's trouble.
 """
 
 from __future__ import annotations
@@ -12,41 +13,127 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pyarrow as pa
 
 from delivery.errors import ConfigError, WriteFailed, redact
+from delivery.sql import identifier, literal
 from delivery.warehouse.duckdb import DuckDB, in_little_memory
+from delivery.warehouse.folders import LISTED_LAST, tables_of
+from delivery.warehouse.parts import DAY, Held, NotRead, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pyarrow as pa
+    from collections.abc import Iterator, Mapping
 
     from delivery.config.project import Project
 
 # A reader of parquet holds a whole row group of each column; profiles.yml says how large Spark may make them.
 SCAN_MEMORY = "128MB"
-LISTED_LAST = ("build_days", "build_failures", "build_log")
 WAREHOUSE_KEY = "spark.sql.warehouse.dir"
+SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 # dbt-spark writes `name`; text literals are stepped over.
 QUOTED = re.compile(r"('(?:[^']|'')*')|`([^`]*)`")
+TEXT = re.compile(r"'(?:[^']|'')*'")
+# The days that a statement asks for, as delivery/warehouse/rows.py says them.
+DAYS_ASKED = re.compile(rf"\"{DAY}\" >= date '([\d-]+)' and \"{DAY}\" < date '([\d-]+)'")
 
 
 class Parts(DuckDB):
-    """The parts of one Spark warehouse as they were when it was opened."""
+    """The tables of one schema of a Spark warehouse as they were when it was opened.
+
+    tables: what each holds, or why nobody knows. columns: name and type of those that have a contract.
+    """
 
     # Spark writes the parts of a sorted table in its order, and they are read by name, one after another.
     keeps_order = True
     scan_memory = SCAN_MEMORY
 
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        schema: str,
+        tables: Mapping[str, Held | NotRead],
+        columns: Mapping[str, dict[str, str]],
+    ) -> None:
+        super().__init__(connection)
+        self._schema, self._tables, self._columns = schema, tables, columns
+        self._named = re.compile(rf'\b"?{re.escape(schema)}"?\s*\.\s*"?(\w+)"?', re.IGNORECASE)
+        connection.execute(f"create schema {identifier(schema)}")
+
     def table(self, sql: str) -> pa.Table:
-        """A small result, whole."""
+        """A small result, whole. Raises NotRead where it names a table of which nobody knows what it holds."""
         with _explained():
-            return super().table(_in_our_quotes(sql))
+            return super().table(self._bound(sql))
 
     def stream(self, sql: str, *, sorts: bool = False) -> Iterator[pa.RecordBatch]:
-        """A result of any size, in batches."""
+        """A result of any size, in batches. Raises NotRead as `table` does."""
         with _explained():
-            yield from super().stream(_in_our_quotes(sql), sorts=sorts)
+            yield from super().stream(self._bound(sql), sorts=sorts)
+
+    def _bound(self, sql: str) -> str:
+        """The statement in our quotes, once what it names is there to be read.
+
+        Of a table that is cut by day, only the parts of the days asked for are bound: a list of all of its history
+        costs half a second and 500 MB a statement once it has 40,000 parts. The condition on days stays in the
+        statement, so what is bound beyond them does no harm; two tables or two conditions bind everything.
+        """
+        sql = _in_our_quotes(sql)
+        names = [name.lower() for name in self._named.findall(TEXT.sub("''", sql))]
+        asked = DAYS_ASKED.findall(sql)
+        for name in dict.fromkeys(names):
+            held = self._tables.get(name)
+            if isinstance(held, NotRead):
+                raise held
+            if held is not None:
+                parts = list(held.parts)
+                if by_day := dict(held.days()) if len(asked) == names.count(name) == 1 else {}:
+                    parts = [part for part, day in by_day.items() if asked[0][0] <= day < asked[0][1]]
+                view = f"{identifier(self._schema)}.{identifier(name)}"
+                self._bind(view, name, held, parts)
+        return sql
+
+    def _bind(self, view: str, name: str, held: Held, parts: list[str]) -> None:
+        try:
+            self._connection.execute(f"create or replace view {view} as {self._select(name, held, parts)}")
+        except duckdb.Error as error:
+            raise WriteFailed(
+                f"The table {name} cannot be read: {redact(str(error).splitlines()[0])}",
+                hint="Let a build that is running end; then run again, or build the table anew.",
+            ) from None
+
+    def _select(self, name: str, held: Held, parts: list[str]) -> str:
+        """A query on parts of a table, or, when there are none, one that has its columns and no rows."""
+        columns, none = self._columns.get(name, {}), "" if parts else " where false"
+        parts = parts or list(held.parts[:1])
+        if parts:
+            cut = values_of(parts[0]) if held.is_cut else {}
+            kinds = ", ".join(f"{identifier(c)}: {columns.get(c, 'date' if c == DAY else 'varchar')}" for c in cut)
+            options = f", hive_partitioning = true, hive_types = {{{kinds}}}" if cut else ", hive_partitioning = false"
+            # They got columns later.
+            options += ", union_by_name = true" if name in LISTED_LAST or held.schema else ""
+            rows = f"read_parquet([{', '.join(map(literal, parts))}]{options})"
+        elif columns or held.schema:
+            rows = None
+        else:
+            # Nothing says what such a table holds; a query on it then names the table as one that is not there.
+            return "select null as nothing where false"
+        if held.schema is None:
+            return f"select * from {rows}{none}" if rows else _without_rows(columns)
+        head = f"of {name}"
+        self._connection.register(head, held.schema.empty_table())
+        chosen = ", ".join(_as_elsewhere(field) for field in held.schema)
+        more = f" union all by name select * from {rows}{none}" if rows else ""
+        return f"select {chosen} from (select * from {identifier(head)}{more})"
+
+
+def _without_rows(columns: Mapping[str, str]) -> str:
+    nulls = ", ".join(f"cast(null as {kind}) as {identifier(name)}" for name, kind in columns.items())
+    return f"select {nulls} where false"
+
+
+def _as_elsewhere(field: pa.Field) -> str:
+    """A column as other engines give it: times are UTC in microseconds without a zone."""
+    name = identifier(field.name)
+    return f"cast({name} as timestamp) as {name}" if str(field.type).startswith("timestamp") else name
 
 
 @contextmanager
@@ -71,24 +158,18 @@ def _in_our_quotes(sql: str) -> str:
 @contextmanager
 def open_spark(project: Project) -> Iterator[Parts]:
     """The tables of the target's schema, by the parts that they have now."""
-    folder = _schema_folder(project.root, project.profile)
-    connection = duckdb.connect(":memory:", config=in_little_memory(project, SCAN_MEMORY))
+    folder, schema = _schema_folder(project.root, project.profile), project.profile["schema"]
+    models = {str(node.get("alias") or node["name"]): node for node in project.manifest()["nodes"].values()}
     try:
-        schema = project.profile["schema"]
-        connection.execute(f'create schema "{schema}"')
-        tables = sorted(
-            (path for path in folder.iterdir() if path.is_dir()), key=lambda p: (p.name in LISTED_LAST, p.name)
-        )
-        empty = _columns_by_contract(project)
-        for table in tables:
-            connection.execute(f'create view "{schema}"."{table.name}" as {_select(table, empty.get(table.name))}')
-        connection.execute("begin transaction")
-        yield Parts(connection)
-    except duckdb.Error as error:
+        tables = tables_of(folder, models, schema, project.target)
+    except (OSError, pa.ArrowException) as error:  # a part may go away while it is looked at
         raise WriteFailed(
             f"The Spark warehouse at {folder} cannot be read: {redact(str(error).splitlines()[0])}",
             hint="Let a build that is running end; then run again.",
         ) from None
+    connection = duckdb.connect(":memory:", config=in_little_memory(project, SCAN_MEMORY))
+    try:
+        yield Parts(connection, schema, tables, _columns_by_contract(models))
     finally:
         connection.close()
 
@@ -101,6 +182,12 @@ def _schema_folder(root: Path, profile: dict[str, Any]) -> Path:
             f"The target names no {WAREHOUSE_KEY}.",
             hint="Set it under server_side_parameters in profiles.yml: the runner reads the tables there.",
         )
+    scheme = SCHEME.match(str(where))
+    if scheme and scheme[1].lower() != "file":
+        raise ConfigError(
+            f"The Spark warehouse is at {scheme[1]}://…, which is no folder: the runner reads tables on a path only.",
+            hint="Set SPARK_WAREHOUSE to a path that Spark and the runner both see, as of a mounted store.",
+        )
     folder = root / str(where).removeprefix("file:") / f"{profile['schema']}.db"
     if not folder.is_dir():
         raise ConfigError(
@@ -110,30 +197,7 @@ def _schema_folder(root: Path, profile: dict[str, Any]) -> Path:
     return folder
 
 
-def _select(table: Path, columns: dict[str, str] | None) -> str:
-    """A query on the parts that a table has now. Parts being written lie below names that begin with _ or a dot."""
-    parts = sorted(
-        str(path)
-        for path in table.rglob("*.parquet")
-        if not any(step.startswith(("_", ".")) for step in path.relative_to(table).parts)
-    )
-    if parts:
-        listed = ", ".join("'" + part.replace("'", "''") + "'" for part in parts)
-        by_name = ", hive_partitioning = true" if any("=" in Path(part).parent.name for part in parts) else ""
-        types = ", hive_types = {'event_day': date}" if any("/event_day=" in part for part in parts) else ""
-        widened = ", union_by_name = true" if table.name in LISTED_LAST else ""  # they got columns later
-        return f"select * from read_parquet([{listed}]{by_name}{types}{widened})"
-    if columns:
-        return (
-            "select "
-            + ", ".join(f'cast(null as {kind}) as "{name}"' for name, kind in columns.items())
-            + " where false"
-        )
-    # Nothing says what such a table holds; a query on it then names the table as one that is not there.
-    return "select null as nothing where false"
-
-
-def _columns_by_contract(project: Project) -> dict[str, dict[str, str]]:
+def _columns_by_contract(models: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Per model with types for all columns: name and type; what an empty table, which has no parts, would hold."""
     found: dict[str, dict[str, str]] = {
         "build_days": {
@@ -151,8 +215,8 @@ def _columns_by_contract(project: Project) -> dict[str, dict[str, str]]:
             "failures": "bigint",
         },
     }
-    for node in project.manifest()["nodes"].values():
+    for alias, node in models.items():
         columns = {name: column.get("data_type") for name, column in (node.get("columns") or {}).items()}
         if columns and all(columns.values()):
-            found[node["name"]] = {name: str(kind) for name, kind in columns.items()}
+            found[alias.lower()] = {name: str(kind) for name, kind in columns.items()}
     return found

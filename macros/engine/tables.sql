@@ -1,6 +1,10 @@
 {# Tables: how rows and days are replaced, stored and worked out. #}
 
-{# Deletes whole days, given as a query. Spark's parquet tables know no delete: their parts are dropped. #}
+{#
+    Deletes whole days, given as a query. Spark's parquet tables know no delete: their parts are dropped. They are added
+    first, as a job that was killed may have left files of a day of which it had not told the catalog yet: these would be
+    the next job's.
+#}
 {% macro delete_days(relation, days) -%}
     {{ return(adapter.dispatch('delete_days', 'delivery')(relation, days)) }}
 {%- endmacro %}
@@ -14,7 +18,10 @@
     {%- for day in run_query(days).columns[0].values() -%}
         {%- do parts.append("partition (event_day = date '" ~ day ~ "')") -%}
     {%- endfor -%}
-    {{ 'alter table ' ~ relation ~ ' drop if exists ' ~ parts | join(', ') if parts }}
+    {%- if parts -%}
+        {%- do run_query('alter table ' ~ relation ~ ' add if not exists ' ~ parts | join(' ')) -%}
+        alter table {{ relation }} drop if exists {{ parts | join(', ') }}
+    {%- endif -%}
 {%- endmacro %}
 
 

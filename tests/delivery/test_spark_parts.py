@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from delivery.config.project import Project
-from delivery.errors import ConfigError, WriteFailed
+from delivery.errors import ConfigError, GateRefused, WriteFailed
 from delivery.warehouse import open_engine
 
 if TYPE_CHECKING:
@@ -22,9 +24,11 @@ def project(tmp_path: Path) -> Project:
     folder = tmp_path / "wh" / "delivery.db"
     part(folder / "plain" / "part-00001-b.snappy.parquet", n=[3, 4])
     part(folder / "plain" / "part-00000-a.snappy.parquet", n=[1, 2])
+    ended(folder / "plain")
     part(folder / "plain" / "_temporary" / "0" / "part-00002-c.snappy.parquet", n=[9])
     part(folder / "days" / "event_day=2026-11-02" / "part-00000.parquet", n=[2])
     part(folder / "days" / "event_day=2026-11-03" / "part-00000.parquet", n=[3])
+    ended(folder / "days")
     (folder / "empty").mkdir()
     (tmp_path / "target").mkdir()
     node = {"name": "empty", "columns": {"n": {"data_type": "bigint"}, "said": {"data_type": "string"}}}
@@ -40,6 +44,11 @@ def project(tmp_path: Path) -> Project:
 def part(path: Path, **columns: list[int]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path)
+
+
+def ended(table: Path) -> None:
+    """As Spark's committer does it when all parts of a job are in their places."""
+    (table / "_SUCCESS").touch()
 
 
 def test_parts_are_read_by_name_and_unfinished_ones_are_not(project: Project) -> None:
@@ -97,6 +106,131 @@ def test_a_part_with_a_block_larger_than_spark_is_told_to_make_is_read(project: 
     path = tmp_path / "wh" / "delivery.db" / "wide" / "part-00000.parquet"
     path.parent.mkdir()
     pq.write_table(pa.table({"a": texts}), path, row_group_size=rows, use_dictionary=False, compression="none")
+    ended(path.parent)
 
     with open_engine(project) as engine:
         assert sum(batch.num_rows for batch in engine.stream("select * from delivery.wide")) == rows
+
+
+@pytest.fixture
+def warehouse(project: Project) -> Path:
+    """The folder of the schema."""
+    return project.root / "wh" / "delivery.db"
+
+
+def refused(project: Project, name: str) -> str:
+    """Why a table is not read; the one beside it is."""
+    with open_engine(project) as engine:
+        with pytest.raises(GateRefused, match=rf"\b{name}\b") as why:
+            list(engine.stream(f"select * from `delivery`.`{name}`"))
+        assert why.value.hint
+        assert engine.table(f"select n, 'delivery.{name}' as of from delivery.plain").num_rows == 4
+    return why.value.message
+
+
+def said_by_dbt(project: Project, name: str, **config: object) -> None:
+    """What the manifest says of a model."""
+    path = project.target_path / "manifest.json"
+    nodes = json.loads(path.read_text())["nodes"]
+    nodes[f"model.x.{name}"] = {"name": name, "unique_id": f"model.x.{name}", "config": config}
+    path.write_text(json.dumps({"nodes": nodes}))
+
+
+def test_a_table_whose_job_did_not_end_is_refused(project: Project, warehouse: Path) -> None:
+    part(warehouse / "half" / "part-00000.parquet", n=[1])
+    assert "has no _SUCCESS" in refused(project, "half")
+    ended(warehouse / "half")
+    os.utime(warehouse / "half" / "_SUCCESS", (0, 0))
+    (warehouse / "half" / "_temporary").mkdir()
+    assert "parts of a job that did not end" in refused(project, "half")
+    ended(warehouse / "half")
+    with open_engine(project) as engine:
+        assert engine.table("select n from delivery.half")["n"].to_pylist() == [1]
+
+
+def test_only_what_spark_would_read_is_read(project: Project, warehouse: Path) -> None:
+    for name in ("archive/part-0.parquet", ".part-1.parquet", "_part-2.parquet", "part-3.parquet._COPYING_"):
+        part(warehouse / "plain" / name, n=[9])
+    (warehouse / "plain" / "part-4.parquet").touch()
+    part(warehouse / "days" / ".spark-staging-1" / "event_day=2026-11-03" / "part-0.parquet", n=[9])
+    part(warehouse / "by_text" / "_code=007" / "part-0.parquet", n=[1])
+    part(warehouse / "by_text" / "_code=a%2Fb" / "part-0.parquet", n=[2])
+    part(warehouse / "by_text" / "_code=__HIVE_DEFAULT_PARTITION__" / "part-0.parquet", n=[3])
+    ended(warehouse / "by_text")
+    with open_engine(project) as engine:
+        assert engine.table("select n from delivery.plain order by n")["n"].to_pylist() == [1, 2, 3, 4]
+        assert engine.table("select n from delivery.days order by n")["n"].to_pylist() == [2, 3]
+        found = engine.table("select _code from delivery.by_text order by n")["_code"].to_pylist()
+    assert found == ["007", "a/b", None]
+
+
+@pytest.mark.parametrize(
+    ("config", "files", "words"),
+    [
+        ({}, ["part-0.orc"], "not of parquet alone: it holds 'part-0.orc'"),
+        ({}, ["part-0.parquet", "000000_0", "000001_0"], "'000000_0' and 1 files more|'000001_0' and 1 files more"),
+        ({}, ["part-0.parquet", "event_day=2026-11-03/part-0.parquet"], "only one kind is its own"),
+        ({}, ["part-0.parquet", ".hoodie/hoodie.properties"], "of the format hudi"),
+        ({"file_format": "orc"}, ["part-0.parquet"], "of the format orc"),
+        ({"file_format": "delta"}, ["part-0.parquet"], "of the format delta"),
+        ({"materialized": "view"}, [], "is a view"),
+        ({"materialized": "view"}, ["part-0.parquet"], "is a view"),
+        ({"location_root": "/elsewhere"}, [], "lies elsewhere, below '/elsewhere'"),
+    ],
+)
+def test_what_is_no_table_of_parquet_here_is_refused_by_name(
+    project: Project, warehouse: Path, config: dict[str, str], files: list[str], words: str
+) -> None:
+    for name in files:
+        part(warehouse / "odd" / name, n=[1])
+        ended(warehouse / "odd")
+    said_by_dbt(project, "odd", **config)
+    found = refused(project, "odd")
+    assert any(each in found for each in words.split("|")), found
+
+
+def test_a_damaged_part_is_the_trouble_of_its_table_alone(project: Project, warehouse: Path) -> None:
+    (warehouse / "broken").mkdir()
+    (warehouse / "broken" / "part-0.parquet").write_text("no parquet")
+    ended(warehouse / "broken")
+    with open_engine(project) as engine:
+        with pytest.raises(WriteFailed, match="The table broken cannot be read"):
+            engine.table("select * from delivery.broken")
+        assert engine.table("select n from delivery.plain").num_rows == 4
+
+
+def test_days_that_no_build_has_ended_are_not_read(project: Project, warehouse: Path) -> None:
+    said_by_dbt(project, "days", materialized="incremental", meta={"grows_by": "event_day"})
+    log = warehouse / "build_days" / "unique_id=model.x.days" / "part-0.parquet"
+    beside = warehouse / "build_days" / "unique_id=model.x.other" / "part-0.parquet"
+    for path, day in ((log, date(2026, 11, 3)), (beside, date(2026, 11, 2))):
+        path.parent.mkdir(parents=True)
+        pq.write_table(pa.table({"event_day": [day]}), path)
+    with open_engine(project) as engine:
+        assert engine.table("select n from delivery.days")["n"].to_pylist() == [3]
+    log.unlink()
+    with open_engine(project) as engine:
+        assert engine.table("select * from delivery.days").num_rows == 0
+
+
+def test_a_statement_binds_the_parts_of_the_days_that_it_asks_for(project: Project, warehouse: Path) -> None:
+    asked = """"event_day" >= date '2026-11-03' and "event_day" < date '2026-11-04'"""
+    other = """"event_day" >= date '2026-11-02' and "event_day" < date '2026-11-03'"""
+    with open_engine(project) as engine:
+        (warehouse / "days" / "event_day=2026-11-02" / "part-00000.parquet").unlink()
+        assert engine.table(f"select n from delivery.days where {asked}")["n"].to_pylist() == [3]
+        for both in (f"{asked} or {other}", f"n in (select n from delivery.days where {asked})", "true"):
+            with pytest.raises(WriteFailed, match="went away"):
+                engine.table(f"select n from delivery.days where {both}")
+
+
+def test_a_warehouse_that_is_on_no_path_is_named_as_what_it_is(project: Project) -> None:
+    settings = project.profile["server_side_parameters"]
+    for where, words in (
+        ("s3://bucket/warehouse", "is at s3://"),
+        ("abfss:/x", "is at abfss://"),
+        (settings["spark.sql.warehouse.dir"] + "/no", "There is no Spark warehouse"),
+    ):
+        settings["spark.sql.warehouse.dir"] = where
+        with pytest.raises(ConfigError, match=words), open_engine(project):
+            pass
