@@ -21,11 +21,8 @@ share: $(VENV)/dev.stamp ## the sample's share on this machine: the page, SFTP a
 
 export RAW_DIR ?= $(CURDIR)/raw
 ENGINES ?= duckdb postgres spark
-SOURCES := sendgrid/events data_science/scores $(addprefix commerce/,products orders sessions) \
-	$(addprefix platform/,namespaces campaigns campaign_runs audiences journeys halts unsubscribes customers entitlements)
 load: $(VENV)/run.stamp ## the landing folder into the raw tables that Spark reads: RAW_DIR
-	@mkdir -p $(addprefix $(RAW_DIR)/,$(SOURCES))
-	@WAREHOUSE=:memory: DBT_TARGET_PATH=target/load $(BIN)/dbt run-operation --target duckdb load_raw
+	@$(BIN)/delivery --target spark load
 
 spark: $(VENV)/spark.stamp load ## the sample built, tested and delivered on Spark
 	@DBT_TARGET_PATH=target/spark $(BIN)/delivery --target spark run --build --window $(or $(WINDOW),2026-11-03)
@@ -36,8 +33,8 @@ cluster: $(VENV)/spark.stamp load ## the same on a standalone master with two wo
 engines: $(VENV)/dev.stamp $(if $(findstring spark,$(ENGINES)),$(VENV)/spark.stamp) ## the sample on each of ENGINES, compared file by file; ends with one line of figures
 	@$(BIN)/python -m tests.engines $(ENGINES)
 
-postgres: $(VENV)/dev.stamp load ## the sample loaded into PostgreSQL (PGHOST, PGDATABASE, …), built, tested and delivered
-	@$(BIN)/python -m benchmarks.load_postgres
+postgres: $(VENV)/dev.stamp ## the sample loaded into PostgreSQL (PGHOST, PGDATABASE, …), built, tested and delivered
+	@$(BIN)/delivery --target postgres load
 	@DBT_TARGET_PATH=target/postgres $(BIN)/delivery --target postgres run --build --window $(or $(WINDOW),2026-11-03)
 
 test: $(VENV)/dev.stamp ## the product's tests, in three to four minutes

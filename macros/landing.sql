@@ -76,9 +76,7 @@
 {% macro get_incremental_replace_files_sql(arg_dict) -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
     delete from {{ arg_dict['target_relation'] }}
-    where file_name in (
-        select file_name from {{ ref('base_landing__files') }} where loaded_at > {{ dbt_delivery.last_success(model.unique_id) }}
-    );
+    where {{ is_read_again(arg_dict['temp_relation']) }};
     insert into {{ arg_dict['target_relation'] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }}
 {%- endmacro %}

@@ -1,4 +1,4 @@
-"""Looking after what a runner keeps: its ledger, and what lies on the share and in the spool."""
+"""Looking after what a runner reads and keeps: raw tables, its ledger, and what lies on the share and in the spool."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ import click
 from delivery.cli.command import HELP, cli, command, instant, project
 from delivery.console import Table, View
 from delivery.errors import ExitCode, redact
+
+
+@command()
+def load() -> View:
+    """Load landed files that are new or changed into the raw tables of a target that reads tables."""
+    from delivery.operations.loading import load as load_landed
+    from delivery.progress import Watch
+
+    loaded = load_landed(project(), Watch())
+    lines = [f"{loaded.files} files loaded, {loaded.rows} rows."]
+    lines += [f"{name} changed while it was read: run again." for name in loaded.waiting]
+    return View(vars(loaded), lines, ExitCode.FAILED if loaded.waiting else ExitCode.DONE)
 
 
 @cli.group(context_settings=HELP)

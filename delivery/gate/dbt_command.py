@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from delivery.errors import Stopped, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from delivery.progress import Watch
@@ -23,16 +23,22 @@ FINISHED = (0, 1)  # dbt's exit codes for a build that ran to its end, tests fai
 ENDED = {"LogModelResult": "model", "LogSeedResult": "seed", "LogTestResult": "test"}
 
 
-def run_dbt(command: list[str], root: Path, watch: Watch) -> int:
-    """Runs it in `root`, its events read as JSON lines; returns dbt's exit code.
+def run_dbt(command: list[str], root: Path, watch: Watch, environment: Mapping[str, str] | None = None) -> int:
+    """Runs it in `root`, its events read as JSON lines; returns dbt's exit code. environment: by default, ours.
 
-    People see warnings and errors as dbt words them, and at the end what was built.
+    People see warnings and errors as dbt words them, and at the end of a build what was built.
     """
     began, ended, stray = monotonic(), Counter[tuple[str, str]](), deque[str](maxlen=STRAY)
     with (
         watch.steps("dbt") as show,
         subprocess.Popen(
-            command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            command,
+            cwd=root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
         ) as running,
         _ended_with_us(running),
     ):
@@ -51,7 +57,8 @@ def run_dbt(command: list[str], root: Path, watch: Watch) -> int:
     if running.returncode not in FINISHED:
         for line in stray:
             watch.stage(redact(line))
-    watch.stage(f"{_told(ended)} in {monotonic() - began:.0f} s.")
+    if "build" in command:
+        watch.stage(f"{_told(ended)} in {monotonic() - began:.0f} s.")
     return running.returncode
 
 

@@ -122,21 +122,11 @@ Kind = TypeVar("Kind", bound=Adbc)
 
 @contextmanager
 def open_adbc(source: Source, kind: type[Kind]) -> Iterator[Kind]:
-    """A connection to the source. Raises EngineDown when nothing answers, ConfigError for all that is refused."""
-    if find_spec(source.driver) is None:
-        raise ConfigError(
-            f"The target needs {source.driver}, which is not installed.", hint=f"pip install '{source.package}'."
-        )
-    driver = import_module(f"{source.driver}.dbapi")
+    """The source, to be read. Raises EngineDown when nothing answers, ConfigError for all that is refused."""
     from adbc_driver_manager import Error
 
     pa.set_memory_pool(pa.system_memory_pool())
-    place = {"uri": source.uri} if source.uri else {}
-    try:
-        connection = driver.connect(**place, db_kwargs=dict(source.options), autocommit=not kind.is_snapshot)
-    except Error as error:
-        raise _not_let_in(error, source, kind.refusals) from None
-    try:
+    with connected(source, kind.refusals, autocommit=not kind.is_snapshot) as connection:
         engine = kind(connection, source)
         try:
             engine.begin()
@@ -144,6 +134,25 @@ def open_adbc(source: Source, kind: type[Kind]) -> Iterator[Kind]:
             raise _not_let_in(error, source, kind.refusals) from None
         _check_order(engine, source)
         yield engine
+
+
+@contextmanager
+def connected(source: Source, refusals: tuple[str, ...], *, autocommit: bool) -> Iterator[Any]:
+    """A connection of the driver's. Raises as open_adbc does. refusals: as Adbc has them."""
+    if find_spec(source.driver) is None:
+        raise ConfigError(
+            f"The target needs {source.driver}, which is not installed.", hint=f"pip install '{source.package}'."
+        )
+    driver = import_module(f"{source.driver}.dbapi")
+    from adbc_driver_manager import Error
+
+    place = {"uri": source.uri} if source.uri else {}
+    try:
+        connection = driver.connect(**place, db_kwargs=dict(source.options), autocommit=autocommit)
+    except Error as error:
+        raise _not_let_in(error, source, refusals) from None
+    try:
+        yield connection
     finally:
         with suppress(Error):  # the server may be gone
             connection.close()

@@ -91,7 +91,7 @@ def _of_days_built(held: Held, model: Mapping[str, Any], days: dict[str, set[str
     Spark moves the parts of a day to their place before it tells its catalog of the day.
     """
     meta = (model.get("config") or {}).get("meta") or {}
-    if days is None or meta.get("grows_by") != DAY:
+    if days is None or not held.is_cut or meta.get("grows_by") != DAY:
         return held
     ended = days.get(str(model.get("unique_id")), set())
     return Held(tuple(part for part, day in held.days() if day in ended), is_cut=True)

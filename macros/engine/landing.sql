@@ -30,6 +30,24 @@
 {%- endmacro %}
 
 
+{# What `delivery load` has loaded, where it has. #}
+{% macro postgres__landing_files() -%}
+    {%- if has_notes() -%}
+        select
+            file_name,
+            file_size,
+            modified_at
+        from landing.files
+    {%- else -%}
+        {{ default__landing_files() }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro has_notes() -%}
+    {{ return(execute and adapter.get_relation(database=target.database, schema='landing', identifier='files')) }}
+{%- endmacro %}
+
+
 {# Why a file cannot be read as it is: a function of delivery/warehouse/landing.py. NULL where sources are tables. #}
 {% macro file_fault(file_name) -%}
     {{ return(adapter.dispatch('file_fault', 'delivery')(file_name)) }}
@@ -280,16 +298,20 @@
     from events
 {%- endmacro %}
 
-{% macro default__landed_events(source, files, root) -%}
+{% macro spark__landed_events(source, files, root) -%}
     select
         landed.received_at,
         landed.payload,
-        {{ fault_here() }} as fault,
+        landed.fault,
         landed.file_name,
         landed.line_number,
         landed.landed_at
     from {{ source }} as landed
     {{ new_rows(source) }}
+{%- endmacro %}
+
+{% macro postgres__landed_events(source, files, root) -%}
+    {{ rows_of_table(source, files, ['received_at']) }}
 {%- endmacro %}
 
 
@@ -314,10 +336,10 @@
     where fault is not null or not {{ duckdb__is_blank('line') }}
 {%- endmacro %}
 
-{% macro default__landed_rows(source, files, root) -%}
+{% macro spark__landed_rows(source, files, root) -%}
     select
         landed.payload,
-        {{ fault_here() }} as fault,
+        landed.fault,
         landed.file_name,
         landed.line_number,
         landed.landed_at
@@ -325,19 +347,100 @@
     {{ new_rows(source) }}
 {%- endmacro %}
 
-
-{# Why a loaded row is no event or record; an engine may have reasons of its own. #}
-{% macro fault_here() -%}
-    {{ return(adapter.dispatch('fault_here', 'delivery')()) }}
+{% macro postgres__landed_rows(source, files, root) -%}
+    {{ rows_of_table(source, files, []) }}
 {%- endmacro %}
 
-{% macro default__fault_here() -%}
-    landed.fault
+
+{#
+    Rows that the model has not read, of a raw table that one loader fills. `delivery load` notes which files it loaded, and
+    the model reads whole files, as where raw data is files. Of any other loader only payload and loaded_at are there for
+    certain: rows of one loaded_at are a load, and one that has more rows than were read is read again.
+#}
+{% macro rows_of_table(source, files, first) -%}
+    {%- set there = adapter.get_columns_in_relation(source) | map(attribute='name') | list if execute else [] -%}
+    {%- set kinds = {'received_at': 'timestamp', 'fault': 'text', 'file_name': 'text', 'line_number': 'bigint'} -%}
+    select
+        {%- for column in first %}
+        {{ 'landed.' ~ column if column in there else 'cast(null as ' ~ kinds[column] ~ ')' }} as {{ column }},
+        {%- endfor %}
+        landed.payload,
+        coalesce(
+            {%- if 'fault' in there %}
+            landed.fault,
+            {%- endif %}
+            case when position('\u0000' in landed.payload) > 0 then 'a text holds the character NUL' end
+        ) as fault,
+        {%- for column in ['file_name', 'line_number'] %}
+        {{ 'landed.' ~ column if column in there else 'cast(null as ' ~ kinds[column] ~ ')' }} as {{ column }},
+        {%- endfor %}
+        landed.{{ 'landed_at' if is_noted() else 'loaded_at' }} as landed_at
+    from {{ source }} as landed
+    {%- if flags.EMPTY %}
+    where false
+    {%- elif is_incremental() and is_noted() %}
+    where {{ 'landed.file_name in (' ~ dbt_delivery.quoted(files) ~ ')' if files else 'false' }}
+    {%- elif is_incremental() %}
+    where landed.loaded_at = any(array({{ unread_loads(source) }}))
+    {%- endif -%}
 {%- endmacro %}
 
-{# PostgreSQL's text has no NUL, and taking a field with one from JSON is an error. #}
-{% macro postgres__fault_here() -%}
-    coalesce(landed.fault, case when position('\u0000' in landed.payload) > 0 then 'a text holds the character NUL' end)
+{# Whether `delivery load` fills the raw table of the model that is built. #}
+{% macro is_noted() -%}
+    {%- if not has_notes() or not model.sources -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set system, entity = model.sources[0] -%}
+    {%- set folder = system if system == 'sendgrid' else system ~ '/' ~ entity -%}
+    {{ return(run_query("select 1 from landing.files where file_name like '" ~ folder ~ "/%' limit 1").rows | length > 0) }}
+{%- endmacro %}
+
+{# Loads of which not all rows were read: of the day before the newest that was, as a transaction may stay open for a while. #}
+{% macro unread_loads(source) -%}
+    select loads.loaded_at
+    from (
+        select
+            loaded_at,
+            count(*) as row_count
+        from {{ source }}
+        where loaded_at >= {{ loads_since() }}
+        group by loaded_at
+    ) as loads
+    left join (
+        select
+            landed_at,
+            count(*) as row_count
+        from {{ this }}
+        where landed_at >= {{ loads_since() }}
+        group by landed_at
+    ) as known on loads.loaded_at = known.landed_at
+    where known.row_count is distinct from loads.row_count
+{%- endmacro %}
+
+{% macro loads_since() -%}
+    (select coalesce(max(landed_at) - interval '1 day', timestamp '-infinity') from {{ this }})
+{%- endmacro %}
+
+
+{# A condition on the rows of a base model: those of files, or loads, that are read again. #}
+{% macro is_read_again(again) -%}
+    {{ return(adapter.dispatch('is_read_again', 'delivery')(again)) }}
+{%- endmacro %}
+
+{% macro duckdb__is_read_again(again) -%}
+    file_name in ({{ files_read_again() }})
+{%- endmacro %}
+
+{% macro postgres__is_read_again(again) -%}
+    {%- if is_noted() -%}
+        file_name = any(array({{ files_read_again() }}))
+    {%- else -%}
+        landed_at = any(array(select landed_at from {{ again }}))
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro files_read_again() -%}
+    select file_name from {{ ref('base_landing__files') }} where loaded_at > {{ dbt_delivery.last_success(model.unique_id) }}
 {%- endmacro %}
 
 

@@ -39,6 +39,57 @@
 {%- endmacro %}
 
 
+{#
+    How a table that grows by day is found by day; then: columns that a reader asks for beside. Only PostgreSQL has an index
+    for it, a B-tree: it keeps a day and client once for all their rows, and reads one client's rows of a day and no others.
+#}
+{% macro day_indexes(then=[]) -%}
+    {{ return(adapter.dispatch('day_indexes', 'delivery')(then)) }}
+{%- endmacro %}
+
+{% macro default__day_indexes(then) -%}
+    {{ return([]) }}
+{%- endmacro %}
+
+{% macro postgres__day_indexes(then) -%}
+    {{ return([{'columns': ['event_day'] + then}]) }}
+{%- endmacro %}
+
+
+{# How the rows of a base model are found by what a build asks for: a file, a load, what the last command added. #}
+{% macro raw_indexes(more=[]) -%}
+    {{ return(adapter.dispatch('raw_indexes', 'delivery')(more)) }}
+{%- endmacro %}
+
+{% macro default__raw_indexes(more) -%}
+    {{ return([]) }}
+{%- endmacro %}
+
+{% macro postgres__raw_indexes(more) -%}
+    {%- set found = [] -%}
+    {%- for column in ['file_name', 'landed_at', 'loaded_at'] + more -%}
+        {%- do found.append({'columns': [column]}) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+
+{#
+    After a table is built: PostgreSQL's planner knows nothing of its size and values until it is analyzed, which the server
+    does by itself a minute later, when what reads the table is already planned.
+#}
+{% macro analyze_built() -%}
+    {{ return(adapter.dispatch('analyze_built', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro default__analyze_built() -%}
+{%- endmacro %}
+
+{% macro postgres__analyze_built() -%}
+    {%- if execute and model.config.materialized != 'view' -%}analyze {{ this }}{%- endif -%}
+{%- endmacro %}
+
+
 {# The strategy of the list of landed files, which is empty where raw data is tables. #}
 {% macro list_strategy() -%}
     {{ return(adapter.dispatch('list_strategy', 'delivery')()) }}
@@ -53,16 +104,16 @@
 {%- endmacro %}
 
 
-{# The strategy of models that grow by landed file; a loader's table only gets new rows. #}
+{# The strategy of models that grow by landed file. Spark's tables know no delete: they only get new rows. #}
 {% macro file_strategy() -%}
     {{ return(adapter.dispatch('file_strategy', 'delivery')()) }}
 {%- endmacro %}
 
-{% macro duckdb__file_strategy() -%}
+{% macro default__file_strategy() -%}
     {{ return('replace_files') }}
 {%- endmacro %}
 
-{% macro default__file_strategy() -%}
+{% macro spark__file_strategy() -%}
     {{ return('append') }}
 {%- endmacro %}
 

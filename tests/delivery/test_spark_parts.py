@@ -200,7 +200,8 @@ def test_a_damaged_part_is_the_trouble_of_its_table_alone(project: Project, ware
 
 
 def test_days_that_no_build_has_ended_are_not_read(project: Project, warehouse: Path) -> None:
-    said_by_dbt(project, "days", materialized="incremental", meta={"grows_by": "event_day"})
+    for name in ("days", "plain"):  # what is not cut by day is replaced whole
+        said_by_dbt(project, name, materialized="incremental", meta={"grows_by": "event_day"})
     log = warehouse / "build_days" / "unique_id=model.x.days" / "part-0.parquet"
     beside = warehouse / "build_days" / "unique_id=model.x.other" / "part-0.parquet"
     for path, day in ((log, date(2026, 11, 3)), (beside, date(2026, 11, 2))):
@@ -208,6 +209,7 @@ def test_days_that_no_build_has_ended_are_not_read(project: Project, warehouse: 
         pq.write_table(pa.table({"event_day": [day]}), path)
     with open_engine(project) as engine:
         assert engine.table("select n from delivery.days")["n"].to_pylist() == [3]
+        assert engine.table("select n from delivery.plain").num_rows == 4
     log.unlink()
     with open_engine(project) as engine:
         assert engine.table("select * from delivery.days").num_rows == 0

@@ -122,10 +122,9 @@ def _new_database(socket: str) -> None:
 
 
 def _load(engines: list[str]) -> None:
-    if engines != ["duckdb"]:
-        run("make", "-s", "load", where=ROOT)
-    if "postgres" in engines:
-        run(sys.executable, "-m", "benchmarks.load_postgres", where=ROOT)
+    for engine in engines:
+        if engine != "duckdb":
+            run(sys.executable, "-m", "delivery", "--target", engine, "load", where=ROOT)
 
 
 @contextmanager
