@@ -29,9 +29,20 @@
 {%- endmacro %}
 
 
+{# A condition: that event_day is one of the days due of a model. #}
+{% macro is_due(model_name) -%}
+    event_day {{ one_of(days_due(model_name)) }}
+{%- endmacro %}
+
+{# A query: the days due of a model. #}
+{% macro days_due(model_name) -%}
+    select event_day from {{ ref('int_days_due') }} where model = '{{ model_name }}'
+{%- endmacro %}
+
+
 {# The hook before a growing model: a day due loses its old rows, also if it has no new ones. #}
 {% macro delete_days_due() -%}
-    {%- set days = 'select event_day from ' ~ ref('int_days_due') ~ " where model = '" ~ model.name ~ "'" -%}
+    {%- set days = days_due(model.name) -%}
     {%- if is_incremental() -%}
         {{ return(delete_days(this, days)) }}
     {%- elif execute and not load_relation(this) and not run_query(days ~ ' limit 1').rows
@@ -61,7 +72,7 @@
     {%- if has_changed_seed(statuses) -%}
         {{ return('true') }}
     {%- endif -%}
-    event_day in (
+    {%- set days -%}
         {%- for back in range(before + 1) %}
         {{ 'union' if not loop.first }}
         select cast({{ dbt.dateadd('day', -back, 'event_day') }} as date) as event_day
@@ -77,7 +88,8 @@
             )
         ) as days
         {%- endfor %}
-    )
+    {%- endset %}
+    event_day {{ one_of(days) }}
 {%- endmacro %}
 
 
@@ -143,7 +155,7 @@
 {% macro earlier_esp_events() -%}
     {%- set relation = adapter.get_relation(this.database, this.schema, 'esp_events') if execute -%}
     select * from {{ relation if relation else ref('email_events') }}
-    where {{ 'event_day in (select event_day from ' ~ ref('int_days_due') ~ " where model = 'esp_events')" if relation else 'false' }}
+    where {{ is_due('esp_events') if relation else 'false' }}
 {%- endmacro %}
 
 
@@ -156,21 +168,22 @@
 
 {# The keys of the retry days before the days due; days due are read anew, not here. #}
 {% macro earlier_email_events() -%}
-    {%- set days_due = 'select event_day from ' ~ ref('int_days_due') ~ " where model = '" ~ model.name ~ "'" -%}
+    {%- set due = days_due(model.name) -%}
     {%- if is_incremental() -%}
+        {%- set before -%}
+            {%- for back in range(1, var('webhook_retry_days') + 1) %}
+            {{ 'union' if not loop.first }}
+            select cast({{ dbt.dateadd('day', -back, 'event_day') }} as date) from ({{ due }}) as days
+            {%- endfor %}
+        {%- endset -%}
         select
             unique_key,
             retry_id,
             is_rejected,
             event_day
         from {{ this }}
-        where event_day not in ({{ days_due }})
-            and event_day in (
-                {%- for back in range(1, var('webhook_retry_days') + 1) %}
-                {{ 'union' if not loop.first }}
-                select cast({{ dbt.dateadd('day', -back, 'event_day') }} as date) from ({{ days_due }}) as days
-                {%- endfor %}
-            )
+        where event_day not in ({{ due }})
+            and event_day {{ one_of(before) }}
     {%- else -%}
         select
             cast(null as {{ dbt.type_string() }}) as unique_key,

@@ -10,7 +10,7 @@
 {%- endmacro %}
 
 {% macro default__delete_days(relation, days) -%}
-    delete from {{ relation }} where event_day in ({{ days }})
+    delete from {{ relation }} where event_day {{ one_of(days) }}
 {%- endmacro %}
 
 {% macro spark__delete_days(relation, days) -%}
@@ -36,6 +36,23 @@
 
 {% macro spark__day_parts() -%}
     {{ return(['event_day']) }}
+{%- endmacro %}
+
+
+{#
+    That what stands before it is one of the values that a query gives. PostgreSQL joins with such a query, and its plan may
+    read the whole table for it; a list that is worked out first it looks up in the index.
+#}
+{% macro one_of(query) -%}
+    {{ return(adapter.dispatch('one_of', 'delivery')(query)) }}
+{%- endmacro %}
+
+{% macro default__one_of(query) -%}
+    in ({{ query }})
+{%- endmacro %}
+
+{% macro postgres__one_of(query) -%}
+    = any(array({{ query }}))
 {%- endmacro %}
 
 

@@ -9,7 +9,7 @@ with unsubscribes as (
 
     select * from {{ ref('email_events') }}
     where event = 'unsubscribe' and is_exported
-        and event_day in (select event_day from {{ ref('int_days_due') }} where model = 'email_unsubscribes')
+        and {{ is_due('email_unsubscribes') }}
 
 ),
 

@@ -9,7 +9,7 @@ with events as (
 
     select * from {{ ref('int_email_events_classified') }}
     where disposition = 'rejected'
-        and event_day in (select event_day from {{ ref('int_days_due') }} where model = 'rejected_events')
+        and {{ is_due('rejected_events') }}
 
 )
 

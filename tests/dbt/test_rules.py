@@ -165,7 +165,7 @@ def test_growing_models_say_which_days_as_one_does(manifest: dict[str, Any]) -> 
     for model in growing:
         name = model["name"]
         assert "model.delivery.int_days_due" in model["depends_on"]["nodes"], name
-        assert f"select event_day from {{{{ ref('int_days_due') }}}} where model = '{name}'" in model["raw_code"]
+        assert f"{{{{ is_due('{name}') }}}}" in model["raw_code"]
         assert model["config"]["incremental_strategy"] == "append", name
         deletes = any("delete_days_due" in hook["sql"] for hook in model["config"]["pre-hook"])
         assert deletes == ("event_day" in model["columns"]), name

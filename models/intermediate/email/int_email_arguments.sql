@@ -11,14 +11,24 @@
 
 with due as (
 
-    select event_day from {{ ref('int_days_due') }} where model = 'int_email_arguments'
+    {{ days_due('int_email_arguments') }}
+
+),
+
+reach as (
+
+    select
+        cast({{ dbt.dateadd('day', -var('late_event_days'), 'min(event_day)') }} as date) as first_day,
+        cast({{ dbt.dateadd('day', var('late_event_days'), 'max(event_day)') }} as date) as last_day
+    from due
 
 ),
 
 events as (
 
     select * from {{ ref('base_sendgrid__events') }}
-    where message_id is not null or smtp_id is not null
+    where (message_id is not null or smtp_id is not null)
+        and event_day between (select first_day from reach) and (select last_day from reach)
 
 ),
 
@@ -27,24 +37,14 @@ silent as (
     select distinct
         {{ event | join(', ') }}
     from events
-    where not has_namespace and event_day in (select event_day from due)
-
-),
-
-bounds as (
-
-    select
-        cast({{ dbt.dateadd('day', -var('late_event_days'), 'min(event_day)') }} as date) as first_day,
-        cast({{ dbt.dateadd('day', var('late_event_days'), 'max(event_day)') }} as date) as last_day
-    from silent
+    where not has_namespace and {{ is_due('int_email_arguments') }}
 
 ),
 
 speaking as (
 
-    select events.* from events
-    inner join bounds on events.event_day between bounds.first_day and bounds.last_day
-    where events.has_namespace
+    select * from events
+    where has_namespace
 
 ),
 

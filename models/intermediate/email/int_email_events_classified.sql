@@ -11,7 +11,7 @@ with events as (
         *,
         rejection_reason is not null as is_rejected
     from {{ ref('int_email_events_recognised') }}
-    where event_day in (select event_day from {{ ref('int_days_due') }} where model = 'int_email_events_classified')
+    where {{ is_due('int_email_events_classified') }}
         and {{ worked_out_once() }}
 
 ),

@@ -10,7 +10,7 @@ with events as (
 
     select * from {{ ref('int_email_events_classified') }}
     where disposition <> 'duplicate'
-        and event_day in (select event_day from {{ ref('int_days_due') }} where model = 'int_email_signals')
+        and {{ is_due('int_email_signals') }}
 
 ),
 

@@ -9,7 +9,7 @@ with events as (
 
     select * from {{ ref('int_email_events_classified') }}
     where namespace is not null
-        and event_day in (select event_day from {{ ref('int_days_due') }} where model = 'int_record_days')
+        and {{ is_due('int_record_days') }}
 
 ),
 

@@ -5,7 +5,7 @@ with events as (
     select distinct user_agent
     from {{ ref('int_email_events_classified') }}
     where user_agent is not null
-        and event_day in (select event_day from {{ ref('int_days_due') }} where model = 'int_user_agents')
+        and {{ is_due('int_user_agents') }}
 
 ),
 

@@ -18,7 +18,7 @@ with events as (
 
     select * from {{ ref('email_events') }}
     where is_exported
-        and event_day in (select event_day from {{ ref('int_days_due') }} where model = 'esp_events')
+        and {{ is_due('esp_events') }}
 
 ),
 

@@ -9,7 +9,7 @@ with clicks as (
 
     select * from {{ ref('email_events') }}
     where event = 'click' and not is_bot_click and nqe is not null
-        and event_day in (select event_day from {{ ref('int_days_due') }} where model = 'email_clicks')
+        and {{ is_due('email_clicks') }}
 
 )
 

@@ -12,7 +12,7 @@ with events as (
         case when is_bot_click then 'bot_click' else event end as counted_as
     from {{ ref('email_events') }}
     where nqe is not null
-        and event_day in (select event_day from {{ ref('int_days_due') }} where model = 'email_days')
+        and {{ is_due('email_days') }}
 
 )
 

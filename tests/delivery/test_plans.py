@@ -1,0 +1,96 @@
+"""What a day's build, tests and delivery read on PostgreSQL: of a table that grows, the day, and never all of it.
+
+The server of these tests plans as for tables of volume: reading a whole table costs so much that it does so only where
+nothing else is possible, and it writes down the plan of every statement.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from projects import new_project
+
+from tests.delivery.raw_data import events_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# A day of raw rows, of what is made of them, and of what leaves.
+GROWING = {
+    "base_sendgrid__events", "int_email_events_classified", "int_email_signals", "email_clicks", "email_days",
+    "esp_events", "rejected_events", "email_unsubscribes",
+}  # fmt: skip
+AS_FOR_VOLUME = (
+    "session_preload_libraries = 'auto_explain'",
+    "auto_explain.log_min_duration = 0",
+    "auto_explain.log_format = 'json'",
+    "enable_seqscan = off",
+    "jit = off",
+)
+DAY = "2026-11-07"
+
+
+@pytest.mark.slow
+def test_a_day_reads_a_day(new_database: Callable[[], str], tmp_path: Path) -> None:
+    project = new_project(tmp_path / "project")
+    with psycopg.connect(new_database().replace("+psycopg", ""), autocommit=True) as server:
+        info = server.info
+        project.env |= {"PGHOST": info.host, "PGUSER": "delivery", "PGDATABASE": info.dbname}
+        project.env |= {"DBT_TARGET_PATH": str(tmp_path / "target")}
+        landing = project.own("landing")
+        assert project.delivery("--target", "postgres", "load").exit_code == 0
+        project.dbt("run", "--target", "postgres", "--select", "+esp_events", "+email_unsubscribes")
+        lines = [
+            {"received_at": f"{DAY}T10:00:00Z", "payload": event.payload} for event in list(events_of(landing))[:20]
+        ]
+        text = "\n".join(map(json.dumps, lines)).replace('"sg_event_id": "', '"sg_event_id": "another-')
+        (landing / "sendgrid" / f"{DAY}.ndjson").write_text(text + "\n")
+        assert project.delivery("--target", "postgres", "load").exit_code == 0
+        for setting in AS_FOR_VOLUME:
+            server.execute(f"alter database {info.dbname} set {setting}")
+        said = Path(info.host, "log")
+        before = said.stat().st_size
+        project.dbt(
+            *("build", "--target", "postgres", "--exclude-resource-type", "unit_test"),
+            *("--select", "+esp_events", "+email_unsubscribes"),
+        )
+        ungated = ("--ungated", "--reason", "only what it reads is looked at")
+        delivered = project.delivery(
+            "--target", "postgres", "run", "--select", "daily_esp_events", "--window", DAY, *ungated
+        )
+        assert delivered.exit_code == 0, delivered.stderr
+        plans = list(plans_in(said.read_bytes()[before:].decode(errors="replace")))
+    asked = " ".join(text for text, _ in plans)
+    for name in GROWING:
+        assert f'"{name}"' in asked
+    assert 'select "namespace", "email"' in asked, "the runner's own query is among them"
+    whole = {(name, said_by(text)) for text, plan in plans for name in read_whole(plan)}
+    assert whole == set()
+
+
+def plans_in(log: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each statement of the log, with its plan. Plans are JSON, indented by a tab."""
+    for found in re.finditer(r"plan:\n(\t\{\n.*?\n\t\})\n", log, re.DOTALL):
+        document = json.loads(found[1].replace("\n\t", "\n"))
+        yield document["Query Text"], document["Plan"]
+
+
+def read_whole(plan: dict[str, Any]) -> Iterator[str]:
+    """The growing tables that a plan reads from end to end."""
+    name = plan.get("Relation Name")
+    by_index = "Index Cond" in plan or plan["Node Type"] == "Bitmap Heap Scan"
+    if name in GROWING and not by_index and plan["Node Type"] != "ModifyTable":
+        yield name
+    for below in plan.get("Plans", ()):
+        yield from read_whole(below)
+
+
+def said_by(text: str) -> str:
+    """The node of dbt that a statement is of, or how it begins."""
+    found = re.search(r'"node_id": "([^"]+)"', text)
+    return found[1] if found else text[:200]

@@ -1,0 +1,76 @@
+"""Base models on PostgreSQL read an ordinary loader's rows once: in whatever loads they come, with builds between."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from projects import new_project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SOURCES = (
+    "sendgrid.events", "data_science.scores", "commerce.orders", "commerce.products", "commerce.sessions",
+    "platform.namespaces", "platform.campaigns", "platform.campaign_runs", "platform.audiences", "platform.journeys",
+    "platform.halts", "platform.unsubscribes", "platform.customers", "platform.entitlements",
+)  # fmt: skip
+BEGAN = datetime(2026, 11, 3, 8)
+
+
+class Loader:
+    """Fills one raw table, with the columns that every loader has; each of its steps is a transaction."""
+
+    def __init__(self, server: psycopg.Connection[Any], source: str, seed: int) -> None:
+        self._server, self._source, self._chance = server, source, random.Random(f"{source} {seed}")
+        self._times, self._rows = [BEGAN], 0
+        server.execute(f"create schema if not exists {source.split('.')[0]}")
+        server.execute(f"create table {source} (payload text, loaded_at timestamp)")
+
+    def step(self) -> None:
+        """A load after all others, at the time of another, or begun before the newest and ended after it."""
+        newest = max(self._times)
+        at = self._chance.choice(
+            [
+                newest + timedelta(minutes=self._chance.randrange(1, 3000)),
+                self._chance.choice([time for time in self._times if time > newest - timedelta(days=1)]),
+                newest - timedelta(seconds=self._chance.randrange(1, 80_000)),
+            ]
+        )
+        self._times.append(at)
+        for _ in range(self._chance.randrange(1, 4)):
+            self._rows += 1
+            payload = self._chance.choice(['{{"n": "{}"}}', "no JSON {}", '{{"namespace": "same"}}']).format(self._rows)
+            self._server.execute(f"insert into {self._source} values (%s, %s)", (payload, at))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(int(os.environ.get("LOADERS", "1"))))
+def test_what_an_ordinary_loader_leaves_is_read_once(
+    seed: int, new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    """Fourteen histories in each draw, a table each."""
+    project = new_project(tmp_path / "project")
+    url = new_database()
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as server:
+        project.env |= {"PGHOST": server.info.host, "PGUSER": "delivery", "PGDATABASE": server.info.dbname}
+        loaders = [Loader(server, source, seed) for source in SOURCES]
+        chance = random.Random(seed)
+        for _ in range(4):
+            for loader in loaders:
+                for _ in range(chance.randrange(3)):
+                    loader.step()
+            project.dbt("run", "--target", "postgres", "--select", "base_*")
+            for source in SOURCES:
+                base = "delivery.base_" + source.replace(".", "__")
+                given, read = (
+                    Counter(row[0] for row in server.execute(f"select payload from {table}"))
+                    for table in (source, base)
+                )
+                assert read == given, (source, read - given, given - read)
