@@ -1,6 +1,11 @@
 {%- set fields = ['namespace', 'sg_message_id', 'smtp-id'] -%}
 
-{{ config(materialized='incremental', incremental_strategy=file_strategy(), partition_by=day_parts(), indexes=raw_indexes(['event_day'])) }}
+{{
+    config(
+        materialized='incremental', incremental_strategy=file_strategy(), partition_by=day_parts(),
+        indexes=raw_indexes(['event_day'])
+    )
+}}
 
 with files as (
 
