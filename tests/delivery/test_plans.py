@@ -65,7 +65,8 @@ def test_a_day_reads_a_day(new_database: Callable[[], str], tmp_path: Path) -> N
     for name in ("base_sendgrid__events", "int_email_events_classified", "esp_events", "rejected_events"):
         assert f'"{name}"' in asked
     assert 'select "namespace", "email"' in asked, "the runner's own query is among them"
-    whole = {(name, said_by(text)) for text, plan in plans for name in read_whole(plan)}
+    reading = [(text, plan) for text, plan in plans if " limit 0)" not in text]  # that asks for columns only
+    whole = {(name, said_by(text)) for text, plan in reading for name in read_whole(plan)}
     assert whole == set()
 
 
