@@ -110,7 +110,7 @@ def _read(project: Project, tables: RawTables, watch: Watch) -> Landed:
     into.mkdir()
     command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "--log-format", "json", "run-operation"]
     command += ["load_raw", "--args", f"{{into: '{into}', known: '{tables.scratch / 'known.parquet'}'}}"]
-    command += ["--project-dir", str(project.root), "--profiles-dir", str(project.root), "--target", READER]
+    command += ["--project-dir", str(project.root), "--profiles-dir", str(project.profiles), "--target", READER]
     aside = {"WAREHOUSE": ":memory:", "DBT_TARGET_PATH": str(project.target_path / "load"), "LANDING_DIR": str(where)}
     if code := run_dbt(command, project.root, watch, os.environ | aside):
         raise WriteFailed(
