@@ -116,7 +116,7 @@ class World:
     def dies(self) -> None:
         """The server ends every connection but ours."""
         self.server.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity"
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
             " where datname = current_database() and pid <> pg_backend_pid()"
         )
 
