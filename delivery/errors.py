@@ -3,6 +3,7 @@
 DeliveryError                 exit 1
 ├── ConfigError               exit 2  mend the configuration or the command line
 ├── GateRefused               exit 3  mend the data or the models, and build again
+│   └── NotRead                       nobody can say here what a table holds
 ├── DestinationRefused        exit 4  mend the agreement with the client's server; never retried
 │   ├── HostKeyRefused                the server is not the one that was pinned
 │   └── LoginRefused                  the server does not accept our credentials
@@ -58,6 +59,10 @@ class GateRefused(DeliveryError):
     """A dataset is not proven by its tests; nothing of it left."""
 
     exit_code = ExitCode.GATE
+
+
+class NotRead(GateRefused):
+    """A table of which nobody can say here what it holds."""
 
 
 class DestinationRefused(DeliveryError):

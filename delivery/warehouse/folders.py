@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
+from delivery.errors import NotRead
 from delivery.warehouse.logged import delta_table, iceberg_table, is_delta, is_iceberg
-from delivery.warehouse.parts import DAY, Held, NotRead, parquet_table, values_of
+from delivery.warehouse.parts import DAY, Held, parquet_table, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

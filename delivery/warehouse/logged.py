@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from delivery.errors import redact
-from delivery.warehouse.parts import Held, NotRead, values_of
+from delivery.errors import NotRead, redact
+from delivery.warehouse.parts import Held, values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

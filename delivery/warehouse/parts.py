@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from delivery.errors import GateRefused
+from delivery.errors import NotRead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,10 +23,6 @@ ENDED = "_SUCCESS"  # Spark's committer writes it anew when a job has moved all 
 UNENDED = "_temporary"  # below it lie the parts of a job until then
 DAY = "event_day"
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-
-
-class NotRead(GateRefused):
-    """A table of which nobody can say here what it holds."""
 
 
 @dataclass(frozen=True)

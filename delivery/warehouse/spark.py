@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from delivery.errors import ConfigError, WriteFailed, redact
+from delivery.errors import ConfigError, NotRead, WriteFailed, redact
 from delivery.sql import identifier, literal
 from delivery.warehouse.duckdb import DuckDB, in_little_memory
 from delivery.warehouse.folders import LISTED_LAST, tables_of
-from delivery.warehouse.parts import DAY, Held, NotRead, values_of
+from delivery.warehouse.parts import DAY, Held, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -427,7 +427,7 @@
     {{ return(adapter.dispatch('is_read_again', 'delivery')(again)) }}
 {%- endmacro %}
 
-{% macro duckdb__is_read_again(again) -%}
+{% macro default__is_read_again(again) -%}
     file_name in ({{ files_read_again() }})
 {%- endmacro %}
 

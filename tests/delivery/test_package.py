@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "delivery"
 # What changes while it is used.
-CHANGED = {"Log", "_Answers", "_Place"}
+CHANGED = {"Log", "Tally", "_Answers", "_Place"}
 
 
 def calls(name: str) -> list[tuple[str, dict[str, object]]]:

@@ -32,6 +32,7 @@ from delivery import handing_over, setup
 from delivery import run as runner
 from delivery.config.project import Project
 from delivery.errors import Busy, DeliveryError, DestinationFailed, DestinationRefused
+from delivery.files import spool
 from delivery.gate.judge import Verdict
 from delivery.ledger import Ledger
 from delivery.operations import holds
@@ -288,7 +289,7 @@ class Deliveries(RuleBasedStateMachine):
                 (runner, "open_engine", lambda _: mock.MagicMock()),
                 (runner, "Gate", lambda *_: SimpleNamespace(judge=lambda *_, **__: Verdict("events", ()))),
                 (runner, "namespaces", lambda *_: None),
-                (runner, "Spool", self._spool_of),
+                (spool, "Spool", self._spool_of),
                 (handing_over, "BACK_OFF", wait_none()),
             ):
                 stack.enter_context(mock.patch.object(where, name, value))

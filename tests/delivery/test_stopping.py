@@ -53,6 +53,9 @@ elif where == "renaming":
     local_directory.LocalDirectory.publish = at_second(local_directory.LocalDirectory.publish)
 elif where in ("writing", "hangs"):
     spool.Spool.write = at_second(spool.Spool.write)
+elif where == "rendering":  # while the threads that read, write and prove wait for more
+    from delivery.files import writer
+    writer.NewFile.add = wait
 elif where == "before":
     from delivery import setup
     setup.Setup.wanted = wait
@@ -87,6 +90,7 @@ def files(root: Path) -> list[str]:
 AT: list[tuple[str, signal.Signals, list[str], int]] = [
     ("before", signal.SIGINT, ["0 of 0 deliveries have ended."], 0),
     ("writing", signal.SIGTERM, ["0 of 3 deliveries have ended.", "not written yet"], 0),
+    ("rendering", signal.SIGINT, ["0 of 3 deliveries have ended.", "not written yet"], 0),
     ("uploading", signal.SIGHUP, ["2 of 3 deliveries have ended.", "written, 0 of 2 files handed over"], 2),
     ("renaming", signal.SIGTERM, ["2 of 3", f"whether daily_{DAY}.csv has its name is looked at first"], 2),
     ("hangs", signal.SIGTERM, ["What was under way did not end in time, and was cut off."], 0),
