@@ -7,7 +7,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import closing
@@ -16,14 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
+from benchmarks.project import BIN, ROOT, declare_clients, environment, link_sources
 from delivery.ledger import Ledger, delivery_id
 from delivery.ledger.tables import deliveries, files, steps
 
-ROOT = Path(__file__).parents[1]
-BIN = Path(sys.executable).parent
-SOURCES = ("models", "macros", "seeds", "tests", "landing", "selectors.yml", "dbt_project.yml", "profiles.yml")
 CAMPAIGN, SLOT = "daily_email_unsubscribes", "T05:30:00Z"
 COMMANDS = {
     "status": ["status"],
@@ -50,29 +46,16 @@ def main(clients: int, days: int, repeats: int) -> None:
 
 def make(root: Path, clients: int, days: int) -> float:
     """A built project in `root` with so many clients, of which the ledger knows so many days. Its megabytes."""
-    for name in SOURCES:
-        (root / name).symlink_to(ROOT / name)
-    names = ["acme_share", "brightside_drop"]  # which campaigns of the sample name
-    names += [f"share_{client:05}" for client in range(clients - len(names))]
-    integrations = {
-        name: {
-            "vendor_name": name,
-            "namespace": f"client_{client:05}",
-            "destination": {"type": "hosted"},
-            "directory": name,
-            "file_name": "{campaign}_{window:%Y-%m-%d}",
-            "definitions": ["first_name"],
-        }
-        for client, name in enumerate(names)
-    }
-    (root / "integrations.yml").write_text(yaml.safe_dump({"integrations": integrations}))
+    link_sources(root)
+    (root / "landing").symlink_to(ROOT / "landing")
+    namespaces = declare_clients(root, clients)
     _run(root, "dbt", "build", "--exclude-resource-type", "unit_test")
     (root / ".delivery").mkdir(mode=0o700)
     path = root / ".delivery" / "ledger.sqlite"
     today = datetime.now(UTC).date()
     with closing(Ledger(f"sqlite:///{path}", "benchmark")) as ledger, ledger.storage.begin() as connection:
         for day in (today - timedelta(days=ago) for ago in range(days, 0, -1)):
-            rows = [_rows(root, name, f"client_{client:05}", day) for client, name in enumerate(names)]
+            rows = [_rows(root, name, namespace, day) for name, namespace in namespaces.items()]
             for table, part in ((deliveries, 0), (files, 1), (steps, 2)):
                 connection.execute(table.insert(), [row for one in rows for row in one[part]])
     return round(path.stat().st_size / 1e6, 1)
@@ -114,12 +97,9 @@ def _timed(root: Path, arguments: list[str], repeats: int) -> dict[str, float]:
 
 
 def _run(root: Path, program: str, *arguments: str) -> tuple[float, int]:
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "DELIVERY_", "WAREHOUSE"))
-    }
     began = time.perf_counter()
     with (root / "said.log").open("w+") as log:
-        process = subprocess.Popen([BIN / program, *arguments], cwd=root, env=kept, stdout=log, stderr=log)
+        process = subprocess.Popen([BIN / program, *arguments], cwd=root, env=environment(root), stdout=log, stderr=log)
         _, status, usage = os.wait4(process.pid, 0)
         code = os.waitstatus_to_exitcode(status)
         if code not in (0, 5):

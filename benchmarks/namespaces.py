@@ -4,22 +4,17 @@ The table is built from generated events; each client has one integration. Print
 """
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from datetime import date
 from pathlib import Path
 
 import click
-import yaml
 
 from benchmarks.generate import generate
+from benchmarks.project import BIN, declare_clients, environment, link_sources
 
-ROOT = Path(__file__).parents[1]
-BIN = Path(sys.executable).parent
-SOURCES = ("models", "macros", "dbt_packages", "seeds", "tests", "selectors.yml", "dbt_project.yml", "profiles.yml")
 DAY = date(2026, 11, 1)
 EVENTS = 200  # of one client
 
@@ -37,21 +32,9 @@ def main(namespaces: tuple[int, ...]) -> None:
 
 def timed(root: Path, number: int) -> dict[str, float]:
     """A project in `root`, built, with so many clients; then a plan, a run, and the same run once more."""
-    for name in SOURCES:
-        (root / name).symlink_to(ROOT / name)
+    link_sources(root)
     generate(root / "landing", events=number * EVENTS, days=1, namespaces=number, seed=1, start=DAY)
-    names = ["acme_share", "brightside_drop"]  # which campaigns of the sample name
-    integrations = {
-        name: {
-            "vendor_name": name,
-            "namespace": f"client_{client:04}",
-            "destination": {"type": "hosted"},
-            "directory": name,
-            "definitions": ["first_name"],
-        }
-        for client, name in enumerate(names + [f"share_{client:05}" for client in range(number - len(names))])
-    }
-    (root / "integrations.yml").write_text(yaml.safe_dump({"integrations": integrations}))
+    declare_clients(root, number)
     _run(root, "dbt", "build")
     command = ["--select", "daily_email_unsubscribes", "--window", str(DAY)]
     return {
@@ -63,12 +46,8 @@ def timed(root: Path, number: int) -> dict[str, float]:
 
 
 def _run(root: Path, program: str, *arguments: str) -> float:
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "DELIVERY_", "WAREHOUSE"))
-    }
-    environment = kept | {"LANDING_DIR": str(root / "landing")}
     began = time.perf_counter()
-    done = subprocess.run([BIN / program, *arguments], cwd=root, env=environment, capture_output=True, text=True)
+    done = subprocess.run([BIN / program, *arguments], cwd=root, env=environment(root), capture_output=True, text=True)
     if done.returncode:
         raise click.ClickException(
             f"{program} {arguments[0]} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"

@@ -29,7 +29,8 @@ from typing import Any
 import yaml
 
 from benchmarks.far import CIPHER
-from benchmarks.namespaces import BIN, DAY, ROOT, SOURCES
+from benchmarks.namespaces import DAY
+from benchmarks.project import BIN, ROOT, environment, link_sources
 
 sys.path.insert(0, str(ROOT / "tests" / "delivery"))
 
@@ -52,24 +53,17 @@ $SFTP <<< "get inbox/file $PACKED.back" > /dev/null
 UNCHECKED = 'set -euo pipefail; "$@"; $SFTP <<< "put $PLAIN inbox/file" > /dev/null'
 
 
-def _environment(folder: Path, **more: str) -> dict[str, str]:
-    of_others = ("DBT_", "DELIVERY_", "WAREHOUSE", "LANDING_", "PYTHONDONTWRITEBYTECODE")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(of_others)}
-    return kept | {"LANDING_DIR": str(folder / "landing"), **more}
-
-
 def _built(folder: Path, events: int) -> None:
     """The project with its warehouse, unless it is there."""
     if (folder / "built").exists():
         return
     folder.mkdir(parents=True)
-    for name in SOURCES:
-        (folder / name).symlink_to(ROOT / name)
+    link_sources(folder)
     _set_up(folder, {"type": "hosted"})
     asked = ["--events", str(events), "--namespaces", "1", "--start", str(DAY), "--out", str(folder / "landing")]
     subprocess.run([sys.executable, "-m", "benchmarks.generate", *asked], cwd=ROOT, check=True)
     command = [str(BIN / "dbt"), "build", "--exclude-resource-type", "unit_test"]
-    subprocess.run(command, cwd=folder, env=_environment(folder), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=folder, env=environment(folder), check=True, stdout=subprocess.DEVNULL)
     (folder / "built").touch()
 
 
@@ -106,8 +100,8 @@ def _medians(folder: Path, runs: int, inbox: Path, sftp: str) -> dict[str, dict[
         for path in (*inbox.iterdir(), *folder.glob("file.csv*")):
             path.unlink()
         shutil.rmtree(state, ignore_errors=True)
-        environment = _environment(folder, DELIVERY_STATE=str(state), SFTP=sftp, PLAIN=file, PACKED=packed)
-        found[name].append(_measured(command, folder, environment))
+        set_for = environment(folder, DELIVERY_STATE=str(state), SFTP=sftp, PLAIN=file, PACKED=packed)
+        found[name].append(_measured(command, folder, set_for))
 
     for run in range(runs + 1):  # the first, which warms up, tells the columns of the file
         for kind, name in INTEGRATIONS.items():

@@ -65,10 +65,11 @@ def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
         sizes[id(node)] = 1
         return 1
     sizes[id(node)] = 0
+    parts = node.value
     if isinstance(node, yaml.MappingNode):
         _check_keys(node)
-    flat = itertools.chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value
-    sizes[id(node)] = 1 + sum(_size(part, sizes) for part in flat)
+        parts = itertools.chain.from_iterable(parts)
+    sizes[id(node)] = 1 + sum(_size(part, sizes) for part in parts)
     return sizes[id(node)]
 
 
