@@ -13,33 +13,49 @@ from typing import TYPE_CHECKING, BinaryIO
 from delivery.sftp.session import DATA, EOF, READ, WRITE, BadReply, Session, Status, string
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
 OUTSTANDING = 64  # as OpenSSH's sftp
 NEAR = 0.01, 16  # a server that answers in so many seconds is asked for no more at once: it comes in piles otherwise
 
 
-def write_checked(
-    session: Session, handle: bytes, source: BinaryIO, request_bytes: int, progress: Callable[[int], None] | None = None
-) -> int:
-    """Write the source to an open file from its start; the number of bytes, each acknowledged with status OK.
+def chunks_of(source: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
+    """The source from its start, by so many bytes: offset and bytes."""
+    offset = 0
+    while chunk := source.read(size):
+        yield offset, chunk
+        offset += len(chunk)
 
-    Raises Status at the first WRITE that was refused, whichever it was and in whatever order the replies came.
+
+def write_checked(
+    session: Session,
+    handle: bytes,
+    chunks: Iterable[tuple[int, bytes]],
+    acknowledged: Callable[[int], None] | None = None,
+) -> int:
+    """Write chunks, each at its offset, to an open file; the number of bytes, each acknowledged with status OK.
+
+    acknowledged: called with the bytes of each WRITE that was. Raises Status at the first WRITE that was refused,
+    whichever it was and in whatever order the replies came.
     """
     pending: deque[tuple[int, int]] = deque()
-    offset = 0
-    while True:
-        chunk = source.read(request_bytes)
-        while pending and (not chunk or len(pending) >= OUTSTANDING):
-            ident, end = pending.popleft()
-            session.finish(ident)
-            if progress:
-                progress(end)
-        if not chunk:
-            return offset
+    written = 0
+
+    def finish() -> int:
+        ident, count = pending.popleft()
+        session.finish(ident)
+        if acknowledged:
+            acknowledged(count)
+        return count
+
+    for offset, chunk in chunks:
+        if len(pending) >= OUTSTANDING:
+            written += finish()
         where = struct.pack(">QI", offset, len(chunk))
-        offset += len(chunk)
-        pending.append((session.begin(WRITE, string(handle), where, chunk), offset))
+        pending.append((session.begin(WRITE, string(handle), where, chunk), len(chunk)))
+    while pending:
+        written += finish()
+    return written
 
 
 def read_hashed(session: Session, handle: bytes, size: int, request_bytes: int, round_trip: float = 1.0) -> str:

@@ -7,23 +7,40 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from delivery.sftp.extensions import LARGE_REQUEST
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from delivery.sftp.session import Session
+    from delivery.sftp.session import Channel, Session
 
 MOST = 16  # that nobody uses just now
 IDLE = 60.0  # seconds: servers and gateways forget connections of which they hear nothing, some without a word
 
 
 @dataclass(frozen=True)
+class Opened:
+    """A channel for a session and how to end it. packet_bytes: see Session; software: the server's own word.
+
+    another: opens one more on the same connection, where there is one.
+    """
+
+    channel: Channel
+    close: Callable[[], object]
+    packet_bytes: int = LARGE_REQUEST
+    software: str = ""
+    another: Callable[[], Opened] | None = None
+
+
+@dataclass(frozen=True)
 class Connection:
-    """A session and how to end it. request_bytes: largest READ and WRITE; software: the server's own word."""
+    """A session and how to end it. request_bytes: largest READ and WRITE; the others as in Opened."""
 
     session: Session
     request_bytes: int
     close: Callable[[], object]
     software: str = ""
+    another: Callable[[], Opened] | None = None
 
 
 class Kept:

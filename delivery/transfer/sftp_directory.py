@@ -9,7 +9,6 @@ import stat
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from paramiko import SSHException
@@ -18,9 +17,10 @@ from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused
 from delivery.schedule.names import check_name, finished_name
 from delivery.sftp import extensions
 from delivery.sftp import session as sftp
-from delivery.sftp.checked_writer import read_hashed, write_checked
+from delivery.sftp.channels import is_worth, write_over_channels
+from delivery.sftp.checked_writer import chunks_of, read_hashed, write_checked
 from delivery.sftp.failures import LOWER_ERRORS, translate
-from delivery.sftp.kept import Connection, Kept
+from delivery.sftp.kept import Connection, Kept, Opened
 from delivery.sftp.session import ConnectionLost, Session, Status, string
 from delivery.sftp.ssh import connect
 from delivery.sftp.watchdog import Watchdog
@@ -36,16 +36,6 @@ if TYPE_CHECKING:
 
 READ_WINDOW = 1 << 24  # bytes under way when a file is read back: as many as are asked for at once
 SLOWEST_DISK = 10_000_000  # bytes a second that a server is granted for work inside one reply: fsync, hash, close
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A session and how to end it. packet_bytes: see Session; software: the server's own word."""
-
-    channel: sftp.Channel
-    close: Callable[[], object]
-    packet_bytes: int = extensions.LARGE_REQUEST
-    software: str = ""
 
 
 class SftpDirectory:
@@ -67,6 +57,7 @@ class SftpDirectory:
         self._made: list[bytes] = []
         self._is_cut = threading.Event()
         self._since: float | None = None
+        self._is_first, self._round_trip = True, 0.0
         self._kept, self._login = Kept(), tuple[object, ...]()
 
     @classmethod
@@ -75,10 +66,15 @@ class SftpDirectory:
 
         def open_channel(watchdog: Watchdog) -> Opened:
             transport = connect(target, f"delivery trust {name}", watchdog)
-            channel = transport.open_session(window_size=READ_WINDOW)
-            channel.settimeout(target.deadline)  # the watchdog is quicker, in both
-            channel.invoke_subsystem("sftp")
-            return Opened(channel, transport.close, channel.out_max_packet_size - 64, transport.remote_version)
+
+            def another() -> Opened:
+                channel = transport.open_session(window_size=READ_WINDOW)
+                channel.settimeout(target.deadline)  # the watchdog is quicker, in both
+                channel.invoke_subsystem("sftp")
+                return Opened(channel, channel.close, channel.out_max_packet_size - 64)
+
+            first = another()
+            return Opened(first.channel, transport.close, first.packet_bytes, transport.remote_version, another)
 
         root = "" if directory.startswith("/") else "~/"
         where = f"sftp://{target.username}@{target.host}:{target.port}/{root}{directory.strip('/')}"
@@ -94,6 +90,7 @@ class SftpDirectory:
         return self
 
     def __enter__(self) -> Self:
+        self._is_first = self._since is None
         self._since = time.monotonic() if self._since is None else self._since  # whatever has to be tried again
         self._watchdog = Watchdog(self._timeout, self._deadline, self._is_cut, self._since)
         self._close: Callable[[], object] = lambda: None
@@ -126,7 +123,8 @@ class SftpDirectory:
         opened = self._open_channel(self._watchdog)
         self._watched(opened.close)
         session = Session(opened.channel, opened.packet_bytes, self._watchdog.beat)
-        return Connection(session, extensions.request_bytes(session), opened.close, opened.software)
+        size = extensions.request_bytes(session)
+        return Connection(session, size, opened.close, opened.software, opened.another)
 
     def _watched(self, close: Callable[[], object]) -> None:
         self._close = close
@@ -191,7 +189,7 @@ class SftpDirectory:
         """Open exclusively, write, fsync where offered, FSTAT, CLOSE. A server may refuse chmod and FSTAT."""
         handle = self._open_new(temp)
         try:
-            self._finish(handle, self._fill(handle, spool, progress))
+            self._finish(handle, self._fill(handle, spool, temp, progress))
         except Exception:
             with suppress(DeliveryError):
                 self.remove(temp)
@@ -261,9 +259,11 @@ class SftpDirectory:
 
     def _open_new(self, name: str) -> bytes:
         path, flags = self._path(name), sftp.WRITING | sftp.CREATE | sftp.EXCLUSIVE
+        mode = self.handling.file_mode if self._takes_mode else None
         with self._step("open"):
+            asked = time.monotonic()
             try:
-                return self._session.open(path, flags, self.handling.file_mode if self._takes_mode else None)
+                return self._session.open(path, flags, mode)
             except Status as refused:
                 if self._look(name):
                     raise NameTaken(f"{self._where}: {name} exists already") from None
@@ -271,6 +271,8 @@ class SftpDirectory:
                 if not self._takes_mode or finished_name(self.handling.temporary_name, name) is None:
                     raise
                 first = refused
+            finally:
+                self._round_trip = time.monotonic() - asked
             try:  # some servers take no attributes with OPEN
                 handle = self._session.open(path, flags)
             except Status:
@@ -278,17 +280,39 @@ class SftpDirectory:
             self._takes_mode = False
             return handle
 
-    def _fill(self, handle: bytes, spool: Path, progress: Callable[[int], None] | None) -> int:
+    def _fill(self, handle: bytes, spool: Path, temp: str, progress: Callable[[int], None] | None) -> int:
+        done = 0
+
+        def acknowledged(count: int) -> None:
+            nonlocal done
+            done += count
+            if progress:
+                progress(done)
+
         with spool.open("rb") as source, self._step("upload"):
             self._session.leave(self._session.begin_chmod(handle, self.handling.file_mode))
+            chunks = chunks_of(source, self._request_bytes)
             try:
-                return write_checked(self._session, handle, source, self._request_bytes, progress)
+                if self._over_channels(spool.stat().st_size):
+                    file = self._path(temp), handle
+                    return write_over_channels(self._session, file, self._another, chunks, acknowledged)
+                return write_checked(self._session, handle, chunks, acknowledged)
             except Exception as error:
                 self._session.leave(self._session.begin(sftp.CLOSE, string(handle)))
                 if not isinstance(error, Status):
                     raise
                 free = extensions.free_bytes(self._session, self._directory)
                 raise Status(error.code, f"{error.text}; free bytes there: {free}") from None
+
+    def _over_channels(self, size: int) -> bool:
+        """Never when something has to be tried again, nor where the file is not read back."""
+        is_possible = self._is_first and self._connection.another is not None and self.handling.verify == "hash"
+        return is_possible and is_worth(self._connection.software, size, self._round_trip)
+
+    def _another(self) -> tuple[Session, Callable[[], object]]:
+        assert self._connection.another is not None  # noqa: S101 - it was asked for
+        opened = self._connection.another()
+        return Session(opened.channel, opened.packet_bytes, self._watchdog.beat), opened.close
 
     def _finish(self, handle: bytes, size: int) -> None:
         with self._step("sync", size):

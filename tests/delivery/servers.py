@@ -28,7 +28,8 @@ import pytest
 
 from delivery.config.integrations import SftpDestination
 from delivery.sftp import session as sftp
-from delivery.transfer.sftp_directory import Opened, SftpDirectory
+from delivery.sftp.kept import Opened
+from delivery.transfer.sftp_directory import SftpDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

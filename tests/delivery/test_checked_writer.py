@@ -15,7 +15,7 @@ import pytest
 from servers import FAULTS, OverwritingServer, PipeChannel, Shim, missing_for_sftp_server, over_pipe
 
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
-from delivery.sftp.checked_writer import read_hashed, write_checked
+from delivery.sftp.checked_writer import chunks_of, read_hashed, write_checked
 from delivery.sftp.session import EOF, OPEN, RENAME, BadReply, Reader, Status, string
 from delivery.transfer.probe import FIRST
 
@@ -351,9 +351,10 @@ def test_at_most_64_writes_are_outstanding() -> None:
             self.open -= 1
 
     session, seen = Counting(), list[int]()
-    assert write_checked(session, b"", io.BytesIO(bytes(1000)), 1, seen.append) == 1000  # type: ignore[arg-type]
+    chunks = chunks_of(io.BytesIO(bytes(1999)), 2)
+    assert write_checked(session, b"", chunks, seen.append) == 1999  # type: ignore[arg-type]
     assert (session.most, session.open) == (64, 0)
-    assert seen == list(range(1, 1001))
+    assert seen == [2] * 999 + [1]
 
 
 def test_a_reply_cut_short_is_not_read_as_zeros() -> None:

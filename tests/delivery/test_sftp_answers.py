@@ -14,9 +14,10 @@ from builders import job
 from odd_sftp import ALL, MODE, MORE, OWNER, SIZE, TIMES, Answers, OddServer, sha256_of
 
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, Held, NameTaken
+from delivery.sftp.kept import Opened
 from delivery.transfer import Found, Handling, Method
 from delivery.transfer.protocol import hand_over
-from delivery.transfer.sftp_directory import Opened, SftpDirectory
+from delivery.transfer.sftp_directory import SftpDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -43,8 +43,9 @@ from delivery.config.project import Project  # noqa: E402
 from delivery.errors import DeliveryError  # noqa: E402
 from delivery.progress import Watch  # noqa: E402
 from delivery.schedule.request import Request  # noqa: E402
+from delivery.sftp.kept import Opened  # noqa: E402
 from delivery.sftp.session import PERMISSION_DENIED  # noqa: E402
-from delivery.transfer.sftp_directory import Opened, SftpDirectory  # noqa: E402
+from delivery.transfer.sftp_directory import SftpDirectory  # noqa: E402
 from delivery.warehouse import duckdb as _engine  # noqa: E402, F401 - imported late, and here before the runner starts
 
 if TYPE_CHECKING:
