@@ -55,7 +55,7 @@ class Setup:
         """Where the job's files go, as one account on one server, and how many deliveries may go there at once."""
         target = job.integration.destination
         if target.type == "sftp":
-            return (target.host, target.port, target.username), target.connections
+            return (target.server,), target.connections
         if isinstance(target, BucketDestination):
             return (target.url, job.integration_name), target.connections  # whose credentials are its own
         return (target.type, job.integration_name if target.type == "local" else ""), AT_ONE_PLACE
@@ -76,8 +76,7 @@ class Setup:
             raise
         except DestinationFailed as error:
             if error.late:
-                who = "{2}@{0}:{1}".format(*account) if len(account) > 2 else account[0]
-                text = f"{who} did not answer in time, and was not tried again in this run."
+                text = f"{account[0]} did not answer in time, and was not tried again in this run."
                 self._given_up[account] = DestinationFailed(text, step=error.step, late=True)
             raise
 

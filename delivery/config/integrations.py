@@ -6,7 +6,7 @@ Secrets must: a password in the file is refused. `json_schema()` gives the same 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -63,13 +63,12 @@ class _Destination(_Strict):
     )
 
 
-class SftpDestination(_Destination):
-    """A client's SFTP server. host_keys: lines of OpenSSH or `ssh-keyscan`, several while a key is being rotated.
+class Account(_Strict):
+    """A login at an SSH server. host_keys: lines of OpenSSH or `ssh-keyscan`, several while a key is being rotated.
 
     private_key: a path, or, from the environment alone, the key itself.
     """
 
-    type: Literal["sftp"]
     host: Host
     port: int = Field(default=22, ge=1, le=65535)
     username: str = Field(min_length=1)
@@ -77,9 +76,6 @@ class SftpDestination(_Destination):
     private_key: PrivateKey | None = None
     passphrase: Secret | None = None
     host_keys: list[PinnedKey] = Field(min_length=1)
-    timeout: float = Field(default=30.0, gt=0, description="seconds that any one reply may take")
-    deadline: float = Field(default=3600.0, gt=0, description="seconds that a whole delivery may take")
-    connections: int = Field(default=4, ge=1, le=16, description="with this login at once, at most")
 
     @property
     def login(self) -> tuple[object, ...]:
@@ -88,10 +84,35 @@ class SftpDestination(_Destination):
         return (*who, *self.host_keys)
 
     @model_validator(mode="after")
-    def _has_login(self) -> SftpDestination:
+    def _has_login(self) -> Self:
         if self.password is None and self.private_key is None:
             raise ValueError("needs a password or a private_key")
         return self
+
+
+class SftpDestination(_Destination, Account):
+    """A client's SFTP server."""
+
+    type: Literal["sftp"]
+    jump: Account | None = Field(default=None, description="the server through which that one is reached")
+    timeout: float = Field(default=30.0, gt=0, description="seconds that any one reply may take")
+    deadline: float = Field(default=3600.0, gt=0, description="seconds that a whole delivery may take")
+    connections: int = Field(default=4, ge=1, le=16, description="with this login at once, at most")
+
+    @property
+    def login(self) -> tuple[object, ...]:
+        """That of the jump host is a part of it."""
+        return (*super().login, *(self.jump.login if self.jump else ()))
+
+    @property
+    def server(self) -> str:
+        """The account at the server as a URL without a path: what is one server has one text."""
+        via = f" via {_address(self.jump)}" if self.jump else ""
+        return f"sftp://{self.username}@{_address(self)}{via}"
+
+
+def _address(account: Account) -> str:
+    return f"{account.host.lower().rstrip('.')}:{account.port}"
 
 
 class HostedDestination(_Destination):

@@ -84,22 +84,22 @@ class Integrations:
         for name, entry in self._entries.items():
             found += _lines(entry.faults | entry.missing if name in needed else entry.faults)
             if name in needed and entry.integration is not None:
-                for key in ("private_key", "service_account"):
-                    found += _unusable_key(entry.integration, f"integrations.{name}.destination.{key}")
+                found += _unusable_keys(entry.integration.destination, f"integrations.{name}.destination")
                 found += _unreadable_certificate(entry.integration, f"integrations.{name}.public_key")
         hint = f"Mend {self._file.name} or the environment, then run `delivery plan`."
         hint += " docs/data-dictionary.md has every definition." if undefined else ""
         faults.add(f"{self._file.name} has", [*found, *undefined], hint)
 
     def without_secrets(self, name: str) -> Integration:
-        """One whose secrets need not be set: enough to reach its server, not to log in.
+        """One whose secrets need not be set, but for those of a jump host: enough to reach its server, not to log in.
 
         Raises ConfigError with every other fault of it, or when the file does not have it.
         """
         entry = self._entries.get(name)
         if entry is None:
             raise unknown_integration(name, self.names)
-        missing = {path: why for path, why in entry.missing.items() if path.rsplit(".", 1)[-1] not in SECRETS}
+        own = {path for path in entry.missing if path.rsplit(".", 1)[-1] in SECRETS and ".jump." not in path}
+        missing = {path: why for path, why in entry.missing.items() if path not in own}
         faults = Faults()
         faults.add(f"{self._file.name} has", _lines(entry.faults | missing), "")
         faults.raise_any()
@@ -198,13 +198,18 @@ def _unreadable_certificate(integration: Integration, where: str) -> list[str]:
     return []
 
 
-def _unusable_key(integration: Integration, where: str) -> list[str]:
-    key = getattr(integration.destination, where.rpartition(".")[2], None)
-    if not isinstance(key, Path):
-        return []
-    try:
-        with key.open("rb") as opened:
-            mode = os.fstat(opened.fileno()).st_mode
-    except OSError as error:
-        return [f"{where}: {key} cannot be read: {error.strerror}"]
-    return [f"{where}: {key} is open to others; chmod 600"] if mode & 0o077 else []
+def _unusable_keys(target: BaseModel, where: str) -> Iterator[str]:
+    """Of files that hold secrets, those that cannot be read, or that others can; with those of a jump host."""
+    for name, key in target:
+        if isinstance(key, BaseModel):
+            yield from _unusable_keys(key, f"{where}.{name}")
+        if not isinstance(key, Path):
+            continue
+        try:
+            with key.open("rb") as opened:
+                mode = os.fstat(opened.fileno()).st_mode
+        except OSError as error:
+            yield f"{where}.{name}: {key} cannot be read: {error.strerror}"
+            continue
+        if mode & 0o077:
+            yield f"{where}.{name}: {key} is open to others; chmod 600"

@@ -20,7 +20,7 @@ from delivery.transfer.probe import probe
 from delivery.warehouse import open_engine
 
 if TYPE_CHECKING:
-    from delivery.config.integrations import Integration
+    from delivery.config.integrations import Account, Integration
     from delivery.config.project import Project
     from delivery.transfer import Capabilities, Method
 
@@ -111,14 +111,14 @@ def host_keys(project: Project, name: str) -> list[tuple[str, str]]:
     target = Integrations(project.integrations_file).without_secrets(name).destination
     if not isinstance(target, SftpDestination):
         raise ConfigError(f"{name} is not an SFTP integration.", hint="`trust` is for SFTP servers.")
-    return keys_at(target.host, target.port, target.timeout)
+    return keys_at(target.host, target.port, target.timeout, target.jump)
 
 
-def keys_at(host: str, port: int, timeout: float = 30.0) -> list[tuple[str, str]]:
-    """(OpenSSH line, SHA-256 fingerprint) of every host key that a server has."""
-    from delivery.sftp.ssh import fetch_host_keys
+def keys_at(host: str, port: int, timeout: float = 30.0, jump: Account | None = None) -> list[tuple[str, str]]:
+    """(OpenSSH line, SHA-256 fingerprint) of every host key that a server has, reached through a jump host if any."""
+    from delivery.sftp.ssh import Server, fetch_host_keys
 
-    return [(line, HostKey.parse(line).fingerprint) for line in fetch_host_keys(host, port, timeout)]
+    return [(line, HostKey.parse(line).fingerprint) for line in fetch_host_keys(Server(host, port, timeout, jump))]
 
 
 def address(text: str) -> tuple[str, int] | None:

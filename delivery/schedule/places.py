@@ -74,7 +74,7 @@ def _place(integration: Integration, project: Project) -> str:
     if target.type == "sftp":
         root = "" if path.startswith("/") else "~/"
         tidy = posixpath.normpath(path).strip("/")
-        return f"sftp://{target.username}@{target.host.lower().rstrip('.')}:{target.port}/{root}{tidy}"
+        return f"{target.server}/{root}{tidy}"
     if isinstance(target, BucketDestination):
         return f"{target.url}/{posixpath.normpath(f'/{path}').strip('/')}"
     below = project.share / integration.namespace / path.strip("/") if target.type == "hosted" else project.root / path

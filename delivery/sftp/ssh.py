@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
 from delivery.config.host_keys import KEY_TYPES, HostKey
-from delivery.errors import DestinationFailed, DestinationRefused, HostKeyRefused
+from delivery.errors import DestinationFailed, DestinationRefused, HostKeyRefused, LoginRefused
 from delivery.sftp.keys import read_private_key
 from delivery.sftp.login import log_in
 from delivery.sftp.transport import Transport
@@ -20,13 +21,14 @@ from delivery.sftp.watchdog import Watchdog
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from delivery.config.integrations import SftpDestination
+    from delivery.config.integrations import Account, SftpDestination
 
 # GCM first: paramiko prefers CTR with an HMAC, at 1.5 times the CPU (docs/decisions/0009-sftp-session.md).
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
 _SIGNATURES = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}  # a key of this type never signs with SHA-1 here
 HOST_KEY = "host keys"
+_PROHIBITED = 1  # RFC 4254, 5.1
 # By a word of paramiko's message: what it is about, and the server's lists of it.
 _ABOUT = {
     "host key": (HOST_KEY, ("server_key_algo_list",)),
@@ -58,60 +60,107 @@ class _Incompatible(Exception):
         )
 
 
+@dataclass(frozen=True)
+class Server:
+    """Where a server is. timeout: seconds that any one answer may take; jump: through which it is reached."""
+
+    host: str
+    port: int = 22
+    timeout: float = 30.0
+    jump: Account | None = None
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.host}:{self.port}"
+
+
 def connect(target: SftpDestination, trust: str, watchdog: Watchdog) -> Transport:
     """Open a connection to a pinned server and log in. trust: the command that shows the server's keys."""
-    pins = [HostKey.parse(line) for line in target.host_keys]
-    key = read_private_key(target.private_key, _secret(target.passphrase)) if target.private_key else None
-    where, hint = f"{target.host}:{target.port}", f"Ask the server's owner whether its key changed; then: {trust}"
+    return _logged_in(target, Server(target.host, target.port, target.timeout, target.jump), trust, watchdog)
+
+
+def _logged_in(account: Account, server: Server, trust: str, watchdog: Watchdog) -> Transport:
+    pins = [HostKey.parse(line) for line in account.host_keys]
+    key = read_private_key(account.private_key, _secret(account.passphrase)) if account.private_key else None
+    hint = f"Ask the server's owner whether its key changed; then: {trust}"
     try:
-        transport = _negotiate(target.host, target.port, target.timeout, [pin.kind for pin in pins], watchdog)
+        transport = _negotiate(server, [pin.kind for pin in pins], watchdog)
     except _Incompatible as error:
         if error.what != HOST_KEY:
-            raise error.refusal(where) from None
+            raise error.refusal(str(server)) from None
         kinds = ", ".join(sorted({pin.kind for pin in pins}))
-        message = f"{where}: the server has no host key of a pinned type ({kinds}); it offers {error.offered}"
+        message = f"{server}: the server has no host key of a pinned type ({kinds}); it offers {error.offered}"
         raise HostKeyRefused(message, hint=hint) from None
     seen = _host_key(transport)
     if seen not in pins:
         transport.close()
-        message = f"{where}: the server's host key is not pinned: {seen.kind} {seen.fingerprint}"
+        message = f"{server}: the server's host key is not pinned: {seen.kind} {seen.fingerprint}"
         raise HostKeyRefused(message, hint=hint)
     watchdog.beat()
-    log_in(transport, target.username, key, _secret(target.password), watchdog)
+    log_in(transport, account.username, key, _secret(account.password), watchdog)
     watchdog.beat()
     return transport
 
 
-def fetch_host_keys(host: str, port: int = 22, timeout: float = 30.0) -> list[str]:
-    """Return the server's host keys as OpenSSH lines, strongest type first; one handshake per type, no login.
+def fetch_host_keys(server: Server) -> list[str]:
+    """Return the server's host keys as OpenSSH lines, strongest type first; one handshake per type, no login there.
 
     Raises DestinationRefused, saying what the server offers, when there is none that could be pinned.
     """
-    found, unfit, where = list[str](), list[_Incompatible](), f"{host}:{port}"
+    found, unfit = list[str](), list[_Incompatible]()
     for kind in KEY_TYPES:
-        watchdog = Watchdog(timeout, timeout)
+        watchdog = Watchdog(server.timeout, server.timeout)
         try:
-            transport = _negotiate(host, port, timeout, [kind], watchdog)
+            transport = _negotiate(server, [kind], watchdog)
             found.append(_host_key(transport).line)
             transport.close()
         except _Incompatible as error:
             if error.what != HOST_KEY:
-                raise error.refusal(where) from None
+                raise error.refusal(str(server)) from None
             unfit.append(error)
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise DestinationFailed(f"{where}: {watchdog.reason or error}", step="connect") from error
+            raise DestinationFailed(f"{server}: {watchdog.reason or error}", step="connect") from error
         finally:
             watchdog.stop()
     if not found:
-        raise unfit[-1].refusal(where)
+        raise unfit[-1].refusal(str(server))
     return found
 
 
-def _negotiate(host: str, port: int, timeout: float, kinds: Sequence[str], watchdog: Watchdog) -> Transport:
-    logging.getLogger("paramiko").addHandler(logging.NullHandler())  # or its threads print tracebacks to stderr
-    sock = socket.create_connection((host, port), timeout)
+def _dial(server: Server, watchdog: Watchdog) -> socket.socket | paramiko.Channel:
+    if server.jump is not None:
+        return _forwarded(server, server.jump, watchdog)
+    sock = socket.create_connection((server.host, server.port), server.timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return sock
+
+
+def _forwarded(server: Server, jump: Account, watchdog: Watchdog) -> paramiko.Channel:
+    """A channel to the server, opened by the jump host, whose connection ends with it."""
+    gate = Server(jump.host, jump.port, server.timeout)
+    try:
+        transport = _logged_in(jump, gate, f"delivery trust {gate}", watchdog)
+    except LoginRefused as error:
+        raise LoginRefused(f"at the jump host {gate}: {error.message}", hint=error.hint) from None
+    try:
+        return transport.open_channel("direct-tcpip", (server.host, server.port), ("127.0.0.1", 0))
+    except paramiko.ChannelException as error:
+        transport.close()
+        if error.code == _PROHIBITED:
+            raise DestinationRefused(
+                f"the jump host {gate} does not let {jump.username} through to {server}",
+                hint="Ask its owner to allow TCP forwarding to that host and port.",
+            ) from None
+        raise DestinationFailed(f"the jump host {gate} does not reach {server}: {error.text}", step="connect") from None
+    except BaseException:
+        transport.close()
+        raise
+
+
+def _negotiate(server: Server, kinds: Sequence[str], watchdog: Watchdog) -> Transport:
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())  # or its threads print tracebacks to stderr
+    sock = _dial(server, watchdog)
     try:
         transport = Transport(sock)
     except BaseException:
@@ -121,7 +170,7 @@ def _negotiate(host: str, port: int, timeout: float, kinds: Sequence[str], watch
     options = transport.get_security_options()
     options.ciphers, options.digests = CIPHERS, MACS
     options.key_types = _names(kinds)
-    later = timeout + 1.0  # the watchdog is quicker, and says what happened
+    later = server.timeout + 1.0  # the watchdog is quicker, and says what happened
     transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = later
     transport.channel_timeout = transport.clear_to_send_timeout = later
     try:

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from paramiko.auth_handler import AuthOnlyHandler
+from paramiko.channel import Channel
 from paramiko.common import cMSG_SERVICE_REQUEST
 from paramiko.message import Message
 from paramiko.ssh_exception import SSHException
@@ -66,6 +67,12 @@ class Transport(ServiceRequestingTransport):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.offered = {}
         super().__init__(*args, **kwargs)
+
+    def close(self) -> None:
+        """End the connection, and that of the jump host which carries it."""
+        super().close()
+        if isinstance(self.sock, Channel):
+            self.sock.get_transport().close()
 
     def get_auth_handler(self) -> Login:
         """Our own."""

@@ -77,7 +77,7 @@ class SftpDirectory:
             return Opened(first.channel, transport.close, first.packet_bytes, transport.remote_version, another)
 
         root = "" if directory.startswith("/") else "~/"
-        where = f"sftp://{target.username}@{target.host}:{target.port}/{root}{directory.strip('/')}"
+        where = f"{target.server}/{root}{directory.strip('/')}"
         of = cls(where, directory, open_channel, target.timeout, target.deadline)
         of.handling = Handling.of(target)
         if kept is not None:

@@ -378,6 +378,31 @@ def test_a_key_file_is_needed_readable_and_private(file: Path) -> None:
     assert Integrations(file).usable()["acme"]
 
 
+def test_a_jump_host_is_held_to_the_same(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = {"host": "gate.example.com", "username": "acme", "host_keys": SFTP["host_keys"]}
+    where = "integrations.acme.destination.jump"
+
+    def seen(**changes: Any) -> list[str]:
+        return faults(save(file, acme={**VALID, "destination": sftp(jump={**gate, **changes})}))
+
+    assert seen() == [f"{where}: needs a password or a private_key"]
+    assert seen(password="hunter2") == [
+        f"{where}.password: a secret must not stand in the file; use \"{{{{ env_var('NAME') }}}}\""
+    ]
+    key = file.with_name("id_gate")
+    key.write_text("key")
+    key.chmod(0o640)
+    assert seen(private_key=str(key)) == [f"{where}.private_key: {key} is open to others; chmod 600"]
+    assert seen(private_key=str(key), hots="x")[0].startswith(f"{where}.hots: ")
+    monkeypatch.delenv("GATE", raising=False)
+    assert seen(password="{{ env_var('GATE') }}") == [f"{where}.password: the environment variable GATE is not set"]
+    with pytest.raises(ConfigError, match="GATE"):  # which `trust` needs, to get through
+        Integrations(file).without_secrets("acme")
+    monkeypatch.setenv("GATE", "hunter2")
+    loaded = Integrations(file).usable()["acme"]
+    assert "hunter2" not in repr(loaded)
+
+
 def test_a_key_files_path_is_relative_to_the_file(
     file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -14,7 +14,7 @@ from servers import PASSWORD, SshServer, keygen, missing_for_sshd, running_sshd
 
 from delivery.config.host_keys import HostKey
 from delivery.errors import DestinationFailed, DestinationRefused, LoginRefused
-from delivery.sftp.ssh import fetch_host_keys
+from delivery.sftp.ssh import Server, fetch_host_keys
 from delivery.transfer.sftp_directory import SftpDirectory
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def test_lines_that_are_no_key(tmp_path: Path, line: str) -> None:
 def test_a_server_with_nothing_that_is_safe(tmp_path: Path, settings: dict[str, Any], offered: str) -> None:
     """Its keys cannot be shown: an empty list would look as if there were none."""
     with running(tmp_path, [("", [HIDDEN])], **settings) as (server, _):
-        for use in (lambda: log_in(server), lambda: fetch_host_keys(server.host, server.port, 5)):
+        for use in (lambda: log_in(server), lambda: fetch_host_keys(Server(server.host, server.port, 5))):
             with pytest.raises(DestinationRefused, match="no algorithm in common") as caught:
                 use()
             assert caught.value.message.endswith(offered)

@@ -22,6 +22,7 @@ from delivery.windows import Window
 FIELDS = {"namespace": "text", "window": "date", "part": "number"}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIlOM4VJ6dIqWGYKzvYF8Jj0yD5T2i6yL7O5m0c7b9Xk"
 SERVER = {"type": "sftp", "host": "sftp.example.com", "username": "acme", "private_key": "/k", "host_keys": [KEY]}
+JUMP = {key: SERVER[key] for key in ("host", "username", "private_key", "host_keys")}
 
 
 def places(tmp_path: Path, one: dict[str, Any], other: dict[str, Any], **export: Any) -> str:
@@ -42,6 +43,7 @@ ALIKE = [
     ({"destination": SERVER}, {"destination": SERVER, "existing": "replace"}),
     ({"destination": SERVER | {"port": 22}}, {"destination": SERVER | {"host": "SFTP.example.com."}}),
     ({"destination": SERVER, "directory": "daily"}, {"destination": SERVER, "directory": "./daily/"}),
+    ({"destination": SERVER | {"jump": JUMP}}, {"destination": SERVER | {"jump": JUMP | {"username": "other"}}}),
     ({"destination": SERVER, "directory": "."}, {"destination": SERVER, "directory": "./"}),
     ({"destination": SERVER, "directory": "//in"}, {"destination": SERVER, "directory": "/in"}),
     ({"directory": "/daily"}, {"namespace": "acme_outdoor", "directory": "daily"}),
@@ -79,6 +81,8 @@ APART = [
     ({}, BRIGHTSIDE),  # the share has a folder for each
     ({"destination": SERVER}, {"destination": SERVER | {"port": 2222}}),
     ({"destination": SERVER}, {"destination": SERVER | {"username": "other"}}),
+    ({"destination": SERVER}, {"destination": SERVER | {"jump": JUMP}}),
+    ({"destination": SERVER | {"jump": JUMP}}, {"destination": SERVER | {"jump": JUMP | {"host": "b.example.com"}}}),
     ({"destination": SERVER, "directory": "in"}, {"destination": SERVER, "directory": "/in"}),
     ({"destination": SERVER, "directory": "in"}, {"destination": SERVER, "directory": "in/deeper"}),
     ({"destination": SERVER, "directory": "in"}, {"destination": SERVER, "directory": ".in"}),

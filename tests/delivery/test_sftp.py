@@ -25,7 +25,7 @@ from servers import (
 )
 
 from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, HostKeyRefused, LoginRefused, NameTaken
-from delivery.sftp.ssh import HostKey, fetch_host_keys
+from delivery.sftp.ssh import HostKey, Server, fetch_host_keys
 from delivery.transfer import Found
 from delivery.transfer.sftp_directory import SftpDirectory
 
@@ -259,7 +259,7 @@ def test_old_and_new_key_while_one_is_being_rotated(sshd: SshServer, inbox: Path
 
 
 def test_trust_shows_every_key(sshd: SshServer) -> None:
-    assert fetch_host_keys(sshd.host, sshd.port, 5) == list(sshd.host_keys.values())
+    assert fetch_host_keys(Server(sshd.host, sshd.port, 5)) == list(sshd.host_keys.values())
 
 
 @pytest.mark.parametrize("line", ["", "ssh-ed25519", "ssh-ed25519 AAAA", "ssh-dss AAAAB3NzaC1kc3M=", "rsa x y"])
