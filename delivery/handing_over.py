@@ -127,6 +127,12 @@ class HandingOver:
         self.ledger.note(job.key, known(error).message)
         self.failed(job, error)
 
+    def late(self, job: Job) -> None:
+        """The run's time was over before a delivery had its turn."""
+        text = "The run's time was over before its turn came; the next run goes on."
+        why = DestinationFailed(text, step="wait", late=True)
+        self.failed(job, why)
+
     def take_back(self, job: Job, files: list[File]) -> None:
         """Removes what was uploaded of files that are to be written anew, before others of their series go."""
 
@@ -155,7 +161,7 @@ class HandingOver:
         except Again:
             raise
         except Exception as error:  # whatever it is, it stops no other delivery
-            if self.lanes.ended.is_set():  # it was cut off: the next run goes on
+            if self.lanes.ended.is_set() and not self.lanes.is_late:  # it was cut off: the next run goes on
                 raise
             self._not_delivered(job, error)
             return

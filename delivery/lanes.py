@@ -43,11 +43,11 @@ class _Place:
 class Lanes:
     """Used inside `with`, which waits for all work, unless a signal ends it: then work under way is cut off.
 
-    ended: set when nothing more is begun.
+    ended: set when nothing more is begun; is_late: whether that is because the time was over.
     """
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
-        self.ended = threading.Event()
+        self.ended, self.is_late = threading.Event(), False
         self._free = self._at_once = at_once
         self._changed = threading.Condition(threading.RLock())
         self._places: dict[Hashable, _Place] = {}
@@ -80,6 +80,19 @@ class Lanes:
             place.most = min(place.most, most)
             (self._busy.get(series) or place.ready.setdefault(series, deque())).append(work)
             self._start()
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Inside, nothing more is begun once so many seconds are over, and what is under way is cut off."""
+        if seconds <= 0:
+            self._late()
+        timer = threading.Timer(max(0.0, seconds), self._late)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def finish(self) -> None:
         """Waits until all is done. Raises the first error that was raised by a piece of work."""
@@ -120,6 +133,10 @@ class Lanes:
     def _wait(self, patience: float | None = None) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._free == self._at_once, patience)
+
+    def _late(self) -> None:
+        self.is_late = True
+        self._end()
 
     def _end(self) -> None:
         with self._changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from delivery.ledger import OPEN_STATES, AskedBy, FileState, Ledger, State, deli
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
 from delivery.schedule.jobs import waits_for
-from delivery.setup import Setup, check_namespace, load, namespaces
+from delivery.setup import check_namespace, load, namespaces
 from delivery.warehouse import open_engine
 from delivery.warehouse.kinds import kinds_of
 
@@ -31,11 +32,19 @@ if TYPE_CHECKING:
     from delivery.schedule.jobs import Job
     from delivery.schedule.request import Request
 
+DEADLINE = 43_200.0  # seconds: twelve hours, and a daily run is over before the next
 LISTED = 20  # deliveries that did not end, when a signal ends a run
 
 
-def run(project: Project, request: Request, watch: Watch, *, build_first: bool = False) -> list[Outcome]:
-    """Makes the requested deliveries. Raises DeliveryError only for what concerns the run as a whole."""
+def run(
+    project: Project, request: Request, watch: Watch, *, build_first: bool = False, deadline: float = DEADLINE
+) -> list[Outcome]:
+    """Makes the requested deliveries. Raises DeliveryError only for what concerns the run as a whole.
+
+    deadline: seconds, those of the build among them, after which nothing more is begun and what is under way is left
+    to the next run. A build is not cut off.
+    """
+    ends = time.monotonic() + deadline
     with only_runner(project.state), open_ledger(project, unattended=request.due) as ledger:
         wanted: list[Job] = []
         try:
@@ -46,14 +55,18 @@ def run(project: Project, request: Request, watch: Watch, *, build_first: bool =
             setup = load(project, declared, request.integrations)
             wanted += setup.wanted(request, ledger, keep=True)
             forget(project)
-            return _make(setup, request, ledger, watch, wanted)
+            return _make(HandingOver(setup, ledger, watch, Lanes()), request, wanted, ends)
         except Stopped as signal:
             raise stopped(str(signal), _where_things_stand(wanted, ledger)) from None
 
 
-def _make(setup: Setup, request: Request, ledger: Ledger, watch: Watch, wanted: list[Job]) -> list[Outcome]:
-    with watch.deliveries(len(wanted)), closing(setup.kept), Lanes() as lanes:
-        handing = HandingOver(setup, ledger, watch, lanes)
+def _make(handing: HandingOver, request: Request, wanted: list[Job], ends: float) -> list[Outcome]:
+    with (
+        handing.watch.deliveries(len(wanted)),
+        closing(handing.setup.kept),
+        handing.lanes as lanes,
+        lanes.within(ends - time.monotonic()),
+    ):
         rows = {job.key: _take(job, request, handing) for job in wanted}
         later: list[Job] = []
         behind: set[tuple[str, str, str]] = set()
@@ -69,6 +82,9 @@ def _make(setup: Setup, request: Request, ledger: Ledger, watch: Watch, wanted: 
         if later:
             _write_and_begin(later, request, handing)
         lanes.finish()
+        for job in wanted:
+            if job.key not in handing.outcomes:
+                handing.late(job)
     return [replace(handing.outcomes[job.key], **handing.told.get(job.key, {})) for job in wanted]
 
 
@@ -132,6 +148,8 @@ def _write_and_begin(jobs: list[Job], request: Request, handing: HandingOver) ->
         gate, clients = Gate(setup.manifest, engine), namespaces(setup.manifest, engine)
         spool = Spool(setup.project, ledger, engine, gate, setup.manifest)
         for job in jobs:
+            if handing.lanes.ended.is_set():
+                return
             try:
                 if states[job.key] == State.PLANNED:
                     check_namespace(job.integration_name, job.integration, clients)

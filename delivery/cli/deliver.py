@@ -59,7 +59,15 @@ def _request(*, at: str | None, reason: str | None, integration: tuple[str, ...]
 @_request_options
 @click.option("--build", "build_first", is_flag=True, help="First build what is needed, under the same lock.")
 @click.option("--dry-run", is_flag=True, help="The same as `plan`.")
-def run(*, build_first: bool, dry_run: bool, **options: Any) -> View:
+@click.option(
+    "--deadline",
+    type=click.FloatRange(min=0, min_open=True),
+    default=43200,
+    show_default=True,
+    metavar="SECONDS",
+    help="Then nothing more is begun; what is left is the next run's.",
+)
+def run(*, build_first: bool, dry_run: bool, deadline: float, **options: Any) -> View:
     """Deliver: gate, write, hand over, record. Running it again sends nothing twice."""
     if dry_run:
         return _plan(**options)
@@ -71,7 +79,7 @@ def run(*, build_first: bool, dry_run: bool, **options: Any) -> View:
     asked, request = project(), _request(**options)
     try:
         with stoppable():
-            found = runner.run(asked, request, Watch(), build_first=build_first)
+            found = runner.run(asked, request, Watch(), build_first=build_first, deadline=deadline)
     except CutOff:  # whoever sent the signal knows, and waits
         raise
     except Exception as error:

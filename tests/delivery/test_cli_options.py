@@ -182,7 +182,7 @@ def test_no_address_of_a_reason_is_kept(call: Callable[..., Result], monkeypatch
     from delivery import run as runner
 
     seen: list[Any] = []
-    monkeypatch.setattr(runner, "run", lambda project, request, watch, build_first: seen.append(request) or [])
+    monkeypatch.setattr(runner, "run", lambda project, request, watch, **_: seen.append(request) or [])
     assert call("run", "--redeliver", "--reason", "asked by jane@example.com today").exit_code == 0
     assert seen[0].reason == "asked by <address> today"
 

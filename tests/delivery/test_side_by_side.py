@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 import time
+from collections import Counter
 from contextlib import closing, contextmanager, suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -73,8 +74,8 @@ class World:
         text = yaml.safe_dump({"integrations": self._integrations})
         self.project.integrations_file.write_text(text)
 
-    def run(self, **asked: Any) -> list[runner.Outcome]:
-        return runner.run(self.project, Request(at=AT, **(asked or DAYS)), Watch())
+    def run(self, deadline: float = runner.DEADLINE, **asked: Any) -> list[runner.Outcome]:
+        return runner.run(self.project, Request(at=AT, **(asked or DAYS)), Watch(), deadline=deadline)
 
     def arrived(self) -> list[str]:
         return sorted(path.parent.name for path in self.home.rglob("daily*.csv") if ".part" not in path.name)
@@ -181,6 +182,49 @@ def test_the_deadline_is_for_a_delivery_however_often_it_is_tried(world: World) 
             took.append(time.monotonic() - began)
         never.set()
     assert took[0] >= 1.0 > took[1]
+
+
+def test_a_run_ends_when_its_time_is_over(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is under way is cut off, what waits is not begun, and all of it is the next run's."""
+    asked = list[float]()
+
+    class OnceAllIsThere(threading.Timer):
+        def __init__(self, seconds: float, end: Callable[[], None]) -> None:
+            asked.append(seconds)
+            super().__init__(seconds, end)
+
+        def run(self) -> None:
+            while len(world.arrived()) < 2 and not self.finished.wait(0.05):
+                pass
+            self.function()
+
+    never = threading.Event()
+    with listening(lambda _: None, never) as port, monkeypatch.context() as patched:
+        patched.setattr(threading, "Timer", OnceAllIsThere)
+        for name in ("one", "other"):
+            world.add(name, username="acme", port=port, timeout=WITHIN)
+        world.add("well")
+        found = world.run(deadline=WITHIN)
+    assert WITHIN - 30 < asked[0] < WITHIN
+    seen = [(o.delivery.integration, str(o.state), o.late, o.message.rpartition(": ")[2]) for o in found]
+    waited = "The run's time was over before its turn came; the next run goes on."
+    assert Counter(seen) == {
+        ("one", "failed", True, "the run was stopped"): 1,
+        ("one", "failed", True, waited): 1,
+        ("other", "failed", True, waited): 2,
+        ("well", "delivered", False, ""): 2,
+    }
+    assert outcomes(found).parts[-1] == "Late, and left for the next run: one (2), other (2)."
+    with closing(Ledger(world.project.ledger_url)) as ledger:
+        assert sorted({row.state for row in ledger.find()}) == ["delivered", "spooled"]
+    never.set()
+
+
+def test_a_run_without_time_begins_nothing(world: World) -> None:
+    world.add("well")
+    found = world.run(deadline=1e-9)
+    assert [(str(o.state), o.late, str(o.delivery.state)) for o in found] == [("failed", True, "planned")] * 2
+    assert [str(o.state) for o in world.run()] == ["delivered"] * 2
 
 
 @pytest.mark.parametrize("cut_at", ["login", "work"])

@@ -278,6 +278,9 @@ GUARDS = [
     Guard("a probe is of one login", "ledger/book.py", "there = probes.c.destination.startswith(server, autoescape=True)", "there = sa.true()", "test_side_by_side.py one_probe"),
     Guard("one probe a login", "transfer/probe.py", "if server and ledger.is_proven(", "if False and ledger.is_proven(", "test_side_by_side.py one_probe"),
     Guard("who was late is left for the next run", "setup.py", "            if error.late:\n", "            if False:\n", "test_side_by_side.py left_for_the_next"),
+    Guard("a run has a deadline", "lanes.py", "        self.is_late = True\n        self._end()", "        self.is_late = True", "test_side_by_side.py time_is_over"),
+    Guard("nothing is written once a run's time is over", "run.py", "            if handing.lanes.ended.is_set():\n                return\n", "", "test_side_by_side.py without_time"),
+    Guard("what was cut off by the deadline ends for itself", "handing_over.py", " and not self.lanes.is_late", "", "test_side_by_side.py time_is_over"),
     Guard("one deadline for all tries", "transfer/sftp_directory.py", "time.monotonic() if self._since is None else self._since", "time.monotonic()", "test_side_by_side.py the_deadline"),
     # The runner
     Guard("held stays held", "handing_over.py", 'if row.state == State.HELD:', "if False:", "test_guards.py held_is_said"),
