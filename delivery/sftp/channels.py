@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from paramiko import SSHException
@@ -74,18 +73,30 @@ def write_over_channels(
     file: path, and handle on the connection's own session; another: a further session, and how to end it.
     """
     (path, handle), shared = file, _Shared(chunks, acknowledged)
-    with ThreadPoolExecutor(CHANNELS - 1, "delivery-channel") as threads, ExitStack() as ends:
+    ends: list[Callable[[], object]] = []
 
-        def write_beside() -> int:
-            try:
-                beside, close = another()
-                ends.callback(close)
-                also = beside.open(path, WRITING)
-            except (SSHException, Status):  # no more channels for us, or nobody opens a file twice
-                return 0
+    def write_beside() -> int:
+        try:
+            beside, close = another()
+        except SSHException:  # no more channels for us
+            return 0
+        ends.append(close)
+        try:
+            also = beside.open(path, WRITING)
+        except Status:  # nobody opens a file twice
+            return 0
+        else:
             count = shared.write(beside, also)
             beside.request(CLOSE, string(also))
             return count
+        finally:
+            close()
 
+    with ThreadPoolExecutor(CHANNELS - 1, "delivery-channel") as threads:
         counts = [threads.submit(write_beside) for _ in range(CHANNELS - 1)]
-        return shared.write(session, handle) + sum(count.result() for count in counts)
+        try:
+            return shared.write(session, handle) + sum(count.result() for count in counts)
+        except BaseException:
+            for close in ends:  # who waits for a reply there is woken
+                close()
+            raise

@@ -6,12 +6,9 @@ Servers differ: what one refuses or lacks is listed at each method, with what is
 from __future__ import annotations
 
 import stat
-import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
-
-from paramiko import SSHException
 
 from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
 from delivery.schedule.names import check_name, finished_name
@@ -19,23 +16,19 @@ from delivery.sftp import extensions
 from delivery.sftp import session as sftp
 from delivery.sftp.channels import is_worth, write_over_channels
 from delivery.sftp.checked_writer import chunks_of, read_hashed, write_checked
-from delivery.sftp.failures import LOWER_ERRORS, translate
-from delivery.sftp.kept import Connection, Kept, Opened
-from delivery.sftp.session import ConnectionLost, Session, Status, string
-from delivery.sftp.ssh import connect
-from delivery.sftp.watchdog import Watchdog
+from delivery.sftp.reached import Reached, over_ssh
+from delivery.sftp.session import Session, Status, string
 from delivery.transfer import Capabilities, Found, Handling
 from delivery.transfer.probe import prove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
     from delivery.config.integrations import SftpDestination
-
-READ_WINDOW = 1 << 24  # bytes under way when a file is read back: as many as are asked for at once
-SLOWEST_DISK = 10_000_000  # bytes a second that a server is granted for work inside one reply: fsync, hash, close
+    from delivery.sftp.kept import Kept, Opened
+    from delivery.sftp.watchdog import Watchdog
 
 
 class SftpDirectory:
@@ -44,44 +37,27 @@ class SftpDirectory:
     handling = Handling()
 
     def __init__(
-        self, where: str, directory: str, open_channel: Callable[[Watchdog], Opened], timeout: float, deadline: float
+        self, where: str, directory: str, opens: Callable[[Watchdog], Opened], timeout: float, deadline: float
     ) -> None:
-        """where: for messages; timeout, deadline: seconds, see Watchdog; the deadline is for all uses together."""
+        """See `Reached`."""
+        self._at = Reached(where, opens, timeout, deadline)
         self._there: bytes | None = None
         self._takes_mode = True
         self._where = where
         self._directory = (directory.rstrip("/") or "/").encode()
-        self._open_channel = open_channel
-        self._timeout, self._deadline = timeout, deadline
         self._hashed_there = False
         self._made: list[bytes] = []
-        self._is_cut = threading.Event()
-        self._since: float | None = None
-        self._is_first, self._round_trip = True, 0.0
-        self._kept, self._login = Kept(), tuple[object, ...]()
+        self._round_trip = 0.0
 
     @classmethod
     def of(cls, name: str, target: SftpDestination, directory: str, kept: Kept | None = None) -> Self:
         """Choose the directory of an integration. kept: where connections come from, and go when all went well."""
-
-        def open_channel(watchdog: Watchdog) -> Opened:
-            transport = connect(target, f"delivery trust {name}", watchdog)
-
-            def another() -> Opened:
-                channel = transport.open_session(window_size=READ_WINDOW)
-                channel.settimeout(target.deadline)  # the watchdog is quicker, in both
-                channel.invoke_subsystem("sftp")
-                return Opened(channel, channel.close, channel.out_max_packet_size - 64)
-
-            first = another()
-            return Opened(first.channel, transport.close, first.packet_bytes, transport.remote_version, another)
-
         root = "" if directory.startswith("/") else "~/"
         where = f"{target.server}/{root}{directory.strip('/')}"
-        of = cls(where, directory, open_channel, target.timeout, target.deadline)
+        of = cls(where, directory, over_ssh(name, target), target.timeout, target.deadline)
         of.handling = Handling.of(target)
         if kept is not None:
-            of._kept, of._login = kept, target.login
+            of._at.keeps(kept, target.login)
         return of
 
     def made_below(self, there: str) -> Self:
@@ -90,67 +66,20 @@ class SftpDirectory:
         return self
 
     def __enter__(self) -> Self:
-        self._is_first = self._since is None
-        self._since = time.monotonic() if self._since is None else self._since  # whatever has to be tried again
-        self._watchdog = Watchdog(self._timeout, self._deadline, self._is_cut, self._since)
-        self._close: Callable[[], object] = lambda: None
-        try:
-            with self._step("connect"):
-                if not self._goes_on():
-                    self._use(self._connect())
-                    self._check_directory()
-        except BaseException as error:
-            self.__exit__(type(error), error, None)
-            raise
+        self._at.open(self._check_directory)
+        self._session, self._request_bytes = self._at.session, self._at.request_bytes
         return self
-
-    def _goes_on(self) -> bool:
-        """Whether a kept connection is there, and the server still has it."""
-        while connection := self._kept.take(self._login):
-            self._watched(connection.close)
-            self._use(connection)
-            try:
-                self._check_directory()
-            except (ConnectionLost, SSHException, EOFError, OSError):
-                if self._watchdog.reason:
-                    raise
-                connection.close()
-            else:
-                return True
-        return False
-
-    def _connect(self) -> Connection:
-        opened = self._open_channel(self._watchdog)
-        self._watched(opened.close)
-        session = Session(opened.channel, opened.packet_bytes, self._watchdog.beat)
-        size = extensions.request_bytes(session)
-        return Connection(session, size, opened.close, opened.software, opened.another)
-
-    def _watched(self, close: Callable[[], object]) -> None:
-        self._close = close
-        self._watchdog.closes(close)
-
-    def _use(self, connection: Connection) -> None:
-        self._connection = connection
-        self._session, self._request_bytes = connection.session, connection.request_bytes
-        self._session.beat = self._watchdog.beat
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._made:  # a folder that we made goes again when nothing was left in it
-            with suppress(*LOWER_ERRORS), self._watchdog.step():
-                while self._made:
-                    self._session.rmdir(self._made.pop())
-        self._watchdog.stop()
-        if kind is None and self._login and not self._watchdog.reason:
-            self._kept.keep(self._login, self._connection)
-        else:
-            self._close()
+        with suppress(DeliveryError), self._at.step("remove"):
+            self._unmake(self._session)
+        self._at.close(is_well=kind is None)
 
     def cut(self) -> None:
         """Have the watchdog close the connection."""
-        self._is_cut.set()
+        self._at.cut()
 
     def describe(self) -> str:
         """Name user, host, port and directory."""
@@ -162,13 +91,13 @@ class SftpDirectory:
 
     def look_at(self, *names: str) -> list[Found | None]:
         """The same, all asked at once."""
-        with self._step("look"):
+        with self._at.step("look"):
             asked = [(name, self._session.begin(sftp.LSTAT, string(self._path(name)))) for name in names]
             return [self._seen(name, ident) for name, ident in asked]
 
     def hash(self, name: str, size: int | None = None) -> str:
         """Ask the server where it offers check-file with SHA-256 (ProFTPD); otherwise read the file back."""
-        with self._step("verify"):
+        with self._at.step("verify"):
             if size is None:  # whatever else it may be, it is not opened
                 found = self._look(name)
                 if found is None or found.kind == "other":
@@ -177,7 +106,7 @@ class SftpDirectory:
             asked = time.monotonic()
             handle = self._session.open(self._path(name), sftp.READING)
             round_trip = time.monotonic() - asked
-        with self._step("verify", size):
+        with self._at.step("verify", size):
             digest = extensions.remote_hash(self._session, handle)
             self._hashed_there = digest is not None
             if digest is None:
@@ -198,7 +127,7 @@ class SftpDirectory:
     def create(self, name: str) -> None:
         """Open exclusively, CLOSE."""
         handle = self._open_new(name)
-        with self._step("close"):
+        with self._at.step("close"):
             self._session.request(sftp.CLOSE, string(handle))
 
     @property
@@ -210,7 +139,7 @@ class SftpDirectory:
     @property
     def software(self) -> str:
         """The server's version, and the names of what it offers."""
-        return " ".join([self._connection.software, *sorted(self._session.extensions)])
+        return " ".join([self._at.software, *sorted(self._session.extensions)])
 
     def publish(self, temp: str, final: str) -> None:
         """Look; then RENAME, which the probe saw refuse a taken name, unless the integration does without that."""
@@ -225,13 +154,13 @@ class SftpDirectory:
 
     def replace(self, temp: str, final: str) -> None:
         """Rename as POSIX does; refused where the server does not offer that: delete-then-rename is never done."""
-        with self._step("publish"):
+        with self._at.step("publish"):
             if not extensions.posix_rename(self._session, self._path(temp), self._path(final)):
                 raise Status(sftp.OP_UNSUPPORTED, f"{extensions.POSIX_RENAME} is not offered")
 
     def remove(self, name: str) -> None:
         """Remove a file."""
-        with self._step("remove"):
+        with self._at.step("remove"):
             try:
                 self._session.request(sftp.REMOVE, string(self._path(name)))
             except Status as status:
@@ -240,13 +169,13 @@ class SftpDirectory:
 
     def list(self) -> list[str]:
         """Read the directory."""
-        with self._step("list"):
+        with self._at.step("list"):
             return sorted(name.decode(errors="surrogateescape") for name, _ in self._session.scan(self._directory))
 
     def probe(self, token: str) -> Capabilities:
         """Try each step; then tell what the server offers beyond."""
         proof = prove(self, token, self._rename)
-        with self._step("look"):
+        with self._at.step("look"):
             free = extensions.free_bytes(self._session, self._directory)
         return Capabilities(
             **vars(proof),
@@ -260,7 +189,7 @@ class SftpDirectory:
     def _open_new(self, name: str) -> bytes:
         path, flags = self._path(name), sftp.WRITING | sftp.CREATE | sftp.EXCLUSIVE
         mode = self.handling.file_mode if self._takes_mode else None
-        with self._step("open"):
+        with self._at.step("open"):
             asked = time.monotonic()
             try:
                 return self._session.open(path, flags, mode)
@@ -289,13 +218,13 @@ class SftpDirectory:
             if progress:
                 progress(done)
 
-        with spool.open("rb") as source, self._step("upload"):
+        with spool.open("rb") as source, self._at.step("upload"):
             self._session.leave(self._session.begin_chmod(handle, self.handling.file_mode))
             chunks = chunks_of(source, self._request_bytes)
             try:
                 if self._over_channels(spool.stat().st_size):
                     file = self._path(temp), handle
-                    return write_over_channels(self._session, file, self._another, chunks, acknowledged)
+                    return write_over_channels(self._session, file, self._at.another, chunks, acknowledged)
                 return write_checked(self._session, handle, chunks, acknowledged)
             except Exception as error:
                 self._session.leave(self._session.begin(sftp.CLOSE, string(handle)))
@@ -306,16 +235,11 @@ class SftpDirectory:
 
     def _over_channels(self, size: int) -> bool:
         """Never when something has to be tried again, nor where the file is not read back."""
-        is_possible = self._is_first and self._connection.another is not None and self.handling.verify == "hash"
-        return is_possible and is_worth(self._connection.software, size, self._round_trip)
-
-    def _another(self) -> tuple[Session, Callable[[], object]]:
-        assert self._connection.another is not None  # noqa: S101 - it was asked for
-        opened = self._connection.another()
-        return Session(opened.channel, opened.packet_bytes, self._watchdog.beat), opened.close
+        is_possible = self._at.is_first and self._at.has_channels and self.handling.verify == "hash"
+        return is_possible and is_worth(self._at.software, size, self._round_trip)
 
     def _finish(self, handle: bytes, size: int) -> None:
-        with self._step("sync", size):
+        with self._at.step("sync", size):
             syncing = extensions.begin_fsync(self._session, handle)
             counting = self._session.begin(sftp.FSTAT, string(handle))
             closing = self._session.begin(sftp.CLOSE, string(handle))
@@ -325,7 +249,7 @@ class SftpDirectory:
                 written = self._session.told(counting).size
                 if written not in {size, None}:
                     raise DestinationFailed(f"{self._where}: {written} bytes arrived of {size}", step="sync")
-        with self._step("close", size):
+        with self._at.step("close", size):
             self._session.finish(closing)
 
     def _look(self, name: str) -> Found | None:
@@ -352,49 +276,47 @@ class SftpDirectory:
             raise
 
     def _rename(self, old: str, new: str) -> None:
-        with self._step("publish"):
+        with self._at.step("publish"):
             self._session.request(sftp.RENAME, string(self._path(old)), string(self._path(new)))
 
-    def _check_directory(self) -> None:
+    def _check_directory(self, session: Session) -> None:
         try:
-            mode = self._session.attributes(sftp.STAT, self._directory).mode
+            mode = session.attributes(sftp.STAT, self._directory).mode
         except Status as status:
             if status.code != sftp.NO_SUCH_FILE:
                 return  # a server may refuse STAT; the first OPEN will tell
-            if self._there is not None and self._make_below(self._there):
+            if self._there is not None and self._make_below(session, self._there):
                 return
             mode = 0
         if mode is not None and not stat.S_ISDIR(mode):
             hint = "Ask the server's owner to create it, or correct `directory`."
             raise DestinationRefused(f"{self._where}: no such directory", hint=hint)
 
-    def _make_below(self, there: bytes) -> bool:
+    def _make_below(self, session: Session, there: bytes) -> bool:
         """Whether the directory was made, level by level; another runner may make it at the same time."""
         try:
-            self._session.attributes(sftp.STAT, there)
+            session.attributes(sftp.STAT, there)
         except Status:
             return False
         below = self._directory.removeprefix(there if there != b"." else b"").strip(b"/").split(b"/")
         for count in range(1, len(below) + 1):
             path = b"/".join([b"" if there == b"/" else there, *below[:count]])
             try:
-                self._session.mkdir(path, self.handling.folder_mode)
+                session.mkdir(path, self.handling.folder_mode)
                 self._made.append(path)
             except Status as status:
                 try:
-                    self._session.attributes(sftp.STAT, path)
+                    session.attributes(sftp.STAT, path)
                 except Status:
+                    self._unmake(session)
                     raise status from None
         return True
 
+    def _unmake(self, session: Session) -> None:
+        """A folder that we made goes again when nothing was left in it."""
+        with suppress(Status):
+            while self._made:
+                session.rmdir(self._made.pop())
+
     def _path(self, name: str) -> bytes:
         return self._directory.rstrip(b"/") + b"/" + check_name(name).encode()
-
-    @contextmanager
-    def _step(self, step: str, size: int = 0) -> Iterator[None]:
-        """Watch and translate. size: bytes that the server may have to work through before it replies."""
-        try:
-            with self._watchdog.step(size / SLOWEST_DISK):
-                yield
-        except LOWER_ERRORS as error:
-            raise translate(self._where, step, error, self._watchdog.reason) from error

@@ -13,6 +13,7 @@ from servers import SshServer, missing_for_sshd, running_sshd
 from delivery.errors import DestinationFailed
 from delivery.sftp import channels
 from delivery.sftp.channels import FAR, LARGE, is_worth
+from delivery.sftp.reached import Reached
 from delivery.sftp.session import Session, Status
 from delivery.transfer import Handling
 from delivery.transfer.sftp_directory import SftpDirectory
@@ -46,18 +47,26 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The channels beside the first, by what became of them."""
     seen: list[str] = []
-    another = SftpDirectory._another
+    another = Reached.another
 
-    def noted(self: SftpDirectory) -> tuple[Session, Callable[[], object]]:
+    def noted(self: Reached) -> tuple[Session, Callable[[], object]]:
         try:
             session, close = another(self)
         except BaseException:
             seen.append("refused")
             raise
         seen.append("opened")
-        return session, lambda: (seen.append("closed"), close())
+        closed: list[str] = []
 
-    monkeypatch.setattr(SftpDirectory, "_another", noted)
+        def end() -> None:
+            close()
+            if not closed:
+                closed.append("closed")
+                seen.append("closed")
+
+        return session, end
+
+    monkeypatch.setattr(Reached, "another", noted)
     return seen
 
 
