@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from delivery.config.integrations_file import Integrations
-from delivery.errors import ConfigError, DeliveryError
+from delivery.errors import ConfigError, DeliveryError, ExitCode
 from delivery.files import layouts
 from delivery.gate import chosen, entitlements, rejected
 from delivery.gate.judge import Gate, Verdict
@@ -47,7 +47,8 @@ class Forecast:
     rows: int | None
     columns: tuple[str, ...]
     layout_changes: tuple[str, ...]
-    refusal: str  # what the contract does not allow, or too many rejected rows
+    refusal: str  # what the contract does not allow, too many rejected rows, or what the client's setting lacks
+    code: ExitCode  # that of the refusal
     taken: str  # why the delivery would be held, if it is foreseen
 
 
@@ -102,6 +103,7 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecas
         check_namespace(job.integration_name, job.integration, seen.clients)
     except ConfigError as error:
         refusal = error
+    lack = setup.lacking.get(job.integration_name)
     title, destination = (
         f"{job.campaign.name} to {job.integration_name} {job.window or job.when}",
         setup.destination(job),
@@ -116,7 +118,8 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecas
         rows,
         layout.columns,
         layouts.changes(layout, layouts.layout_asked(job.campaign, setup.integrations[job.integration_name]), kinds),
-        refusal.message if refusal else "",
+        lack.message if lack else refusal.message if refusal else "",
+        lack.exit_code if lack else ExitCode.GATE if refusal else ExitCode.DONE,
         _taken(job, ledger, destination.describe()) if state in OPEN_STATES else "",
     )
 

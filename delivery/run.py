@@ -50,7 +50,7 @@ def run(
         try:
             declared = Integrations(project.integrations_file)
             if build_first:
-                declared.usable(request.integrations or None)
+                declared.usable(request.integrations or None, () if request.integrations else declared.lacking)
                 build(project, request.select, watch)
             setup = load(project, declared, request.integrations)
             wanted += setup.wanted(request, ledger, keep=True)
@@ -114,6 +114,9 @@ def _take(job: Job, request: Request, handing: HandingOver) -> Delivery:
     ledger = handing.ledger
     row = ledger.plan(**job.record(handing.setup.destination(job).describe(), request.reason), asked_by=asked_by)
     if row.state not in OPEN_STATES:
+        return row
+    if lack := handing.setup.lacking.get(job.integration_name):
+        handing.noted(job, lack)
         return row
     try:
         ledger.take(job.key)

@@ -41,12 +41,13 @@ AT_ONE_PLACE = 4  # deliveries to a directory of this machine
 
 @dataclass(frozen=True)
 class Setup:
-    """The configuration of one run, validated."""
+    """The configuration of one run, validated. lacking: by integration, why nothing can go there now."""
 
     project: Project
     manifest: Manifest
     campaigns: dict[str, Campaign]
     integrations: dict[str, Integration]
+    lacking: dict[str, ConfigError] = field(default_factory=dict)
     has_page: bool = False  # which shows the share
     kept: Kept = field(default_factory=Kept)
     _given_up: dict[tuple[object, ...], DeliveryError] = field(default_factory=dict)
@@ -141,8 +142,12 @@ def open_place(
 
 
 def load(project: Project, declared: Integrations, needed: tuple[str, ...] = ()) -> Setup:
-    """Reads and checks campaigns and their integrations. Raises ConfigError with every fault."""
+    """Reads and checks campaigns and their integrations. Raises ConfigError with every fault.
+
+    needed: integrations that were named. Where none was, what one of them lacks is told of its deliveries alone.
+    """
     manifest = project.manifest()
-    known, usable = read_campaigns(manifest, declared, needed or None)
+    lacking = {} if needed else declared.lacking
+    known, integrations = read_campaigns(manifest, declared, needed or None, lacking)
     check_places(known.values(), declared.possible, project)
-    return Setup(project, manifest, known, usable, declared.share is not None)
+    return Setup(project, manifest, known, integrations, lacking, declared.share is not None)

@@ -152,7 +152,10 @@ def outcomes(found: list[Outcome], *, redelivers: bool = False) -> View:
 
 def exit_code(found: Iterable[Outcome]) -> ExitCode:
     """The code that asks most: destination before gate before another try."""
-    codes = {outcome.code for outcome in found}
+    return _foremost({outcome.code for outcome in found})
+
+
+def _foremost(codes: set[ExitCode]) -> ExitCode:
     order = (ExitCode.DESTINATION, ExitCode.GATE, ExitCode.USAGE, ExitCode.FAILED)
     return next((code for code in order if code in codes), ExitCode.DONE)
 
@@ -218,9 +221,10 @@ def forecasts(found: list[Forecast]) -> View:
         said += [f"{f.title}: {one}" for one in (*f.layout_changes, f.refusal, f.taken) if one]
         if f.verdict and f.verdict.rejected and not f.refusal:
             said.append(f"{f.title}: {f.verdict.rejected}.")
-    refuses = any(f.refusal or (f.verdict and not f.verdict.passed) for f in found)
+    codes = {ExitCode.GATE if f.verdict and not f.verdict.passed else f.code for f in found}
+    codes |= {ExitCode.FAILED for f in found if f.taken}
     documents = [
-        {name: value for name, value in vars(f).items() if name != "verdict"}
+        {name: value for name, value in vars(f).items() if name not in ("verdict", "code")}
         | {
             "publish": f.publish or None,
             "refusal": f.refusal or None,
@@ -229,8 +233,7 @@ def forecasts(found: list[Forecast]) -> View:
         }
         for f in found
     ]
-    held = ExitCode.FAILED if any(f.taken for f in found) else ExitCode.DONE
-    return View({"deliveries": documents}, [table, *said], ExitCode.GATE if refuses else held)
+    return View({"deliveries": documents}, [table, *said], _foremost(codes))
 
 
 def _gate(verdict: Verdict | None) -> dict[str, Any] | None:

@@ -165,9 +165,9 @@ def campaigns(manifest: Manifest, integration_names: Iterable[str]) -> dict[str,
 
 
 def read_campaigns(
-    manifest: Manifest, integrations: Integrations, needed: Iterable[str] | None
+    manifest: Manifest, integrations: Integrations, needed: Iterable[str] | None, apart: Iterable[str] = ()
 ) -> tuple[dict[str, Campaign], dict[str, Integration]]:
-    """Campaigns, and the integrations that can be used: `needed`, or all.
+    """Campaigns, and the integrations that are whole; needed, apart: see `Integrations.usable`.
 
     Raises ConfigError with every fault of the datasets, the campaigns and integrations.yml. Definitions are looked for
     when all campaigns could be read: one that could not may have them.
@@ -176,9 +176,10 @@ def read_campaigns(
     known = {name: campaign for name, campaign in found.items() if campaign is not None}
     undefined = definition_faults(known, integrations.definitions) if len(known) == len(found) else []
     undefined += column_faults(known, integrations.possible)
-    integrations.add_faults(faults, needed, undefined)
+    integrations.add_faults(faults, needed, frozenset(apart), undefined)
     faults.raise_any()
-    return known, integrations.loaded
+    usable = {**integrations.loaded, **{name: integrations.possible[name] for name in apart}}
+    return known, usable
 
 
 def _find_campaigns(manifest: Manifest, names: list[str], faults: Faults) -> dict[str, Campaign | None]:

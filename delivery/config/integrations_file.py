@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ from delivery.config.yaml_file import is_secret_reference, read_yaml, render
 from delivery.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
 KEYS = ("integrations", "share", "alerts")
+BESIDE = (*SECRETS, "private_key", "service_account", "public_key")  # what lies beside the file, and may be gone
 
 
 @dataclass(frozen=True)
@@ -69,26 +71,46 @@ class Integrations:
             self.alerts, faults = _alerts(document["alerts"], path.parent)
             self._around += _lines(faults)
 
-    def usable(self, needed: Iterable[str] | None = None) -> dict[str, Integration]:
+    def usable(self, needed: Iterable[str] | None = None, apart: Container[str] = ()) -> dict[str, Integration]:
         """What is loaded, if there are no faults. needed: those whose secrets must be set; all by default.
 
-        Raises ConfigError with every fault of the file, each with its key path.
+        apart: those of which what they lack is told apart. Raises ConfigError with every fault of the file, each with
+        its key path.
         """
-        self.add_faults(faults := Faults(), needed)
+        self.add_faults(faults := Faults(), needed, apart)
         faults.raise_any()
         return self.loaded
 
-    def add_faults(self, faults: Faults, needed: Iterable[str] | None, undefined: Sequence[str] = ()) -> None:
+    def add_faults(
+        self,
+        faults: Faults,
+        needed: Iterable[str] | None,
+        apart: Container[str] = (),
+        undefined: Sequence[str] = (),
+    ) -> None:
         """Adds what is wrong with the file. undefined: of its definitions, what campaigns found; see `usable`."""
         found, needed = list(self._around), set(self.names if needed is None else needed)
         for name, entry in self._entries.items():
-            found += _lines(entry.faults | entry.missing if name in needed else entry.faults)
-            if name in needed and entry.integration is not None:
-                found += _unusable_keys(entry.integration.destination, f"integrations.{name}.destination")
-                found += _unreadable_certificate(entry.integration, f"integrations.{name}.public_key")
+            found += _lines(entry.faults)
+            if name in needed and name not in apart:
+                found += _lacking(name, entry)
         hint = f"Mend {self._file.name} or the environment, then run `delivery plan`."
         hint += " docs/data-dictionary.md has every definition." if undefined else ""
         faults.add(f"{self._file.name} has", [*found, *undefined], hint)
+
+    @cached_property
+    def lacking(self) -> dict[str, ConfigError]:
+        """By name, those for which a secret is not set, or a key or a certificate cannot be read.
+
+        That is one client's trouble: the file is whole, and where everybody's files go is known.
+        """
+        beside = (
+            (name, _lacking(name, entry))
+            for name, entry in self._entries.items()
+            if entry.integration and all(path.rpartition(".")[2] in BESIDE for path in entry.missing)
+        )
+        hint = "Set it for whoever runs this, then run again."
+        return {name: ConfigError("; ".join(lines) + ".", hint=hint) for name, lines in beside if lines}
 
     def without_secrets(self, name: str) -> Integration:
         """One whose secrets need not be set, but for those of a jump host: enough to reach its server, not to log in.
@@ -150,6 +172,14 @@ def _entry(entry: Any, where: str, folder: Path) -> Entry:
         faults,
         missing,
     )
+
+
+def _lacking(name: str, entry: Entry) -> list[str]:
+    lines = _lines(entry.missing)
+    if entry.integration is not None:
+        lines += _unusable_keys(entry.integration.destination, f"integrations.{name}.destination")
+        lines += _unreadable_certificate(entry.integration, f"integrations.{name}.public_key")
+    return lines
 
 
 def _lines(faults: dict[str, str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from contextlib import closing
@@ -11,12 +12,15 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from small_project import AT, DAY, make_project
+from small_project import INTEGRATIONS as SMALL
 
 from delivery import forecast as planner
 from delivery import run as runner
 from delivery.cli import cli
+from delivery.cli.deliver import forecasts
 from delivery.config.project import Project
 from delivery.errors import ConfigError, ExitCode, LoginRefused
 from delivery.files.spool import Spool
@@ -30,6 +34,7 @@ from delivery.transfer.sftp_directory import SftpDirectory
 if TYPE_CHECKING:
     from pathlib import Path
 
+PINNED = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIlOM4VJ6dIqWGYKzvYF8Jj0yD5T2i6yL7O5m0c7b9Xk"
 SHARES = ("by_share", "share_of_brightside_beauty", "share_of_cedar_books")
 
 
@@ -83,6 +88,59 @@ def test_whatever_happens_to_one_the_others_leave(
     assert "jane" not in found["by_share"].message
     monkeypatch.undo()
     assert run(project)["by_share"].state == "delivered"
+
+
+@pytest.mark.parametrize("lack", ["secret", "key file", "certificate"])
+def test_what_one_client_lacks_stops_no_other(project: Project, monkeypatch: pytest.MonkeyPatch, lack: str) -> None:
+    """A secret that is not set, a key that others can read: where everybody's files go is known all the same."""
+    secret, keys = "{{ env_var('UNSET') }}", project.root / "keys"
+    keys.write_text("key")
+    keys.chmod(0o640)
+    server = {"type": "sftp", "host": "sftp.example.com", "username": "acme", "host_keys": [PINNED]}
+    changes: dict[str, Any] = {
+        "secret": {"destination": server | {"password": secret}},
+        "key file": {"destination": server | {"private_key": "keys"}},
+        "certificate": {"encryption": "openpgp", "public_key": "gone.asc"},
+    }[lack]
+    said = {
+        "secret": "integrations.by_share.destination.password: the environment variable UNSET is not set.",
+        "key file": f"integrations.by_share.destination.private_key: {keys} is open to others; chmod 600.",
+        "certificate": f"integrations.by_share.public_key: {project.root / 'gone.asc'} cannot be read: "
+        "No such file or directory.",
+    }[lack]
+    document = yaml.safe_load(project.integrations_file.read_text())
+    document["integrations"] = {name: document["integrations"][name] for name in SHARES}
+    document["integrations"]["by_share"] |= changes
+    project.integrations_file.write_text(yaml.safe_dump(document))
+
+    planned = forecasts(planner.plan(project, Request(at=AT, window=DAY)))
+    assert (planned.code, [f["refusal"] for f in planned.document["deliveries"]]) == (
+        ExitCode.USAGE,
+        [said, None, None],
+    )
+    for tries in (1, 2):
+        found = run(project, integrations=())
+        assert {name: (str(o.state), o.code) for name, o in found.items()} == {
+            "by_share": ("failed", ExitCode.USAGE),
+            **dict.fromkeys(SHARES[1:], ("delivered" if tries == 1 else "already delivered", ExitCode.DONE)),
+        }
+        assert (found["by_share"].message, found["by_share"].delivery.state) == (said, "planned")
+    with pytest.raises(ConfigError, match=re.escape(said[:-1])):  # who is named is needed
+        run(project, integrations=("by_share",))
+    keys.chmod(0o600)
+    project.integrations_file.write_text(SMALL)
+    assert run(project, integrations=("by_share",))["by_share"].state == "delivered"
+
+
+def test_what_places_need_is_needed_of_all(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that nobody knows may be another client's."""
+    monkeypatch.delenv("UNSET", raising=False)
+    text = project.integrations_file.read_text()
+    head, _, rest = text.rpartition("directory: inbox")
+    project.integrations_file.write_text(head + "directory: \"{{ env_var('UNSET') }}\"" + rest)
+    with pytest.raises(ConfigError, match=r"by_share\.directory: the environment variable UNSET is not set"):
+        run(project, integrations=())
+    assert not project.share.exists()
 
 
 def test_an_account_that_was_refused_is_not_tried_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
