@@ -48,14 +48,19 @@ def midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+YEARS = 2000, 2199  # what lies beyond is mistyped, and calendars end soon after
+
+
 def parse_day(text: str, at: datetime) -> date:
     """A day from `YYYY-MM-DD`, `today` or `yesterday` (as seen from `at`)."""
     if text in ("today", "yesterday"):
         return at.astimezone(UTC).date() - (DAY if text == "yesterday" else timedelta())
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{text!r} is not a day.", hint="Write YYYY-MM-DD, `today` or `yesterday`.") from None
+    _check_year(day)
+    return day
 
 
 def parse_instant(text: str) -> datetime:
@@ -64,7 +69,16 @@ def parse_instant(text: str) -> datetime:
         instant = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{text!r} is not a time.", hint="Write it as 2026-11-04T06:00:00Z.") from None
+    _check_year(instant)
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def _check_year(day: date) -> None:
+    first, last = YEARS
+    if not first <= day.year <= last:
+        raise ConfigError(
+            f"{day.isoformat()[:10]} is too far away.", hint=f"Name a day of the years {first} to {last}."
+        )
 
 
 def check_cron(expression: str) -> str | None:

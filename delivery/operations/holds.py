@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 def release(project: Project, start: str, decision: str, reason: str) -> Delivery:
     """Carries out a person's decision on the held delivery whose id begins so.
 
-    resend: the next run hands it over again, looking first; accept: the client has it; cancel: it is not wanted.
-    Raises ConfigError when the id is not that of one held delivery, or a resend is no longer possible.
+    resend: the next run hands it over again, looking first; accept: the client has it; cancel: it is not wanted, which
+    may also be said of one that is only planned. Raises ConfigError when the id is not that of one such delivery, or a
+    resend is no longer possible.
     """
+    states = (State.HELD, State.PLANNED) if decision == "cancel" else (State.HELD,)
     with only_runner(project.state), open_ledger(project) as ledger:
-        found = [row for row in ledger.find(deliveries.c.state == State.HELD) if row.id.startswith(start)]
+        found = [row for row in ledger.find(deliveries.c.state.in_(states)) if row.id.startswith(start)]
         if len(found) != 1:
             raise ConfigError(
-                f"{len(found)} held deliveries have an id that begins with {start!r}.",
-                hint="`delivery status --held` shows them.",
+                f"{len(found)} {' or '.join(states)} deliveries have an id that begins with {start!r}.",
+                hint="`delivery status` shows all, `delivery status --held` those that wait for a person.",
             )
         row = found[0]
         note = f"released by a person: {decision}, {reason}"
@@ -40,7 +42,8 @@ def release(project: Project, start: str, decision: str, reason: str) -> Deliver
             ledger.freeze_layout(row.id)
             ledger.advance(row.id, State.HELD, State.DELIVERED, note=note)
         else:
-            ledger.advance(row.id, State.HELD, State.CANCELLED, note=note)
+            ledger.take(row.id)  # another runner may be at it
+            ledger.advance(row.id, row.state, State.CANCELLED, note=note)
             _tidy(project, ledger, row)
         return ledger.delivery(row.id)
 

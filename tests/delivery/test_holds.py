@@ -31,6 +31,11 @@ def held(project: Copy) -> list[dict[str, str]]:
     return found
 
 
+def latest(project: Copy) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(project.delivery("status", "--json").stdout)["deliveries"]
+    return found
+
+
 def release(project: Copy, *options: str) -> int:
     return project.delivery("release", held(project)[0]["id"][:12], *options, "--reason", "asked the client").exit_code
 
@@ -98,3 +103,16 @@ def test_cancelling_needs_no_destination(project: Copy, taken: Path) -> None:
     assert shown["state"] == "cancelled"
     assert "temporary files may lie in" in shown["note"]
     assert taken.read_text() == "theirs"
+
+
+def test_a_delivery_that_was_never_meant_can_be_cancelled(project: Copy) -> None:
+    """A day that nobody built is asked for by mistake: without that, each `--due` would be refused for it."""
+    asked = ("--integration", "acme_share", "--select", "daily_esp_events")
+    assert project.deliver(*asked, "--window", "2019-01-01")[0] == 3
+    (planned,) = [row for row in latest(project) if row["state"] == "planned"]
+    for decision, code in (("--accept", 2), ("--resend", 2), ("--cancel", 0), ("--cancel", 2)):
+        done = project.delivery("release", planned["id"][:12], decision, "--reason", "mistyped")
+        assert done.exit_code == code, decision
+    at = ("--at", f"{DAY}T23:00:00Z")
+    assert project.deliver(*asked, "--due", *at)[1]["deliveries"][0]["window_start"] == "2026-11-02"
+    assert {row["id"]: row["state"] for row in latest(project)}[planned["id"]] == "cancelled"

@@ -52,6 +52,14 @@ def test_what_is_no_day_is_said(text: str) -> None:
         parse_day(text, NOW)
 
 
+@pytest.mark.parametrize("text", ["0001-01-01", "1999-12-31", "2200-01-01", "9999-12-31"])
+def test_what_calendars_do_not_reach_is_said(text: str) -> None:
+    for read in (lambda: parse_day(text, NOW), lambda: parse_instant(f"{text}T06:00:00Z")):
+        with pytest.raises(ConfigError, match=f"{text} is too far away"):
+            read()
+    assert (parse_day("2000-01-01", NOW).year, parse_day("2199-12-31", NOW).year) == (2000, 2199)
+
+
 def test_yesterday_is_yesterday_in_utc() -> None:
     in_berlin = datetime(2026, 11, 4, 0, 30, tzinfo=timezone(timedelta(hours=1)))
     assert parse_day("yesterday", in_berlin) == date(2026, 11, 2)
