@@ -1,4 +1,4 @@
-{# What the loaders leave, apart from SendGrid's events: one folder or table an entity, by system. #}
+{# What the loaders leave, apart from providers' posts: one folder or table an entity, by system. #}
 
 {% macro entities() -%}
     {{ return({

@@ -9,9 +9,13 @@
 {% macro landing_patterns() -%}
     {%- set found = [] -%}
     {%- for suffix in ['', '.gz'] -%}
-        {%- do found.append('sendgrid/posts/%.json' ~ suffix) -%}
+        {%- for provider in providers() -%}
+            {%- do found.append(provider ~ '/posts/%.json' ~ suffix) -%}
+        {%- endfor -%}
         {%- for lines in ['.ndjson', '.jsonl'] -%}
-            {%- do found.append('sendgrid/%' ~ lines ~ suffix) -%}
+            {%- for provider in providers() -%}
+                {%- do found.append(provider ~ '/%' ~ lines ~ suffix) -%}
+            {%- endfor -%}
             {%- for system, names in entities().items() -%}
                 {%- for entity in names -%}
                     {%- do found.append(system ~ '/' ~ entity ~ '/%' ~ lines ~ suffix) -%}

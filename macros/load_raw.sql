@@ -24,8 +24,8 @@
     {%- do run_query('copy listed to ' ~ dbt_delivery.quoted([into ~ '/files.parquet']) ~ ' (format parquet)') -%}
     {%- set names = run_query('select file_name from listed order by file_name').columns[0].values() -%}
     {%- for source in graph.sources.values() | sort(attribute='unique_id') if source.package_name == project_name -%}
-        {%- set of_events = source.source_name == 'sendgrid' -%}
-        {%- set folder = 'sendgrid' if of_events else source.source_name ~ '/' ~ source.name -%}
+        {%- set of_events = source.name == 'events' -%}
+        {%- set folder = source.source_name if of_events else source.source_name ~ '/' ~ source.name -%}
         {%- set files = names | select('ge', folder ~ '/') | select('lt', folder ~ '0') | list -%}
         {%- set landed = landed_events(none, files, landing_dir()) if of_events
             else landed_rows(none, files, landing_dir()) -%}

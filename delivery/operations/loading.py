@@ -79,10 +79,10 @@ def landing_dir(project: Project) -> Path:
     return project.root / os.environ.get("LANDING_DIR", "landing")
 
 
-def source_of(file_name: str) -> tuple[str, str]:
-    """Schema and name of the raw table that a landed file's rows are for."""
-    system, below = file_name.split("/")[:2]
-    return (system, "events") if system == "sendgrid" else (system, below)
+def folder_of(source: tuple[str, str]) -> str:
+    """Where the files lie whose rows are for a raw table, given by schema and name: of a provider's events, all."""
+    schema, table = source
+    return f"{schema}/" if table == "events" else f"{schema}/{table}/"
 
 
 def _raw_tables(project: Project) -> AbstractContextManager[RawTables]:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from delivery.errors import Busy, WriteFailed
-from delivery.operations.loading import KNOWN, Loaded, landing_dir, source_of
+from delivery.operations.loading import KNOWN, Loaded, folder_of, landing_dir
 from delivery.warehouse import postgres
 from delivery.warehouse.adbc import connected
 
@@ -73,7 +73,7 @@ class RawPostgres:
     def take(self, landed: Landed) -> Loaded:
         """File by file."""
         for schema, table in landed.parts:
-            received_at = "received_at timestamp, " if schema == "sendgrid" else ""
+            received_at = "received_at timestamp, " if table == "events" else ""
             self._do(TABLE.format(schema=schema, table=table, received_at=received_at))
         left = {file["file_name"]: file for file in landed.files}
         found = dict[str, int | None]()
@@ -81,7 +81,7 @@ class RawPostgres:
             with pq.ParquetFile(part) as content:
                 for name, pieces in groupby(_pieces(content), key=lambda piece: piece[0]):
                     found[name] = self._replace(source, left.pop(name), (rows for _, rows in pieces))
-            for name in [name for name in left if source_of(name) == source]:  # those without a row
+            for name in [name for name in left if name.startswith(folder_of(source))]:  # those without a row
                 found[name] = self._replace(source, left.pop(name), iter(()))
         taken = [rows for rows in found.values() if rows is not None]
         return Loaded(len(taken), sum(taken), tuple(name for name, rows in found.items() if rows is None))

@@ -2,7 +2,8 @@
 
 {#
     The rows of a relation, each with the JSON object of a text column as its document, of which json_field takes the
-    fields named. A text that is no object has none: what a client puts into a field may be anything.
+    fields named; a/b is the field b of the object a. A text that is no object has none: what a client puts into a field may
+    be anything.
 #}
 {% macro json_documents(relation, column, fields, condition='fault is null') -%}
     {{ return(adapter.dispatch('json_documents', 'delivery')(relation, column, fields, condition)) }}
@@ -12,10 +13,7 @@
     select
         *,
         case
-            when {{ condition }} then try(json_transform(
-                {{ column }},
-                '{ {%- for field in fields %}"{{ field }}": "VARCHAR"{{ ', ' if not loop.last }}{% endfor -%} }'
-            ))
+            when {{ condition }} then try(json_transform({{ column }}, '{{ tojson(field_tree(fields)) }}'))
         end as document
     from {{ relation }}
 {%- endmacro %}
@@ -29,13 +27,17 @@
                 then cast({{ text }} as json)
         end
     {%- endset -%}
+    {%- set types = {} -%}
+    {%- for name, below in field_tree(fields or ['none']).items() -%}
+        {%- do types.update({name: 'text' if below is string else 'json'}) -%}
+    {%- endfor -%}
     select
         {{ relation }}.*,
         document,
         {{ json }} as document_json
     from {{ relation }}
     left join lateral json_to_record({{ json }}) as document (
-        {%- for field in fields or ['none'] %}"{{ field }}" text{{ ', ' if not loop.last }}{% endfor -%}
+        {%- for name, type in types.items() %}"{{ name }}" {{ type }}{{ ', ' if not loop.last }}{% endfor -%}
     ) on true
 {%- endmacro %}
 
@@ -43,12 +45,30 @@
     select
         *,
         case
-            when {{ condition }} then from_json(
-                {{ column }},
-                '{% for field in fields %}`{{ field }}` string{{ ', ' if not loop.last }}{% endfor %}'
-            )
+            when {{ condition }} then from_json({{ column }}, '{{ spark__json_schema(field_tree(fields)) }}')
         end as document
     from {{ relation }}
+{%- endmacro %}
+
+{% macro spark__json_schema(tree) -%}
+    {%- for name, below in tree.items() -%}
+        `{{ name }}` {{ 'string' if below is string else 'struct<' ~ spark__json_schema(below) ~ '>' }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{# Fields as a tree: those of an object below its name, each at its end with the word for text. #}
+{% macro field_tree(fields) -%}
+    {%- set tree = {} -%}
+    {%- for field in fields -%}
+        {%- set names = field.split('/') -%}
+        {%- set at = namespace(branch=tree) -%}
+        {%- for name in names[:-1] -%}
+            {%- set at.branch = at.branch.setdefault(name, {}) -%}
+        {%- endfor -%}
+        {%- do at.branch.update({names[-1]: 'VARCHAR'}) -%}
+    {%- endfor -%}
+    {{ return(tree) }}
 {%- endmacro %}
 
 
@@ -58,21 +78,24 @@
 {%- endmacro %}
 
 {% macro duckdb__json_field(document, field) -%}
-    {{ document }}."{{ field }}"
+    {{ document }}."{{ field | replace('/', '"."') }}"
 {%- endmacro %}
 
 {# Lists and objects without the blanks between their parts, as the other engines write them; text keeps its own. #}
 {% macro postgres__json_field(document, field) -%}
-    {%- set text = '(' ~ document ~ ')."' ~ field ~ '"' -%}
+    {%- set name, below = field.split('/')[0], field.split('/')[1:] | join(',') -%}
+    {%- set whole = '(' ~ document ~ ')."' ~ name ~ '"' -%}
+    {%- set text = '(' ~ whole ~ " #>> '{" ~ below ~ "}')" if below else whole -%}
+    {%- set json = whole ~ " #> '{" ~ below ~ "}'" if below else document ~ "_json -> '" ~ name ~ "'" -%}
     case
-        when {{ text }} ~ '^[[{].*\s' is true and json_typeof({{ document }}_json -> '{{ field }}') in ('object', 'array')
+        when {{ text }} ~ '^[[{].*\s' is true and json_typeof({{ json }}) in ('object', 'array')
             then regexp_replace({{ text }}, '("(?:[^"\\]|\\.)*")|\s+', '\1', 'g')
         else {{ text }}
     end
 {%- endmacro %}
 
 {% macro spark__json_field(document, field) -%}
-    {{ document }}.`{{ field }}`
+    {{ document }}.`{{ field | replace('/', '`.`') }}`
 {%- endmacro %}
 
 

@@ -14,7 +14,7 @@
         cast(size as bigint) as file_size,
         cast(last_modified as timestamp) as modified_at
     from read_blob([
-        {%- for system in ['sendgrid'] + entities().keys() | list %}
+        {%- for system in providers() + entities().keys() | list %}
         {{ dbt_delivery.quoted([no_glob(landing_dir()) ~ '/' ~ system ~ '/**']) }}{{ ',' if not loop.last }}
         {%- endfor %}
     ])
@@ -95,10 +95,15 @@
     {%- if execute and 'model.delivery.base_landing__files' in selected_resources -%}
         {%- set query = 'select file_name from (' ~ landing_files() ~ ') as files where ' ~ is_read('file_name') -%}
         {%- set found = run_query(query).columns[0].values() -%}
-        {%- for folder in ['sendgrid', 'platform'] -%}
-            {%- if not found | select('ge', folder ~ '/') | select('lt', folder ~ '0') | list -%}
+        {%- for folders in [providers(), ['platform']] -%}
+            {%- set read = [] -%}
+            {%- for folder in folders -%}
+                {%- do read.extend(found | select('ge', folder ~ '/') | select('lt', folder ~ '0') | list) -%}
+            {%- endfor -%}
+            {%- if not read -%}
                 {%- do exceptions.raise_compiler_error(
-                    "No raw data: there is no file to read in '" ~ landing_dir() ~ "/" ~ folder
+                    "No raw data: there is no file to read in '" ~ landing_dir() ~ '/'
+                    ~ folders | join("' or '" ~ landing_dir() ~ '/')
                     ~ "'. Set LANDING_DIR to the folder that the loaders write to."
                 ) -%}
             {%- endif -%}
@@ -151,7 +156,7 @@
             {%- do run_query('create schema if not exists ' ~ source.schema) -%}
             {%- do run_query(
                 'create table if not exists ' ~ source.schema ~ '.' ~ source.identifier ~ ' ('
-                ~ ('received_at timestamp, ' if source.source_name == 'sendgrid' else '')
+                ~ ('received_at timestamp, ' if source.name == 'events' else '')
                 ~ 'payload string, fault string, file_name string, line_number bigint, landed_at timestamp, '
                 ~ "loaded_at timestamp) using parquet location '" ~ raw_dir() ~ '/' ~ source.source_name ~ '/'
                 ~ source.name ~ "'"
@@ -187,7 +192,7 @@
 
 
 {#
-    One row per SendGrid event, arrays taken apart: received_at, payload, fault, file_name, line_number,
+    One row per event of a provider's posts, arrays taken apart: received_at, payload, fault, file_name, line_number,
     landed_at (when a loader's table got it). fault says why a line is no event; payload is then the line as it is. files: names below root.
 #}
 {% macro landed_events(source, files, root) -%}
@@ -391,7 +396,7 @@
         {{ return(false) }}
     {%- endif -%}
     {%- set system, entity = model.sources[0] -%}
-    {%- set folder = system if system == 'sendgrid' else system ~ '/' ~ entity -%}
+    {%- set folder = system if entity == 'events' else system ~ '/' ~ entity -%}
     {{ return(run_query("select 1 from landing.files where file_name like '" ~ folder ~ "/%' limit 1").rows | length > 0) }}
 {%- endmacro %}
 

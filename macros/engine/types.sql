@@ -73,8 +73,8 @@
 
 {% macro postgres__try_epoch(text) -%}
     case
-        when {{ text }} ~ '^\s*\d{1,11}(\.\d{1,6})?\s*$'
-            then timestamp 'epoch' + cast({{ text }} as numeric) * interval '1 second'
+        when {{ text }} ~ '^\s*\d{1,11}(\.\d{1,20})?\s*$'
+            then timestamp 'epoch' + round(cast({{ text }} as numeric), 6) * interval '1 second'
     end
 {%- endmacro %}
 

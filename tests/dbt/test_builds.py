@@ -483,7 +483,7 @@ def test_days_can_be_forced(warehouse: Warehouse) -> None:
 @pytest.mark.slow
 def test_a_model_built_before_its_parent_is_built_after_it_too(warehouse: Warehouse) -> None:
     warehouse.land("sendgrid/late.ndjson", [click("late", "2026-11-05")])
-    warehouse.models("--select", "base_landing__files", "base_sendgrid__events", "int_raw_days")
+    warehouse.models("--select", "base_landing__files", "+int_email_events_posted", "int_raw_days")
     warehouse.models("--select", "esp_events")
     assert warehouse.last_days("esp_events") == ["2026-11-05"]
     assert "late" not in warehouse.keys("2026-11-05")

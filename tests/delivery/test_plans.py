@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # A day of raw rows, of what is made of them, and of what leaves.
 GROWING = {
-    "base_sendgrid__events", "int_email_events_classified", "int_email_signals", "email_clicks", "email_days",
+    "stg_sendgrid__events", "int_email_events_classified", "int_email_signals", "email_clicks", "email_days",
     "esp_events", "rejected_events", "email_unsubscribes",
 }  # fmt: skip
 AS_FOR_VOLUME = (
@@ -62,7 +62,7 @@ def test_a_day_reads_a_day(new_database: Callable[[], str], tmp_path: Path) -> N
         assert delivered.exit_code == 0, delivered.stderr
         plans = list(plans_in(said.read_bytes()[before:].decode(errors="replace")))
     asked = " ".join(text for text, _ in plans)
-    for name in ("base_sendgrid__events", "int_email_events_classified", "esp_events", "rejected_events"):
+    for name in ("stg_sendgrid__events", "int_email_events_classified", "esp_events", "rejected_events"):
         assert f'"{name}"' in asked
     assert 'select "namespace", "email"' in asked, "the runner's own query is among them"
     reading = [(text, plan) for text, plan in plans if " limit 0)" not in text]  # that asks for columns only

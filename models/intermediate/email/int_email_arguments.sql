@@ -1,6 +1,4 @@
 {%- set arguments = ['campaign_run_id', 'audience_id', 'variant_id', 'journey_id', 'nqe'] -%}
-{%- set fields = ['namespace', 'email'] + arguments -%}
-{%- set event = ['event_day', 'payload', 'message_id', 'smtp_id'] -%}
 
 {{
     config(
@@ -26,7 +24,7 @@ reach as (
 
 events as (
 
-    select * from {{ ref('base_sendgrid__events') }}
+    select * from {{ ref('int_email_events_posted') }}
     where (message_id is not null or smtp_id is not null)
         and event_day between (select first_day from reach) and (select last_day from reach)
 
@@ -35,16 +33,21 @@ events as (
 silent as (
 
     select distinct
-        {{ event | join(', ') }}
+        event_day,
+        payload,
+        source,
+        message_id,
+        smtp_id,
+        email
     from events
-    where not has_namespace and {{ is_due('int_email_arguments') }}
+    where namespace is null and {{ is_due('int_email_arguments') }}
 
 ),
 
 speaking as (
 
     select * from events
-    where has_namespace
+    where namespace is not null
 
 ),
 
@@ -54,57 +57,27 @@ found as (
     select
         silent.event_day,
         silent.payload,
+        silent.email,
         speaking.event_day as told_on,
-        speaking.payload as told_by
+        speaking.namespace,
+        {% for argument in arguments %}
+        speaking.{{ argument }},
+        {% endfor %}
+        speaking.email as told_of
     from silent
-    inner join speaking on silent.{{ id }} = speaking.{{ id }}
+    inner join speaking
+        on silent.source = speaking.source
+        and silent.{{ id }} = speaking.{{ id }}
     {% if not loop.last %}union{% endif %}
     {% endfor %}
 
 ),
 
-near as (
+told as (
 
     select * from found
     where {{ days_between('told_on', 'event_day') }}
         between -{{ var('late_event_days') }} and {{ var('late_event_days') }}
-
-),
-
-parsed as (
-
-    {{ json_documents('near', 'told_by', fields, 'true') | indent(4) }}
-
-),
-
-told as (
-
-    select
-        event_day,
-        payload,
-        told_on,
-        {% for argument in arguments | reject('equalto', 'audience_id') %}
-        nullif({{ json_field('document', argument) }}, '') as {{ argument }},
-        {% endfor %}
-        {{ piped(json_field('document', 'audience_id')) }} as audience_id,
-        {{ json_field('document', 'namespace') }} as namespace,
-        {{ tidy_address(json_field('document', 'email')) }} as email
-    from parsed
-
-),
-
-read as (
-
-    {{ json_documents('silent', 'payload', ['email'], 'true') | indent(4) }}
-
-),
-
-addressed as (
-
-    select
-        {{ event | join(', ') }},
-        {{ tidy_address(json_field('document', 'email')) }} as email
-    from read
 
 ),
 
@@ -125,26 +98,21 @@ own as (
 
     select
         {% for argument in arguments %}
-        case
-            when min(told.{{ argument }}) = max(told.{{ argument }}) then min(told.{{ argument }})
-        end as {{ argument }},
+        case when min({{ argument }}) = max({{ argument }}) then min({{ argument }}) end as {{ argument }},
         {% endfor %}
-        told.event_day,
-        told.payload
+        event_day,
+        payload
     from told
-    inner join addressed
-        on told.event_day = addressed.event_day
-        and told.payload = addressed.payload
-        and told.email = addressed.email
-    group by told.event_day, told.payload
+    where email = told_of
+    group by event_day, payload
 
 )
 
 select
-    addressed.event_day,
-    addressed.payload,
-    addressed.message_id,
-    addressed.smtp_id,
+    silent.event_day,
+    silent.payload,
+    silent.message_id,
+    silent.smtp_id,
     agreed.told_from,
     agreed.told_until,
     agreed.namespace,
@@ -153,6 +121,6 @@ select
     case when agreed.namespace is not null then own.variant_id end as variant_id,
     case when agreed.namespace is not null then own.journey_id end as journey_id,
     case when agreed.namespace is not null then own.nqe end as nqe
-from addressed
-left join agreed on addressed.event_day = agreed.event_day and addressed.payload = agreed.payload
-left join own on addressed.event_day = own.event_day and addressed.payload = own.payload
+from silent
+left join agreed on silent.event_day = agreed.event_day and silent.payload = agreed.payload
+left join own on silent.event_day = own.event_day and silent.payload = own.payload

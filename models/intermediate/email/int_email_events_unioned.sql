@@ -1,19 +1,19 @@
 {%- set identifying = [
-    'namespace', 'email', 'provider_event', 'bounce_type', 'occurred_at', 'sg_message_id', 'smtp_id', 'click_url',
+    'namespace', 'email', 'provider_event', 'bounce_type', 'occurred_at', 'provider_message_id', 'smtp_id', 'click_url',
     'user_agent', 'ip_address', 'nqe'
 ] -%}
 {%- set arguments = ['namespace', 'campaign_run_id', 'audience_id', 'variant_id', 'journey_id', 'nqe'] -%}
 {%- set own = [
-    'sg_event_id', 'sg_message_id', 'smtp_id', 'email', 'provider_event', 'bounce_type', 'bounce_classification', 'reply_class',
+    'source', 'event_id', 'provider_message_id', 'smtp_id', 'email', 'provider_event', 'bounce_type', 'bounce_classification', 'reply_class',
     'reason', 'category', 'user_agent', 'ip_address', 'click_url', 'is_machine_open', 'occurred_at', 'received_at',
     'event_day', 'payload', 'fault', 'file_name'
 ] -%}
 {%- set line = ['file_name', 'line_number', 'payload'] -%}
 {%- set nothing = 'cast(null as ' ~ dbt.type_string() ~ ')' -%}
 
-with sendgrid_events as (
+with posted as (
 
-    select * from {{ ref('stg_sendgrid__events') }}
+    select * from {{ ref('int_email_events_posted') }}
 
 ),
 
@@ -39,16 +39,16 @@ told as (
 
     select
         {% for argument in arguments %}
-        coalesce(sendgrid_events.{{ argument }}, arguments.{{ argument }}) as {{ argument }},
+        coalesce(posted.{{ argument }}, arguments.{{ argument }}) as {{ argument }},
         {% endfor %}
         {% for column in own %}
-        sendgrid_events.{{ column }},
+        posted.{{ column }},
         {% endfor %}
-        sendgrid_events.line_number
-    from sendgrid_events
+        posted.line_number
+    from posted
     left join arguments
-        on sendgrid_events.event_day = arguments.event_day
-        and case when sendgrid_events.namespace is null then sendgrid_events.payload end = arguments.payload
+        on posted.event_day = arguments.event_day
+        and case when posted.namespace is null then posted.payload end = arguments.payload
 
 ),
 
@@ -62,10 +62,11 @@ identified as (
 )
 
 select
-    'sendgrid.events' as source,
-    case when fault is not null then {{ surrogate_key(line) }} else coalesce(sg_event_id, identity) end as source_id,
+    source,
+    case when fault is not null then {{ surrogate_key(line) }} else coalesce(event_id, identity) end as source_id,
     case
-        when fault is null and occurred_at is not null and coalesce(sg_message_id, smtp_id) is not null then identity
+        when fault is null and occurred_at is not null and coalesce(provider_message_id, smtp_id) is not null
+            then identity
     end as retry_id,
     namespace,
     email,

@@ -17,7 +17,7 @@ files as (
 
 events as (
 
-    select * from {{ ref('base_sendgrid__events') }}
+    select * from {{ ref('int_email_events_posted') }}
     where loaded_at > {{ newest }}
 
 ),
@@ -113,7 +113,7 @@ told as (
     select silent.event_day from silent
     inner join events
         on silent.{{ id }} = events.{{ id }}
-        and events.has_namespace
+        and events.namespace is not null
         and {{ days_between('events.event_day', 'silent.event_day') }}
         between -{{ var('late_event_days') }} and {{ var('late_event_days') }}
 

@@ -1,40 +1,50 @@
 {%- set fields = [
     'sg_event_id', 'sg_message_id', 'smtp-id', 'namespace', 'email', 'event', 'type', 'timestamp', 'category',
-    'useragent', 'ip', 'url', 'reason', 'status', 'bounce_classification', 'sg_machine_open', 'campaign_id', 'campaign_run_id', 'audience_id',
+    'useragent', 'ip', 'url', 'reason', 'status', 'bounce_classification', 'sg_machine_open', 'campaign_run_id', 'audience_id',
     'variant_id', 'journey_id', 'nqe'
 ] -%}
 
-with events as (
+{{
+    config(
+        enabled='sendgrid' in var('providers'), materialized='incremental', incremental_strategy=file_strategy(),
+        partition_by=day_parts(), indexes=raw_indexes(['event_day'])
+    )
+}}
 
-    select * from {{ ref('base_sendgrid__events') }}
+with posted as (
+
+    {{ posted_events('sendgrid') | indent(4) }}
 
 ),
 
 parsed as (
 
-    {{ json_documents('events', 'payload', fields) | indent(4) }}
+    {{ json_documents('posted', 'payload', fields) | indent(4) }}
 
 ),
 
 named as (
 
     select
-        event_day,
         received_at,
+        event_day,
         payload,
         fault,
         file_name,
+        line_number,
+        landed_at,
         {% for field in fields %}
         nullif({{ json_field('document', field) }}, '') as {{ field | replace('-', '_') }}_text,
         {% endfor %}
-        line_number
+        loaded_at
     from parsed
 
 )
 
 select
-    sg_event_id_text as sg_event_id,
-    sg_message_id_text as sg_message_id,
+    sg_event_id_text as event_id,
+    nullif(split_part(sg_message_id_text, '.', 1), '') as message_id,
+    sg_message_id_text as provider_message_id,
     smtp_id_text as smtp_id,
     namespace_text as namespace,
     {{ tidy_address('email_text') }} as email,
@@ -47,7 +57,6 @@ select
     ip_text as ip_address,
     url_text as click_url,
     reason_text as reason,
-    {{ try_bigint('campaign_id_text') }} as campaign_id,
     campaign_run_id_text as campaign_run_id,
     {{ piped('audience_id_text') }} as audience_id,
     variant_id_text as variant_id,
@@ -60,5 +69,7 @@ select
     payload,
     fault,
     file_name,
-    line_number
+    line_number,
+    landed_at,
+    loaded_at
 from named

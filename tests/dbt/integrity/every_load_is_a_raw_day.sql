@@ -1,5 +1,6 @@
 -- Each day that the last load touched is due since then: what int_raw_days forgot, no bounded test would look at.
-{%- set sources = ['base_sendgrid__events', 'base_platform__halts', 'base_platform__unsubscribes'] %}
+{%- set sources = ['base_platform__halts', 'base_platform__unsubscribes'] %}
+{%- for provider in providers() -%}{%- do sources.append('stg_' ~ provider ~ '__events') -%}{%- endfor %}
 
 with raw_days as (
 

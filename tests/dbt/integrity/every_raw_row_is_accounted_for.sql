@@ -2,10 +2,10 @@
 {{ config(meta={'bounded_by': 'event_day'}) }}
 {%- set bound = is_under_test(['int_email_events_classified']) %}
 {%- set sources = {
-    'sendgrid.events': 'base_sendgrid__events',
     'platform.halts': 'base_platform__halts',
     'platform.unsubscribes': 'base_platform__unsubscribes'
 } %}
+{%- for name in providers() -%}{%- do sources.update({name ~ '.events': 'stg_' ~ name ~ '__events'}) -%}{%- endfor %}
 
 with classified as (
 

@@ -1,0 +1,74 @@
+{# Email providers: a folder of files, or a table, of posts each. What a post says is its staging model's to know. #}
+
+{# The providers in use, each once: var('providers'). #}
+{% macro providers() -%}
+    {%- set named = var('providers') -%}
+    {%- if named is string or named is mapping or named is not iterable or not named -%}
+        {%- do exceptions.raise_compiler_error(
+            'The var providers is ' ~ named ~ '. Set it to the list of email providers in use, as [sendgrid].'
+        ) -%}
+    {%- endif -%}
+    {{ return(named | unique | list) }}
+{%- endmacro %}
+
+
+{#
+    One row per event that a provider posted, as it came, of new and changed files only: payload, fault, file_name,
+    line_number, landed_at, received_at (of a line that does not say, or says what cannot be, the time of its file or load),
+    event_day, loaded_at.
+#}
+{% macro posted_events(provider) -%}
+with files as (
+
+    select * from {{ ref('base_landing__files') }}
+
+),
+
+landed as (
+
+    {{ landed_events(source(provider, 'events'), new_files(provider), landing_dir()) | indent(4) }}
+
+),
+
+written as (
+
+    select
+        landed.payload,
+        landed.fault,
+        landed.file_name,
+        landed.line_number,
+        coalesce(landed.landed_at, files.modified_at) as landed_at,
+        landed.received_at
+    from landed
+    left join files on landed.file_name = files.file_name
+
+),
+
+judged as (
+
+    select
+        *,
+        {{ is_possible_time('received_at', 'landed_at') }} as is_possible
+    from written
+
+),
+
+dated as (
+
+    select
+        payload,
+        coalesce(fault, case when not is_possible then 'received_at cannot be' end) as fault,
+        file_name,
+        line_number,
+        landed_at,
+        case when is_possible then received_at else landed_at end as received_at
+    from judged
+
+)
+
+select
+    *,
+    cast(received_at as date) as event_day,
+    {{ dbt_delivery.started_at() }} as loaded_at
+from dated
+{%- endmacro %}
