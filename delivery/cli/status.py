@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from delivery.cli.command import command, instant, project
-from delivery.console import Brief, Hash, Table, View
+from delivery.console import Brief, Hash, Table, Text, View
 from delivery.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ OPTIONS = {  # of what may be asked for
     "--held": ("--campaign",),
     "--gaps": ("--campaign", "--from", "--to"),
     "--layouts": ("--campaign",),
+    "--prometheus": (),
 }
 
 
@@ -32,6 +33,7 @@ OPTIONS = {  # of what may be asked for
 @click.option("--held", is_flag=True, help="The deliveries that only a person can decide on, and why.")
 @click.option("--gaps", is_flag=True, help="What should have gone by the schedules and did not; exit code 1 if any.")
 @click.option("--layouts", is_flag=True, help="The frozen layouts, and what changed since.")
+@click.option("--prometheus", is_flag=True, help="Figures of all that is on record, as Prometheus reads them.")
 @click.option("--campaign", metavar="NAME", help="Only this campaign.")
 @click.option("--limit", type=click.IntRange(min=1), help=f"How many deliveries, the latest. [default: {SHOWN}]")
 @click.option("--from", "start", metavar="DAY", help="Gaps from this day on. [default: each campaign's first delivery]")
@@ -42,13 +44,20 @@ def status(
     held: bool,
     gaps: bool,
     layouts: bool,
+    prometheus: bool,
     campaign: str | None,
     limit: int | None,
     start: str | None,
     end: str | None,
 ) -> View:
     """The latest deliveries; or every step of one DELIVERY: its id, or the first characters of it."""
-    asked = {"DELIVERY": delivery is not None, "--held": held, "--gaps": gaps, "--layouts": layouts}
+    asked = {
+        "DELIVERY": delivery is not None,
+        "--held": held,
+        "--gaps": gaps,
+        "--layouts": layouts,
+        "--prometheus": prometheus,
+    }
     chosen = [name for name, is_asked in asked.items() if is_asked] or [LATEST]
     if len(chosen) > 1:
         raise ConfigError(f"{' and '.join(chosen)} do not go together.", hint="Give one of them.")
@@ -61,6 +70,7 @@ def status(
         "--held": lambda: _held(campaign),
         "--gaps": lambda: _gaps(campaign, start, end),
         "--layouts": lambda: _layouts(campaign),
+        "--prometheus": _prometheus,
     }
     return views[chosen[0]]()
 
@@ -162,6 +172,13 @@ def _layouts(campaign: str | None) -> View:
             *(f"{one.campaign} to {one.integration}: {change}" for one in found for change in one.changes),
         ],
     )
+
+
+def _prometheus() -> View:
+    from delivery.operations.metrics import exposition, samples
+
+    found = samples(project(), instant(None))
+    return View({"metrics": found}, [Text(exposition(found))])
 
 
 @command()
