@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -58,6 +60,9 @@ def _request(*, at: str | None, reason: str | None, integration: tuple[str, ...]
 @command(tables=True)
 @_request_options
 @click.option("--build", "build_first", is_flag=True, help="First build what is needed, under the same lock.")
+@click.option(
+    "--openlineage", type=click.Path(dir_okay=False, path_type=Path), help="Add the run's events to this file."
+)
 @click.option("--dry-run", is_flag=True, help="The same as `plan`.")
 @click.option(
     "--deadline",
@@ -67,16 +72,17 @@ def _request(*, at: str | None, reason: str | None, integration: tuple[str, ...]
     metavar="SECONDS",
     help="Then nothing more is begun; what is left is the next run's.",
 )
-def run(*, build_first: bool, dry_run: bool, deadline: float, **options: Any) -> View:
+def run(*, build_first: bool, dry_run: bool, deadline: float, openlineage: Path | None, **options: Any) -> View:
     """Deliver: gate, write, hand over, record. Running it again sends nothing twice."""
     if dry_run:
         return _plan(**options)
     from delivery import run as runner
     from delivery.cli.stopping import stoppable
     from delivery.operations.alerts import alert
+    from delivery.operations.openlineage import append
     from delivery.progress import Watch
 
-    asked, request = project(), _request(**options)
+    asked, request, began = project(), _request(**options), datetime.now(UTC)
     try:
         with stoppable():
             found = runner.run(asked, request, Watch(), build_first=build_first, deadline=deadline)
@@ -87,7 +93,8 @@ def run(*, build_first: bool, dry_run: bool, deadline: float, **options: Any) ->
             console.say(text)
         raise
     view = outcomes(found, redelivers=options["redeliver"])
-    return View(view.document, [*view.parts, *alert(asked, request, found, None)], view.code)
+    unwritten = append(openlineage, asked, found, began) if openlineage else []
+    return View(view.document, [*view.parts, *unwritten, *alert(asked, request, found, None)], view.code)
 
 
 @command(tables=True)
