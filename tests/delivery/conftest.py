@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["browsers", "postgres", "projects", "servers"]
 # Of the project itself: its pages, its sample and generator, how it tests. Counted apart from the product's.
-PROJECT = {"dbt_worker", "dictionary", "docs", "generate", "landing", "mutants", "nasty_page", "readers", "sampling"}
+PROJECT = {
+    "dbt_worker",
+    "dictionary",
+    "docs",
+    "examples",
+    "generate",
+    "landing",
+    "mutants",
+    "nasty_page",
+    "readers",
+    "sampling",
+}
 
 
 @pytest.fixture
