@@ -60,7 +60,7 @@
     has just built, and those built since the test last passed. So a pass vouches for every day built until then, and a
     test that failed looks at its days again until it passes. before: days more to look back.
 #}
-{% macro is_under_test(models, before=0) -%}
+{% macro is_under_test(models) -%}
     {%- if var('test_all_days') or flags.FULL_REFRESH -%}
         {{ return('true') }}
     {%- endif -%}
@@ -73,21 +73,15 @@
         {{ return('true') }}
     {%- endif -%}
     {%- set days -%}
-        {%- for back in range(before + 1) %}
-        {{ 'union' if not loop.first }}
-        select cast({{ dbt.dateadd('day', -back, 'event_day') }} as date) as event_day
-        from (
-            select event_day from {{ dbt_delivery.audit_table('int_days_due') }} where model in ({{ dbt_delivery.quoted(models) }})
-            union
-            select event_day from {{ dbt_delivery.audit_table('build_days') }}
-            where unique_id in ({{ dbt_delivery.quoted(unique_ids) }}) and coalesce(ended_at, started_at) > (
-                select coalesce(max(coalesce(began_at, started_at)), timestamp '1970-01-01 00:00:00')
-                from {{ dbt_delivery.audit_table('build_log') }}
-                where unique_id = '{{ model.unique_id }}' and phase = 'end' and not partial
-                    and status in ({{ dbt_delivery.quoted(statuses) }})
-            )
-        ) as days
-        {%- endfor %}
+        select event_day from {{ dbt_delivery.audit_table('int_days_due') }} where model in ({{ dbt_delivery.quoted(models) }})
+        union
+        select event_day from {{ dbt_delivery.audit_table('build_days') }}
+        where unique_id in ({{ dbt_delivery.quoted(unique_ids) }}) and coalesce(ended_at, started_at) > (
+            select coalesce(max(coalesce(began_at, started_at)), timestamp '1970-01-01 00:00:00')
+            from {{ dbt_delivery.audit_table('build_log') }}
+            where unique_id = '{{ model.unique_id }}' and phase = 'end' and not partial
+                and status in ({{ dbt_delivery.quoted(statuses) }})
+        )
     {%- endset %}
     event_day {{ one_of(days) }}
 {%- endmacro %}
@@ -129,6 +123,12 @@
 {%- endmacro %}
 
 
+{# What int_raw_days needs of int_repeat_days, which is itself built from the days that this makes due. #}
+{% macro earlier_repeat_days() -%}
+    {{ earlier_rows('int_repeat_days', dates=['event_day', 'seen_on'], texts=[]) }}
+{%- endmacro %}
+
+
 {# What int_raw_days needs of int_email_arguments, which is itself built from the days that this makes due. #}
 {% macro earlier_email_arguments() -%}
     {{ earlier_rows('int_email_arguments', dates=['event_day', 'told_from', 'told_until'], texts=['message_id', 'smtp_id']) }}
@@ -166,16 +166,11 @@
 {%- endmacro %}
 
 
-{# The keys of the retry days before the days due; days due are read anew, not here. #}
+{# The keys of the days on which posts of events of the days due came before; days due are read anew, not here. #}
 {% macro earlier_email_events() -%}
     {%- set due = days_due(model.name) -%}
+    {%- set before = 'select seen_on from ' ~ ref('int_repeat_days') ~ ' where ' ~ is_due(model.name) -%}
     {%- if is_incremental() -%}
-        {%- set before -%}
-            {%- for back in range(1, var('webhook_retry_days') + 1) %}
-            {{ 'union' if not loop.first }}
-            select cast({{ dbt.dateadd('day', -back, 'event_day') }} as date) from ({{ due }}) as days
-            {%- endfor %}
-        {%- endset -%}
         select
             unique_key,
             retry_id,
@@ -195,6 +190,12 @@
 {%- endmacro %}
 
 
+{# The versions of campaign runs that were read before. #}
+{% macro earlier_run_versions() -%}
+    {{ earlier_rows('int_run_versions', dates=[], texts=['namespace', 'campaign_run_id', 'run_version']) }}
+{%- endmacro %}
+
+
 {# What int_raw_days knew before, without the days that were only asked for. #}
 {% macro earlier_raw_days() -%}
     {%- if is_incremental() -%}
@@ -207,11 +208,4 @@
             cast(null as timestamp) as loaded_at
         where false
     {%- endif -%}
-{%- endmacro %}
-
-
-{# Whether an event received on one day may be the retry of the same event received on a day before. #}
-{% macro is_retry_of(first_day, day, same_day=false) -%}
-    {{ first_day }} {{ '<=' if same_day else '<' }} {{ day }}
-    and cast({{ dbt.dateadd('day', var('webhook_retry_days'), first_day) }} as date) >= {{ day }}
 {%- endmacro %}

@@ -27,9 +27,10 @@
 {#
     One row per line that a loader left of an entity, of new and changed files only: payload, fault, file_name, line_number,
     landed_at, loaded_at. needs: the fields without which a line is no record, as the first that it lacks is its fault;
-    where received_at is one, it and its event_day are columns, of the file's time if it cannot be read.
+    where received_at is one, it and its event_day are columns, of the file's time if it cannot be read. id: the field that is
+    the source's own id of an event; id_hash is made of it, or of the line where it has none or a fault.
 #}
-{% macro landed_records(system, entity, needs=[]) -%}
+{% macro landed_records(system, entity, needs=[], id=none) -%}
 with files as (
 
     select * from {{ ref('base_landing__files') }}
@@ -57,7 +58,7 @@ written as (
 
 parsed as (
 
-    {{ json_documents('written', 'payload', needs) | indent(4) }}
+    {{ json_documents('written', 'payload', needs + ([id] if id else [])) | indent(4) }}
 
 ),
 
@@ -68,6 +69,9 @@ said as (
         {%- for field in needs %},
         {{ needed_field(field) }} as {{ field }}
         {%- endfor %}
+        {%- if id %},
+        nullif({{ json_field('document', id) }}, '') as source_id
+        {%- endif %}
     from parsed
 
 ){% endif %}
@@ -84,6 +88,12 @@ select
         case when {{ field }} is null then '{{ field }} is {{ 'no time' if field.endswith('_at') else 'missing' }}' end
         {%- endfor %}
     ) as fault,
+    {%- if id %}
+    {{ short_hash(
+        'coalesce(case when fault is null and ' ~ needs | join(' is not null and ') ~ ' is not null then source_id end, '
+        ~ surrogate_key(['file_name', 'line_number', 'payload']) ~ ')'
+    ) }} as id_hash,
+    {%- endif %}
     file_name,
     line_number,
     landed_at,
@@ -102,4 +112,10 @@ from {{ 'said' if needs else 'written' }}
     {%- else -%}
         nullif(trim({{ said }}), '')
     {%- endif -%}
+{%- endmacro %}
+
+
+{# A time as payloads say it: seconds since 1970, as a number or a text, or a date with a time. #}
+{% macro time_said(text) -%}
+    coalesce({{ try_epoch(text) }}, {{ try_timestamp(text) }})
 {%- endmacro %}

@@ -72,3 +72,17 @@ select
     {{ dbt_delivery.started_at() }} as loaded_at
 from dated
 {%- endmacro %}
+
+
+{#
+    By which posts of one event are found, however late: a short hash of the provider's id, and one of what a retry has alike
+    with the first post, whatever its id is and whoever else has to say whose it is. Of a line with a fault, of the line.
+#}
+{% macro event_hashes() -%}
+    {%- set alike = ['email', 'occurred_at', 'provider_message_id', 'smtp_id', 'click_url', 'user_agent', 'ip_address'] -%}
+    {{ short_hash('event_id') }} as id_hash,
+    {{ short_hash(
+        'case when fault is null then ' ~ surrogate_key(alike) ~ ' else '
+        ~ surrogate_key(['file_name', 'line_number', 'payload']) ~ ' end'
+    ) }} as alike_hash
+{%- endmacro %}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.histories.world import AGENTS, CLIENTS, DAYS, PEOPLE, event, moment, run, text
+from tests.histories.world import DAYS, PEOPLE, event, run, text
 
 if TYPE_CHECKING:
     from tests.histories.world import World
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 def a_day(world: World) -> None:
     """What every day brings: its run, on record at once or days later, and a file of events of each client."""
-    for client in CLIENTS:
-        record = json.dumps(run(client, world.day)) + "\n"
+    for client in world.clients:
+        record = json.dumps(run(world, client, world.day)) + "\n"
         name = world.rng.choice(["all", client, f"day-{world.day}"])
         on = world.day + world.rng.choice([0, 0, 0, 1, 2, 5, DAYS])
         world.later.append((on, f"platform/campaign_runs/{name}.ndjson", record))
         for _ in range(world.rng.randrange(3, 12)):
-            world.post(f"sendgrid/{moment(world.day):%Y-%m-%d}-{client}.ndjson", event(world, namespace=client))
+            world.post(f"sendgrid/{world.moment(world.day):%Y-%m-%d}-{client}.ndjson", event(world, namespace=client))
     world.arrive()
 
 
@@ -27,8 +27,28 @@ def retry(world: World) -> None:
     """Events again, under their ids or others, as of then or of today; or another client says they are its own."""
     for _ in range(3):
         received_at, payload = world.rng.choice(world.posts)
-        again = payload | world.rng.choice([{}, {}, {"sg_event_id": f"e{world.new()}"}, {"namespace": world.client()}])
+        other = {"sg_event_id": f"another {world.new()} of {world.seed}"}
+        again = payload | world.rng.choice([{}, {}, other, {"namespace": world.client()}])
         world.post(f"sendgrid/retry-{world.day}.ndjson", again, world.rng.choice([received_at, world.at()]))
+
+
+def replay(world: World) -> None:
+    """All that came on the first days comes once more, today, under its ids or others."""
+    until = text(world.moment(max(1, world.day - 4)))
+    for received_at, payload in list(world.posts):
+        if received_at < until and world.rng.random() < 0.3:
+            again = payload | world.rng.choice([{}, {"sg_event_id": f"replayed {world.new()} of {world.seed}"}])
+            world.post(f"sendgrid/replay-{world.day}.ndjson", again)
+
+
+def first_sight(world: World) -> None:
+    """A post of days ago lands now, of an event that has been known since, or an event's oldest posts are gone."""
+    received_at, payload = world.rng.choice(world.posts)
+    if world.rng.random() < 0.5:
+        early_on = world.at(world.rng.randrange(-3, max(1, world.day - 3)))
+        world.post(f"sendgrid/first-{world.day}.ndjson", payload, early_on)
+    elif name := world.file(f"sendgrid/{received_at[:10]}", "sendgrid/first", "sendgrid/2"):
+        world.take(name)
 
 
 def early(world: World) -> None:
@@ -56,12 +76,20 @@ def silent(world: World) -> None:
 def new_run(world: World) -> None:
     """A run's record changes: told earlier or later, incomplete, without audience, or in another journey."""
     day, client = world.rng.randrange(world.day + 1), world.client()
-    told = {"updated_at": text(moment(day, world.rng.choice([30, 60, 90, 86400 * 3])))}
+    told = {"updated_at": text(world.moment(day, world.rng.choice([30, 60, 90, 86400 * 3])))}
     change = world.rng.choice(
         [{}, {"subject_line": "Another"}, {"subject_line": None}, {"audience_id": None}, {"audience_id": ["2", "3"]},
-         {"journey_id": "journey-2"}, {"campaign_run_time": text(moment(day, 3600 * 6))}, {"campaign_name": ""}]
+         {"journey_id": "journey-2"}, {"campaign_run_time": text(world.moment(day, 3600 * 6))}, {"campaign_name": ""}]
     )  # fmt: skip
-    world.add(f"platform/campaign_runs/change-{world.new()}.ndjson", run(client, day, **change, **told))
+    world.add(f"platform/campaign_runs/change-{world.new()}.ndjson", run(world, client, day, **change, **told))
+
+
+def told_again(world: World) -> None:
+    """Records of runs are written anew at another time, with nothing else in them."""
+    if name := world.file("platform/campaign_runs/"):
+        lines = [json.loads(line) for line in world.texts[name].splitlines()]
+        again = [line | {"updated_at": world.at(world.rng.randrange(world.day + 1))} for line in lines]
+        world.put(name, "".join(json.dumps(line) + "\n" for line in again))
 
 
 def journey(world: World) -> None:
@@ -74,11 +102,12 @@ def journey(world: World) -> None:
 
 def client_record(world: World) -> None:
     """A client's settings change; or a third client is known from now on, of whom events came before."""
-    name = world.rng.choice([*CLIENTS, "third"])
+    third = f"third_{world.seed}"
+    name = world.rng.choice([*world.clients, third])
     record = {"namespace": name, "name": name, "updated_at": world.at(), "default_country": "US"}
     world.add(f"platform/namespaces/{name}-{world.new()}.ndjson", {**record, "soft_bounce_limit": 3})
-    world.post(f"sendgrid/third-{world.day}.ndjson", event(world, namespace="third"))
-    world.add("platform/campaign_runs/third.ndjson", run("third", world.day))
+    world.post(f"sendgrid/third-{world.day}.ndjson", event(world, namespace=third))
+    world.add("platform/campaign_runs/third.ndjson", run(world, third, world.day))
 
 
 def campaign_or_audience(world: World) -> None:
@@ -102,7 +131,8 @@ def halt(world: World) -> None:
     fields = ("namespace", "email", "campaign_run_id", "nqe", "journey_id")
     said = {name: value for name, value in event(world).items() if name in fields}
     for _ in range(world.rng.choice([1, 2])):
-        again = said | {"halt_id": f"h{world.day}", "received_at": world.at(world.day - world.rng.randrange(2))}
+        received_at = world.at(world.day - world.rng.randrange(2))
+        again = said | {"halt_id": f"h{world.day} of {world.seed}", "received_at": received_at}
         world.add(f"platform/halts/{world.day}.ndjson", again)
 
 
@@ -112,7 +142,7 @@ def unsubscribe(world: World) -> None:
     record = {"namespace": said["namespace"], "email": said["email"], "source": world.rng.choice(["Manual", "Pixel"])}
     record |= world.rng.choice([{}, {"campaign_run_id": said["campaign_run_id"], "nqe": said["nqe"]}])
     received_at = world.at(world.day - world.rng.randrange(4))
-    record |= {"unsubscribe_id": f"u{world.rng.randrange(20)}", "received_at": received_at}
+    record |= {"unsubscribe_id": f"u{world.rng.randrange(20)} of {world.seed}", "received_at": received_at}
     world.add(f"platform/unsubscribes/{world.rng.randrange(3)}.ndjson", record)
 
 
@@ -185,12 +215,13 @@ def damaged(world: World) -> None:
 
 def another_program(world: World) -> None:
     """Whole POST bodies, of a program that nobody used before."""
-    agent = f"{world.rng.choice(AGENTS)} {world.new()}"
-    name = f"sendgrid/posts/{moment(world.day, world.rng.randrange(86400)):%Y%m%dT%H%M%SZ}.json"
+    agent = f"{world.rng.choice(world.agents)} {world.new()}"
+    name = f"sendgrid/posts/{world.moment(world.day, world.rng.randrange(86400)):%Y%m%dT%H%M%SZ}.json"
     world.put(name, json.dumps([event(world, useragent=agent, event="open"), event(world)]))
 
 
 ARRIVALS = (
-    *(retry, early, late, silent, new_run, journey, client_record, campaign_or_audience, customer, halt, unsubscribe),
-    *(shop, remove, bring_back, rewrite, grow, half_a_line, double, damaged, another_program),
+    *(retry, replay, first_sight, early, late, silent, new_run, told_again, journey, client_record, customer, halt),
+    *(campaign_or_audience, unsubscribe, shop, remove, bring_back, rewrite, grow, half_a_line, double, damaged),
+    another_program,
 )

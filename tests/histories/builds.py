@@ -35,12 +35,12 @@ INTEGRATIONS = """
 integrations:
   acme_share: &share
     vendor_name: Acme
-    namespace: acme_outdoor
-    destination: {type: hosted}
+    namespace: {}
+    destination: {{type: hosted}}
     directory: daily
   brightside_drop:
     <<: *share
-    namespace: brightside_beauty
+    namespace: {}
 """
 WAREHOUSE = "warehouse.duckdb"  # each in a folder of its own, as tables are named after it
 CAMPAIGNS = ("--select", "daily_esp_events", "--select", "daily_email_unsubscribes")
@@ -76,7 +76,6 @@ class Builder:
     def __init__(self, folder: Path) -> None:
         """folder: where the project is to be."""
         self.project = new_project(folder, without=("landing", "integrations.yml")).root
-        (folder / "integrations.yml").write_text(INTEGRATIONS)
         self.seeded = folder / WAREHOUSE
         for name in [name for name in os.environ if name.startswith(("DBT_", "DELIVERY_", "LANDING_"))]:
             del os.environ[name]
@@ -106,13 +105,18 @@ class Builder:
         DuckDBConnectionManager.close_all_connections()  # a fork ends without this, and leaves a part in the log
         return "" if done.success else str(done.exception or "a model failed")
 
-    def deliver(self, *arguments: str, warehouse: Path, share: Path) -> None:
-        """A run of deliveries. Nothing is tested here, so that the gate is asked for nothing."""
-        said = apart(self._deliver, arguments, warehouse, share)
+    def deliver(self, *arguments: str, clients: tuple[str, ...], warehouse: Path, share: Path) -> None:
+        """A run of deliveries to two clients. Nothing is tested here, so that the gate is asked for nothing."""
+        project = share.with_name(f"project-{clients[0]}")
+        if not project.exists():
+            new_project(project, without=("landing", "integrations.yml"))
+            (project / "integrations.yml").write_text(INTEGRATIONS.format(*clients))
+        said = apart(self._deliver, arguments, project, warehouse, share)
         if said:
             raise RuntimeError(f"delivery run {' '.join(arguments)}: {said}")
 
-    def _deliver(self, arguments: tuple[str, ...], warehouse: Path, share: Path) -> str:
+    def _deliver(self, arguments: tuple[str, ...], project: Path, warehouse: Path, share: Path) -> str:
+        os.chdir(project)
         os.environ.update(beside(warehouse), DELIVERY_STATE=str(share) + ".state", DELIVERY_SHARE=str(share))
         asked = ["run", *CAMPAIGNS, *arguments, "--ungated", "--reason", "a history"]
         done = CliRunner().invoke(cli, asked)

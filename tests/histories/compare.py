@@ -33,39 +33,36 @@ def attached(one: Path, two: Path) -> duckdb.DuckDBPyConnection:
 
 
 def different(built: Path, rebuilt: Path, tables: list[str]) -> list[str]:
-    """Each table that is not the same in both, with how many rows and one of them."""
+    """Each row that is not in both, and of which table it is."""
     found = []
     with attached(built, rebuilt) as connection:
         for table in sorted(set(tables) - {*LEFT_OUT}):
             rows = f"select columns(lambda c: c <> '{TIMES}') from {{}}.{table} where {ONLY.get(table, 'true')}"
             for here, there, said in (("one", "two", "built day by day"), ("two", "one", "built anew")):
                 only = f"{rows.format(here)} except all {rows.format(there)}"
-                count, row = connection.execute(
-                    f"select count(*), min(cast(to_json(o) as varchar)) from ({only}) as o"
-                ).fetchone() or (0, "")
-                if count:
-                    found.append(f"{table}: {count} rows only as {said}: {row}")
+                rows_as_text = connection.execute(f"select cast(to_json(o) as varchar) from ({only}) as o order by 1")
+                found += [f"{table}: only as {said}: {row}" for (row,) in rows_as_text.fetchall()]
     return found
 
 
 def wrongly_dated(before: Path, after: Path) -> list[str]:
     """Rows that changed between two builds and do not say so, and those that did not and say they did.
 
-    What says when a row was made is also when its campaign run was told: that may change while the row does not.
+    Of what its campaign run says a row may show a part only: where the run says something else, the time may move.
     """
     found = []
     with attached(before, after) as connection:
         for table in EXPORTED:
             query = (
-                "select unique_key, event_day, rows.updated_at, runs.updated_at, rows.* exclude (updated_at) "
+                "select unique_key, event_day, rows.updated_at, runs.run_version, rows.* exclude (updated_at) "
                 f"from {{0}}.{table} as rows left join {{0}}.stg_platform__campaign_runs as runs "
                 "using (namespace, campaign_run_id)"
             )
             rows = [connection.execute(query.format(name)).fetchall() for name in ("one", "two")]
             was, now = ({row[:2]: row[2:] for row in of} for of in rows)
             for key in was.keys() & now.keys():
-                (dated, told, *content), (then, told_then, *other) = was[key], now[key]
-                if (then != dated and told == told_then) if content == other else (then <= dated):
+                (dated, said, *content), (then, said_then, *other) = was[key], now[key]
+                if (then != dated and said == said_then) if content == other else (then <= dated):
                     found.append(f"{table}: dated {dated}, then {then}: {content}, then {other}")
     return found
 

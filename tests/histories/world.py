@@ -1,4 +1,8 @@
-"""A small landing folder of two clients with the same ids, and what has arrived in it so far."""
+"""Twelve days of two clients with the same ids in a landing folder, and what has arrived of them so far.
+
+Several worlds may share the folder: each has its own days, weeks from the others', its own clients, ids and files. So a
+day of one is never due for what lands of another.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-CLIENTS = ("acme_outdoor", "brightside_beauty")
-FIRST = datetime(2026, 11, 1, tzinfo=UTC)
+KINDS = ("acme", "brightside")  # of clients
+FIRST = datetime(2026, 11, 1, tzinfo=UTC)  # of the newest world
 DAYS = 12
+APART = 40  # days from the first of a world to the first of the next
 CAMPAIGNS = (7, 8)  # a day each in turn; the second's runs are in a journey
 PEOPLE = 6
 EVENTS = (
@@ -31,12 +36,14 @@ Record = dict[str, Any]
 class World:
     """The folder and what is known of it.
 
-    texts: of each file, unpacked. gone: text and time of those that were taken away. posts: time and payload of every
-    event that ever arrived. later: day, file and text of what is still to come.
+    place: how many calendars are newer than its own. texts: of each file, unpacked. gone: text and time of those that
+    were taken away. posts: time and payload of every event that ever arrived. later: day, file and text of what is to
+    come.
     """
 
     landing: Path
     seed: int
+    place: int = 0
     day: int = 0
     number: int = 0
     rng: Random = field(default_factory=Random)
@@ -54,13 +61,31 @@ class World:
         self.number += 1
         return self.number
 
+    @property
+    def agents(self) -> list[str]:
+        """Programs that people use, and one that nobody is."""
+        return [f"{agent} {self.seed}" for agent in AGENTS]
+
+    @property
+    def clients(self) -> tuple[str, ...]:
+        return tuple(f"{kind}_{self.seed}" for kind in KINDS)
+
+    def moment(self, day: int, second: int = 0) -> datetime:
+        """A second of a day of the world."""
+        return FIRST + timedelta(days=day - self.place * APART, seconds=second)
+
     def at(self, day: int | None = None) -> str:
         """A moment of a day, today if none is given; its first and its last too."""
         second = self.rng.choice([0, 86399, *(self.rng.randrange(86400) for _ in range(8))])
-        return text(moment(self.day if day is None else day, second))
+        return text(self.moment(self.day if day is None else day, second))
 
     def client(self) -> str:
-        return self.rng.choice(CLIENTS)
+        return self.rng.choice(self.clients)
+
+    def path(self, name: str) -> Path:
+        """Where a file lies: no other world has it."""
+        stem, dot, ending = name.partition(".")
+        return self.landing / f"{stem}-{self.seed}{dot}{ending}"
 
     def file(self, *folders: str) -> str | None:
         """A file of one of the folders that have any; None where none has."""
@@ -70,11 +95,11 @@ class World:
     def put(self, name: str, content: str, *, at: float | None = None, lost: int = 0) -> None:
         """Writes a file, packed if it is named so, at a time of the day that is played; lost: bytes of its end."""
         self.texts[name] = content
-        path = self.landing / name
+        path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         written = gzip.compress(content.encode(), mtime=0) if name.endswith(".gz") else content.encode()
         path.write_bytes(written[: len(written) - lost])
-        at = at or moment(self.day, 80000).timestamp() + self.new()
+        at = at or self.moment(self.day, 80000).timestamp() + self.new()
         os.utime(path, (at, at))
 
     def add(self, name: str, *records: Record) -> None:
@@ -83,8 +108,8 @@ class World:
 
     def take(self, name: str) -> None:
         """Removes a file."""
-        self.gone[name] = self.texts.pop(name), (self.landing / name).stat().st_mtime
-        (self.landing / name).unlink()
+        self.gone[name] = self.texts.pop(name), self.path(name).stat().st_mtime
+        self.path(name).unlink()
 
     def post(self, name: str, payload: Record, received_at: str | None = None) -> None:
         """An event arrives."""
@@ -98,11 +123,6 @@ class World:
         self.later = [one for one in self.later if one[0] > self.day]
 
 
-def moment(day: int, second: int = 0) -> datetime:
-    """A second of a day of the world."""
-    return FIRST + timedelta(days=day, seconds=second)
-
-
 def text(at: datetime) -> str:
     """As loaders write it."""
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
@@ -113,16 +133,16 @@ def event(world: World, **more: Any) -> Record:
     rng, day = world.rng, max(0, world.day - world.rng.choice([0, 0, 1, 2]))
     person, kind, client = rng.randrange(PEOPLE), rng.choice(EVENTS), more.get("namespace") or world.client()
     payload = {
-        "sg_event_id": f"e{world.new()}",
+        "sg_event_id": f"e{world.new()} of {world.seed}",
         "sg_message_id": f"{client}-{day}-{person}.recvd-{rng.randrange(2)}",
         "smtp-id": f"<{client}-{day}-{person}@mail.example.net>",
         "event": kind,
         "email": f"person{person}@example.com",
-        "timestamp": int(moment(world.day, rng.randrange(86400)).timestamp()),
+        "timestamp": int(world.moment(world.day, rng.randrange(86400)).timestamp()),
         "namespace": client,
         "campaign_run_id": f"run-{day}",
         "nqe": f"nqe-{day}-{person}",
-        "useragent": rng.choice([*AGENTS, None]),
+        "useragent": rng.choice([*world.agents, None]),
         "url": f"https://shop.example.com/{rng.randrange(3)}" if kind == "click" else None,
         "type": rng.choice(["bounce", "blocked", "blocked"]) if kind == "bounce" else None,
         "journey_id": rng.choice([None, None, "journey-1"]),
@@ -130,27 +150,27 @@ def event(world: World, **more: Any) -> Record:
     return {name: value for name, value in (payload | more).items() if value is not None}
 
 
-def run(client: str, day: int, **more: Any) -> Record:
+def run(world: World, client: str, day: int, **more: Any) -> Record:
     """The record of a day's campaign run."""
     record = {
         "namespace": client,
         "campaign_run_id": f"run-{day}",
         "campaign_id": CAMPAIGNS[day % 2],
-        "campaign_run_time": text(moment(day)),
+        "campaign_run_time": text(world.moment(day)),
         "campaign_name": f"Campaign of {client}",
         "campaign_classification": "Batch",
         "subject_line": f"Subject of {day}",
         "audience_id": "1",
         "journey_id": "journey-1" if day % 2 else None,
-        "updated_at": text(moment(day, 60)),
+        "updated_at": text(world.moment(day, 60)),
     }
     return record | more
 
 
 def begin(world: World) -> None:
     """What is there before the first day: clients, their campaigns, customers, contracts."""
-    for client in CLIENTS:
-        of = {"namespace": client, "updated_at": "2026-09-01T00:00:00Z"}
+    for client in world.clients:
+        of = {"namespace": client, "updated_at": text(world.moment(-9))}
         world.add(f"platform/namespaces/{client}.ndjson", {**of, "name": client, "soft_bounce_limit": 2})
         contracts = ("esp_events", "email_unsubscribes", "analytics")
         world.add("platform/entitlements/all.ndjson", *({**of, "entitlement": name} for name in contracts))

@@ -33,7 +33,7 @@ seen_on_earlier_days as (
     inner join earlier_events
         on events.{{ id }} = earlier_events.{{ id }}
         and events.is_rejected = earlier_events.is_rejected
-        and {{ is_retry_of('earlier_events.event_day', 'events.event_day') }}
+        and events.event_day > earlier_events.event_day
     {% if not loop.last %}union{% endif %}
     {% endfor %}
 
@@ -75,16 +75,16 @@ numbered as (
 
     select
         events.*,
-        lag(events.event_day) over (
+        row_number() over (
             partition by events.unique_key, events.is_rejected
             order by events.received_at, events.payload_hash, events.file_name, events.line_number
-        ) as last_seen_on,
-        lag(events.event_day) over (
+        ) as number_of_id,
+        row_number() over (
             partition by
                 events.retry_id, events.is_rejected,
                 case when events.retry_id is null then events.unique_key end
             order by events.received_at, events.payload_hash, events.file_name, events.line_number
-        ) as last_retried_on
+        ) as number_of_retry
     from events
     inner join repeated
         on events.unique_key = repeated.unique_key
@@ -94,8 +94,8 @@ numbered as (
 
     select
         events.*,
-        cast(null as date) as last_seen_on,
-        cast(null as date) as last_retried_on
+        1 as number_of_id,
+        1 as number_of_retry
     from events
     left join repeated
         on events.unique_key = repeated.unique_key
@@ -110,8 +110,7 @@ judged as (
         numbered.*,
         case
             when seen_on_earlier_days.unique_key is not null then 'duplicate'
-            when {{ is_retry_of('numbered.last_seen_on', 'numbered.event_day', same_day=true) }} then 'duplicate'
-            when {{ is_retry_of('numbered.last_retried_on', 'numbered.event_day', same_day=true) }} then 'duplicate'
+            when numbered.number_of_id > 1 or numbered.number_of_retry > 1 then 'duplicate'
             when numbered.is_rejected then 'rejected'
             when numbered.is_exported then 'exported'
             else 'not_exported'

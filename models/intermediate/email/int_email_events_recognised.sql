@@ -28,6 +28,12 @@ campaign_runs as (
 
 ),
 
+run_versions as (
+
+    select * from {{ ref('int_run_versions') }}
+
+),
+
 journeys as (
 
     select * from {{ ref('stg_platform__journeys') }}
@@ -73,7 +79,9 @@ joined as (
         events.occurred_at,
         events.received_at,
         events.event_day,
-        greatest(events.received_at, coalesce(campaign_runs.updated_at, events.received_at)) as updated_at,
+        greatest(
+            events.received_at, coalesce(run_versions.told_at, campaign_runs.updated_at, events.received_at)
+        ) as updated_at,
         {{ surrogate_key(['events.source', 'events.namespace', 'events.source_id']) }} as unique_key,
         events.payload as raw_payload,
         events.file_name,
@@ -112,6 +120,10 @@ joined as (
     left join campaign_runs
         on events.namespace = campaign_runs.namespace
         and events.campaign_run_id = campaign_runs.campaign_run_id
+    left join run_versions
+        on campaign_runs.namespace = run_versions.namespace
+        and campaign_runs.campaign_run_id = run_versions.campaign_run_id
+        and campaign_runs.run_version = run_versions.run_version
     left join journeys
         on events.namespace = journeys.namespace
         and coalesce(events.journey_id, campaign_runs.journey_id) = journeys.journey_id

@@ -36,6 +36,22 @@ unsubscribes as (
 
 ),
 
+new_ids as (
+
+    select * from {{ ref('int_event_ids') }}
+    where loaded_at > {{ newest }}
+
+),
+
+-- Of days after the oldest of those: most builds load the newest day, and then there are none.
+later_ids as (
+
+    select * from {{ ref('int_event_ids') }}
+    where event_day > (select min(new_ids.event_day) from new_ids)
+        and loaded_at <= {{ newest }}
+
+),
+
 campaign_runs as (
 
     select * from {{ ref('stg_platform__campaign_runs') }}
@@ -157,24 +173,40 @@ known_days as (
 
 ),
 
+repeats as (
+
+    {{ earlier_repeat_days() | indent(4) }}
+
+),
+
 followed as (
 
-    select distinct
-        known_days.event_day,
-        'retries of an earlier day' as cause,
-        cast(null as {{ dbt.type_string() }}) as file_name,
+    select
+        repeats.event_day,
         touched.loaded_at
-    from touched
-    inner join known_days
-        on known_days.event_day > touched.event_day
-        and known_days.event_day
-        <= cast({{ dbt.dateadd('day', var('webhook_retry_days'), 'touched.event_day') }} as date)
+    from repeats
+    inner join touched on repeats.seen_on = touched.event_day
+
+    union
+
+    select
+        later_ids.event_day,
+        new_ids.loaded_at
+    from new_ids
+    inner join later_ids
+        on new_ids.id = later_ids.id
+        and new_ids.event_day < later_ids.event_day
 
 )
 
 select * from touched
 union all
-select * from followed
+select
+    event_day,
+    'retries of an earlier day' as cause,
+    cast(null as {{ dbt.type_string() }}) as file_name,
+    loaded_at
+from followed
 {%- if var('rebuild_from') and var('rebuild_to') %}
 union all
 select

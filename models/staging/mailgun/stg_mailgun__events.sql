@@ -13,7 +13,7 @@
 {{
     config(
         enabled='mailgun' in var('providers'), materialized='incremental', incremental_strategy=file_strategy(),
-        partition_by=day_parts(), indexes=raw_indexes(['event_day'])
+        partition_by=day_parts(), indexes=raw_indexes(['event_day', 'id_hash', 'alike_hash'])
     )
 }}
 
@@ -57,47 +57,56 @@ timed as (
         lower(trim(reason_text)) as reason
     from named
 
+),
+
+told as (
+
+    select
+        id_text || ' ' || cast(cast(occurred_at as date) as {{ dbt.type_string() }}) as event_id,
+        message_id_text as message_id,
+        message_id_text as provider_message_id,
+        cast(null as {{ dbt.type_string() }}) as smtp_id,
+        namespace_text as namespace,
+        {{ tidy_address('email_text') }} as email,
+        case
+            when event <> 'failed' or event is null then event
+            when severity = 'temporary' then 'temporary_fail'
+            when reason like 'suppress-%' then 'suppressed'
+            else 'permanent_fail'
+        end as provider_event,
+        case
+            when event = 'failed'
+                then coalesce(
+                        lower(trim(bounce_type_text)), case when reason in ('old', 'espblock') then reason end, severity
+                    )
+        end as bounce_type,
+        cast(null as {{ dbt.type_string() }}) as bounce_classification,
+        left(trim(code_text), 1) as reply_class,
+        {{ piped('tags_text') }} as category,
+        user_agent_text as user_agent,
+        ip_address_text as ip_address,
+        url_text as click_url,
+        coalesce(reply_text, description_text, reason_text) as reason,
+        campaign_run_id_text as campaign_run_id,
+        {{ piped('audience_id_text') }} as audience_id,
+        variant_id_text as variant_id,
+        journey_id_text as journey_id,
+        nqe_text as nqe,
+        bot_text is not null as is_machine_open,
+        occurred_at,
+        received_at,
+        event_day,
+        payload,
+        coalesce(fault, case when event is null then 'there is no event-data with an event' end) as fault,
+        file_name,
+        line_number,
+        landed_at,
+        loaded_at
+    from timed
+
 )
 
 select
-    id_text || ' ' || cast(cast(occurred_at as date) as {{ dbt.type_string() }}) as event_id,
-    message_id_text as message_id,
-    message_id_text as provider_message_id,
-    cast(null as {{ dbt.type_string() }}) as smtp_id,
-    namespace_text as namespace,
-    {{ tidy_address('email_text') }} as email,
-    case
-        when event <> 'failed' or event is null then event
-        when severity = 'temporary' then 'temporary_fail'
-        when reason like 'suppress-%' then 'suppressed'
-        else 'permanent_fail'
-    end as provider_event,
-    case
-        when event = 'failed'
-            then coalesce(
-                    lower(trim(bounce_type_text)), case when reason in ('old', 'espblock') then reason end, severity
-                )
-    end as bounce_type,
-    cast(null as {{ dbt.type_string() }}) as bounce_classification,
-    left(trim(code_text), 1) as reply_class,
-    {{ piped('tags_text') }} as category,
-    user_agent_text as user_agent,
-    ip_address_text as ip_address,
-    url_text as click_url,
-    coalesce(reply_text, description_text, reason_text) as reason,
-    campaign_run_id_text as campaign_run_id,
-    {{ piped('audience_id_text') }} as audience_id,
-    variant_id_text as variant_id,
-    journey_id_text as journey_id,
-    nqe_text as nqe,
-    bot_text is not null as is_machine_open,
-    occurred_at,
-    received_at,
-    event_day,
-    payload,
-    coalesce(fault, case when event is null then 'there is no event-data with an event' end) as fault,
-    file_name,
-    line_number,
-    landed_at,
-    loaded_at
-from timed
+    *,
+    {{ event_hashes() }}
+from told

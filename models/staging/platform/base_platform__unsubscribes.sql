@@ -1,3 +1,3 @@
-{{ config(materialized='incremental', incremental_strategy=file_strategy(), indexes=raw_indexes()) }}
+{{ config(materialized='incremental', incremental_strategy=file_strategy(), indexes=raw_indexes(['id_hash'])) }}
 
-{{ landed_records('platform', 'unsubscribes', needs=['received_at']) }}
+{{ landed_records('platform', 'unsubscribes', needs=['received_at'], id='unsubscribe_id') }}

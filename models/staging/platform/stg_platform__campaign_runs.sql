@@ -75,7 +75,7 @@ select
     loaded_at,
     {{ surrogate_key([
         'campaign_id', 'campaign_run_time', 'campaign_name', 'campaign_classification', 'subject_line', 'audience_id',
-        'tracking_parameters', 'journey_id', 'is_complete', 'updated_at'
+        'tracking_parameters', 'journey_id', 'is_complete'
     ]) }} as run_version
 from ranked
 where version = 1

@@ -7,7 +7,7 @@
 {{
     config(
         enabled='sendgrid' in var('providers'), materialized='incremental', incremental_strategy=file_strategy(),
-        partition_by=day_parts(), indexes=raw_indexes(['event_day'])
+        partition_by=day_parts(), indexes=raw_indexes(['event_day', 'id_hash', 'alike_hash'])
     )
 }}
 
@@ -39,37 +39,46 @@ named as (
         loaded_at
     from parsed
 
+),
+
+told as (
+
+    select
+        sg_event_id_text as event_id,
+        nullif(split_part(sg_message_id_text, '.', 1), '') as message_id,
+        sg_message_id_text as provider_message_id,
+        smtp_id_text as smtp_id,
+        namespace_text as namespace,
+        {{ tidy_address('email_text') }} as email,
+        lower(trim(event_text)) as provider_event,
+        lower(trim(type_text)) as bounce_type,
+        lower(trim(bounce_classification_text)) as bounce_classification,
+        left(trim(coalesce(status_text, reason_text)), 1) as reply_class,
+        {{ piped('category_text') }} as category,
+        useragent_text as user_agent,
+        ip_text as ip_address,
+        url_text as click_url,
+        reason_text as reason,
+        campaign_run_id_text as campaign_run_id,
+        {{ piped('audience_id_text') }} as audience_id,
+        variant_id_text as variant_id,
+        journey_id_text as journey_id,
+        nqe_text as nqe,
+        coalesce(sg_machine_open_text = 'true', false) as is_machine_open,
+        {{ time_said('timestamp_text') }} as occurred_at,
+        received_at,
+        event_day,
+        payload,
+        fault,
+        file_name,
+        line_number,
+        landed_at,
+        loaded_at
+    from named
+
 )
 
 select
-    sg_event_id_text as event_id,
-    nullif(split_part(sg_message_id_text, '.', 1), '') as message_id,
-    sg_message_id_text as provider_message_id,
-    smtp_id_text as smtp_id,
-    namespace_text as namespace,
-    {{ tidy_address('email_text') }} as email,
-    lower(trim(event_text)) as provider_event,
-    lower(trim(type_text)) as bounce_type,
-    lower(trim(bounce_classification_text)) as bounce_classification,
-    left(trim(coalesce(status_text, reason_text)), 1) as reply_class,
-    {{ piped('category_text') }} as category,
-    useragent_text as user_agent,
-    ip_text as ip_address,
-    url_text as click_url,
-    reason_text as reason,
-    campaign_run_id_text as campaign_run_id,
-    {{ piped('audience_id_text') }} as audience_id,
-    variant_id_text as variant_id,
-    journey_id_text as journey_id,
-    nqe_text as nqe,
-    coalesce(sg_machine_open_text = 'true', false) as is_machine_open,
-    coalesce({{ try_epoch('timestamp_text') }}, {{ try_timestamp('timestamp_text') }}) as occurred_at,
-    received_at,
-    event_day,
-    payload,
-    fault,
-    file_name,
-    line_number,
-    landed_at,
-    loaded_at
-from named
+    *,
+    {{ event_hashes() }}
+from told
