@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
-import delivery.run  # noqa: F401 - once, not in each fork
+import delivery.files.spool
+import delivery.progress
+import delivery.run  # noqa: F401 - these once, not in each fork
 from delivery.cli import cli
 from tests.delivery.projects import new_project
 
