@@ -165,14 +165,6 @@ touched as (
 
 ),
 
-known_days as (
-
-    select event_day from earlier
-    union
-    select event_day from touched
-
-),
-
 repeats as (
 
     {{ earlier_repeat_days() | indent(4) }}
@@ -214,6 +206,10 @@ select
     'asked for' as cause,
     cast(null as {{ dbt.type_string() }}) as file_name,
     {{ dbt_delivery.started_at() }} as loaded_at
-from known_days
+from (
+    select event_day from earlier
+    union
+    select event_day from touched
+) as known_days
 where event_day between date '{{ var("rebuild_from") }}' and date '{{ var("rebuild_to") }}'
 {%- endif %}

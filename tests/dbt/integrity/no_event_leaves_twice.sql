@@ -1,5 +1,5 @@
--- No event is in esp_events on two days: one that is received again counts on the first. The weekly run, which looks at all
--- days, asks the same of every key, without int_repeat_days.
+-- No event is in esp_events on two days: one that is received again counts on the first. The weekly run, which looks at
+-- all days, asks the same of every key, without int_repeat_days.
 {{ config(meta={'bounded_by': 'event_day'}) }}
 
 with repeats as (
