@@ -7,12 +7,12 @@
 {% macro tidy_address(text) -%}
     {%- set bare = "case when " ~ text ~ " like '%<%>%' then "
         ~ without(without(text, '^[^<]*<'), '>[^>]*$') ~ " else " ~ text ~ " end" -%}
-    nullif(lower(trim(both '{{ " \t\r\n\u000b\u000c\u00a0\u2007\u202f\ufeff\u200b" }}' from {{ bare }})), '')
+    nullif({{ code(bare) }}, '')
 {%- endmacro %}
 
 {# The signs that people write between digits: blanks, no-break space, brackets, dots, dashes, slashes. #}
 {% macro phone_marks() -%}
-    {{ return('[ \t\u00a0\u2009\u202f\u2010\u2011\u2012\u2013()./-]') }}
+    {{ return('[' ~ blanks() ~ '\u2010\u2011\u2012\u2013()./-]') }}
 {%- endmacro %}
 
 
@@ -23,7 +23,8 @@
 #}
 {% macro is_possible_address(text) -%}
     length({{ text }}) <= 254
-    and {{ matches(text, '^[^@ \t\r\n"(),:;<>]{1,64}@([^@ \t\r\n"(),:;<>.]{1,63}[.])+[^@ \t\r\n"(),:;<>.0-9][^@ \t\r\n"(),:;<>.]{1,62}$') }}
+    and {{ matches(text, '^[^@"(),:;<>]{1,64}@([^@"(),:;<>.]{1,63}[.])+[^@"(),:;<>.0-9][^@"(),:;<>.]{1,62}$') }}
+    and not {{ matches(text, '[' ~ blanks() ~ ']') }}
     and {{ text }} not like '.%' and {{ text }} not like '%..%' and {{ text }} not like '%.@%'
     and {{ text }} not like '%[%' and {{ text }} not like '%]%'
     and {{ text }} not like '%@-%' and {{ text }} not like '%-.%' and {{ text }} not like '%.-%'

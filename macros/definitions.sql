@@ -124,9 +124,9 @@
     {%- if data_type == 'string' -%}
         {{ text }}
     {%- elif data_type == 'bigint' -%}
-        case when {{ matches(text, '^-?[0-9]{1,18}$') }} then {{ checked_cast(text, 'bigint') }} end
+        {{ try_bigint(text) }}
     {%- elif data_type == 'boolean' -%}
-        case when lower({{ text }}) in ('true', 'false') then lower({{ text }}) = 'true' end
+        case {{ code(text) }} when 'true' then true when 'false' then false end
     {%- elif data_type == 'date' -%}
         {{ try_date(text) }}
     {%- elif data_type == 'timestamp' -%}
@@ -134,8 +134,8 @@
     {%- else -%}
         {%- set whole = digits.group(1) | int - digits.group(2) | int -%}
         case
-            when {{ matches(text, '^-?[0-9]{1,' ~ whole ~ '}([.][0-9]{1,' ~ digits.group(2) ~ '})?$') }}
-                then {{ checked_cast(text, data_type) }}
+            when {{ matches(trimmed(text), '^-?[0-9]{1,' ~ whole ~ '}([.][0-9]{1,' ~ digits.group(2) ~ '})?$') }}
+                then {{ checked_cast(trimmed(text), data_type) }}
         end
     {%- endif -%}
 {%- endmacro %}
@@ -144,8 +144,8 @@
 {# A number as JSON writes it, as a double; NULL for anything else. #}
 {% macro try_double(text) -%}
     case
-        when {{ matches(text, '^-?[0-9]{1,15}([.][0-9]{1,17})?([eE][-+]?[0-9]{1,2})?$') }}
-            then {{ checked_cast(text, 'double precision') }}
+        when {{ matches(trimmed(text), '^-?[0-9]{1,40}([.][0-9]{1,40})?([eE][-+]?[0-9]{1,2})?$') }}
+            then {{ checked_cast(trimmed(text), 'double precision') }}
     end
 {%- endmacro %}
 

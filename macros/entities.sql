@@ -110,7 +110,7 @@ from {{ 'said' if needs else 'written' }}
     {%- elif field == 'campaign_id' -%}
         {{ try_bigint(said) }}
     {%- else -%}
-        nullif(trim({{ said }}), '')
+        nullif({{ trimmed(said) }}, '')
     {%- endif -%}
 {%- endmacro %}
 

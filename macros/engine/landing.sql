@@ -125,13 +125,59 @@
         exception when others then
             return false;
         end $$;
+        create or replace function {{ target.schema }}.json_text(value json) returns text
+        language plpgsql immutable strict parallel safe as $$
+        declare
+            kind constant text := json_typeof(value);
+            written text := value #>> '{}';
+        begin
+            if kind in ('string', 'boolean', 'null') then
+                return written;
+            elsif kind = 'number' then
+                if written !~ '^-?\d{1,17}([.]\d{1,17})?([eE][-+]?\d{1,2})?$' or written !~ '[.eE]' then
+                    return written;
+                end if;
+                written := cast(cast(written as double precision) as text);
+                if position('e' in written) > 0 and written !~ 'e[+]15$' then
+                    return written;
+                end if;
+                written := trim_scale(cast(written as numeric));
+                return written || case when position('.' in written) = 0 then '.0' else '' end;
+            elsif written !~ '\\[u/]|\d[eE][-+\d]|[.]\d+0[]},\s]' then
+                return regexp_replace(written, '("(?:[^"\\]|\\.)*")|\s+', '\1', 'g');
+            elsif kind = 'array' then
+                return '[' || coalesce((
+                    select string_agg({{ target.schema }}.json_written(element), ',' order by position)
+                    from json_array_elements(value) with ordinality as parts (element, position)
+                ), '') || ']';
+            end if;
+            return '{{ "{" }}' || coalesce((
+                select string_agg(to_json(name) || ':' || {{ target.schema }}.json_written(part), ',' order by position)
+                from json_each(value) with ordinality as parts (name, part, position)
+            ), '') || '}';
+        end $$;
+        create or replace function {{ target.schema }}.json_written(value json) returns text
+        language sql immutable strict parallel safe as $$
+            select case
+                when json_typeof(value) = 'string' then cast(to_json(value #>> '{}') as text)
+                else coalesce({{ target.schema }}.json_text(value), 'null')
+            end
+        $$;
+        create or replace function {{ target.schema }}.lowered(candidate text) returns text
+        language plpgsql immutable strict parallel safe as $$
+        begin
+            return case
+                when octet_length(candidate) = length(candidate) then lower(candidate)
+                else lower(translate(candidate, '{{ "\u0130\u03a3" }}', '{{ "i\u03c3" }}') collate "und-x-icu")
+            end;
+        end $$;
         create or replace function {{ target.schema }}.piped(candidate text) returns text
         language plpgsql immutable strict parallel unsafe as $$
         begin
             return case
                 when candidate like '[%' then (
-                    select string_agg(element, '|' order by position)
-                    from json_array_elements_text(cast(candidate as json)) with ordinality as list (element, position)
+                    select string_agg({{ target.schema }}.json_text(element), '|' order by position)
+                    from json_array_elements(cast(candidate as json)) with ordinality as list (element, position)
                 )
                 else candidate
             end;
@@ -193,7 +239,8 @@
 
 {#
     One row per event of a provider's posts, arrays taken apart: received_at, payload, fault, file_name, line_number,
-    landed_at (when a loader's table got it). fault says why a line is no event; payload is then the line as it is. files: names below root.
+    landed_at (when a loader's table got it). fault says why a line is no event; payload is then the line as it is, but for
+    NUL, which not every engine has. files: names below root.
 #}
 {% macro landed_events(source, files, root) -%}
     {{ return(adapter.dispatch('landed_events', 'delivery')(source, files, root)) }}
@@ -270,7 +317,7 @@
                 when left(document.payload, 1) not in ('{', '[') then 'the payload is no object or array'
                 when received_at is null then 'received_at is no time'
             end as fault,
-            case when fault is not null then line end as faulty_line
+            case when fault is not null then replace(line, chr(0), '{{ "\ufffd" }}') end as faulty_line
         from read
 
     ),

@@ -1,4 +1,45 @@
-{# Text: how each engine matches and replaces. #}
+{# Text: how each engine matches, replaces, trims and lowers. #}
+
+{# What Unicode calls white space, and the two signs of no width: what people and programs leave around a text. #}
+{% macro blanks() -%}
+    {{ return(
+        ' \t\n\u000b\u000c\r\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b'
+        ~ '\u2028\u2029\u202f\u205f\u3000\ufeff'
+    ) }}
+{%- endmacro %}
+
+
+{# A text without the blanks around it, of any kind: by itself, each engine trims others. #}
+{% macro trimmed(text) -%}
+    trim(both '{{ blanks() }}' from {{ text }})
+{%- endmacro %}
+
+
+{# A word of a list, in which neither case nor the blanks around it count. #}
+{% macro code(text) -%}
+    {{ lowered(trimmed(text)) }}
+{%- endmacro %}
+
+
+{# A text in lower case, each letter by itself: no letter becomes two, none depends on what stands beside it. #}
+{% macro lowered(text) -%}
+    {{ return(adapter.dispatch('lowered', 'delivery')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__lowered(text) -%}
+    lower({{ text }})
+{%- endmacro %}
+
+{# In a database that orders text by bytes, lower() knows only A to Z. #}
+{% macro postgres__lowered(text) -%}
+    {{ target.schema }}.lowered({{ text }})
+{%- endmacro %}
+
+{# Java writes the capital I with a dot as two signs, and a sigma by what follows it. #}
+{% macro spark__lowered(text) -%}
+    lower(translate({{ text }}, '{{ "\u0130\u03a3" }}', '{{ "i\u03c3" }}'))
+{%- endmacro %}
+
 
 {# Whether a text matches a regular expression, somewhere. Only what all engines read alike: classes, counts, anchors. #}
 {% macro matches(text, pattern) -%}

@@ -1,22 +1,36 @@
 {# Casts of untidy text: NULL instead of an error. PostgreSQL has no try_cast, Spark needs its own for times. #}
 
+{#
+    A time as text: YYYY-MM-DD, alone or with hours and minutes, seconds, a fraction of them, and Z or a distance from UTC.
+    All else is none, whatever more an engine would read; digits after the sixth of a fraction are cut off.
+#}
+{% macro time_pattern() -%}
+    {{ return(
+        '^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)?)?$'
+    ) }}
+{%- endmacro %}
+
+{% macro is_time(text) -%}
+    {{ matches(text, time_pattern()) }} and {{ text }} >= '0001'
+{%- endmacro %}
+
+
 {% macro try_timestamp(text) -%}
     {{ return(adapter.dispatch('try_timestamp', 'delivery')(text)) }}
 {%- endmacro %}
 
 {# By way of a time with zone: a plain cast would drop "+02:00" instead of reckoning with it. #}
 {% macro duckdb__try_timestamp(text) -%}
-    cast(try_cast({{ text }} as timestamptz) as timestamp)
+    case when {{ is_time(text) }} then cast(try_cast({{ text }} as timestamptz) as timestamp) end
 {%- endmacro %}
 
 {# Every part is checked before the cast: before version 16, PostgreSQL cannot ask whether a cast would succeed. #}
 {% macro postgres__try_timestamp(text) -%}
     case
-        when
-            {{ text }} ~ '^\d{4}-\d\d-\d\d([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?)?)?$'
+        when {{ is_time(text) }}
             then case
                 when {{ postgres__is_date('left(' ~ text ~ ', 10)') }}
-                    then cast({{ text }} || case
+                    then cast(regexp_replace({{ text }}, '([.]\d{6})\d+', '\1') || case
                         when length({{ text }}) = 10 then ' 00:00:00Z'
                         when {{ text }} ~ '(Z|[+-]\d\d(:?\d\d)?)$' then ''
                         else 'Z'
@@ -39,50 +53,48 @@
 {%- endmacro %}
 
 {% macro spark__try_timestamp(text) -%}
-    case
-        when {{ text }} rlike '^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?\z'
-            then cast(try_cast({{ text }} as timestamp_ltz) as timestamp_ntz)
-    end
+    case when {{ is_time(text) }} then cast(try_cast({{ text }} as timestamp_ltz) as timestamp_ntz) end
 {%- endmacro %}
 
 
+{# A whole number of at most eighteen digits; some programs write 7 as 7.0. #}
 {% macro try_bigint(text) -%}
-    {{ return(adapter.dispatch('try_bigint', 'delivery')(text)) }}
-{%- endmacro %}
-
-{% macro default__try_bigint(text) -%}
-    try_cast({{ text }} as bigint)
-{%- endmacro %}
-
-{% macro postgres__try_bigint(text) -%}
-    case when {{ text }} ~ '^\s*-?\d{1,18}\s*$' then cast({{ text }} as bigint) end
+    {%- set number = trimmed(text) -%}
+    case
+        when {{ matches(number, '^-?[0-9]{1,18}([.]0+)?$') }}
+            then {{ checked_cast("split_part(" ~ number ~ ", '.', 1)", 'bigint') }}
+    end
 {%- endmacro %}
 
 
-{# Seconds since 1970 as text, with or without a fraction, as a time. #}
+{# Seconds since 1970 as text, with or without a fraction or a power of ten, as a time. #}
 {% macro try_epoch(text) -%}
-    {{ return(adapter.dispatch('try_epoch', 'delivery')(text)) }}
-{%- endmacro %}
-
-{% macro duckdb__try_epoch(text) -%}
+    {%- set number = trimmed(text) -%}
     case
-        when try_cast({{ text }} as double) between 0 and 253402300799
-            then make_timestamp(cast(round(cast({{ text }} as double) * 1000000) as bigint))
+        when {{ matches(number, '^[0-9]{1,12}([.][0-9]{1,18})?([eE][+]?[0-9]{1,2})?$') }}
+            then case
+                when {{ checked_cast(number, 'double precision') }} between 0 and 253402300799
+                    then {{ time_of(checked_cast(number, 'double precision')) }}
+            end
     end
 {%- endmacro %}
 
-{% macro postgres__try_epoch(text) -%}
-    case
-        when {{ text }} ~ '^\s*\d{1,11}(\.\d{1,20})?\s*$'
-            then timestamp 'epoch' + round(cast({{ text }} as numeric), 6) * interval '1 second'
-    end
+
+{# The time so many seconds, a double, after the beginning of 1970. #}
+{% macro time_of(seconds) -%}
+    {{ return(adapter.dispatch('time_of', 'delivery')(seconds)) }}
 {%- endmacro %}
 
-{% macro spark__try_epoch(text) -%}
-    case
-        when try_cast({{ text }} as double) between 0 and 253402300799
-            then cast(timestamp_micros(cast(round(cast({{ text }} as double) * 1000000) as bigint)) as timestamp_ntz)
-    end
+{% macro duckdb__time_of(seconds) -%}
+    make_timestamp(cast(round({{ seconds }} * 1000000) as bigint))
+{%- endmacro %}
+
+{% macro postgres__time_of(seconds) -%}
+    timestamp 'epoch' + {{ seconds }} * interval '1 second'
+{%- endmacro %}
+
+{% macro spark__time_of(seconds) -%}
+    cast(timestamp_micros(cast(round({{ seconds }} * 1000000) as bigint)) as timestamp_ntz)
 {%- endmacro %}
 
 
@@ -128,7 +140,9 @@
 {%- endmacro %}
 
 {% macro default__try_date(text) -%}
-    case when {{ matches(text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') }} then try_cast({{ text }} as date) end
+    case
+        when {{ matches(text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') }} and {{ text }} >= '0001' then try_cast({{ text }} as date)
+    end
 {%- endmacro %}
 
 {% macro postgres__try_date(text) -%}

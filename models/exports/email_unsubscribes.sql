@@ -53,7 +53,7 @@ select
     greatest(unsubscribes.updated_at, coalesce(changes.changed_at, unsubscribes.updated_at)) as updated_at,
     unsubscribes.event_day
 from unsubscribes
-left join sources on lower(unsubscribes.unsubscribe_source) = lower(sources.unsubscribe_source)
+left join sources on {{ lowered('unsubscribes.unsubscribe_source') }} = {{ lowered('sources.unsubscribe_source') }}
 left join changes
     on unsubscribes.unique_key = changes.unique_key
     and unsubscribes.event_day = changes.event_day

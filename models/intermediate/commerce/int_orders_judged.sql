@@ -38,13 +38,11 @@ judged as (
         orders.status,
         orders.ordered_at,
         orders.currency,
-        cast(
-            case coalesce(digits.digits, 2)
-                when 0 then round(orders.total, 0)
-                when 3 then orders.total
-                else round(orders.total, 2)
-            end as decimal(18, 3)
-        ) as total,
+        case coalesce(digits.digits, 2)
+            when 0 then cast(round(orders.total, 0) as decimal(18, 3))
+            when 3 then cast(round(orders.total, 3) as decimal(18, 3))
+            else cast(round(orders.total, 2) as decimal(18, 3))
+        end as total,
         orders.lines,
         orders.updated_at,
         orders.loaded_at,

@@ -26,9 +26,9 @@ select
     {{ who | join(', ') }},
     'phone' as channel,
     0 as position,
-    trim(phone) as contact
+    {{ trimmed('phone') }} as contact
 from customers
-where trim(phone) <> ''
+where {{ trimmed('phone') }} <> ''
 
 union all
 
@@ -36,6 +36,6 @@ select
     {{ who | join(', ') }},
     'phone' as channel,
     position,
-    trim(element) as contact
+    {{ trimmed('element') }} as contact
 from listed_phones
-where trim(element) <> ''
+where {{ trimmed('element') }} <> ''

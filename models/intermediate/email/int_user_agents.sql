@@ -44,7 +44,7 @@ devices as (
         device_rules.device_type,
         row_number() over (partition by new_user_agents.user_agent order by device_rules.priority) as preference
     from new_user_agents
-    inner join device_rules on lower(new_user_agents.user_agent) like device_rules.user_agent_pattern
+    inner join device_rules on {{ lowered('new_user_agents.user_agent') }} like device_rules.user_agent_pattern
 
 ),
 
@@ -52,7 +52,7 @@ bots as (
 
     select new_user_agents.user_agent
     from new_user_agents
-    inner join bot_rules on lower(new_user_agents.user_agent) like bot_rules.user_agent_pattern
+    inner join bot_rules on {{ lowered('new_user_agents.user_agent') }} like bot_rules.user_agent_pattern
     union
     select new_user_agents.user_agent
     from new_user_agents

@@ -18,7 +18,7 @@ select
     nullif({{ json_field('document', 'namespace') }}, '') as namespace,
     nullif({{ json_field('document', 'session_id') }}, '') as session_id,
     nullif({{ json_field('document', 'customer_id') }}, '') as customer_id,
-    lower({{ json_field('document', 'device_type') }}) as device_type,
+    nullif({{ code(json_field('document', 'device_type')) }}, '') as device_type,
     {{ try_timestamp(json_field('document', 'started_at')) }} as started_at,
     {{ json_field('document', 'views') }} as views,
     {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,

@@ -52,9 +52,9 @@ timed as (
     select
         *,
         {{ try_epoch('timestamp_text') }} as occurred_at,
-        lower(trim(event_text)) as event,
-        lower(trim(severity_text)) as severity,
-        lower(trim(reason_text)) as reason
+        {{ code('event_text') }} as event,
+        {{ code('severity_text') }} as severity,
+        {{ code('reason_text') }} as reason
     from named
 
 ),
@@ -77,11 +77,11 @@ told as (
         case
             when event = 'failed'
                 then coalesce(
-                        lower(trim(bounce_type_text)), case when reason in ('old', 'espblock') then reason end, severity
+                        {{ code('bounce_type_text') }}, case when reason in ('old', 'espblock') then reason end, severity
                     )
         end as bounce_type,
         cast(null as {{ dbt.type_string() }}) as bounce_classification,
-        left(trim(code_text), 1) as reply_class,
+        left({{ trimmed('code_text') }}, 1) as reply_class,
         {{ piped('tags_text') }} as category,
         user_agent_text as user_agent,
         ip_address_text as ip_address,

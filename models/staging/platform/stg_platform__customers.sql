@@ -23,10 +23,9 @@ typed as (
         {{ tidy_address(json_field('document', 'email')) }} as email,
         {{ json_field('document', 'phone') }} as phone,
         {{ json_field('document', 'phones') }} as phones,
-        coalesce({{ json_field('document', 'email_consent') }} = 'true', false) as email_consent,
-        {{ json_field('document', 'email_consent') }} as email_consent_said,
+        {{ typed(json_field('document', 'email_consent'), 'boolean') }} as email_consent_said,
         {{ try_timestamp(json_field('document', 'email_consent_at')) }} as email_consent_at,
-        coalesce({{ json_field('document', 'sms_consent') }} = 'true', false) as sms_consent,
+        coalesce({{ typed(json_field('document', 'sms_consent'), 'boolean') }}, false) as sms_consent,
         {{ try_timestamp(json_field('document', 'sms_consent_at')) }} as sms_consent_at,
         {{ json_field('document', 'attributes') }} as attributes,
         {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
@@ -42,8 +41,8 @@ ranked as (
 
     select
         *,
-        max(case when email_consent_said = 'true' then email_consent_at end) over person as email_opted_in_at,
-        max(case when email_consent_said = 'false' then email_consent_at end) over person as email_opted_out_at,
+        max(case when email_consent_said then email_consent_at end) over person as email_opted_in_at,
+        max(case when not email_consent_said then email_consent_at end) over person as email_opted_out_at,
         row_number() over (
             partition by
                 namespace, customer_id,
@@ -68,7 +67,7 @@ select
     email,
     phone,
     phones,
-    email_consent,
+    coalesce(email_consent_said, false) as email_consent,
     email_consent_at,
     email_opted_in_at,
     email_opted_out_at,

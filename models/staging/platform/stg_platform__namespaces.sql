@@ -27,8 +27,8 @@ typed as (
             {{ try_bigint(json_field('document', 'attribution_hours')) }},
             {{ var('attribution_hours') }}
         ) as attribution_hours,
-        upper({{ json_field('document', 'default_country') }}) as default_country,
-        nullif(upper(trim({{ json_field('document', 'currency') }})), '') as currency,
+        upper({{ trimmed(json_field('document', 'default_country')) }}) as default_country,
+        nullif(upper({{ trimmed(json_field('document', 'currency')) }}), '') as currency,
         {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
         loaded_at,
         file_name,
