@@ -1,67 +1,111 @@
-"""The raw landing files, read without any of the project's code."""
+"""The raw landing files, read without any of the project's code.
+
+A line is a record when it is one JSON object by the letter of the standard: no name twice in one object, no NaN, no
+character NUL, no half of a character. Of a file that cannot be unpacked to its end, nothing is read.
+"""
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-from datetime import UTC, datetime
-from decimal import Decimal
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from tests.crosscheck.values import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 Row = dict[str, Any]
-POSTED = re.compile(r"(\d{8}T\d{6})Z")
+POSTED = re.compile(r"\d{8}T\d{6}Z")
+LINES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
+POSTS = (".json", ".json.gz")
+FIRST_DAY = datetime(2020, 1, 1)
+CLOCKS = timedelta(days=1)  # by how much those of two machines may differ
 
 
-def text(path: Path) -> str:
-    """What a file holds, plain or gzip."""
-    content = path.read_bytes()
-    return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+@dataclass(frozen=True)
+class Post:
+    """One event of the provider, as it came. place: file and line, which tell posts of one moment apart."""
+
+    received: datetime
+    payload: Row
+    place: tuple[str, int]
+
+
+def content(path: Path) -> bytes | None:
+    """What a file holds, plain or gzip; None where it is damaged."""
+    data = path.read_bytes()
+    if path.suffix != ".gz":
+        return data
+    found, rest = b"", data
+    while rest or not data:
+        member = zlib.decompressobj(31)
+        try:
+            found += member.decompress(rest) + member.flush()
+        except zlib.error:
+            return None
+        if not member.eof:
+            return None
+        rest = member.unused_data
+    return found
+
+
+def parsed(text: bytes) -> Any:
+    """The value of a JSON text; None where it is none, or one that readers take for different things."""
+    try:
+        return json.loads(text.decode(), object_pairs_hook=_object, parse_constant=_refused)
+    except (ValueError, RecursionError):
+        return None
+
+
+def lines(folder: Path) -> Iterator[tuple[Path, int, Any]]:
+    """File, line from 1, and value of each line that is JSON, in the order of names."""
+    for path in sorted(folder.rglob("*") if folder.name == "sendgrid" else folder.glob("*")):
+        if path.name.endswith(LINES):
+            for number, line in enumerate((content(path) or b"").removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+                if (value := parsed(line)) is not None:
+                    yield path, number, value
 
 
 def rows(folder: Path) -> Iterator[Row]:
-    """The lines of all files of a folder, in the order of names. Numbers with a point are decimals."""
-    for path in sorted([*folder.glob("*.ndjson"), *folder.glob("*.ndjson.gz")]):
-        for line in text(path).split("\n"):
-            if line.strip():
-                yield json.loads(line, parse_float=Decimal)
+    """The records of all files of a folder."""
+    yield from (value for _, _, value in lines(folder) if isinstance(value, dict))
 
 
-def posts(folder: Path) -> Iterator[tuple[datetime, Row]]:
-    """Every event of the provider with when it was received, in no order."""
-    for row in rows(folder / "sendgrid"):
-        received = moment(row["received_at"])
-        assert received is not None
-        yield from ((received, event) for event in listed(row["payload"]))
-    for path in sorted((folder / "sendgrid" / "posts").glob("*.json*")):
-        found = POSTED.match(path.name)
-        assert found, path
-        received = datetime.strptime(found[1], "%Y%m%dT%H%M%S")
-        yield from ((received, event) for event in listed(json.loads(text(path))))
+def posts(folder: Path) -> Iterator[Post]:
+    """Every event of the provider."""
+    sendgrid = folder / "sendgrid"
+    for path, number, value in lines(sendgrid):
+        if isinstance(value, dict):
+            yield from _events(path, number, moment(value.get("received_at")), value.get("payload"))
+    for path in sorted((sendgrid / "posts").glob("*")):
+        if path.name.endswith(POSTS) and (said := POSTED.match(path.name)):
+            received = datetime.strptime(said[0], "%Y%m%dT%H%M%SZ")
+            yield from _events(path, 1, received, parsed(content(path) or b""))
 
 
-def listed(payload: Any) -> list[Row]:
-    """One event, or the events of one POST."""
-    return payload if isinstance(payload, list) else [payload]
+def _events(path: Path, number: int, received: datetime | None, payload: Any) -> Iterator[Post]:
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(tzinfo=None)
+    if received is None or not FIRST_DAY <= received < written + CLOCKS:
+        return
+    for event in payload if isinstance(payload, list) else [payload]:
+        if isinstance(event, dict):
+            yield Post(received, event, (str(path), number))
 
 
-def moment(value: Any) -> datetime | None:
-    """A time as UTC without a zone; None for what is none."""
-    if not isinstance(value, str) or not value:
-        return None
-    found = datetime.fromisoformat(value)
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    for part in (part for pair in pairs for part in pair if isinstance(part, str)):
+        if "\0" in part or any("\ud800" <= sign <= "\udfff" for sign in part):
+            raise ValueError("a character that no file can hold")
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name comes twice")
+    return found
 
 
-def word(value: Any) -> str | None:
-    """Text, or None for nothing."""
-    return None if value is None or value == "" else str(value)
-
-
-def address(value: Any) -> str | None:
-    """An address, trimmed and in lower case."""
-    return (value.strip(" ").lower() or None) if isinstance(value, str) else None
+def _refused(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")

@@ -1,0 +1,77 @@
+"""`email_eligibility`: one row per namespace and address, by what was said of it last."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.crosscheck.values import key, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from tests.crosscheck.events import Event
+    from tests.crosscheck.raw import Row
+    from tests.crosscheck.records import Records
+
+SOFT_BOUNCES = 10
+OPT_OUT = ("unsubscribe", "hard_bounce", "spam_report")
+
+
+@dataclass(frozen=True)
+class Word:
+    """Something said of an address. status: what it makes it, None for one soft bounce among several."""
+
+    at: datetime
+    status: str | None
+    source: str
+    told: datetime
+
+
+def rows(events: list[Event], records: Records) -> Iterator[Row]:
+    """Signals count whether or not their event could be exported."""
+    said: dict[tuple[str, str], list[Word]] = defaultdict(list)
+    for event in _each_once(events):
+        status = "opted_in" if event.event == "resubscribe" else "unsubscribed" if event.event in OPT_OUT else None
+        if status or event.event == "soft_bounce":
+            word = Word(event.happened, status, str(event.source), event.received)
+            said[event.namespace, event.email].append(word)
+    for row in records.said:
+        if row["address"]:
+            own, told = said[row["namespace"], row["address"]], row["updated_at"]
+            own.append(Word(told, "known", "Customer", told))
+            own.extend(Word(row["opted_in"], "opted_in", "Consent", told) for _ in [1] if row["opted_in"])
+            own.extend(Word(row["opted_out"], "unsubscribed", "Consent", told) for _ in [1] if row["opted_out"])
+    for (namespace, email), words in said.items():
+        limit = whole(records.namespaces[namespace].get("soft_bounce_limit"))
+        if last := _last(words, SOFT_BOUNCES if limit is None else limit):
+            yield {
+                "namespace": namespace, "email": email, "status": last.status, "source": last.source,
+                "changed_at": last.at, "unique_key": key(namespace, email), "updated_at": last.told,
+            }  # fmt: skip
+
+
+def _each_once(events: list[Event]) -> Iterator[Event]:
+    """An event that was rejected and then was not is one: at its earliest."""
+    found: dict[str, Event] = {}
+    for event in events:
+        found.setdefault(event.unique_key, event)
+    yield from found.values()
+
+
+def _last(words: list[Word], limit: int) -> Word | None:
+    """The last word that decides; at one moment the withdrawal. Soft bounces do together, from the last opt-in on."""
+    deciding = [word for word in words if word.status not in (None, "known")]
+    soft = sorted((word for word in words if word.status is None), key=lambda word: (word.at, word.source))
+    times: dict[int, int] = defaultdict(int)
+    for word in soft:
+        since = sum(one.status == "opted_in" and one.at <= word.at for one in words)
+        times[since] += 1
+        if times[since] == limit:
+            deciding.append(Word(word.at, "unsubscribed", word.source, word.told))
+    known = [word for word in words if word.status == "known"]
+    first = sorted(deciding or known, key=lambda word: word.told, reverse=True)
+    first = sorted(first, key=lambda word: (word.status != "unsubscribed", word.source))
+    return max(first, key=lambda word: word.at, default=None)

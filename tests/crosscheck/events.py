@@ -1,0 +1,174 @@
+"""Every event once, judged: what the provider posted, and what the platform says itself."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.crosscheck.raw import Post, Row, lines, posts
+from tests.crosscheck.values import address, code, happened, is_possible, joined, key, moment, text, truth, word
+from tests.crosscheck.words import EVENTS, NO_EXPORTS, SOURCES, bounce
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tests.crosscheck.records import Records
+
+RETRIES = timedelta(days=3)
+SAME_MESSAGE = timedelta(days=7)
+ARGUMENTS = ("campaign_run_id", "audience_id", "variant_id", "journey_id", "nqe")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of one email, at its first post.
+
+    received: when the platform was told; happened: when it was, as far as that is known and earlier. run: what the
+    campaign run says, of an event of one. sound: it can be exported; else it is known whose address it is of. by_email:
+    it is about an email of a run.
+    """
+
+    namespace: str
+    email: str
+    event: str
+    received: datetime
+    happened: datetime
+    unique_key: str
+    retry: tuple[Any, ...] | None
+    sound: bool
+    by_email: bool
+    nqe: str | None
+    run_id: str | None
+    run: Row | None
+    source: str | None
+    payload: Row
+    place: tuple[str, int]
+
+    @property
+    def exported(self) -> bool:
+        """Whether it is a row of esp_events."""
+        return self.sound and self.by_email and self.event not in NO_EXPORTS
+
+
+def messages(payload: Row) -> list[str]:
+    """The names of the message that an event is of."""
+    ours, theirs = (text(payload.get("sg_message_id")) or "").split(".")[0], text(payload.get("smtp-id"))
+    return [name for name in (ours and f"id {ours}", theirs and f"smtp {theirs}") if name]
+
+
+class Told:
+    """What the events that name a client say of their messages."""
+
+    def __init__(self, everything: Iterable[Post]) -> None:
+        self._of: dict[str, list[Post]] = defaultdict(list)
+        for post in everything:
+            if text(post.payload.get("namespace")):
+                for name in messages(post.payload):
+                    self._of[name].append(post)
+
+    def of(self, silent: Post) -> Row:
+        """An event without a client, with what others of its message say, at most seven days from it."""
+        near = [
+            post.payload
+            for name in messages(silent.payload)
+            for post in self._of.get(name, [])
+            if abs(post.received.date() - silent.received.date()) <= SAME_MESSAGE
+        ]
+        clients = {text(other["namespace"]) for other in near}
+        if len(clients) != 1:
+            return silent.payload
+        found = silent.payload | {"namespace": clients.pop()}
+        own = address(silent.payload.get("email"))
+        for field in ARGUMENTS:
+            said = {joined(other.get(field)) if field == "audience_id" else text(other.get(field))
+                    for other in near if address(other.get("email")) == own} - {None}  # fmt: skip
+            if len(said) == 1 and not text(silent.payload.get(field)):
+                found[field] = said.pop()
+        return found
+
+
+def read(folder: Path, records: Records) -> list[Event]:
+    """All events of a landing folder whose address is known, each once, in the order in which they were received."""
+    everything = list(posts(folder))
+    told = Told(everything)
+    found = []
+    for post in everything:
+        payload = post.payload if text(post.payload.get("namespace")) else told.of(post)
+        found.append(_provided(post, payload, records))
+    for source in ("halts", "unsubscribes"):
+        for path, number, row in lines(folder / "platform" / source):
+            if isinstance(row, dict) and (received := moment(row.get("received_at"))):
+                found.append(_platform(source, Post(received, row, (str(path), number)), records))
+    return list(once(sorted((one for one in found if one), key=lambda one: (one.received, one.place))))
+
+
+def _provided(post: Post, payload: Row, records: Records) -> Event | None:
+    said = code(payload.get("event"))
+    kind, classification = code(payload.get("type")), code(payload.get("bounce_classification"))
+    counted = EVENTS.get(said or "")
+    if said == "bounce":
+        counted = bounce(kind, classification, word(text(payload.get("status")) or text(payload.get("reason"))))
+    at, url, agent = happened(payload.get("timestamp")), text(payload.get("url")), text(payload.get("useragent"))
+    message, smtp = text(payload.get("sg_message_id")), text(payload.get("smtp-id"))
+    same = (text(payload.get("namespace")), address(payload.get("email")), said, kind, at, message, smtp, url, agent,
+            text(payload.get("ip")), text(payload.get("nqe")))  # fmt: skip
+    named = text(payload.get("sg_event_id")) or key(*same)
+    retry = same if at and (message or smtp) else None
+    return _judged(
+        "sendgrid.events", named, counted, Post(post.received, payload, post.place), records, retry=retry, at=at
+    )
+
+
+def _platform(source: str, post: Post, records: Records) -> Event | None:
+    row, event = post.payload, source.removesuffix("s")
+    if event == "unsubscribe":
+        row = {name: row.get(name) for name in ("namespace", "email", "source", "campaign_run_id", "nqe")}
+    own = text(post.payload.get(f"{event}_id")) or f"line {post.place}"
+    by_email = event == "halt" or bool(text(row["campaign_run_id"]) and text(row["nqe"]))
+    return _judged(f"platform.{source}", own, event, Post(post.received, row, post.place), records, by_email=by_email)
+
+
+def _judged(
+    source: str, named: str, event: str | None, post: Post, records: Records,
+    *, retry: tuple[Any, ...] | None = None, at: datetime | None = None, by_email: bool = True,
+) -> Event | None:  # fmt: skip
+    """An event of a known client and a possible address, and whether all else is there."""
+    row = post.payload
+    namespace, email = text(row.get("namespace")), address(row.get("email"))
+    if event is None or namespace not in records.namespaces or email is None or not is_possible(email):
+        return None
+    by_email = by_email and event != "resubscribe"
+    run_id, nqe = text(row.get("campaign_run_id")), text(row.get("nqe"))
+    run = records.runs.get((namespace, run_id or ""))
+    audience = joined(row.get("audience_id")) or (run and run["audience_id"])
+    sound = not by_email or bool(run and run["is_complete"] and nqe and audience)
+    given = (word(row.get("source")) or "unknown") if source == "platform.unsubscribes" else SOURCES.get(event)
+    if source != "sendgrid.events":
+        at = post.received
+    return Event(
+        namespace=namespace, email=email, event=event, received=post.received,
+        happened=min(at or post.received, post.received), unique_key=key(source, namespace, named), retry=retry,
+        sound=sound, by_email=by_email, nqe=nqe, run_id=run_id, run=run, source=given,
+        payload=row | {"audience": audience}, place=post.place,
+    )  # fmt: skip
+
+
+def once(events: Iterable[Event]) -> Iterator[Event]:
+    """Each event the first time: what was seen within the days of retries, by its id or all it says, is the same.
+
+    What is rejected is told apart from what is not: an event whose run becomes known is one that was not there before.
+    """
+    seen: dict[Any, datetime] = {}
+    for event in events:
+        names = [(event.sound, event.unique_key), (event.sound, event.retry)][: 2 if event.retry else 1]
+        if not any(name in seen and event.received.date() - seen[name].date() <= RETRIES for name in names):
+            yield event
+        seen |= dict.fromkeys(names, event.received)
+
+
+def is_machine_open(event: Event) -> bool:
+    """Whether a mail provider's proxy opened it."""
+    return event.event == "open" and truth(event.payload.get("sg_machine_open")) is True

@@ -1,0 +1,169 @@
+"""What the platform, the shop and the scientists say, each record once: its newest version, or the run as it was."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.crosscheck.raw import Row, lines
+from tests.crosscheck.values import address, amount, code, is_possible, joined, moment, text, truth, whole, word
+from tests.crosscheck.words import NO_PURCHASES, digits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUN = ("campaign_id", "campaign_name", "campaign_classification", "campaign_run_time", "subject_line")
+
+
+@dataclass
+class Records:
+    """All of them, by namespace and id; of clients that the platform knows, but for runs and journeys.
+
+    consents: of an address, what was said of it when: (time, opted in, told at). versions: the newest of each customer,
+    also of one without an id.
+    """
+
+    namespaces: dict[str, Row] = field(default_factory=dict)
+    runs: dict[tuple[str, str], Row] = field(default_factory=dict)
+    journeys: dict[tuple[str, str], list[tuple[datetime, str | None]]] = field(default_factory=dict)
+    customers: dict[tuple[str, str], Row] = field(default_factory=dict)
+    said: list[Row] = field(default_factory=list)
+    products: dict[tuple[str, str], Row] = field(default_factory=dict)
+    orders: list[Row] = field(default_factory=list)
+    sessions: list[Row] = field(default_factory=list)
+
+    def journey(self, namespace: str, journey: str | None, ran: datetime) -> str | None:
+        """The name of a journey when a run began; one that has one version always has it."""
+        versions = sorted(self.journeys.get((namespace, str(journey)), []), key=lambda one: (one[0], one[1] or ""))
+        name = versions[0][1] if versions else None
+        for at, later in versions[1:]:
+            name = later if ran >= at else name
+        return name
+
+
+def read(folder: Path) -> Records:
+    """Of a landing folder."""
+    found = Records()
+    for row in newest(folder / "platform/namespaces", "updated_at", "namespace"):
+        found.namespaces[row["namespace"]] = row
+    found.runs = _runs(folder)
+    for row in _records(folder / "platform/journeys", "updated_at"):
+        if word(row.get("namespace")) and word(row.get("journey_id")):
+            name = row.get("journey_name")
+            version = (row["updated_at"], name if isinstance(name, str) else text(name))
+            versions = found.journeys.setdefault((row["namespace"], str(text(row["journey_id"]))), [])
+            versions.append(version) if version not in versions else None
+    found.said = list(_customers(folder, found))
+    found.customers = {(row["namespace"], row["customer_id"]): row for row in found.said if row["customer_id"]}
+    for row in newest(folder / "commerce/products", "updated_at", "namespace", "product_id"):
+        found.products[row["namespace"], row["product_id"]] = row
+    found.orders = _orders(folder, found)
+    found.sessions = [
+        row | {"at": at}
+        for row in newest(folder / "commerce/sessions", "updated_at", "namespace", "session_id", needs=("started_at",))
+        if row["namespace"] in found.namespaces and (at := moment(row["started_at"]))
+    ]
+    return found
+
+
+def _records(folder: Path, time: str) -> Iterator[Row]:
+    """The records of a folder that say when they were as they say, oldest first; of one time in the order of files."""
+    dated = [
+        value | {time: at}
+        for _, _, value in lines(folder)
+        if isinstance(value, dict) and (at := moment(value.get(time)))
+    ]
+    yield from sorted(dated, key=lambda row: row[time])
+
+
+def newest(folder: Path, time: str, *keys: str, needs: tuple[str, ...] = ()) -> list[Row]:
+    """The newest version of each record that has all its keys, and the times that it needs."""
+    found = {}
+    for row in _records(folder, time):
+        own = {name: text(row.get(name)) for name in keys}
+        if None not in own.values() and all(moment(row.get(name)) for name in needs):
+            found[tuple(own.values())] = row | own
+    return list(found.values())
+
+
+def _runs(folder: Path) -> dict[tuple[str, str], Row]:
+    """Each campaign run as it ran: the first version that says all that its events need."""
+    found: dict[tuple[str, str], Row] = {}
+    for row in _records(folder / "platform/campaign_runs", "updated_at"):
+        namespace, name = text(row.get("namespace")), text(row.get("campaign_run_id"))
+        if not (word(namespace) and word(name)):
+            continue
+        run = {
+            "campaign_id": whole(row.get("campaign_id")),
+            "campaign_run_time": moment(row.get("campaign_run_time")),
+            "audience_id": joined(row.get("audience_id")),
+            "journey_id": text(row.get("journey_id")),
+            "updated_at": row["updated_at"],
+            **{part: _said(row.get(part)) for part in (*RUN[1:3], RUN[4], "tracking_parameters")},
+        }
+        run["is_complete"] = all(run[part] is not None for part in RUN)
+        known = found.get((str(namespace), str(name)))
+        if known is None or (run["is_complete"] and not known["is_complete"]):
+            found[str(namespace), str(name)] = run
+    return found
+
+
+def _said(value: Any) -> str | None:
+    """Text, also the empty one."""
+    return "" if value == "" else text(value)
+
+
+def _customers(folder: Path, known: Records) -> Iterator[Row]:
+    """The newest version of each customer, with the last dated consent and withdrawal of all its versions."""
+    people: dict[Any, list[Row]] = defaultdict(list)
+    for number, row in enumerate(_records(folder / "platform/customers", "updated_at")):
+        namespace, customer = text(row.get("namespace")), text(row.get("customer_id"))
+        if namespace in known.namespaces:
+            people[namespace, customer or number].append(row | {"namespace": namespace, "customer_id": customer})
+    for versions in people.values():
+        row = versions[-1]
+        email = address(row.get("email"))
+        consents = [
+            (at, truth(one.get("email_consent"))) for one in versions if (at := moment(one.get("email_consent_at")))
+        ]
+        yield row | {
+            "address": email if email and is_possible(email) else None,
+            "opted_in": max((at for at, said in consents if said is True), default=None),
+            "opted_out": max((at for at, said in consents if said is False), default=None),
+        }
+
+
+def _orders(folder: Path, known: Records) -> list[Row]:
+    """Orders in their client's currency, with whose they are: by name, or by an address that only one customer has."""
+    used: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in (value for _, _, value in lines(folder / "commerce/orders") if isinstance(value, dict)):
+        if currency := code(row.get("currency")):
+            used[str(row.get("namespace"))][currency.upper()] += 1
+    most = {name: min(counts, key=lambda one, counts=counts: (-counts[one], one)) for name, counts in used.items()}
+    usual = {
+        name: str(code(row.get("currency")) or "").upper() or most.get(name) for name, row in known.namespaces.items()
+    }
+    found: dict[Any, Row] = {}
+    for row in _records(folder / "commerce/orders", "updated_at"):
+        namespace, number, at = text(row.get("namespace")), text(row.get("order_id")), moment(row.get("ordered_at"))
+        currency, money = str(code(row.get("currency")) or "").upper(), amount(row.get("total"))
+        if namespace not in known.namespaces or number is None or at is None or money is None:
+            continue
+        if currency and currency != usual[namespace]:
+            continue
+        rounded = money.quantize(Decimal(1).scaleb(-digits(currency)), ROUND_HALF_UP)
+        found[namespace, number] = row | {"namespace": namespace, "order_id": number, "at": at, "money": rounded}
+    owners: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for (namespace, customer), row in known.customers.items():
+        if row["address"]:
+            owners[namespace, row["address"]].append(customer)
+    for row in found.values():
+        row["customer"], row["address"] = text(row.get("customer_id")), address(row.get("email"))
+        alone = owners.get((row["namespace"], row["address"] or ""), [])
+        if row["customer"] is None and len(alone) == 1:
+            row["customer"] = alone[0]
+    return [row for row in found.values() if code(row.get("status")) not in NO_PURCHASES]
