@@ -1,11 +1,11 @@
 """Builds the sample on each engine, delivers from each, and compares the SHA-256 of every file.
 
-Three stages: the first build; then late rows, among them texts that are hard to carry, and a day built anew by hand;
-then a schema that changes. After each, the files of the campaigns are compared, and each export whole, row by row in
-its own order: so every dataset is compared, delivered or not. Spark has the first stage in a session of its own, the
-second on a standalone master with two workers, of which one is killed, the third on a Spark Connect server. dbt's tests
-run on the first engine at each build, on the others at the second: what equals tested rows need not be tested again.
-Unit tests on DuckDB are those of `make test`.
+Three stages: the first build, of raw rows that are odd in every way beside the sample; then late rows, with texts that
+are hard to carry, and a day built anew by hand; then a schema that changes. After each, the files of the campaigns are
+compared, and each export whole, row by row in its own order: so every dataset is compared, delivered or not. Spark has
+the first stage in a session of its own, the second on a standalone master with two workers, of which one is killed, the
+third on a Spark Connect server. dbt's tests run on the first engine at each build, on the others at the second: what
+equals tested rows need not be tested again. Unit tests on DuckDB are those of `make test`.
 Ends with one line of figures; exit code 1 when anything differs.
 
 A sample (SAMPLE) is this on the first engine and one other, until a stage that the part says.

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.delivery.projects import DATA_TESTS_ONLY
+from tests.delivery.projects import DATA_TESTS_ONLY, ROOT
 from tests.delivery.raw_data import events_of
+from tests.nasty.landing import put_odd_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ HARD = (
     "\u4e2d\u6587 \u65e5\u672c", "\U0001f600\u200d\u200b", "e\u0301", "\ufeffmark", "\u2028\u2029\u0085", "\u00a0",
     "\x01\x1f\x7f", "\u202eabc", "%s {x} ${y} `z` $1", "<a>&amp;</a>", "x" * 5000,
 )  # fmt: skip
+SAMPLE = ROOT / "landing"
 DAYS = ("--from", "2026-11-01", "--to", "2026-11-05")
 ATTRIBUTE = """
       - name: complexion
@@ -89,8 +91,12 @@ def run(*command: str, where: Path, expected: int = 0) -> str:
     return said
 
 
-def _nothing(project: Copy) -> None:
-    """The sample as it is."""
+def _odd_rows(project: Copy) -> None:
+    """Raw rows that are odd in every way, beside the sample: so many are rejected that the usual limit would refuse."""
+    put_odd_rows(project.own("landing"))
+    for client in ("acme_outdoor", "brightside_beauty"):
+        name = f"namespace: {client}"
+        project.edit("integrations.yml", name, f"{name}\n    rejected: {{rows: 1000}}")
 
 
 def _build(target: Target) -> None:
@@ -105,7 +111,7 @@ def _late_rows(project: Copy) -> None:
     """What is received late: opens and clicks once more, with texts that are hard to carry, and one of them twice."""
     landing = project.own("landing")
     lines = []
-    for number, event in enumerate(events_of(landing)):
+    for number, event in enumerate(events_of(SAMPLE)):
         if event.payload.get("event") in ("open", "click") and event.payload.get("namespace"):
             payload = event.payload | {"sg_event_id": f"late-{number}", "useragent": HARD[number % len(HARD)]}
             lines.append(json.dumps({"received_at": "2026-11-04T23:30:00Z", "payload": payload}))
@@ -141,7 +147,7 @@ def _build_new_columns(target: Target) -> None:
 
 
 STAGES = {
-    "first": Stage(_nothing, _build),
+    "first": Stage(_odd_rows, _build),
     "late": Stage(_late_rows, _build_late),
     "schema": Stage(_new_columns, _build_new_columns),
 }
