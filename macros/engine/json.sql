@@ -97,12 +97,20 @@
     end
 {%- endmacro %}
 
-{# Java writes a number of more than seven digits before the point with a power of ten. #}
+{#
+    Java writes a number of more than seven digits before the point with a power of ten, and in lists and objects a sign
+    beyond the first 65,536 as two escapes.
+#}
 {% macro spark__json_field(document, field) -%}
     {%- set text = document ~ '.`' ~ (field | replace('/', '`.`')) ~ '`' -%}
     case
         when {{ text }} like '%.%E%' and {{ matches(text, '^-?[0-9][.][0-9]+E(-4|[0-9]|1[0-5])$') }}
             then regexp_replace(cast(cast({{ text }} as decimal(38, 19)) as string), '([.][0-9]+?)0*\z', '$1')
+        when instr({{ text }}, '\uD') > 0 and left({{ text }}, 1) in ('{{ "{" }}', '[')
+            then aggregate(
+                array_distinct(regexp_extract_all({{ text }}, '\\u(D[89AB]..)\\u(D[C-F]..)', 0)), {{ text }},
+                (whole, pair) -> replace(whole, pair, decode(unhex(replace(pair, '\u', '')), 'UTF-16BE'))
+            )
         else {{ text }}
     end
 {%- endmacro %}
