@@ -56,7 +56,7 @@ given as (
         1 as given,
         0 as found
     from customers
-    where trim(phone) <> ''
+    where {{ trimmed('phone') }} <> ''
 
     union all
 
@@ -66,7 +66,7 @@ given as (
         1 as given,
         0 as found
     from listed_phones
-    where trim(element) <> ''
+    where {{ trimmed('element') }} <> ''
 
     union all
 
