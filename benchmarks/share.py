@@ -71,9 +71,7 @@ def running(project: Project, *, before: tuple[str, ...] = ()) -> Iterator[Doors
     make_certificate(share)
     run.mkdir(exist_ok=True)
     _give(project, share, account)
-    other = ("setpriv", f"--reuid={account[0]}", f"--regid={account[1]}", "--clear-groups")
-    as_account = other if os.geteuid() == 0 else ()
-    subprocess.run([*as_account, "sh", into / "prepare.sh"], check=True)
+    subprocess.run([*as_account(), "sh", into / "prepare.sh"], check=True)
     commands: dict[str, list[str | Path]] = {
         "web": ["apache2", "-f", into / "web.conf", "-DFOREGROUND"],
         "sftp": ["proftpd", "--nodaemon", "--quiet", "--config", into / "sftp.conf"],
@@ -82,7 +80,7 @@ def running(project: Project, *, before: tuple[str, ...] = ()) -> Iterator[Doors
     with contextlib.ExitStack() as stack:
         started, ports = {}, [("web", share.web_port), ("sftp", share.sftp_port)]
         for name, command in commands.items():
-            started[name] = subprocess.Popen([*before, *as_account, *command], env=environment)
+            started[name] = subprocess.Popen([*before, *as_account(), *command], env=environment)
             stack.callback(_end, started[name])
         if share.analytics_port:
             figures = [sys.executable, "-m", "delivery", "analytics", "--share"]
@@ -91,8 +89,14 @@ def running(project: Project, *, before: tuple[str, ...] = ()) -> Iterator[Doors
             stack.callback(_end, started["analytics"])
             ports.append(("analytics", share.analytics_port))
         for name, port in ports:
-            _wait(started[name], port, run / f"{name}.log")
+            wait_for_port(started[name], port, run / f"{name}.log")
         yield Doors(share, run, **started)
+
+
+def as_account() -> tuple[str, ...]:
+    """What a server's command begins with, so that it runs as nobody where we are root."""
+    name, group = _account()
+    return ("setpriv", f"--reuid={name}", f"--regid={group}", "--clear-groups") if os.geteuid() == 0 else ()
 
 
 def _account() -> tuple[str, str]:
@@ -135,7 +139,8 @@ def make_certificate(share: Share) -> None:
     )
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Until a server answers. Raises RuntimeError with its log when it does not."""
     for _ in range(SECONDS * 20):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from delivery import __version__, console
 from delivery.errors import ConfigError, ExitCode, known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from delivery.config.project import Project
@@ -88,6 +89,22 @@ def instant(at: str | None) -> datetime:
             f"{at} has not come: it is {now:%Y-%m-%dT%H:%M:%SZ}.", hint="Give a time in the past, or set the clock."
         )
     return chosen
+
+
+@contextmanager
+def telling(asked: Project, command: str) -> Iterator[None]:
+    """Tells the sinks of integrations.yml when a command that a timer runs fails."""
+    from delivery.operations.alerts import alert_of
+
+    error = None
+    try:
+        yield
+    except Exception as failure:
+        error = known(failure)
+        raise
+    finally:
+        for text in alert_of(asked, command, error):
+            console.say(text)
 
 
 def command(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
-from delivery.cli.command import HELP, cli, command, instant, project
-from delivery.console import Table, View
+from delivery.cli.command import HELP, cli, command, instant, project, telling
+from delivery.console import Table, View, say
 from delivery.errors import ExitCode, redact
 
 
@@ -68,8 +69,13 @@ def adopt(*, reason: str) -> View:
 def prune(*, days: int | None, dry_run: bool) -> View:
     """Remove what the hosted share and the spool have kept longer than their days."""
     from delivery.operations import retention
+    from delivery.operations.alerts import alert_before_prune
 
-    found = retention.prune(project(), instant(None), days, dry_run=dry_run)
+    asked, now = project(), instant(None)
+    with nullcontext() if dry_run else telling(asked, "prune"):
+        for text in () if dry_run else alert_before_prune(asked, now):
+            say(text)
+        found = retention.prune(asked, now, days, dry_run=dry_run)
     headings = ["what", "name", "where", "#days", "would be" if dry_run else "is", "why"]
     return View(
         {"dry_run": dry_run, "pruned": found},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from delivery.cli.command import HELP, cli, command, project
+from delivery.cli.command import HELP, cli, command, project, telling
 from delivery.console import Table, View
 from delivery.errors import ExitCode
 
@@ -144,8 +144,10 @@ def log() -> View:
     """Read both servers' logs into the ledger: who fetched which file, when, how much of it."""
     from delivery.share.logs import read_logs
 
-    asked, _, doors = _opened()
-    found = read_logs(asked, doors)
+    asked = project()
+    with telling(asked, "share log"):
+        _, _, doors = _opened()
+        found = read_logs(asked, doors)
     return View(
         {"fetched": [{**fetch._asdict(), "name": file.name} for fetch, file in found]},
         [

@@ -1,4 +1,4 @@
-"""What each sink of alerts was last told, so that it is not told the same by every run: in the table `meta`."""
+"""What each sink of alerts was last told, so that it is not told the same again: in the table `meta`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from delivery.ledger.book import Ledger
 
 
-def last_told(ledger: Ledger, sink: str) -> frozenset[str]:
-    """What the sink was told of that had not passed when the last run ended."""
+def last_told(ledger: Ledger, sink: str, topics: Iterable[str]) -> frozenset[str]:
+    """What the sink was told of these topics that had not passed when somebody last looked at them."""
+    keys = [f"told {topic} {sink}" for topic in topics]
     with ledger.storage.begin() as connection:
-        found = connection.execute(sa.select(meta.c.value).where(meta.c.key == f"told {sink}")).scalar()
-    return frozenset(json.loads(found or "[]"))
+        rows = connection.execute(sa.select(meta.c.value).where(meta.c.key.in_(keys))).all()
+    return frozenset(key for row in rows for key in json.loads(row.value))
 
 
-def keep_told(ledger: Ledger, told: Mapping[str, Iterable[str]]) -> None:
-    """Records, for each sink, that in place of what it was told before; of sinks that are gone, nothing."""
-    rows = [{"key": f"told {sink}", "value": json.dumps(sorted(some))} for sink, some in told.items()]
+def keep_told(ledger: Ledger, topic: str, told: Mapping[str, Iterable[str]]) -> None:
+    """Records, for each sink, that in place of what it was told of a topic before; of sinks that are gone, nothing."""
+    rows = [{"key": f"told {topic} {sink}", "value": json.dumps(sorted(some))} for sink, some in told.items()]
     with ledger.storage.begin() as connection:
         ledger.storage.alone(connection)
-        connection.execute(meta.delete().where(meta.c.key.startswith("told ")))
+        connection.execute(meta.delete().where(meta.c.key.startswith(f"told {topic} ", autoescape=True)))
         connection.execute(meta.insert(), rows)

@@ -1,4 +1,4 @@
-"""Telling people what a run left for them: one message for each sink, without any row, and never twice the same."""
+"""Telling people what a command left for them: one message for each sink, without any row, and never twice the same."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import sqlalchemy as sa
+
 from delivery.config.integrations import kept_days
 from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError, DeliveryError, NothingDue, redact
 from delivery.handing_over import Ended
-from delivery.ledger import Ledger, State, deliveries
+from delivery.ledger import FileState, Ledger, State, deliveries
+from delivery.ledger.tables import files
 from delivery.ledger.told import keep_told, last_told
 from delivery.operations.status import fetched
 from delivery.schedule.gaps import gaps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from types import ModuleType
 
     from delivery.config.alerts import Event, Sink
@@ -52,6 +56,21 @@ def alert(project: Project, request: Request, found: Sequence[Outcome], error: D
 
     found, error: how a run ended. Nothing that goes wrong here is more than said.
     """
+    return _alert(project, lambda declared, ledger: _of_run(project, declared, request, ledger, found, error))
+
+
+def alert_before_prune(project: Project, at: datetime) -> list[str]:
+    """The same, of what nobody has fetched and `prune` is about to take, or may take within a day."""
+    return _alert(project, lambda declared, ledger: {"not_fetched": list(_unfetched(project, declared, ledger, at))})
+
+
+def alert_of(project: Project, command: str, error: DeliveryError | None) -> list[str]:
+    """The same, of a command that a timer runs, and how it ended."""
+    return _alert(project, lambda *_: {command: list(_failed(command, error))})
+
+
+def _alert(project: Project, found: Callable[[Integrations, Ledger], Mapping[str, list[Alert]]]) -> list[str]:
+    """found: what there is to say, by topic. Of other topics it is still known who was told."""
     try:
         if b"alerts" not in project.integrations_file.read_bytes():  # most have none, and some are long
             return []
@@ -60,43 +79,66 @@ def alert(project: Project, request: Request, found: Sequence[Outcome], error: D
             return []
         # A run that did not begin may have no ledger, and none is made: a lost one would look like a new one.
         with closing(Ledger.to_read(project.ledger_url)) as ledger:
-            alerts = list(_alerts(project, declared, request, ledger, found, error))
-            before = {name: last_told(ledger, name) for name in declared.alerts}
+            topics = found(declared, ledger)
+            before = {name: last_told(ledger, name, topics) for name in declared.alerts}
             is_there = ledger.storage.engine.url.database is not None
-        said, told = _tell(declared.alerts, alerts, before)
+        said, told = _tell(declared.alerts, [one for some in topics.values() for one in some], before)
         if is_there and told != before:
             with closing(Ledger(project.ledger_url)) as ledger:
-                keep_told(ledger, told)
-    except Exception as failure:  # noqa: BLE001 - whatever it is, the run has ended as it has
-        return [f"Somebody may not know of this run: telling it ended with {type(failure).__name__}."]
+                for topic, some in topics.items():
+                    keys = {one.key for one in some}
+                    keep_told(ledger, topic, {name: known & keys for name, known in told.items()})
+    except Exception as failure:  # noqa: BLE001 - whatever it is, the command has ended as it has
+        return [f"Somebody may not know of this: telling it ended with {type(failure).__name__}."]
     else:
         return said
 
 
-def _alerts(
+def _of_run(
     project: Project,
     declared: Integrations,
     request: Request,
     ledger: Ledger,
     found: Sequence[Outcome],
     error: DeliveryError | None,
-) -> Iterator[Alert]:
-    if error and not isinstance(error, NothingDue):
-        yield Alert("failed", f"the run, exit code {int(error.exit_code)}", error.message)
-    for outcome in found:
-        if event := _event(outcome):
-            yield Alert(event, outcome.delivery.title, outcome.message)
-    if not request.due or (error and isinstance(error, ConfigError)):
-        return
+) -> dict[str, list[Alert]]:
+    ended = [Alert(event, o.delivery.title, o.message) for o in found if (event := _event(o))]
+    topics = {"run": [*_failed("the run", error), *ended]}
+    if not request.due or isinstance(error, ConfigError):
+        return topics
     seen = {(o.delivery.campaign, o.delivery.integration, o.delivery.slot) for o in found}
-    for gap in gaps(project, declared, request.at, None, None, None):
-        if (gap.campaign, gap.integration, gap.due) not in seen:
-            yield Alert("gap", f"{gap.campaign} to {gap.integration} {gap.when}", gap.note or gap.state)
-    since = request.at - timedelta(days=max(map(kept_days, declared.possible.values()), default=0)) - BEFORE
-    rows = ledger.find(deliveries.c.state == State.DELIVERED, deliveries.c.updated_at >= since.isoformat())
-    for row_id, taken in fetched(project, ledger, rows).items():
-        if not taken.users and taken.goes_on and taken.goes_on <= f"{request.at + BEFORE:%Y-%m-%d}":
-            yield Alert("not_fetched", next(row.title for row in rows if row.id == row_id), taken.text)
+    topics["gap"] = [
+        Alert("gap", f"{gap.campaign} to {gap.integration} {gap.when}", gap.note or gap.state)
+        for gap in gaps(project, declared, request.at, None, None, None)
+        if (gap.campaign, gap.integration, gap.due) not in seen
+    ]
+    longest = timedelta(days=max(map(kept_days, declared.possible.values()), default=0))
+    since = request.at - longest - BEFORE  # what is older was said before, or `prune` says it
+    topics["not_fetched"] = list(_unfetched(project, declared, ledger, request.at, since.isoformat()))
+    return topics
+
+
+def _failed(command: str, error: DeliveryError | None) -> Iterator[Alert]:
+    if error and not isinstance(error, NothingDue):
+        yield Alert("failed", f"{command}, exit code {int(error.exit_code)}", error.message)
+
+
+def _unfetched(
+    project: Project, declared: Integrations, ledger: Ledger, at: datetime, since: str = ""
+) -> Iterator[Alert]:
+    """Of what was published on the share since then, as far as `delivery share log` has read."""
+    shortest = timedelta(days=min(map(kept_days, declared.possible.values()), default=0))
+    last = (at + 2 * BEFORE - shortest).isoformat()  # whole days count
+    there = sa.select(files.c.delivery_id).where(
+        files.c.state == FileState.PUBLISHED,
+        files.c.destination.startswith(f"{project.share}/", autoescape=True),
+        files.c.updated_at.between(since, last),
+    )
+    rows = ledger.find(deliveries.c.state == State.DELIVERED, deliveries.c.id.in_(there))
+    titles = {row.id: row.title for row in rows}
+    for key, taken in fetched(project, ledger, rows).items():
+        if not taken.users and taken.goes_on and taken.goes_on <= f"{at + BEFORE:%Y-%m-%d}":
+            yield Alert("not_fetched", titles[key], taken.text)
 
 
 def _event(outcome: Outcome) -> Event | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from datetime import datetime, timedelta
+from contextlib import closing, suppress
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.errors import ConfigError
 from delivery.ledger import Delivery, File, FileState, Ledger, Role, State, deliveries
 from delivery.ledger.fetches import fetches_of, whole_since
+from delivery.transfer.descriptions import goes_on
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from delivery.config.project import Project
 
@@ -59,13 +61,18 @@ def fetched(project: Project, ledger: Ledger, rows: Sequence[Delivery]) -> dict[
         whole = [key for key in whole_since(found[row.id]) if key[0] in data]
         users = sorted({user for _, user in whole if {part for part, one in whole if one == user} == data.keys()})
         begun = any(fetch.part in data for fetch in found[row.id])
-        there = [file.updated_at for file in data.values() if file.state == FileState.PUBLISHED]
-        kept = timedelta(days=integration.destination.keep_days)
-        goes_on = f"{datetime.fromisoformat(min(there)) + kept:%Y-%m-%d}" if there else None
-        told[row.id] = Fetched(
-            "fetched" if users else "fetched in part" if begun else "not fetched yet", users, goes_on
-        )
+        days = _days(data.values(), timedelta(days=integration.destination.keep_days))
+        state = "fetched" if users else "fetched in part" if begun else "not fetched yet"
+        told[row.id] = Fetched(state, users, min(days, default=None))
     return told
+
+
+def _days(data: Iterable[File], kept: timedelta) -> Iterator[str]:
+    """When each of the files that are there goes."""
+    for file in data:
+        if file.state == FileState.PUBLISHED:
+            with suppress(OSError):  # it has gone
+                yield goes_on(Path(file.destination, file.name), kept)
 
 
 def latest(project: Project, campaign: str | None, limit: int) -> list[tuple[Delivery, str | None, Fetched | None]]:

@@ -1,4 +1,4 @@
-"""Proving the share from outside: each user finds the own files whole at both doors, and nothing of anybody else."""
+"""Proving the share from outside: each user finds the own files and figures, whole, and nothing of anybody else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from delivery.errors import ConfigError, DeliveryError
 from delivery.files.manifest import DeliveryManifest
 from delivery.schedule.names import MANIFEST_SUFFIX
 from delivery.share.config import run_folder
-from delivery.share.doors import open_door
+from delivery.share.doors import Web, open_door
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,8 @@ def check(share: Share, files: Path, users: dict[str, User], passwords: dict[str
             try:
                 with open_door(kind, share, host_key, name, password) as door:
                     proofs += _of(door, users[name], files)
+                    if share.analytics_port and isinstance(door, Web):
+                        proofs += _figures(door, users[name], _clients(files))
             except DeliveryError as error:
                 proofs.append(Proof(name, kind, "log in", error.message))
     return proofs
@@ -62,7 +64,7 @@ def _links(files: Path) -> Proof:
 
 
 def _of(door: Door, user: User, files: Path) -> Iterator[Proof]:
-    clients = {folder.name for folder in files.iterdir() if folder.is_dir() and not folder.is_symlink()}
+    clients = _clients(files)
     mine = clients & {*user.namespaces}
     if (seen := door.folders()) != mine:
         yield Proof(user.name, door.name, "own folders", f"sees {_names(seen)} instead of {_names(mine)}")
@@ -77,6 +79,25 @@ def _of(door: Door, user: User, files: Path) -> Iterator[Proof]:
     if own := [path for client in sorted(mine) for path in newest[client]]:
         made = door.changes(own[0], f"{own[0].rpartition('/')[0]}/probe_{secrets.token_hex(4)}")
         yield Proof(user.name, door.name, "no change", f"not refused: {', '.join(made)}" if made else "")
+
+
+def _figures(page: Web, user: User, clients: set[str]) -> Iterator[Proof]:
+    """Rows of the own clients, or that no contract has them; of others what is said of a client that there is not."""
+    unknown = page.figures(f"nobody_{secrets.token_hex(4)}")
+    answers = {client: page.figures(client) for client in sorted(clients)}
+    wrong = [
+        f"of {client}: {answer}"
+        for client, answer in answers.items()
+        if client in user.namespaces and (answer == unknown or answer.status not in (200, 404))
+    ]
+    yield Proof(user.name, "figures", "own figures", wrong[0] if wrong else "")
+    open_ = [client for client in answers if client not in user.namespaces and answers[client] != unknown]
+    yield Proof(user.name, "figures", "nothing of others", f"another answer of {open_[0]}" if open_ else "")
+
+
+def _clients(files: Path) -> set[str]:
+    """Who has a folder on the share."""
+    return {folder.name for folder in files.iterdir() if folder.is_dir() and not folder.is_symlink()}
 
 
 def _newest(files: Path, client: str) -> dict[str, str]:

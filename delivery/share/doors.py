@@ -6,10 +6,12 @@ import hashlib
 import re
 import ssl
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPException, HTTPSConnection
-from typing import TYPE_CHECKING, Protocol, Self, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, cast
 from urllib.parse import quote, unquote, urlencode
 
+from delivery.config.share import ANALYTICS
 from delivery.errors import DestinationFailed, DestinationRefused, LoginRefused
 
 if TYPE_CHECKING:
@@ -41,6 +43,16 @@ class Door(Protocol):
 
     def changes(self, path: str, new: str) -> list[str]:
         """Which of writing, making a folder, renaming and removing were not refused. path: a file; new: no name yet."""
+
+
+class Answer(NamedTuple):
+    """What the page of figures says. text: its own words, where it has no rows."""
+
+    status: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.text}".strip()
 
 
 class Web:
@@ -83,6 +95,14 @@ class Web:
         """By the methods that write, WebDAV's too."""
         tried = {"PUT": new, "POST": new, "MKCOL": new, "DELETE": new, "MOVE": path, "PATCH": new}
         return [method for method, where in tried.items() if self._ask(method, quote(where), "x")[0] != 405]
+
+    def figures(self, client: str) -> Answer:
+        """What the page of figures answers of a client's rows of yesterday."""
+        today = datetime.now(UTC).date()
+        days = {"from": today - timedelta(days=1), "to": today}
+        asked = {"namespace": client, "dataset": "performance", "grain": "total", "format": "csv", **days}
+        status, _ = self._ask("GET", f"/{ANALYTICS}/rows?{urlencode(asked)}")
+        return Answer(status, self._text.strip() if status == 404 else "")
 
     def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
         """Status, and SHA-256 of what came; a text, which is short, is kept."""

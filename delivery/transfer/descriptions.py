@@ -69,10 +69,10 @@ def _lines(folder: Path, share: Path, integrations: Mapping[str, Integration]) -
         if not name.endswith(MANIFEST_SUFFIX) or not (manifest := DeliveryManifest.read(folder / name)):
             continue
         kept = timedelta(days=kept_days(integrations.get(manifest.integration)))
-        said[name] = f"Says what the file must be, goes on {_day(folder / name, kept)}"
+        said[name] = f"Says what the file must be, goes on {goes_on(folder / name, kept)}"
         for file in manifest.files:
             with suppress(OSError, ValueError):  # it has gone before its manifest, or has a name that none can have
-                size, goes = (folder / file.name).lstat().st_size, _day(folder / file.name, kept)
+                size, goes = (folder / file.name).lstat().st_size, goes_on(folder / file.name, kept)
                 if size == file.bytes:
                     rows = "1 row" if file.rows == 1 else f"{file.rows:,} rows"
                     said[file.name] = f"{rows}, goes on {goes}<br>SHA-256 <code>{file.sha256}</code>"
@@ -83,8 +83,8 @@ def _lines(folder: Path, share: Path, integrations: Mapping[str, Integration]) -
         yield f'AddDescription "{said.get(name, " ")}" "{_pattern(folder.relative_to(share) / name)}"\n'
 
 
-def _day(path: Path, kept: timedelta) -> str:
-    """On which `prune` may take it."""
+def goes_on(path: Path, kept: timedelta) -> str:
+    """The day (UTC) on which `prune` may take a file of the share, as page, status and alerts say. Raises OSError."""
     return f"{datetime.fromtimestamp(path.lstat().st_mtime, UTC) + kept:%Y-%m-%d}"
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncssh
 from asyncssh_here import running
@@ -35,6 +35,7 @@ class Doors:
     open_to: set[str] = field(default_factory=set)
     page: str = ""  # what is wrong with it: "rootless", "no http", "silent"
     connections: int = 0  # to the page, that are open
+    figures: dict[str, tuple[int, bytes]] = field(default_factory=dict)  # by client, what the page of figures answers
 
 
 @contextmanager
@@ -108,6 +109,9 @@ class _Page(BaseHTTPRequestHandler):
         elif self.path == "/":
             rows = (f'<tr><td><a href="{path.name}/">{path.name}/</a></td>' for path in wanted.iterdir())
             self._answer(200, f'<a href="style.css">{"".join(rows)}<td><a href="/log-out">'.encode())
+        elif self.path.startswith("/analytics/rows?"):
+            (client,) = parse_qs(urlsplit(self.path).query)["namespace"]
+            self._answer(*self.doors.figures.get(client, (404, b"later")))
         elif wanted.is_file():
             self._answer(200, wanted.read_bytes())
         else:

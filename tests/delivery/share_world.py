@@ -60,9 +60,9 @@ def said_in(vendor: str = VENDOR, **changes: Any) -> dict[str, Any]:
     return {**settings, "certificate": ".share/certificate.pem", "certificate_key": ".share/certificate.key", **changes}
 
 
-def made(root: Path, **changes: Any) -> Project:
+def made(root: Path, *, rows: int = 200, **changes: Any) -> Project:
     """The small project, with `share:`."""
-    make_project(root, rows=200)
+    make_project(root, rows=rows)
     path = root / "integrations.yml"
     path.write_text(path.read_text() + "\n" + yaml.safe_dump({"share": said_in(**changes)}, allow_unicode=True))
     return open_project(root, None, None)
@@ -90,6 +90,19 @@ class World:
 
     def sftp(self, user: str, *commands: str, source: str = "127.0.0.1", password: str | None = None) -> str:
         """What OpenSSH's sftp says, each command tried whatever became of those before."""
+        with self.sftp_begun(user, *commands, source=source, password=password) as running:
+            said, errors = running.communicate(timeout=60)
+        return f"{running.returncode}\n{said}{errors}"
+
+    def sftp_begun(
+        self,
+        user: str,
+        *commands: str,
+        source: str = "127.0.0.1",
+        password: str | None = None,
+        more: tuple[str, ...] = (),
+    ) -> subprocess.Popen[str]:
+        """The same, while it is at it. more: options."""
         asks = self.keys / "ask"
         asks.write_text('#!/bin/sh\nprintf "%s\\n" "$SHARE_PASSWORD"\n')
         asks.chmod(0o700)
@@ -101,15 +114,18 @@ class World:
         known = self.keys / "known_hosts"
         host_key = (self.doors.run / "host.key.pub").read_text()
         known.write_text(f"[localhost]:{self.doors.share.sftp_port} {host_key}")
-        done = subprocess.run(
+        begun = subprocess.Popen(
             ["sftp", "-q", f"-oUserKnownHostsFile={known}", "-oNumberOfPasswordPrompts=1", f"-oBindAddress={source}",
-             *login, "-oIdentitiesOnly=yes", "-oBatchMode=no", "-P", str(self.doors.share.sftp_port), "-b", "-",
+             *login, "-oIdentitiesOnly=yes", "-oBatchMode=no", "-P", str(self.doors.share.sftp_port), *more, "-b", "-",
              f"{user}@localhost"],
-            input="".join(f"-{command}\n" for command in commands), capture_output=True, text=True, timeout=60,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=os.environ | {"SSH_ASKPASS": str(asks), "SSH_ASKPASS_REQUIRE": "force",
                               "SHARE_PASSWORD": PASSWORDS[user] if password is None else password},
         )  # fmt: skip
-        return f"{done.returncode}\n{done.stdout}{done.stderr}"
+        assert begun.stdin
+        begun.stdin.write("".join(f"-{command}\n" for command in commands))
+        begun.stdin.flush()
+        return begun
 
 
 @dataclass
@@ -133,6 +149,24 @@ class Visitor:
             assert done.returncode == 0, done.stderr
             return int(done.stdout), Path(body.name).read_bytes()
 
+    def ask_all(self, paths: list[str]) -> list[tuple[int, bytes]]:
+        """The same of many, on one connection."""
+        port = self.world.doors.share.web_port
+        with tempfile.TemporaryDirectory() as folder:
+            bodies = [Path(folder, str(number)) for number in range(len(paths))]
+            asked = [
+                part for body, path in zip(bodies, paths, strict=True) for part in ("-o", body, self.world.url + path)
+            ]
+            done = subprocess.run(
+                ["curl", "-sS", "-g", "--cacert", self.world.doors.share.certificate, "--path-as-is", "-b", self.jar,
+                 "--interface", self.source, "--resolve", f"localhost:{port}:127.0.0.1", "-w", "%{http_code}\\n",
+                 *asked],
+                capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            told = [body.read_bytes() if body.exists() else b"" for body in bodies]
+        return list(zip(map(int, done.stdout.split()), told, strict=True))
+
     def log_in(self, user: str, password: str | None = None) -> int:
         told = ("--data-urlencode", f"httpd_username={user}")
         given = PASSWORDS[user] if password is None else password
@@ -144,8 +178,8 @@ MOUNTED = 'mount --bind "$1" "$2" && mount -o remount,bind,ro,nosymfollow "$2" &
 
 
 @contextlib.contextmanager
-def world_of(*, with_view: bool = False) -> Iterator[World]:
-    """with_view: the servers see the share through a mount of their own."""
+def world_of(*, with_view: bool = False, rows: int = 200, **changes: Any) -> Iterator[World]:
+    """with_view: the servers see the share through a mount of their own. rows: of each file. changes: of `share:`."""
     if missing := sample.missing():
         pytest.skip(missing)
     base = Path(tempfile.mkdtemp(prefix="share-"))
@@ -153,7 +187,7 @@ def world_of(*, with_view: bool = False) -> Iterator[World]:
     try:
         view = base / "view"
         view.mkdir()
-        project = made(base / "project", **({"view": str(view)} if with_view else {}))
+        project = made(base / "project", rows=rows, **changes, **({"view": str(view)} if with_view else {}))
         mounted = ("unshare", "--mount", "sh", "-c", MOUNTED, "sh", str(project.share), str(view))
         for day in (BESIDE[0], DAY):
             runner.run(project, Request(at=AT, window=day, integrations=_hosted(project)), Watch())

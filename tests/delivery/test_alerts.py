@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ from delivery.cli import cli
 from delivery.config.integrations_file import Integrations
 from delivery.config.project import open_project
 from delivery.errors import ConfigError, stopped
+from delivery.ledger import Ledger
+from delivery.ledger.lock import only_runner
 from delivery.operations import alerts
 from delivery.schedule.request import Request
 
@@ -97,9 +100,12 @@ class World:
         self.root, self.hooked, self.mailed, self.slow = root, hooked, mailed, slow
 
     def run(self, *arguments: str) -> tuple[int, str]:
+        return self.call("run", *arguments)
+
+    def call(self, *arguments: str) -> tuple[int, str]:
         self.hooked.clear()
         self.mailed.clear()
-        result = CliRunner().invoke(cli, ["--project-dir", str(self.root), "run", *arguments])
+        result = CliRunner().invoke(cli, ["--project-dir", str(self.root), *arguments])
         return result.exit_code, result.stderr
 
     def tests_end(self, status: str) -> None:
@@ -188,6 +194,70 @@ def test_what_no_run_sent_and_nobody_fetched_is_told(world: World) -> None:
     lines = [line for one in world.hooked for line in one["message"].splitlines()]
     assert len([line for line in lines if line.startswith("not_fetched: daily to by_share [2026-11-03")]) == 2
     assert not [line for line in lines if line.startswith("not_fetched: daily to neighbour")]
+
+
+def test_what_prune_is_about_to_take_unfetched_is_told_before_it_goes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, whoever says it; of a run that looks at less than prune, nothing is forgotten."""
+    assert world.run("--due", "--at", "2026-11-04T06:00:00Z")[0] == 0
+    path = world.root / "share" / "acme_outdoor" / "inbox" / "daily_2026-11-03.csv"
+    there: list[bool] = []
+    send = alerts._send
+
+    def sent(messages: Any) -> dict[str, str]:
+        there.extend([path.exists()] * bool(messages))
+        return send(messages)
+
+    monkeypatch.setattr(alerts, "_send", sent)
+    assert world.call("prune", "--dry-run")[0] == 0
+    assert (world.hooked, there) == ([], [])
+    assert world.call("prune")[0] == 0
+    goes = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
+    line = f"not_fetched: daily to by_share [2026-11-03, 2026-11-04): not fetched yet, goes on {goes}"
+    assert [one["message"].splitlines() for one in world.hooked] == [[line, DO]] * 2
+    assert there[0]
+    world.run("--window", "2026-11-03")
+    for again in (("prune",), ("run", "--due"), ("prune",)):
+        world.call(*again)
+        assert "not_fetched" not in str(world.hooked), again
+
+    # Nobody looked for days: what is late is said as it goes.
+    with (
+        closing(Ledger(open_project(world.root, None, None).ledger_url)) as ledger,
+        ledger.storage.begin() as connection,
+    ):
+        for table, column in (("files", "updated_at"), ("deliveries", "updated_at")):
+            connection.exec_driver_sql(f"update {table} set {column} = '2026-10-01T05:00:00Z'")
+        connection.exec_driver_sql("delete from meta where key like 'told %'")
+    os.utime(path, (0, 0))
+    assert world.call("prune", "--days", "1")[0] == 0
+    assert "not_fetched: daily to by_share [2026-11-03" in world.told["/hook"]
+    assert there[-1]
+    assert not path.exists()
+
+
+def test_a_command_of_a_timer_that_fails_is_told_once_until_it_passes(world: World) -> None:
+    project = open_project(world.root, None, None)
+    assert world.run("--due", "--at", "2026-11-04T06:00:00Z")[0] == 0
+    world.call("prune")
+    with only_runner(project.state):
+        for told in (["delivery: 1 failed"], []):
+            assert world.call("prune")[0] == 1
+            assert [one["title"] for one in world.hooked] == told
+            assert not told or "failed: prune, exit code 1: " in world.hooked[0]["message"]
+    assert (world.call("prune")[0], world.hooked) == (0, [])
+    with only_runner(project.state):
+        world.call("prune")
+        assert [one["title"] for one in world.hooked] == ["delivery: 1 failed"]
+
+    log = world.root / ".share" / "servers" / "web.json"
+    log.mkdir(parents=True)
+    for told in (["delivery: 1 failed"], []):
+        assert world.call("share", "log")[0] == 1
+        assert [one["title"] for one in world.hooked] == told
+    log.rmdir()
+    assert (world.call("share", "log")[0], world.hooked) == (0, [])
 
 
 def test_a_run_that_could_not_begin_is_told(world: World) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import stat
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,8 +16,11 @@ from share_world import made
 from small_project import AT, BESIDE, CLIENTS, DAY, make_project
 
 from delivery import run as runner
+from delivery.config.integrations_file import Integrations
 from delivery.config.project import Project, open_project
+from delivery.ledger import Ledger
 from delivery.operations.retention import prune
+from delivery.operations.status import fetched
 from delivery.progress import Watch
 from delivery.schedule.request import Request
 from delivery.transfer import descriptions
@@ -65,6 +70,29 @@ def test_each_file_has_its_rows_its_hash_and_the_day_on_which_it_goes(project: P
     path.write_bytes(b"cut")
     describe(inbox(project), project.share, {})
     assert said(project)[NAME] == " ", "what is not as its manifest says is not said to be"
+
+
+def test_page_and_status_name_the_same_day_also_of_a_file_of_midnight(project: Project) -> None:
+    """The file lay there a moment before midnight, and the ledger knew it a moment after; what has gone has no day."""
+    deliver(project)
+    path = inbox(project) / NAME
+    midnight = datetime(2026, 11, 5, tzinfo=UTC).timestamp()
+
+    def shown() -> tuple[str | None, str]:
+        describe(inbox(project), project.share, Integrations(project.integrations_file).loaded)
+        with closing(Ledger(project.ledger_url)) as ledger, ledger.storage.begin() as connection:
+            connection.exec_driver_sql("update files set updated_at = '2026-11-05T00:00:00.000001Z'")
+        with closing(Ledger(project.ledger_url)) as ledger:
+            (found,) = fetched(project, ledger, ledger.find()).values()
+        return found.goes_on, said(project).get(NAME, "")
+
+    for at, day in ((midnight - 0.001, "2026-11-11"), (midnight, "2026-11-12")):
+        os.utime(path, (at, at))
+        goes_on, text = shown()
+        assert goes_on == day
+        assert f"goes on {day}<br>" in text
+    path.unlink()
+    assert shown() == (None, "")
 
 
 def test_whatever_was_left_the_next_run_says_it_and_a_run_without_a_page_says_nothing(

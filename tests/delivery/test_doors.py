@@ -19,7 +19,8 @@ from small_project import INTEGRATIONS
 
 from delivery.errors import ConfigError, DeliveryError, DestinationFailed, ExitCode, LoginRefused
 from delivery.share.check import Proof, check
-from delivery.share.doors import CHUNK_BYTES, open_door
+from delivery.share.check import _figures as figures_of
+from delivery.share.doors import CHUNK_BYTES, Web, open_door
 from delivery.share.users import User, Users, new_user
 
 if TYPE_CHECKING:
@@ -127,6 +128,34 @@ def test_what_is_not(here: Doors, files: Path) -> None:
     assert found == at_both("own folders", f"sees nothing instead of {MINE}") | at_both(
         "own files whole", f"not as its manifest says: /{MINE}/in box/new 1.csv"
     )
+
+
+def test_figures_of_the_own_clients_and_nothing_of_others(here: Doors, files: Path) -> None:
+    """With rows, or in no contract; the page may be down, behind, or tell one of another's client by its answer."""
+    share = here.share.model_copy(update={"analytics_port": 8502})
+
+    with open_door("page", share, here.host_key, "acme_it", PASSWORD) as page:
+        assert isinstance(page, Web)
+
+        def problems(**figures: tuple[int, bytes]) -> dict[str, str]:
+            here.figures = figures
+            found = {proof.what: proof.problem for proof in figures_of(page, USER["acme_it"], {MINE, OTHERS, NEW})}
+            assert found.keys() == {"own figures", "nothing of others"}
+            return {what: problem for what, problem in found.items() if problem}
+
+        rows = (200, b"day,clicks\r\n")
+        assert problems(**{MINE: rows}) == {}
+        assert problems(**{MINE: (404, b"in no contract")}) == {}
+        assert problems() == {"own figures": f"of {MINE}: 404 later"}
+        assert problems(**{MINE: (503, b"<h1>later</h1>")}) == {"own figures": f"of {MINE}: 503"}
+        assert problems(**{MINE: rows, OTHERS: rows}) == {"nothing of others": f"another answer of {OTHERS}"}
+        assert problems(**{MINE: rows, OTHERS: (404, b"in no contract")}) == {
+            "nothing of others": f"another answer of {OTHERS}"
+        }
+
+    for doors_of, told in ((here.share, []), (share, ["own figures", "nothing of others"])):
+        proofs = check(doors_of, files, USER, {"acme_it": PASSWORD})
+        assert [proof.what for proof in proofs if proof.door == "figures"] == told
 
 
 def test_each_change_that_is_not_refused(here: Doors, files: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 from contextlib import closing
@@ -169,6 +170,27 @@ def test_the_servers_accept_their_configuration(tmp_path: Path, more: bool) -> N
     assert written.exit_code == 0, written.stderr
     assert not more or secret.read_text() == before, "a secret that is there stays"
     assert 'User "share"' in (tmp_path / "again" / "sftp.conf").read_text()
+
+
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    """Those that are written, and the examples of the docs."""
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("apt-get install systemd")
+    (tmp_path / "view").mkdir()
+    project = made(tmp_path / "project", view=str(tmp_path / "view"), analytics_port=8502)
+    out = tmp_path / "out"
+    config.write(project, Integrations(project.integrations_file), out, (config.ACCOUNT, config.ACCOUNT))
+    examples = Path(__file__).parents[2] / "docs" / "examples"
+    units = [*(out / "systemd").iterdir(), *examples.glob("delivery.*")]
+    assert {path.suffix for path in units} == {".service", ".timer", ".mount"}
+    for unit in units:
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False,
+            env=os.environ | {"SYSTEMD_UNIT_PATH": f"{out / 'systemd'}:{examples}:"},
+        )  # fmt: skip
+        # It looks whether programs are there; the examples' are on the server.
+        said = [line for line in done.stderr.splitlines() if "/srv/delivery/" not in line]
+        assert said == [], unit.name
 
 
 def test_no_client_has_a_path_of_the_pages_own(project: Project, tmp_path: Path) -> None:

@@ -179,6 +179,15 @@ def test_a_connection_is_opened_by_the_front_door_alone(world: World, tmp_path: 
     assert opened(outside, "https://evil.example.com", Cookie=f"__Host-share={cookie}") == 403
 
 
+@pytest.mark.slow
+def test_check_proves_the_figures_too(world: World) -> None:
+    """Of who has a contract, rows; of who has none, that; of others no more than of a client that there is not."""
+    typed = "".join(f"{password(user)}\n" for user in sorted(SEES))
+    told = json.loads(call(world.project, "check", "--json", typed=typed).stdout)["proofs"]
+    found = {(one["user"], one["what"]): one["problem"] for one in told if one["door"] == "figures"}
+    assert found == {(user, what): "" for user in SEES for what in ("own figures", "nothing of others")}
+
+
 def logged_in(browser: Browser, world: World, user: str) -> Page:
     page = browser.new_context(ignore_https_errors=True, viewport={"width": 1400, "height": 1250}).new_page()
     page.goto(world.url)

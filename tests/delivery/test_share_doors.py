@@ -47,12 +47,13 @@ from delivery.files.disk import hash_file
 from delivery.files.manifest import DeliveryManifest
 from delivery.ledger import Ledger
 from delivery.ledger.fetches import fetches_of
+from delivery.operations.retention import prune
 from delivery.share import config
 from delivery.share.users import Users, new_user
 from delivery.transfer.descriptions import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser
 
@@ -109,20 +110,73 @@ def test_each_user_sees_the_own_folders_and_nothing_of_others(world: World, tmp_
             assert hash_file(tmp_path / client) == hash_file(world.file(client))
 
 
+def ways_by_page(client: str, own: str) -> list[str]:
+    """Paths that mean, or may be taken to mean, another client's folder, its file or what is said of them."""
+    path = f"/{client}/inbox/{NAME}"
+    return [
+        f"/{client}", f"/{client}/", f"/{client}/inbox", f"/{client}/inbox/", f"/{client}/inbox/?C=N;O=D", path,
+        f"{path}.manifest.json", f"{path}/", f"{path}%00", f"/{client}/inbox/.htaccess", f"/{path}", f"/.{path}",
+        f"/{client.upper()}/inbox/{NAME}", f"/{client}%2finbox%2f{NAME}", f"/{client};/inbox/{NAME}",
+        f"/{client}./inbox/{NAME}", "/" + "".join(f"%{byte:02x}" for byte in path[1:].encode()), f"/no/..{path}",
+        f"/.page/..{path}", f"/log-out/..{path}", f"/{own}/inbox/{NAME}/../../..{path}",
+        *(f"/{own}/{dots}{path}" for dots in DOTS),
+    ]  # fmt: skip
+
+
+FORGED = [
+    "X-Original-URL: {path}", "X-Rewrite-URL: {path}", "X-Forwarded-User: {user}", "X-Share-User: {user}",
+    "Remote-User: {user}", "Authorization: Basic eDp5", "Forwarded: for=127.0.0.1;host={client}", "Host: {client}",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("user", PASSWORDS)
+def test_nobody_sees_anything_of_another_by_any_way_in(world: World, tmp_path: Path, user: str) -> None:
+    """Users x doors x ways: each is refused, and nothing that only the other's files hold comes on the wire."""
+    sees = sorted(SEES[user])
+    others = [client for client in CLIENTS if client not in sees]
+    assert others
+    for client in others:
+        path = f"/{client}/inbox/{NAME}"
+        assert canary(client).encode() in world.file(client).read_bytes()
+        if PASSWORDS[user]:
+            page, asked = visitor(world, tmp_path, user), ways_by_page(client, sees[0])
+            for way, (status, body) in zip(asked, page.ask_all(asked), strict=True):
+                assert (status in (400, 403, 404), canary(client).encode() in body) == (True, False), (user, way)
+            its = next(name for name in SEES if client in SEES[name]) if client != CLIENTS[2] else "cedar_it"
+            headers = [part for line in FORGED for part in ("-H", line.format(path=path, user=its, client=client))]
+            for way in (("-r", "0-99"), ("-I",), ("-X", "OPTIONS"), headers, ("-H", f"Referer: {world.url}{path}")):
+                status, body = page.ask(path, *way)
+                assert status in (400, 403, 405, 421), (user, way)
+                assert canary(client).encode() not in body
+            assert canary(client).encode() not in page.ask("/", *headers)[1]
+        own, got = f"/{sees[0]}/inbox", tmp_path / client
+        got.mkdir()
+        outs = [
+            path, f"{client}/inbox/{NAME}", f"..{path}", f"/..{path}", f"{own}/..{path}", f"{own}/../..{path}",
+            f"{own}/./../../{client}/./inbox/{NAME}", f"{world.file(client)}", f"/proc/self/root{world.file(client)}",
+            f"/../../../../../..{world.file(client)}", f"~{path}", f"{own}/%2e%2e/%2e%2e{path}",
+            f"{path}.manifest.json",
+        ]  # fmt: skip
+        said = world.sftp(
+            user,
+            *(f"get {out} {got / str(number)}" for number, out in enumerate(outs)),
+            *(f"ls -la {out}" for out in (f"/{client}", f"/{client}/inbox", f"{own}/../..", f"/../{client}", "/")),
+            f"cd /{client}", "ls", f"get inbox/{NAME} {got / 'cd'}", f"df /{client}",
+        )  # fmt: skip
+        assert said.startswith("0\n"), said
+        lists = [line for line in said.splitlines() if not line.startswith(("sftp>", "File", "Can't", "realpath"))]
+        assert not [line for line in lists if NAME in line or client in line]
+        assert not [file for file in got.iterdir() if file.stat().st_size]
+
+
+SESSIONS = 25  # of SFTP at once, each from an address of its own
+DOTS = (
+    "..", "%2e%2e", "%252e%252e", ".%2e", "..;", "%c0%ae%c0%ae", "%u002e%u002e", "....", "..%00", "\uff0e\uff0e",
+)  # fmt: skip
 OUT = [
     f"/{CLIENTS[0]}/{dots}{slash}{CLIENTS[1]}{slash}inbox{slash}{NAME}"
-    for dots in (
-        "..",
-        "%2e%2e",
-        "%252e%252e",
-        ".%2e",
-        "..;",
-        "%c0%ae%c0%ae",
-        "%u002e%u002e",
-        "....",
-        "..%00",
-        "\uff0e\uff0e",
-    )
+    for dots in DOTS
     for slash in ("/", "%2f", "%5c", "\\", "//")
 ]
 
@@ -362,19 +416,44 @@ def test_large_downloads_resume_and_many_go_at_once(world: World, tmp_path: Path
     large.chmod(0o640)
     page = visitor(world, tmp_path, "acme_it")
     path, got = f"/{CLIENTS[0]}/inbox/large.bin", tmp_path / "large"
+    slow: list[subprocess.Popen[bytes]] = []
     try:
         command = ["curl", "-sS", "-k", "-b", page.jar, "-o", got, world.url + path]
         assert subprocess.run([*command, "-r", f"0-{(1 << 29) + 9}"], check=False).returncode == 0
         assert got.stat().st_size == (1 << 29) + 10
         assert subprocess.run([*command, "-C", "-"], check=False).returncode == 0
-        assert hash_file(got) == hash_file(large)
+        digest = hash_file(large)
+        assert hash_file(got) == digest
+        with got.open("r+b") as file:
+            file.truncate((1 << 30) - (64 << 20))
+        with world.sftp_begun("robot", f"reget {path} {got}") as resuming:
+            most = _most(lambda: _memory(world.doors.sftp), while_running=resuming)
+            resuming.communicate(timeout=60)
+            assert resuming.returncode == 0
+        assert hash_file(got) == digest
+        assert most < 32 << 20, most
         got.unlink()
+        with contextlib.ExitStack() as many:
+            sources = [f"127.0.0.{number}" for number in range(100, 100 + SESSIONS)]
+            # Slowly, and in the middle of it all of them are there.
+            begun = [
+                many.enter_context(
+                    world.sftp_begun("robot", f"get {path} /dev/null", source=source, more=("-l", "800"))
+                )
+                for source in sources
+            ]
+            _wait_for(lambda: len(_children(world.doors.sftp)) >= SESSIONS)
+            time.sleep(3)
+            assert sum(one.poll() is None for one in begun) == SESSIONS
+            assert _memory(world.doors.sftp) < SESSIONS * (8 << 20)
+            for one in begun:
+                one.kill()
 
-        before = _memory(world)
+        before = _memory(world.doors.web)
         slowly = [*command[:-2], "/dev/null", "--limit-rate", "200k", command[-1]]
         slow = [subprocess.Popen(slowly, stderr=subprocess.DEVNULL) for _ in range(200)]
         time.sleep(8)
-        during = _memory(world)
+        during = _memory(world.doors.web)
         assert page.ask(f"/{CLIENTS[0]}/inbox/{NAME}")[0] == 200, "somebody else is served meanwhile"
         assert sum(one.poll() is None for one in slow) == 200
         assert during - before < 200 << 20, (before, during)
@@ -385,11 +464,31 @@ def test_large_downloads_resume_and_many_go_at_once(world: World, tmp_path: Path
         large.unlink()
 
 
-def _memory(world: World) -> int:
-    """Bytes of the web server's processes that they share with nobody."""
-    of = subprocess.check_output(["ps", "-o", "pid=", "--ppid", str(world.doors.web.pid)], text=True).split()
-    texts = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in (*of, str(world.doors.web.pid))]
-    return sum(int(kb) << 10 for text in texts for kb in re.findall(r"^Private_\w+: +(\d+)", text, re.MULTILINE))
+def _children(server: subprocess.Popen[bytes]) -> list[str]:
+    of = ["ps", "-o", "pid=", "--ppid", str(server.pid)]
+    return subprocess.run(of, capture_output=True, text=True, check=False).stdout.split()
+
+
+def _memory(server: subprocess.Popen[bytes]) -> int:
+    """Bytes of a server's processes that they share with nobody."""
+    found = 0
+    for pid in (*_children(server), str(server.pid)):
+        with contextlib.suppress(OSError):  # it has ended
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            found += sum(int(kb) << 10 for kb in re.findall(r"^Private_\w+: +(\d+)", text, re.MULTILINE))
+    return found
+
+
+def _most(measured: Callable[[], int], *, while_running: subprocess.Popen[str]) -> int:
+    """The most that it comes to before a process ends."""
+    assert while_running.stdin
+    while_running.stdin.close()
+    while_running.stdin = None
+    most = 0
+    while while_running.poll() is None:
+        most = max(most, measured())
+        time.sleep(0.2)
+    return most
 
 
 @pytest.mark.slow
@@ -484,19 +583,34 @@ def test_check_proves_it_and_says_what_is_not_so(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_prune_while_somebody_downloads_breaks_nothing(world: World, tmp_path: Path) -> None:
-    large = world.file(CLIENTS[0], "going.bin")
-    large.write_bytes(os.urandom(8 << 20))
-    digest = hash_file(large)
-    shutil.chown(large, group=world.project.share.stat().st_gid)
-    large.chmod(0o640)
-    page = visitor(world, tmp_path, "acme_it")
-    command = ["curl", "-sS", "-k", "-b", page.jar, "--limit-rate", "3M", "-o", tmp_path / "got"]
-    loading = subprocess.Popen([*command, f"{world.url}/{CLIENTS[0]}/inbox/going.bin"])
-    time.sleep(1)
-    large.unlink()
-    assert loading.wait(30) == 0
-    assert hash_file(tmp_path / "got") == digest
+def test_prune_while_somebody_downloads_breaks_nothing(tmp_path: Path) -> None:
+    """At both doors: who has begun gets all of it, and nobody else finds it any more."""
+    with world_of(rows=80_000) as world:
+        path, large = f"/{CLIENTS[0]}/inbox/{NAME}", world.file(CLIENTS[0])
+        digest = hash_file(large)
+        page = visitor(world, tmp_path, "acme_it")
+        command = ["curl", "-sS", "-k", "-b", page.jar, "--limit-rate", "2M", "-o", tmp_path / "page", world.url + path]
+        with (
+            subprocess.Popen(command) as by_page,
+            world.sftp_begun("acme_it", f"get {path} {tmp_path / 'sftp'}", more=("-l", "16000")) as by_sftp,
+        ):
+            _wait_for(lambda: all((tmp_path / name).exists() for name in ("page", "sftp")))
+            gone = prune(world.project, datetime.now(UTC) + timedelta(days=8), days=7)
+            assert {NAME, f"{NAME}.manifest.json"} <= {one.name for one in gone if one.done == "removed"}
+            assert (by_page.poll(), by_sftp.poll()) == (None, None), "they are still at it"
+            assert page.ask(path)[0] == 404
+            assert NAME.encode() not in page.ask(f"/{CLIENTS[0]}/inbox/")[1]
+            by_sftp.communicate(timeout=60)
+            assert (by_page.wait(60), by_sftp.returncode) == (0, 0)
+        assert hash_file(tmp_path / "page") == hash_file(tmp_path / "sftp") == digest
+
+
+def _wait_for(is_so: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail("it did not come to that")
 
 
 def described(listing: bytes) -> dict[str, str]:
