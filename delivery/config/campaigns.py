@@ -312,6 +312,8 @@ def _beyond(export: Export, dataset: Dataset) -> Iterable[str]:
         yield f"{where}.late_rows: {dataset.name} cannot be corrected: it needs a window, unique_key and updated_at"
     if export.mode == "changes" and dataset.key is None:
         yield f"{where}.mode: {dataset.name} cannot tell changes: its config.meta.dataset has no key and contacts"
+    if export.rejected and not dataset.rejects:
+        yield f"{where}.rejected: nobody counts what was rejected of {dataset.name}; `row_count` bounds what leaves"
     if export.build_age_hours and dataset.window:
         yield f"{where}.build_age_hours: {dataset.name} is by day; a day leaves when it was built after it ended"
     if export.schedule == "once" and dataset.window and not (export.start and export.end):

@@ -34,7 +34,8 @@ ADAPTERS = {
 def build(project: Project, campaigns: tuple[str, ...], watch: Watch) -> None:
     """Runs dbt on what the campaigns need; when none is named, on what all need, and on what people export by hand.
 
-    What failed inside the build is for the gate to judge. Raises GateRefused when dbt could not build at all, and
+    Then dbt is asked when something last landed in the sources that say how long they may be silent. What failed inside
+    the build is for the gate to judge. Raises GateRefused when dbt could not build at all, and
     ConfigError when something that it needs is not installed, EngineDown when its server does not answer.
     """
     find_engine(project)  # what cannot be read afterwards need not be built
@@ -44,17 +45,19 @@ def build(project: Project, campaigns: tuple[str, ...], watch: Watch) -> None:
     if not dbt.exists():
         raise ConfigError(f"No dbt beside {sys.executable}.", hint="Install dbt-delivery with pip.")
     here = ["--project-dir", str(project.root), "--profiles-dir", str(project.profiles), "--target", project.target]
-    # Unit tests prove code, not rows: they run when the code changes.
-    command = [str(dbt), "--no-use-colors", "--log-format", "json", "build", "--exclude-resource-type", "unit_test"]
-    command += [*here, *_selection(project, campaigns)]
+    command = [str(dbt), "--no-use-colors", "--log-format", "json"]
+    # They prove code, not rows, and run when the code changes.
+    no_unit_tests = ["--exclude-resource-type", "unit_test"]
     log = Path(os.environ.get("DBT_LOG_PATH", "logs")) / "dbt.log"
     watch.stage(f"Building and testing what the campaigns need, with dbt; all that it says is in {log}.")
-    code = run_dbt(command, project.root, watch)
+    code = run_dbt([*command, "build", *no_unit_tests, *here, *_selection(project, campaigns)], project.root, watch)
     if code not in FINISHED:
         raise GateRefused(
             f"dbt could not build: it ended with exit code {code}.",
             hint="Read its messages above; nothing was delivered.",
         )
+    if sources := _dated_sources(project, campaigns):
+        run_dbt([*command, "source", "freshness", *here, "--select", *sources], project.root, watch)
 
 
 def _check_installed(kind: str) -> None:
@@ -120,10 +123,24 @@ def _is_installed(name: str) -> bool:
 
 def _selection(project: Project, campaigns: tuple[str, ...]) -> list[str]:
     """The nodes to build; nothing, which is all of them, when dbt has not parsed the project yet."""
+    lineage, needed = _needed(project, campaigns)
+    names = lineage.selectors(needed) if lineage else []
+    # cautious: exactly the tests whose parents are all built here, and those are all that the gate asks for
+    return ["--indirect-selection", "cautious", "--select", *names] if names else []
+
+
+def _dated_sources(project: Project, campaigns: tuple[str, ...]) -> list[str]:
+    """The sources of these nodes that say how long they may be silent."""
+    lineage, needed = _needed(project, campaigns)
+    return lineage.dated_sources(needed) if lineage else []
+
+
+def _needed(project: Project, campaigns: tuple[str, ...]) -> tuple[Lineage | None, set[str]]:
+    """What the campaigns and the runner read; None when dbt has not parsed the project yet."""
     try:
         manifest = project.manifest()
     except ConfigError:
-        return []
+        return None, set()
     exposures = [
         exposure
         for exposure in manifest["exposures"].values()
@@ -134,6 +151,4 @@ def _selection(project: Project, campaigns: tuple[str, ...]) -> list[str]:
         needed |= {n for n, node in manifest["nodes"].items() if is_dataset(node)}
         needed |= set(read_beside(manifest, "metrics"))
     needed |= set(ids_of(manifest, (name for node in needed for name in rejects_of(manifest["nodes"][node]))))
-    names = Lineage(manifest).selectors(needed)
-    # cautious: exactly the tests whose parents are all built here, and those are all that the gate asks for
-    return ["--indirect-selection", "cautious", "--select", *names] if names else []
+    return Lineage(manifest), needed

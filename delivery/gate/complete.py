@@ -61,17 +61,20 @@ def _open_build(node: str, log: Log) -> Entry | None:
 def _stale(until: datetime, what: str, read: Iterable[str], lineage: Lineage, log: Log) -> Iterable[str]:
     """Sources in which nothing had landed for longer than they allow when the window ended, as dbt was told since."""
     for source in sorted(read):
-        most = (lineage.nodes[source].get("freshness") or {}).get("error_after") or {}
-        last = log.last_build(source)
-        if not most.get("count") or last is None or last.status not in FRESHNESS or last.ended_at < until:
+        most, last = lineage.silence(source), log.last_build(source)
+        if most is None or last is None or last.status not in FRESHNESS or last.ended_at < until:
             continue
         landed = datetime.fromisoformat(last.message).replace(tzinfo=None)  # dbt says it in UTC
-        if until - landed > timedelta(**{f"{most['period']}s": most["count"]}):
+        if until - landed > most:
             name = f"{lineage.nodes[source]['source_name']}.{lineage.nodes[source]['name']}"
             yield (
-                f"source {name}: nothing has landed since {landed} UTC, more than {most['count']} {most['period']}s"
+                f"source {name}: nothing has landed since {landed} UTC, more than {_days(most)}"
                 f" before {what} at {until} UTC; once it has: dbt source freshness"
             )
+
+
+def _days(silence: timedelta) -> str:
+    return f"{silence.days} days" if silence.days and not silence.seconds else f"{silence / timedelta(hours=1):g} hours"
 
 
 def incomplete(asked: Asked, built: list[str], read: Iterable[str], lineage: Lineage, log: Log) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
@@ -113,9 +114,21 @@ class Lineage:
         read |= self.read(
             {parent for test in self.tests_on(read) for parent in self.nodes[test]["depends_on"]["nodes"]}
         )
+        return self._selectors(read)
+
+    def dated_sources(self, unique_ids: Iterable[str]) -> list[str]:
+        """dbt selectors of the sources of the nodes that may be silent for so long only."""
+        return self._selectors(node for node in self.read(unique_ids) if self.silence(node))
+
+    def silence(self, node: str) -> timedelta | None:
+        """For how long nothing may land in a source, if it says so: its `error_after`."""
+        most = (self.nodes[node].get("freshness") or {}).get("error_after") or {}
+        return timedelta(**{f"{most['period']}s": most["count"]}) if most.get("count") else None
+
+    def _selectors(self, nodes: Iterable[str]) -> list[str]:
         return sorted(
             ("source:" if self.nodes[node]["resource_type"] == "source" else "fqn:") + ".".join(self._name(node))
-            for node in read
+            for node in nodes
         )
 
     def _name(self, node: str) -> list[str]:

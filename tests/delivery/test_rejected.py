@@ -268,6 +268,18 @@ def test_what_has_no_days_has_no_limit_of_a_day(project: Project) -> None:
         datasets(manifest)
 
 
+def test_a_campaign_of_what_nobody_counts_has_no_limit(project: Project) -> None:
+    """It would be read, and mean nothing."""
+    configure(project, campaign={"rows": 0, "percent": 0})
+    assert run(project)[ACME].state == "refused"
+    path = project.root / "target" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["nodes"]["model.sweep.events"]["config"]["meta"]["dataset"]["rejects"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ConfigError, match="rejected: nobody counts what was rejected of events; `row_count` bounds"):
+        run(project)
+
+
 def test_the_limit_is_a_number_and_a_share(project: Project) -> None:
     configure(project, client="rejected: {percent: 101, rows: -1, days: 3}")
     with pytest.raises(ConfigError) as failed:

@@ -412,6 +412,14 @@ def test_build_and_run_in_one_command(project: Copy, configure: Callable[[str], 
     assert result.returncode == 0, err[-3000:]
     assert len(json.loads(out)["deliveries"]) == 4
 
+    # Of each source that says how long it may be silent it was asked whether data has come.
+    with duckdb.connect(str(project.root / "warehouse.duckdb"), read_only=True) as warehouse:
+        asked_of = warehouse.sql("select unique_id, status from build_log where command = 'freshness'").fetchall()
+    sources = json.loads((project.root / "target" / "manifest.json").read_text())["sources"]
+    dated = {name for name, source in sources.items() if (source["freshness"] or {}).get("error_after")}
+    assert {name for name, _ in asked_of} == {name for name in dated if name.startswith("source.delivery.")}
+    assert {status for _, status in asked_of} <= {"pass", "warn", "error"}
+
     # The second build keeps what people export proven.
     again = project.process("run", "--build", "--window", DAY)
     again.communicate()
@@ -419,6 +427,14 @@ def test_build_and_run_in_one_command(project: Copy, configure: Callable[[str], 
     asked = ["export", "performance", "--namespace", "acme_outdoor", "--from", "2026-11-01", "--to", "2026-11-04"]
     exported = project.delivery(*asked, "-o", str(project.root / "performance.csv"))
     assert exported.exit_code == 0, exported.stderr
+
+    # What fell silent long before a day's end holds that day back.
+    for path in (project.own("landing") / "sendgrid").rglob("*.*"):
+        os.utime(path, (1793000000, 1793000000))  # 26 October
+    silent = project.process("run", "--build", "--window", "2026-11-02", "--select", "daily_esp_events")
+    _, err = silent.communicate()
+    assert silent.returncode == 3, err[-3000:]
+    assert "source sendgrid.events: nothing has landed since 2026-10-26" in err
 
 
 @pytest.mark.slow
