@@ -19,12 +19,12 @@
 {#
     Whether mail could reach an address, by its look: one @, at most 64 characters before it and 254 in all, no dot at
     the ends of the part before it nor two in a row, and a host of at least two labels, the last without a digit first.
-    Letters of any alphabet pass.
+    Letters of any alphabet pass; blanks of any kind, and what nobody sees, do not.
 #}
 {% macro is_possible_address(text) -%}
+    {%- set no = '@ "(),:;<>' ~ "\u0085\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff" ~ '\\x01-\\x1f\\x7f' -%}
     length({{ text }}) <= 254
-    and {{ matches(text, '^[^@"(),:;<>]{1,64}@([^@"(),:;<>.]{1,63}[.])+[^@"(),:;<>.0-9][^@"(),:;<>.]{1,62}$') }}
-    and not {{ matches(text, '[' ~ blanks() ~ ']') }}
+    and {{ matches(text, '^[^' ~ no ~ ']{1,64}@([^.' ~ no ~ ']{1,63}[.])+[^.0-9' ~ no ~ '][^.' ~ no ~ ']{1,62}$') }}
     and {{ text }} not like '.%' and {{ text }} not like '%..%' and {{ text }} not like '%.@%'
     and {{ text }} not like '%[%' and {{ text }} not like '%]%'
     and {{ text }} not like '%@-%' and {{ text }} not like '%-.%' and {{ text }} not like '%.-%'

@@ -27,12 +27,15 @@
 {%- endmacro %}
 
 
-{# Whether a file is read, as a condition on its name. #}
+{# Whether a file is read, as a condition on its name; one with a line break in it could not be named in a query. #}
 {% macro is_read(column) -%}
     (
-        {%- for pattern in landing_patterns() %}
-        {{ column }} like '{{ pattern }}'{{ ' or' if not loop.last }}
-        {%- endfor %}
+        {{ column }} not like '%' || chr(10) || '%'
+        and (
+            {%- for pattern in landing_patterns() %}
+            {{ column }} like '{{ pattern }}'{{ ' or' if not loop.last }}
+            {%- endfor %}
+        )
     )
 {%- endmacro %}
 

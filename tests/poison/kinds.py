@@ -8,19 +8,9 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-CANARY = "canary.of.poison@example.com"
-RECEIVED = "2026-11-03T12:00:00Z"
-GOOD = {
-    "email": CANARY, "timestamp": 1793700000, "event": "open", "sg_event_id": "poison", "sg_message_id": "poison.1",
-    "nqe": "poisonnqe", "namespace": "acme_outdoor", "campaign_id": "1101", "campaign_run_id": "run-110103",
-    "audience_id": "101", "variant_id": "A",
-}  # fmt: skip
-BOM = b"\xef\xbb\xbf"
+from tests.poison.lines import CANARY, GOOD, RECEIVED, event, record
+from tests.poison.variants import variants
 
 
 @dataclass(frozen=True)
@@ -30,12 +20,6 @@ class Kind:
     path: str
     content: bytes
     lost: int
-
-
-def event(received: Any = RECEIVED, **fields: Any) -> bytes:
-    """A line of SendGrid's events; a field that is ... is left out."""
-    payload = {key: value for key, value in (GOOD | fields).items() if value is not ...}
-    return json.dumps({"received_at": received, "payload": payload}).encode() + b"\n"
 
 
 def kinds() -> dict[str, Kind]:
@@ -110,7 +94,6 @@ def kinds() -> dict[str, Kind]:
     add("a file of line ends", b"\n\r\n\n", 0)
     add("a line that is too long", b"x" * (33 << 20) + b"\n")
     # Records of the platform, of shops, of scores
-    record: Callable[..., bytes] = lambda **fields: json.dumps({"namespace": "acme_outdoor"} | fields).encode() + b"\n"  # noqa: E731
     now = "2026-11-03T12:00:00Z"
     for entity, fields in {
         "journeys": {"journey_id": "poison"}, "campaigns": {"campaign_id": 9, "campaign_name": "x"},
@@ -137,4 +120,6 @@ def kinds() -> dict[str, Kind]:
         path="data_science/scores/poison.ndjson")  # fmt: skip
     add("halt without a time", record(halt_id="poison", email=CANARY), path="platform/halts/poison.ndjson")
     add("unsubscribe that is no JSON", b"[1]\n", path="platform/unsubscribes/poison.ndjson")
+    for name, content, lost, path in variants():
+        add(name, content, lost, path)
     return found

@@ -19,10 +19,22 @@ typed as (
         {{ json_field('document', 'journey_id') }} as journey_id,
         {{ json_field('document', 'journey_name') }} as journey_name,
         {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
-        max(loaded_at) as loaded_at
+        loaded_at
     from parsed
     where fault is null
-    group by 1, 2, 3, 4
+
+),
+
+named as (
+
+    select
+        namespace,
+        journey_id,
+        max(journey_name) as journey_name,
+        updated_at,
+        max(loaded_at) as loaded_at
+    from typed
+    group by namespace, journey_id, updated_at
 
 )
 
@@ -31,10 +43,10 @@ select
     journey_id,
     journey_name,
     case
-        when row_number() over (partition by namespace, journey_id order by updated_at, journey_name) > 1
+        when row_number() over (partition by namespace, journey_id order by updated_at) > 1
             then updated_at
     end as valid_from,
-    lead(updated_at) over (partition by namespace, journey_id order by updated_at, journey_name) as valid_to,
+    lead(updated_at) over (partition by namespace, journey_id order by updated_at) as valid_to,
     updated_at,
     loaded_at
-from typed
+from named

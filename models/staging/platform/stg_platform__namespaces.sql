@@ -19,14 +19,8 @@ typed as (
     select
         {{ json_field('document', 'namespace') }} as namespace,
         {{ json_field('document', 'name') }} as name,
-        coalesce(
-            {{ try_bigint(json_field('document', 'soft_bounce_limit')) }},
-            {{ var('soft_bounce_limit') }}
-        ) as soft_bounce_limit,
-        coalesce(
-            {{ try_bigint(json_field('document', 'attribution_hours')) }},
-            {{ var('attribution_hours') }}
-        ) as attribution_hours,
+        {{ try_bigint(json_field('document', 'soft_bounce_limit')) }} as soft_bounce_limit,
+        {{ try_bigint(json_field('document', 'attribution_hours')) }} as attribution_hours,
         upper({{ trimmed(json_field('document', 'default_country')) }}) as default_country,
         nullif(upper({{ trimmed(json_field('document', 'currency')) }}), '') as currency,
         {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
@@ -53,8 +47,11 @@ ranked as (
 select
     namespace,
     name,
-    soft_bounce_limit,
-    attribution_hours,
+    case when soft_bounce_limit > 0 then soft_bounce_limit else {{ var('soft_bounce_limit') }} end as soft_bounce_limit,
+    case
+        when attribution_hours between 24 and 240 and mod(attribution_hours, 24) = 0 then attribution_hours
+        else {{ var('attribution_hours') }}
+    end as attribution_hours,
     default_country,
     currency,
     updated_at,
