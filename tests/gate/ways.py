@@ -202,6 +202,15 @@ WAYS = [
     Way("a code list changed, of which an old day knows nothing",
         then(edit("seeds/codes.csv", "click,clicked\n", ""), "seed", "run --exclude events", "test"),
         said="listed_in_events_event"),
+    Way("built with DBT_EMPTY", lambda world: world.dbt("build", DBT_EMPTY="1"), said="partial"),
+    Way("tested with days chosen", then(land(ACME, BAD), "run", f"test --vars {rebuild(BEFORE)}"), frozenset({"acme"}),
+        "has_at"),
+    Way("tests that read nothing else", then(land(ACME), "build --select events --indirect-selection empty"),
+        said="no result for"),
+    Way("ended at the first failure", then(land(None), "build --fail-fast")),
+    Way("tried again after a failure",
+        then(edit("models/events.sql", "stg_events.email,", "no_such_column as email,"), "build", "retry"),
+        said="ended as error"),
     # Failed
     Way("a bad row of a client", then(land(ACME, BAD), "build"), frozenset({"acme"}), "has_at_events_email"),
     Way("a bad row of the other", then(land(BRIGHT, BAD), "build"), frozenset({"brightside"}), "has_at_events_email"),
@@ -238,6 +247,11 @@ WAYS = [
     Way("fail_calc", then(weaken('fail_calc: count(*) * 0'), "build"), said="fail_calc: count(*) * 0"),
     Way("switched off", then(weaken("enabled: false"), "build"), said="enabled: false"),
     Way("switched off, parsed", then(weaken("enabled: false"), "parse"), said="enabled: false"),
+    *(
+        Way(f"all tests: {config}",
+            then(edit("dbt_project.yml", "models:", f"data_tests: {{+{config}}}\nmodels:"), "build"), said=config)
+        for config in ("severity: warn", "where: 1 = 0", "limit: 1")
+    ),
     Way("a test deleted, parsed",
         then(edit("models/models.yml", STAGED, STAGED.replace("[never_null]", "[]")), "parse"),
         said="is gone"),
