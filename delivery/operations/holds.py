@@ -32,7 +32,7 @@ def release(project: Project, start: str, decision: str, reason: str) -> Deliver
         if len(found) != 1:
             raise ConfigError(
                 f"{len(found)} {' or '.join(states)} deliveries have an id that begins with {start!r}.",
-                hint="`delivery status` shows all, `delivery status --held` those that wait for a person.",
+                hint="`delivery status --held` shows those that wait for a person, `delivery status` all.",
             )
         row = found[0]
         note = f"released by a person: {decision}, {reason}"

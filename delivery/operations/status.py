@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from delivery.errors import ConfigError
 from delivery.ledger import Delivery, File, FileState, Ledger, Role, State, deliveries
 from delivery.ledger.fetches import fetches_of, whole_since
-from delivery.transfer.descriptions import goes_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -69,6 +68,8 @@ def fetched(project: Project, ledger: Ledger, rows: Sequence[Delivery]) -> dict[
 
 def _days(data: Iterable[File], kept: timedelta) -> Iterator[str]:
     """When each of the files that are there goes."""
+    from delivery.transfer.descriptions import goes_on  # here, because pydantic is slow to import
+
     for file in data:
         if file.state == FileState.PUBLISHED:
             with suppress(OSError):  # it has gone

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from delivery.errors import ConfigError
-from delivery.ledger import OPEN_STATES, AskedBy
+from delivery.ledger import OPEN_STATES, AskedBy, State
 from delivery.windows import (
     REMEMBERED,
     Window,
@@ -110,16 +110,18 @@ def _due(
         if slot <= request.at and not known:
             yield slot, window
         return
-    if not known:
+    # What a person cancelled was never meant: nothing begins with it.
+    begun = [row for row in known if row.state != State.CANCELLED or row.asked_by == AskedBy.SCHEDULE]
+    if not begun:
         slot, window = last_window(schedule, request.at) if windowed else (last_slot(schedule, request.at), None)
         if campaign.is_live(slot):
             yield slot, window
         return
-    newest = instant(known[-1].slot)
+    newest = instant(begun[-1].slot)
     if not windowed or campaign.export.catch_up == "last":  # what was missed is not made up for
         yield from scheduled(campaign, newest, request.at)[-1 if campaign.export.catch_up == "last" else 0 :]
         return
-    fired, days = scheduled(campaign, first_due(known) or newest, request.at), days_on_record(known)
+    fired, days = scheduled(campaign, first_due(begun) or newest, request.at), days_on_record(known)
     yield from ((slot, window) for slot, window in fired if window and not days.issuperset(window.days()))
 
 

@@ -108,7 +108,7 @@ def test_cancelling_needs_no_destination(project: Copy, taken: Path) -> None:
 def test_a_delivery_that_was_never_meant_can_be_cancelled(project: Copy) -> None:
     """A day that nobody built is asked for by mistake: without that, each `--due` would be refused for it."""
     asked = ("--integration", "acme_share", "--select", "daily_esp_events")
-    assert project.deliver(*asked, "--window", "2019-01-01")[0] == 3
+    assert project.deliver(*asked, "--window", "2026-10-20")[0] == 3
     (planned,) = [row for row in latest(project) if row["state"] == "planned"]
     for decision, code in (("--accept", 2), ("--resend", 2), ("--cancel", 0), ("--cancel", 2)):
         done = project.delivery("release", planned["id"][:12], decision, "--reason", "mistyped")

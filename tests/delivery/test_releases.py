@@ -68,7 +68,7 @@ def test_an_id_must_be_of_one_held_delivery(project: Project) -> None:
         with pytest.raises(ConfigError, match=f"{count} held deliveries have an id that begins with '{start}'"):
             release(project, start, "accept", "asked")
     release(project, theirs(project)["by_share"].id, "accept", "asked")
-    with pytest.raises(ConfigError, match="0 held deliveries"):
+    with pytest.raises(ConfigError, match="0 held or planned deliveries"):
         release(project, theirs(project)["by_share"].id, "cancel", "asked")
 
 

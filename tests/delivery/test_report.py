@@ -125,6 +125,7 @@ def forecast(verdict: Verdict | None, refusal: str = "", **changes: Any) -> Fore
     values: dict[str, Any] = {
         "title": "daily to acme", "state": "planned", "destination": "/share", "publish": "rename", "file": "f.csv",
         "rows": 3, "columns": ("email",), "layout_changes": (), "taken": "",
+        "code": ExitCode.GATE if refusal else ExitCode.DONE,
     }  # fmt: skip
     return Forecast(verdict=verdict, refusal=refusal, **values | changes)
 

@@ -320,12 +320,7 @@ HOSTED = "{type: hosted}\n    directory: daily"
 SFTP = "{type: sftp, host: h, username: u, host_keys: [KEY], LOGIN}\n    directory: daily"
 SFTP = SFTP.replace("KEY", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIlOM4VJ6dIqWGYKzvYF8Jj0yD5T2i6yL7O5m0c7b9Xk")
 WHERE = "integrations.acme_share"
-BAD = [
-    (
-        "vendor_name: Acme Outdoor warehouse",
-        "vendor: Acme",
-        f"{WHERE}.vendor: unknown key; known: vendor_name",
-    ),
+LACKING = [
     (
         HOSTED,
         SFTP.replace("LOGIN", "password: \"{{ env_var('NOT_SET') }}\""),
@@ -339,15 +334,25 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("before", "after", "message"), BAD)
-def test_bad_configuration_stops_before_anything(project: Copy, before: str, after: str, message: str) -> None:
-    project.edit("integrations.yml", before, after)
+def test_bad_configuration_stops_before_anything(project: Copy) -> None:
+    project.edit("integrations.yml", "vendor_name: Acme Outdoor warehouse", "vendor: Acme")
     result = project.delivery("run", "--window", DAY)
 
     assert result.exit_code == 2
-    assert message in result.stderr
+    assert f"{WHERE}.vendor: unknown key; known: vendor_name" in result.stderr
     assert "Traceback" not in result.output
     assert not project.files()
+
+
+@pytest.mark.parametrize(("before", "after", "message"), LACKING)
+def test_what_one_client_lacks_stops_its_deliveries(project: Copy, before: str, after: str, message: str) -> None:
+    project.edit("integrations.yml", before, after)
+    for command in ("plan", "run"):
+        result = project.delivery(command, "--window", DAY)
+        assert result.exit_code == 2, command
+        assert message in result.stderr
+        assert "Traceback" not in result.output
+    assert {name.split("/")[0] for name in project.files()} == {"brightside_beauty"}
 
 
 def test_an_integration_of_no_client_stops_no_other(project: Copy) -> None:

@@ -252,7 +252,7 @@ GUARDS = [
     Guard("a file without keys is whole", "files/receipts.py",
           'job.integration.existing == "replace" or KEY not in columns or not has_delivered', "False",
           "test_receipts.py without_keys or is_replaced"),
-    Guard("what was sent by hand hides nothing", "schedule/slots.py", "first_due(known) or newest", "newest", "test_plan.py by_hand"),
+    Guard("what was sent by hand hides nothing", "schedule/slots.py", "first_due(begun) or newest", "newest", "test_plan.py by_hand"),
     # The lock
     Guard("lock", "ledger/lock.py", "fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "test_lock.py"),
     Guard("lock does not wait", "ledger/lock.py", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", "test_lock.py"),
@@ -281,6 +281,8 @@ GUARDS = [
     Guard("what one client lacks concerns it alone", "setup.py", "lacking = {} if needed else declared.lacking", "lacking: dict[str, ConfigError] = {}", "test_runs.py lacks_stops"),
     Guard("what lacks a secret is not handed over", "run.py", "        handing.noted(job, lack)\n        return row\n", "        pass\n", "test_runs.py lacks_stops"),
     Guard("a place that nobody knows stops all", "config/integrations_file.py", "if entry.integration and all(path.rpartition(\".\")[2] in BESIDE for path in entry.missing)", "if entry.integration", "test_runs.py what_places_need"),
+    Guard("what a person cancelled begins no schedule", "schedule/slots.py", "begun = [row for row in known if row.state != State.CANCELLED or row.asked_by == AskedBy.SCHEDULE]", "begun = known", "test_holds.py never_meant"),
+    Guard("only what was not written is cancelled so", "operations/holds.py", "states = (State.HELD, State.PLANNED) if decision ==", "states = (State.HELD, State.PLANNED, State.DELIVERED) if decision ==", "test_releases.py"),
     Guard("a run has a deadline", "lanes.py", "        self.is_late = True\n        self._end()", "        self.is_late = True", "test_side_by_side.py time_is_over"),
     Guard("nothing is written once a run's time is over", "run.py", "            if handing.lanes.ended.is_set():\n                return\n", "", "test_side_by_side.py without_time"),
     Guard("what was cut off by the deadline ends for itself", "handing_over.py", " and not self.lanes.is_late", "", "test_side_by_side.py time_is_over"),
