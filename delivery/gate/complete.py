@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
     from datetime import date
 
     from delivery.gate.asked import Asked
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from delivery.gate.log import Entry, Log
 
 FRESHNESS = ("pass", "warn", "error")  # of a source that was asked; another status is no answer
+STORED = ("table", "incremental", "seed")
 CLOCKS_DIFFER = timedelta(minutes=5)  # between the host that builds and this one
 
 
@@ -43,6 +44,18 @@ def unbuilt(built: Iterable[str], lineage: Lineage, log: Log) -> Iterable[str]:
             )
     if skipped:
         yield f"skipped by the last build: {', '.join(skipped)}"
+
+
+def replaced(read: Iterable[str], lineage: Lineage, views: Container[tuple[str, str]]) -> Iterable[str]:
+    """What was built as a table where a view stands now: `dbt clone` puts one there, and tells no log.
+
+    views: schema and name.
+    """
+    for node in read:
+        about = lineage.nodes[node]
+        place = (about.get("schema", ""), about.get("alias") or about["name"])
+        if about["config"].get("materialized") in STORED and place in views:
+            yield f"{about['name']} was built as a table, and is a view now (`dbt clone`?)"
 
 
 def _open_build(node: str, log: Log) -> Entry | None:

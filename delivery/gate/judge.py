@@ -8,12 +8,13 @@ tables cover the days built since they last passed; for those the gate asks abou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from delivery.config.datasets import ACCEPTED_TESTS, PACKAGE, build_log, datasets, relation_of
 from delivery.errors import EngineDown, GateRefused, WriteFailed, redact
 from delivery.gate.asked import Asked
-from delivery.gate.complete import incomplete, unbuilt
+from delivery.gate.complete import incomplete, replaced, unbuilt
 from delivery.gate.lineage import Lineage
 from delivery.gate.log import Log, read_log
 from delivery.gate.rejected import Rejected, Rejections
@@ -148,7 +149,7 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - without a readable log nothing is proven, whatever the cause
             return Verdict(dataset.name, (self._unreadable(error),))
         tested = Tested(asked, built, tests, self._lineage, log)
-        reasons = list(unbuilt(complete, self._lineage, log))
+        reasons = [*replaced(read, self._lineage, self._views), *unbuilt(complete, self._lineage, log)]
         if reasons:
             reasons = [*tested.failed(), *reasons]  # the cause before what it kept from being built
         else:
@@ -169,6 +170,15 @@ class Gate:
             min((entry.started_at for node in built if (entry := log.last_build(node))), default=None),
             None if reasons or asked.namespace is None else self._rejections.of(dataset, asked.namespace, asked.window),
         )
+
+    @cached_property
+    def _views(self) -> frozenset[tuple[str, str]]:
+        """Schema and name of each view, where tables are told from them; the reader of Spark refuses a view itself."""
+        if (self._manifest.get("metadata") or {}).get("adapter_type") not in ("duckdb", "postgres"):
+            return frozenset()
+        query = "select table_schema, table_name from information_schema.tables where table_type = 'VIEW'"
+        rows = self._engine.table(query).to_pylist()
+        return frozenset((row["table_schema"], row["table_name"]) for row in rows)
 
     def _log(self, asked: Asked, nodes: set[str], tests: list[str]) -> Log:
         log = asked.dataset.log

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from tests.crosscheck.records import Records
 
-RETRIES = timedelta(days=3)
 SAME_MESSAGE = timedelta(days=7)
 ARGUMENTS = ("campaign_run_id", "audience_id", "variant_id", "journey_id", "nqe")
 
@@ -157,16 +156,16 @@ def _judged(
 
 
 def once(events: Iterable[Event]) -> Iterator[Event]:
-    """Each event the first time: what was seen within the days of retries, by its id or all it says, is the same.
+    """Each event the first time: what was seen before, by its id or all it says, is the same, however late it comes.
 
     What is rejected is told apart from what is not: an event whose run becomes known is one that was not there before.
     """
-    seen: dict[Any, datetime] = {}
+    seen: set[Any] = set()
     for event in events:
         names = [(event.sound, event.unique_key), (event.sound, event.retry)][: 2 if event.retry else 1]
-        if not any(name in seen and event.received.date() - seen[name].date() <= RETRIES for name in names):
+        if seen.isdisjoint(names):
             yield event
-        seen |= dict.fromkeys(names, event.received)
+        seen.update(names)
 
 
 def is_machine_open(event: Event) -> bool:

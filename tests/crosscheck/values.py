@@ -9,7 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from hashlib import md5
 from typing import Any
+from unicodedata import category
 
+UNSEEN = ("Cc", "Cf")  # signs of control and of form
 BLANKS = "".join(
     map(
         chr,
@@ -73,7 +75,7 @@ def is_possible(email: str) -> bool:
     local, _, host = email.partition("@")
     odd = local.startswith(".") or local.endswith(".") or ".." in email
     odd = odd or any(label.startswith("-") or label.endswith("-") for label in host.split(".")[:-1])
-    odd = odd or ".-" in email or any(sign in BLANKS for sign in email)
+    odd = odd or ".-" in email or any(sign in BLANKS or category(sign) in UNSEEN for sign in email)
     return bool(POSSIBLE.fullmatch(email)) and not odd and len(email) <= 254
 
 

@@ -66,6 +66,17 @@ def test_the_built_sample_is_proven(project: Copy, dataset: str) -> None:
     assert verdict.invocation_id
 
 
+def test_a_view_in_the_place_of_a_table_is_refused(project: Copy) -> None:
+    """`dbt clone` leaves one, with rows of another schema, and nothing in the log."""
+    sql(project, "create schema other", "create table other.rows as from esp_events", "drop table esp_events")
+    sql(project, "create view esp_events as from other.rows")
+    (reason,) = judge(project).reasons
+    assert reason == "esp_events was built as a table, and is a view now (`dbt clone`?)"
+    assert judge(project, "email_unsubscribes").passed, "a neighbour"
+    sql(project, "drop view esp_events", "create table esp_events as from other.rows")
+    assert judge(project).passed
+
+
 def test_open_lists_may_warn(project: Copy) -> None:
     assert any("outside an open list" in warning for warning in judge(project).warnings)
 

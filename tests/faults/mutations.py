@@ -283,6 +283,7 @@ GUARDS = [
     Guard("a place that nobody knows stops all", "config/integrations_file.py", "if entry.integration and all(path.rpartition(\".\")[2] in BESIDE for path in entry.missing)", "if entry.integration", "test_runs.py what_places_need"),
     Guard("what a person cancelled begins no schedule", "schedule/slots.py", "begun = [row for row in known if row.state != State.CANCELLED or row.asked_by == AskedBy.SCHEDULE]", "begun = known", "test_holds.py never_meant"),
     Guard("only what was not written is cancelled so", "operations/holds.py", "states = (State.HELD, State.PLANNED) if decision ==", "states = (State.HELD, State.PLANNED, State.DELIVERED) if decision ==", "test_releases.py"),
+    Guard("a view stands for no table", "gate/judge.py", "*replaced(read, self._lineage, self._views), ", "", "test_gate.py a_view_in_the_place"),
     Guard("a run has a deadline", "lanes.py", "        self.is_late = True\n        self._end()", "        self.is_late = True", "test_side_by_side.py time_is_over"),
     Guard("nothing is written once a run's time is over", "run.py", "            if handing.lanes.ended.is_set():\n                return\n", "", "test_side_by_side.py without_time"),
     Guard("what was cut off by the deadline ends for itself", "handing_over.py", " and not self.lanes.is_late", "", "test_side_by_side.py time_is_over"),

@@ -466,7 +466,7 @@ def _replace_protocol() -> None:
     truncate = 16
 
     def put(self: SftpDirectory, spool: Path, name: str) -> None:
-        with self._step("put"):
+        with self._at.step("put"):
             flags = sftp.WRITING | sftp.CREATE | truncate
             handle = self._session.open(self._path(name), flags, 0o600)
             content = spool.read_bytes()

@@ -1,6 +1,6 @@
 {%- set ids = {'base_platform__halts': ['id_hash'], 'base_platform__unsubscribes': ['id_hash']} -%}
 {%- for provider in providers() -%}
-    {%- do ids.update({'stg_' ~ provider ~ '__events': ['id_hash', 'alike_hash']}) -%}
+{%- do ids.update({'stg_' ~ provider ~ '__events': ['id_hash', 'alike_hash']}) -%}
 {%- endfor -%}
 
 {#- No CTE for each of them: one that is read twice PostgreSQL would read whole, not by its indexes. -#}
