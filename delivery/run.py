@@ -20,6 +20,7 @@ from delivery.ledger import OPEN_STATES, AskedBy, FileState, Ledger, State, deli
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
 from delivery.schedule.jobs import waits_for
+from delivery.schedule.request import DEADLINE
 from delivery.setup import check_namespace, load, namespaces
 from delivery.warehouse import open_engine
 from delivery.warehouse.kinds import kinds_of
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from delivery.schedule.jobs import Job
     from delivery.schedule.request import Request
 
-DEADLINE = 43_200.0  # seconds: twelve hours, and a daily run is over before the next
 LISTED = 20  # deliveries that did not end, when a signal ends a run
 
 

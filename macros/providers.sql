@@ -75,6 +75,43 @@ from dated
 
 
 {#
+    The same rows with fields of their payloads as texts, NULL where there is nothing: columns that end in _text. fields: by
+    name, where each is in the payload below `below`; or a list of fields, which are called so, with _ for -.
+#}
+{% macro posted_texts(provider, fields, below='') -%}
+{%- set paths = {} -%}
+{%- for name in fields -%}
+    {%- do paths.update({name | replace('-', '_'): below ~ (fields[name] if fields is mapping else name)}) -%}
+{%- endfor -%}
+with posted as (
+
+    {{ posted_events(provider) | indent(4) }}
+
+),
+
+parsed as (
+
+    {{ json_documents('posted', 'payload', paths.values() | list) | indent(4) }}
+
+)
+
+select
+    received_at,
+    event_day,
+    payload,
+    fault,
+    file_name,
+    line_number,
+    landed_at,
+    {%- for name, path in paths.items() %}
+    nullif({{ json_field('document', path) }}, '') as {{ name }}_text,
+    {%- endfor %}
+    loaded_at
+from parsed
+{%- endmacro %}
+
+
+{#
     By which posts of one event are found, however late: a short hash of the provider's id, and one of what a retry has alike
     with the first post, whatever its id is and whoever else has to say whose it is. Of a line with a fault, of the line.
 #}

@@ -14,6 +14,7 @@ from delivery import console
 from delivery.cli.command import command, instant, project
 from delivery.console import Hash, Table, View
 from delivery.errors import ConfigError, CutOff, ExitCode, known, redact
+from delivery.schedule.request import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,7 +68,7 @@ def _request(*, at: str | None, reason: str | None, integration: tuple[str, ...]
 @click.option(
     "--deadline",
     type=click.FloatRange(min=0, min_open=True),
-    default=43200,
+    default=DEADLINE,
     show_default=True,
     metavar="SECONDS",
     help="Then nothing more is begun; what is left is the next run's.",
@@ -79,7 +80,6 @@ def run(*, build_first: bool, dry_run: bool, deadline: float, openlineage: Path 
     from delivery import run as runner
     from delivery.cli.stopping import stoppable
     from delivery.operations.alerts import alert
-    from delivery.operations.openlineage import append
     from delivery.progress import Watch
 
     asked, request, began = project(), _request(**options), datetime.now(UTC)
@@ -93,7 +93,11 @@ def run(*, build_first: bool, dry_run: bool, deadline: float, openlineage: Path 
             console.say(text)
         raise
     view = outcomes(found, redelivers=options["redeliver"])
-    unwritten = append(openlineage, asked, found, began) if openlineage else []
+    unwritten: list[str] = []
+    if openlineage:
+        from delivery.operations.openlineage import append
+
+        unwritten = append(openlineage, asked, found, began)
     return View(view.document, [*view.parts, *unwritten, *alert(asked, request, found, None)], view.code)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+DEADLINE = 43_200.0  # seconds of a run: twelve hours, and a daily one is over before the next
+
 
 @dataclass(frozen=True)
 class Request:

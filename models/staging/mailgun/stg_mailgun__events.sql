@@ -7,8 +7,6 @@
     'campaign_run_id': 'user-variables/campaign_run_id', 'audience_id': 'user-variables/audience_id',
     'variant_id': 'user-variables/variant_id', 'journey_id': 'user-variables/journey_id', 'nqe': 'user-variables/nqe'
 } -%}
-{%- set paths = [] -%}
-{%- for path in fields.values() -%}{%- do paths.append('event-data/' ~ path) -%}{%- endfor -%}
 
 {{
     config(
@@ -17,33 +15,9 @@
     )
 }}
 
-with posted as (
+with named as (
 
-    {{ posted_events('mailgun') | indent(4) }}
-
-),
-
-parsed as (
-
-    {{ json_documents('posted', 'payload', paths) | indent(4) }}
-
-),
-
-named as (
-
-    select
-        received_at,
-        event_day,
-        payload,
-        fault,
-        file_name,
-        line_number,
-        landed_at,
-        {% for name, path in fields.items() %}
-        nullif({{ json_field('document', 'event-data/' ~ path) }}, '') as {{ name }}_text,
-        {% endfor %}
-        loaded_at
-    from parsed
+    {{ posted_texts('mailgun', fields, below='event-data/') | indent(4) }}
 
 ),
 

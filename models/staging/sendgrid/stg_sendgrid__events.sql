@@ -11,33 +11,9 @@
     )
 }}
 
-with posted as (
+with named as (
 
-    {{ posted_events('sendgrid') | indent(4) }}
-
-),
-
-parsed as (
-
-    {{ json_documents('posted', 'payload', fields) | indent(4) }}
-
-),
-
-named as (
-
-    select
-        received_at,
-        event_day,
-        payload,
-        fault,
-        file_name,
-        line_number,
-        landed_at,
-        {% for field in fields %}
-        nullif({{ json_field('document', field) }}, '') as {{ field | replace('-', '_') }}_text,
-        {% endfor %}
-        loaded_at
-    from parsed
+    {{ posted_texts('sendgrid', fields) | indent(4) }}
 
 ),
 
