@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json
 
 from delivery.config.yaml_file import read_yaml, render
 from delivery.errors import ConfigError
@@ -47,7 +48,7 @@ class Project:
         """dbt's manifest.json as it is. Raises ConfigError when dbt has not parsed the project yet."""
         path = self.target_path / "manifest.json"
         try:
-            document: dict[str, Any] = json.loads(path.read_bytes())
+            document: dict[str, Any] = from_json(path.read_bytes())
         except FileNotFoundError:
             raise ConfigError(f"No manifest at {path}.", hint="Run `dbt build`, or `delivery run --build`.") from None
         except ValueError:

@@ -6,6 +6,8 @@ point: docs/engines.md.
 
 from __future__ import annotations
 
+import sys
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol, cast
@@ -15,7 +17,7 @@ from delivery.errors import ConfigError, redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import EntryPoint, EntryPoints
 
     import pyarrow as pa
 
@@ -57,7 +59,7 @@ def find_engine(project: Project) -> Opener:
     Of several, the order of sys.path would choose; and nobody would see that a built-in one is no longer ours.
     """
     kind = str(project.profile.get("type"))
-    brought = entry_points(group=GROUP)
+    brought = _brought(tuple(sys.path))
     found = list(brought.select(name=kind))
     by = [*(["delivery"] if kind in BUILT_IN else []), *map(_distribution, found)]
     if len(by) > 1:
@@ -72,6 +74,12 @@ def find_engine(project: Project) -> Opener:
             hint=f"Known: {', '.join([*BUILT_IN, *sorted(brought.names - {*BUILT_IN})])}.",
         )
     return cast("Opener", getattr(import_module(f"delivery.warehouse.{kind}"), f"open_{kind}"))
+
+
+@cache
+def _brought(_path: tuple[str, ...]) -> EntryPoints:
+    """Looked for once: it opens a file of each distribution on the path."""
+    return entry_points(group=GROUP)
 
 
 def _loaded(entry: EntryPoint) -> Opener:

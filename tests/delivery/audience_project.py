@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import yaml
@@ -16,9 +19,6 @@ from delivery import run as runner
 from delivery.config.project import Project, open_project
 from delivery.progress import Watch
 from delivery.schedule.request import Request
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COLUMNS = {
     "namespace": ("internal", False),
@@ -49,6 +49,14 @@ PEOPLE = """
 MODELS = ("people", "aud_many", "definition_entitlements")
 
 
+@cache
+def _warehouse() -> bytes:
+    with TemporaryDirectory() as folder, duckdb.connect(f"{folder}/warehouse.duckdb") as connection:
+        connection.execute(PEOPLE + AUDIT.format(schema="main").split("insert", 1)[0])
+        connection.execute("checkpoint")
+        return Path(folder, "warehouse.duckdb").read_bytes()
+
+
 @dataclass
 class Audiences:
     """The project in a folder. export: the campaign's meta; definitions: of the integration `acme`."""
@@ -65,7 +73,7 @@ class Audiences:
         (self.root / "profiles.yml").write_text(
             "p:\n  target: duckdb\n  outputs:\n    duckdb: {type: duckdb, path: warehouse.duckdb}\n"
         )
-        self.sql(PEOPLE + AUDIT.format(schema="main").split("insert", 1)[0])
+        (self.root / "warehouse.duckdb").write_bytes(_warehouse())
         self.built()
         self.write()
 
