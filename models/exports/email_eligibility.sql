@@ -24,10 +24,11 @@ said as (
         email,
         signal,
         source,
+        unsubscribe_group,
         min(said_at) as said_at,
         min(received_at) as updated_at
     from signals
-    group by namespace, email, signal, source, unique_key
+    group by namespace, email, signal, source, unsubscribe_group, unique_key
 
     union all
 
@@ -36,6 +37,7 @@ said as (
         email,
         'opt_in' as signal,
         'Consent' as source,
+        cast(null as {{ dbt.type_string() }}) as unsubscribe_group,
         email_opted_in_at as said_at,
         updated_at
     from customers
@@ -48,6 +50,7 @@ said as (
         email,
         'unsubscribe' as signal,
         'Consent' as source,
+        cast(null as {{ dbt.type_string() }}) as unsubscribe_group,
         email_opted_out_at as said_at,
         updated_at
     from customers
@@ -60,20 +63,28 @@ said as (
         email,
         'known' as signal,
         'Customer' as source,
+        cast(null as {{ dbt.type_string() }}) as unsubscribe_group,
         updated_at as said_at,
         updated_at
     from customers
 
 ),
 
+-- An opt-in to one group takes back what was said of that group, one to all mail what was said before.
 counted as (
 
     select
         *,
-        sum(case when signal = 'opt_in' then 1 else 0 end) over (
+        sum(case when signal = 'opt_in' and unsubscribe_group is null then 1 else 0 end) over (
             partition by namespace, email
             order by said_at
-        ) as opt_ins
+        ) as opt_ins,
+        max(case when signal = 'opt_in' and unsubscribe_group is null then said_at end) over (
+            partition by namespace, email
+        ) as opted_in_at,
+        max(case when signal = 'opt_in' then said_at end) over (
+            partition by namespace, email, unsubscribe_group
+        ) as group_opted_in_at
     from said
 
 ),
@@ -99,6 +110,7 @@ decisive as (
         case
             when signal = 'opt_in' then 'opted_in'
             when signal = 'known' then 'known'
+            when said_at < opted_in_at or said_at < group_opted_in_at then 'taken back'
             else 'unsubscribed'
         end as status
     from limited
@@ -113,10 +125,11 @@ ranked as (
         row_number() over (
             partition by namespace, email
             order by
-                case when status = 'known' then 1 else 0 end, said_at desc,
-                case when status = 'unsubscribed' then 0 else 1 end, source, updated_at desc
+                case status when 'unsubscribed' then 0 when 'opted_in' then 1 when 'known' then 2 end, said_at desc,
+                source, updated_at desc
         ) as preference
     from decisive
+    where status <> 'taken back'
 
 )
 

@@ -22,12 +22,17 @@ OPT_OUT = ("unsubscribe", "hard_bounce", "spam_report")
 
 @dataclass(frozen=True)
 class Word:
-    """Something said of an address. status: what it makes it, None for one soft bounce among several."""
+    """Something said of an address. status: what it makes it, None for one soft bounce; group: None for all mail."""
 
     at: datetime
     status: str | None
     source: str
     told: datetime
+    group: str | None = None
+
+    def takes_back(self, other: Word) -> bool:
+        """Whether it is a later opt-in to what the other withdrew from."""
+        return self.status == "opted_in" and self.at > other.at and self.group in (None, other.group)
 
 
 def rows(events: list[Event], records: Records) -> Iterator[Row]:
@@ -36,7 +41,7 @@ def rows(events: list[Event], records: Records) -> Iterator[Row]:
     for event in _each_once(events):
         status = "opted_in" if event.event == "resubscribe" else "unsubscribed" if event.event in OPT_OUT else None
         if status or event.event == "soft_bounce":
-            word = Word(event.happened, status, str(event.source), event.received)
+            word = Word(event.happened, status, str(event.source), event.received, event.group)
             said[event.namespace, event.email].append(word)
     for row in records.said:
         if row["address"]:
@@ -62,16 +67,18 @@ def _each_once(events: list[Event]) -> Iterator[Event]:
 
 
 def _last(words: list[Word], limit: int) -> Word | None:
-    """The last word that decides; at one moment the withdrawal. Soft bounces do together, from the last opt-in on."""
+    """The last withdrawal that nothing took back, else the last opt-in. Soft bounces do together, since an opt-in."""
     deciding = [word for word in words if word.status not in (None, "known")]
     soft = sorted((word for word in words if word.status is None), key=lambda word: (word.at, word.source))
     times: dict[int, int] = defaultdict(int)
     for word in soft:
-        since = sum(one.status == "opted_in" and one.at <= word.at for one in words)
+        since = sum(one.status == "opted_in" and one.group is None and one.at <= word.at for one in words)
         times[since] += 1
         if times[since] == limit:
             deciding.append(Word(word.at, "unsubscribed", word.source, word.told))
     known = [word for word in words if word.status == "known"]
-    first = sorted(deciding or known, key=lambda word: word.told, reverse=True)
-    first = sorted(first, key=lambda word: (word.status != "unsubscribed", word.source))
-    return max(first, key=lambda word: word.at, default=None)
+    out = [word for word in deciding if word.status == "unsubscribed"]
+    out = [word for word in out if not any(one.takes_back(word) for one in words)]
+    into = [word for word in deciding if word.status == "opted_in"]
+    first = sorted(out or into or known, key=lambda word: word.told, reverse=True)
+    return max(sorted(first, key=lambda word: word.source), key=lambda word: word.at, default=None)

@@ -43,6 +43,7 @@ class Event:
     run_id: str | None
     run: Row | None
     source: str | None
+    group: str | None
     payload: Row
     place: tuple[str, int]
 
@@ -64,7 +65,7 @@ class Told:
     def __init__(self, everything: Iterable[Post]) -> None:
         self._of: dict[str, list[Post]] = defaultdict(list)
         for post in everything:
-            if text(post.payload.get("namespace")):
+            if word(post.payload.get("namespace")):
                 for name in messages(post.payload):
                     self._of[name].append(post)
 
@@ -76,7 +77,7 @@ class Told:
             for post in self._of.get(name, [])
             if abs(post.received.date() - silent.received.date()) <= SAME_MESSAGE
         ]
-        clients = {text(other["namespace"]) for other in near}
+        clients = {word(other["namespace"]) for other in near}
         if len(clients) != 1:
             return silent.payload
         found = silent.payload | {"namespace": clients.pop()}
@@ -95,7 +96,7 @@ def read(folder: Path, records: Records) -> list[Event]:
     told = Told(everything)
     found = []
     for post in everything:
-        payload = post.payload if text(post.payload.get("namespace")) else told.of(post)
+        payload = post.payload if word(post.payload.get("namespace")) else told.of(post)
         found.append(_provided(post, payload, records))
     for source in ("halts", "unsubscribes"):
         for path, number, row in lines(folder / "platform" / source):
@@ -112,12 +113,20 @@ def _provided(post: Post, payload: Row, records: Records) -> Event | None:
         counted = bounce(kind, classification, word(text(payload.get("status")) or text(payload.get("reason"))))
     at, url, agent = happened(payload.get("timestamp")), text(payload.get("url")), text(payload.get("useragent"))
     message, smtp = text(payload.get("sg_message_id")), text(payload.get("smtp-id"))
-    same = (text(payload.get("namespace")), address(payload.get("email")), said, kind, at, message, smtp, url, agent,
+    group = word(payload.get("asm_group_id")) if (said or "").startswith("group_") else None
+    same = (word(payload.get("namespace")), address(payload.get("email")), said, kind, at, message, smtp, url, agent,
             text(payload.get("ip")), text(payload.get("nqe")))  # fmt: skip
-    named = text(payload.get("sg_event_id")) or key(*same)
-    retry = same if at and (message or smtp) else None
+    named = text(payload.get("sg_event_id")) or key(*same) + (f" {group}" if group else "")
+    retry = (*same, group) if at and (message or smtp) else None
     return _judged(
-        "sendgrid.events", named, counted, Post(post.received, payload, post.place), records, retry=retry, at=at
+        "sendgrid.events",
+        named,
+        counted,
+        Post(post.received, payload, post.place),
+        records,
+        retry=retry,
+        at=at,
+        group=group,
     )
 
 
@@ -132,11 +141,12 @@ def _platform(source: str, post: Post, records: Records) -> Event | None:
 
 def _judged(
     source: str, named: str, event: str | None, post: Post, records: Records,
-    *, retry: tuple[Any, ...] | None = None, at: datetime | None = None, by_email: bool = True,
+    *, retry: tuple[Any, ...] | None = None, at: datetime | None = None, group: str | None = None,
+    by_email: bool = True,
 ) -> Event | None:  # fmt: skip
     """An event of a known client and a possible address, and whether all else is there."""
     row = post.payload
-    namespace, email = text(row.get("namespace")), address(row.get("email"))
+    namespace, email = word(row.get("namespace")), address(row.get("email"))
     if event is None or namespace not in records.namespaces or email is None or not is_possible(email):
         return None
     by_email = by_email and event != "resubscribe"
@@ -150,7 +160,7 @@ def _judged(
     return Event(
         namespace=namespace, email=email, event=event, received=post.received,
         happened=min(at or post.received, post.received), unique_key=key(source, namespace, named), retry=retry,
-        sound=sound, by_email=by_email, nqe=nqe, run_id=run_id, run=run, source=given,
+        sound=sound, by_email=by_email, nqe=nqe, run_id=run_id, run=run, source=given, group=group,
         payload=row | {"audience": audience}, place=post.place,
     )  # fmt: skip
 

@@ -88,9 +88,13 @@ def posts(folder: Path) -> Iterator[Post]:
             yield from _events(path, 1, received, parsed(content(path) or b""))
 
 
+def landed(path: Path) -> datetime:
+    """When a file was written (UTC)."""
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(tzinfo=None)
+
+
 def _events(path: Path, number: int, received: datetime | None, payload: Any) -> Iterator[Post]:
-    written = datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(tzinfo=None)
-    if received is None or not FIRST_DAY <= received < written + CLOCKS:
+    if received is None or not FIRST_DAY <= received < landed(path) + CLOCKS:
         return
     for event in payload if isinstance(payload, list) else [payload]:
         if isinstance(event, dict):

@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.crosscheck.raw import Row, lines
+from tests.crosscheck.raw import CLOCKS, Row, landed, lines
 from tests.crosscheck.values import address, amount, code, is_possible, joined, moment, text, truth, whole, word
 from tests.crosscheck.words import NO_PURCHASES, digits
 
@@ -73,8 +73,8 @@ def read(folder: Path) -> Records:
 def _records(folder: Path, time: str) -> Iterator[Row]:
     """The records of a folder that say when they were as they say, oldest first; of one time in the order of files."""
     dated = [
-        value | {time: at}
-        for _, _, value in lines(folder)
+        value | {time: at, "landed": landed(path)}
+        for path, _, value in lines(folder)
         if isinstance(value, dict) and (at := moment(value.get(time)))
     ]
     yield from sorted(dated, key=lambda row: row[time])
@@ -128,12 +128,14 @@ def _customers(folder: Path, known: Records) -> Iterator[Row]:
         row = versions[-1]
         email = address(row.get("email"))
         consents = [
-            (at, truth(one.get("email_consent"))) for one in versions if (at := moment(one.get("email_consent_at")))
+            (at, truth(one.get("email_consent")), one["landed"] + CLOCKS)
+            for one in versions
+            if (at := moment(one.get("email_consent_at")))
         ]
         yield row | {
             "address": email if email and is_possible(email) else None,
-            "opted_in": max((at for at, said in consents if said is True), default=None),
-            "opted_out": max((at for at, said in consents if said is False), default=None),
+            "opted_in": max((at for at, said, end in consents if said is True and at < end), default=None),
+            "opted_out": max((at for at, said, _ in consents if said is False), default=None),
         }
 
 

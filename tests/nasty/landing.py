@@ -67,6 +67,18 @@ def _events() -> Iterator[str]:
     yield _line(ACME, sg_event_id="names-2", pool=b'{"a": 1, "b": {"a": 1, "a": 2}}')
     yield _line(ACME, sg_event_id="names-3", category=b'"x", "n\\u0061mespace": "brightside_beauty"')
     yield _line(ACME, sg_event_id="names-4", **{"a b": 1, "": 2, "ключ": 3, "x.y": {"namespace": "n"}})
+    # Blanks around a client's name; who leaves one group, or all, and comes back to one.
+    yield _line(ACME, sg_event_id="names-5", nqe="names-5", namespace="\u00a0acme_outdoor ")
+    for number, (left, back) in enumerate((("5", 5), (5, "6"), (None, 5), (" 5 ", "5"))):
+        own = {"email": f"group{number}@example.com", "nqe": f"group-{number}", "sg_message_id": f"group-{number}"}
+        gone = {"event": "group_unsubscribe", "asm_group_id": left} if left else {"event": "unsubscribe"}
+        yield _line(BRIGHTSIDE, sg_event_id=f"gone-{number}", **own | gone)
+        later = {"event": "group_resubscribe", "asm_group_id": back, "timestamp": 1793700060}
+        yield _line(BRIGHTSIDE, sg_event_id=f"back-{number}", **own | later)
+    for group in (5, 6):  # in one second, of one message
+        own = {"email": "both@example.com", "nqe": "both", "sg_message_id": "both", "asm_group_id": group}
+        yield _line(BRIGHTSIDE, sg_event_id=f"both-{group}", event="group_unsubscribe", **own)
+        yield _line(BRIGHTSIDE, event="group_unsubscribe", **own | {"sg_message_id": "both without an id"})
     # People who unsubscribe, though the event cannot be exported.
     left = {"campaign_run_id": "run-none"}, {"nqe": ""}, {"campaign_run_id": None}, {"event": "SpamReport"}
     for number, wrong in enumerate(left):

@@ -140,6 +140,7 @@ select
     user_agent,
     click_url,
     unsubscribe_source,
+    unsubscribe_group,
     is_machine_open,
     campaign_id,
     campaign_name,

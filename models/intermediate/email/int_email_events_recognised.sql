@@ -51,6 +51,7 @@ joined as (
         event_types.event,
         event_types.is_exported,
         coalesce(events.unsubscribe_source, nullif(event_types.unsubscribe_source, '')) as unsubscribe_source,
+        events.unsubscribe_group,
         events.reason,
         case
             when event_types.bounce_type <> 'any'

@@ -4,8 +4,8 @@
 ] -%}
 {%- set arguments = ['namespace', 'campaign_run_id', 'audience_id', 'variant_id', 'journey_id', 'nqe'] -%}
 {%- set own = [
-    'source', 'event_id', 'provider_message_id', 'smtp_id', 'email', 'provider_event', 'bounce_type', 'bounce_classification', 'reply_class',
-    'reason', 'category', 'user_agent', 'ip_address', 'click_url', 'is_machine_open', 'occurred_at', 'received_at',
+    'source', 'event_id', 'provider_message_id', 'smtp_id', 'email', 'provider_event', 'bounce_type', 'bounce_classification',
+    'unsubscribe_group', 'reply_class', 'reason', 'category', 'user_agent', 'ip_address', 'click_url', 'is_machine_open', 'occurred_at', 'received_at',
     'event_day', 'payload', 'fault', 'file_name'
 ] -%}
 {%- set line = ['file_name', 'line_number', 'payload'] -%}
@@ -56,7 +56,7 @@ identified as (
 
     select
         *,
-        {{ surrogate_key(identifying) }} as identity
+        {{ surrogate_key(identifying) }} || coalesce(' ' || unsubscribe_group, '') as identity
     from told
 
 )
@@ -73,6 +73,7 @@ select
     provider_event,
     bounce_type,
     bounce_classification,
+    unsubscribe_group,
     reply_class,
     {{ nothing }} as unsubscribe_source,
     reason,
@@ -105,6 +106,7 @@ select
     'halt' as provider_event,
     {{ nothing }} as bounce_type,
     {{ nothing }} as bounce_classification,
+    {{ nothing }} as unsubscribe_group,
     {{ nothing }} as reply_class,
     {{ nothing }} as unsubscribe_source,
     reason,
@@ -140,6 +142,7 @@ select
     end as provider_event,
     {{ nothing }} as bounce_type,
     {{ nothing }} as bounce_classification,
+    {{ nothing }} as unsubscribe_group,
     {{ nothing }} as reply_class,
     source as unsubscribe_source,
     {{ nothing }} as reason,

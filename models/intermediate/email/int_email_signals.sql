@@ -36,6 +36,7 @@ select
     event_types.signal,
     events.event,
     events.unsubscribe_source as source,
+    events.unsubscribe_group,
     least(coalesce(events.occurred_at, events.received_at), events.received_at) as said_at,
     events.received_at,
     events.event_day,

@@ -40,7 +40,7 @@ told as (
         message_id_text as message_id,
         message_id_text as provider_message_id,
         cast(null as {{ dbt.type_string() }}) as smtp_id,
-        namespace_text as namespace,
+        nullif({{ trimmed('namespace_text') }}, '') as namespace,
         {{ tidy_address('email_text') }} as email,
         case
             when event <> 'failed' or event is null then event
@@ -55,6 +55,7 @@ told as (
                     )
         end as bounce_type,
         cast(null as {{ dbt.type_string() }}) as bounce_classification,
+        cast(null as {{ dbt.type_string() }}) as unsubscribe_group,
         left({{ trimmed('code_text') }}, 1) as reply_class,
         {{ piped('tags_text') }} as category,
         user_agent_text as user_agent,

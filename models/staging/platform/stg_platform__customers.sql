@@ -29,6 +29,7 @@ typed as (
         {{ try_timestamp(json_field('document', 'sms_consent_at')) }} as sms_consent_at,
         {{ json_field('document', 'attributes') }} as attributes,
         {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
+        landed_at,
         loaded_at,
         file_name,
         line_number
@@ -41,7 +42,12 @@ ranked as (
 
     select
         *,
-        max(case when email_consent_said then email_consent_at end) over person as email_opted_in_at,
+        max(
+            case
+                when email_consent_said and email_consent_at < {{ dbt.dateadd('day', 1, 'landed_at') }}
+                    then email_consent_at
+            end
+        ) over person as email_opted_in_at,
         max(case when not email_consent_said then email_consent_at end) over person as email_opted_out_at,
         row_number() over (
             partition by

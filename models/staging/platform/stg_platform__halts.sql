@@ -17,7 +17,7 @@ parsed as (
 
 select
     nullif({{ json_field('document', 'halt_id') }}, '') as halt_id,
-    nullif({{ json_field('document', 'namespace') }}, '') as namespace,
+    nullif({{ trimmed(json_field('document', 'namespace')) }}, '') as namespace,
     {{ tidy_address(json_field('document', 'email')) }} as email,
     nullif({{ json_field('document', 'reason') }}, '') as reason,
     {{ try_bigint(json_field('document', 'campaign_id')) }} as campaign_id,

@@ -14,7 +14,7 @@ parsed as (
 
 select
     nullif({{ json_field('document', 'unsubscribe_id') }}, '') as unsubscribe_id,
-    nullif({{ json_field('document', 'namespace') }}, '') as namespace,
+    nullif({{ trimmed(json_field('document', 'namespace')) }}, '') as namespace,
     {{ tidy_address(json_field('document', 'email')) }} as email,
     coalesce(nullif({{ trimmed(json_field('document', 'source')) }}, ''), 'unknown') as source,
     nullif({{ json_field('document', 'campaign_run_id') }}, '') as campaign_run_id,

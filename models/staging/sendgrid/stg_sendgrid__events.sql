@@ -1,7 +1,7 @@
 {%- set fields = [
     'sg_event_id', 'sg_message_id', 'smtp-id', 'namespace', 'email', 'event', 'type', 'timestamp', 'category',
-    'useragent', 'ip', 'url', 'reason', 'status', 'bounce_classification', 'sg_machine_open', 'campaign_run_id', 'audience_id',
-    'variant_id', 'journey_id', 'nqe'
+    'useragent', 'ip', 'url', 'reason', 'status', 'bounce_classification', 'sg_machine_open', 'asm_group_id',
+    'campaign_run_id', 'audience_id', 'variant_id', 'journey_id', 'nqe'
 ] -%}
 
 {{
@@ -24,11 +24,14 @@ told as (
         nullif(split_part(sg_message_id_text, '.', 1), '') as message_id,
         sg_message_id_text as provider_message_id,
         smtp_id_text as smtp_id,
-        namespace_text as namespace,
+        nullif({{ trimmed('namespace_text') }}, '') as namespace,
         {{ tidy_address('email_text') }} as email,
         {{ code('event_text') }} as provider_event,
         {{ code('type_text') }} as bounce_type,
         {{ code('bounce_classification_text') }} as bounce_classification,
+        case
+            when {{ code('event_text') }} like 'group_%' then nullif({{ trimmed('asm_group_id_text') }}, '')
+        end as unsubscribe_group,
         left({{ trimmed('coalesce(status_text, reason_text)') }}, 1) as reply_class,
         {{ piped('category_text') }} as category,
         useragent_text as user_agent,
