@@ -27,8 +27,9 @@ TOO_MANY = "Too many logins have failed from your address. Try again in ten minu
 WRONG = "This user name and password do not go together."
 # In the order in which Apache is to load them.
 MODULES = (
-    *("mpm_event", "unique_id", "authn_core", "authn_file", "authz_core", "authz_user", "authz_groupfile", "request"),
-    *("session", "session_cookie", "session_crypto", "auth_form", "allowmethods", "alias", "autoindex", "dir"),
+    *("mpm_event", "unique_id", "authn_core", "authn_file", "authn_anon", "authz_core", "authz_user"),
+    *("authz_groupfile", "request", "session", "session_cookie", "session_crypto", "auth_form", "allowmethods"),
+    *("alias", "autoindex", "dir"),
     *("filter", "include", "mime", "headers", "setenvif", "reqtimeout", "socache_shmcb", "ssl", "security2"),
 )
 # What is written, and from which template.

@@ -85,6 +85,8 @@ def _page(line: str) -> _Sent | None:
             count = max(0, min(count, fields["sent"]) - 1)
         # The server escapes the path as it came, which the client had escaped.
         path = unquote(unquote(fields["path"])).lstrip("/")
+        # Several ranges in one answer: which is not told, and the count is of what stands between them, too.
+        answered = answered and (fields["status"] == 200 or asked is not None)
         sent = _Sent(line, "page", fields["user"], fields["at"], int(asked[1]) if asked else 0, count, path)
     except (ValueError, KeyError, TypeError):  # cut by a full disk, say
         return None

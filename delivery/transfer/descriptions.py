@@ -64,7 +64,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _lines(folder: Path, share: Path, integrations: Mapping[str, Integration]) -> Iterator[str]:
     said: dict[str, str] = {}
-    names = [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208 - only names
+    with os.scandir(folder) as entries:
+        is_folder = {one.name: one.is_dir() for one in entries if not one.name.startswith(".")}
+    names = list(is_folder)
     for name in names:
         if not name.endswith(MANIFEST_SUFFIX) or not (manifest := DeliveryManifest.read(folder / name)):
             continue
@@ -78,9 +80,11 @@ def _lines(folder: Path, share: Path, integrations: Mapping[str, Integration]) -
                     said[file.name] = f"{rows}, goes on {goes}<br>SHA-256 <code>{file.sha256}</code>"
     if not said:
         return
-    # A description is of every path that begins so, and the first one counts.
+    # A description is of every name that has this one in it, and the first one counts. Without a path Apache looks for
+    # the name alone, which is quick: it asks each description for each file. Folders below would get them, too.
+    within = "*/" + _pattern(f"{folder.relative_to(share)}/") if any(is_folder.values()) else ""
     for name in sorted(names, key=lambda name: (-len(name), name)):
-        yield f'AddDescription "{said.get(name, " ")}" "{_pattern(folder.relative_to(share) / name)}"\n'
+        yield f'AddDescription "{said.get(name, " ")}" "{within}{_pattern(name)}"\n'
 
 
 def goes_on(path: Path, kept: timedelta) -> str:
@@ -88,6 +92,6 @@ def goes_on(path: Path, kept: timedelta) -> str:
     return f"{datetime.fromtimestamp(path.lstat().st_mtime, UTC) + kept:%Y-%m-%d}"
 
 
-def _pattern(path: Path) -> str:
-    """The end of the path as the server sees it; for what may mean something to the server, any bytes as many."""
-    return "*/" + "".join("?" * len(c.encode()) if _MEANS_MORE.match(c) else c for c in str(path))
+def _pattern(text: str) -> str:
+    """A name as the server is told it; for what may mean something to the server, any bytes as many."""
+    return "".join("?" * len(c.encode()) if _MEANS_MORE.match(c) else c for c in text)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = f"daily_{DAY}.csv"
-LINE = re.compile(r'AddDescription "([^"]*)" "\*/acme_outdoor/inbox/([^"]*)"\n')
+LINE = re.compile(r'AddDescription "([^"]*)" "(?:\*/acme_outdoor/inbox/)?([^"/]*)"\n')
 
 
 @pytest.fixture
@@ -114,6 +114,18 @@ def test_whatever_was_left_the_next_run_says_it_and_a_run_without_a_page_says_no
     plain = open_project(tmp_path / "other", None, None)
     assert deliver(plain) == ["delivered"]
     assert not (inbox(plain) / ".htaccess").exists()
+
+
+def test_names_stand_alone_unless_a_folder_below_would_get_them_too(project: Project) -> None:
+    """Apache asks each description for each file: with a path that takes it minutes where there are thousands."""
+    deliver(project)
+    path = inbox(project) / ".htaccess"
+    alone = said(project)
+    assert "*/" not in path.read_text()
+    (inbox(project) / "below").mkdir()
+    describe(inbox(project), project.share, Integrations(project.integrations_file).loaded)
+    assert said(project) == alone | {"below": " "}
+    assert path.read_text().count(f'"*/{CLIENTS[0]}/inbox/') == len(alone) + 1
 
 
 def test_nothing_fails_by_it(project: Project) -> None:

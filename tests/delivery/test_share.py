@@ -279,6 +279,7 @@ TRANSFER = (
     [
         ({}, "", ("page", 0, 100)),
         ({"status": 206, "range": "bytes 40-99/100", "bytes": 60}, "", ("page", 40, 60)),
+        ({"status": 206, "range": "-", "bytes": 100}, "", None),
         ({"ended": "X", "sent": 70}, "", ("page", 0, 69)),
         ({"ended": "X"}, "", ("page", 0, 99)),
         ({"method": "HEAD"}, "", None),

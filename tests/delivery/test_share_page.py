@@ -1,0 +1,256 @@
+"""The share's page against those who mean no good, and those who have very much: real Apache, asked with curl."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from share_world import NAME, PASSWORDS, Visitor, World, call, world_of
+from small_project import CLIENTS
+
+from delivery.config.integrations_file import Integrations
+from delivery.files.manifest import DeliveryManifest
+from delivery.share import config
+from delivery.share.users import LONGEST, Users, new_user
+from delivery.transfer.descriptions import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+PATH = f"/{CLIENTS[0]}/inbox/{NAME}"
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with world_of() as opened:
+        yield opened
+
+
+def visitor(world: World, tmp_path: Path, user: str = "acme_it", source: str = "127.0.0.1") -> Visitor:
+    found = Visitor(world, tmp_path / f"jar-{user}", source)
+    assert found.log_in(user) == 302
+    return found
+
+
+def given(world: World, folder: Path) -> None:
+    """As its reader is to find it, where we are root."""
+    for path in (folder, *folder.iterdir()):
+        shutil.chown(path, group=world.project.share.stat().st_gid)
+        path.chmod(0o2750 if path.is_dir() else 0o640)
+
+
+LOG_INS = [
+    "/log-in?x", "/log-in/", "//log-in", "/./log-in", "/%6cog-in", "/log-in/x", "/log-in/.page/x", "/log-in/../log-in",
+    "/no/../log-in", "/log-in/?/log-in", "/log-in/%2e",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_no_way_of_writing_the_login_gets_round_the_lock_out(world: World, tmp_path: Path) -> None:
+    """In vain as often as one may, by one spelling; then the right password by it, and by the plain one."""
+    right = ("-d", "httpd_username=acme_it", "--data-urlencode", f"httpd_password={PASSWORDS['acme_it']}")
+    for number, path in enumerate(LOG_INS):
+        guess = Visitor(world, tmp_path / "none", source=f"127.0.1.{number}")
+        tried = [guess.ask(path, "-d", "httpd_username=acme_it", "-d", "httpd_password=x")[0] for _ in range(5)]
+        assert tried == [401] * config.TRIES, path
+        assert (guess.ask(path, *right)[0], guess.ask("/log-in", *right)[0]) == (429, 429), path
+
+
+@pytest.mark.slow
+def test_a_form_sends_nobody_to_another_place(world: World, tmp_path: Path) -> None:
+    page = Visitor(world, tmp_path / "jar")
+    for place in ("https://evil.example.com/", "//evil.example.com", "/.page/check.html"):
+        told = ("-d", "httpd_username=acme_it", "--data-urlencode", f"httpd_password={PASSWORDS['acme_it']}")
+        status, body = page.ask("/log-in", *told, "-d", f"httpd_location={place}", "-D", str(tmp_path / "head"))
+        assert (status, b"evil" in body, "ocation:" in (tmp_path / "head").read_text()) == (403, False, False)
+        assert page.ask("/")[0] == 401, "nor is anybody logged in by it"
+
+
+ALWAYS = {
+    "strict-transport-security": ["max-age=31536000"], "x-content-type-options": ["nosniff"],
+    "x-frame-options": ["DENY"], "referrer-policy": ["no-referrer"],
+    "content-security-policy": [
+        "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_every_answer_has_the_headers_also_one_of_an_error(world: World, tmp_path: Path) -> None:
+    page, seen = visitor(world, tmp_path), set()
+    etag = headers(page, tmp_path, PATH)[1]["etag"][0]
+    for path, *more in (
+        ("/",), (PATH,), (PATH, "-I"), (PATH, "-r", "0-9"), (PATH, "-r", "99999999-"),
+        (PATH, "-H", f"If-None-Match: {etag}"), (PATH, "-H", 'If-Match: "x"'),
+        (f"/{CLIENTS[0]}",), ("/no_such/",), (f"/{CLIENTS[0]}/no.csv",), ("/%zz",),
+        ("/", "-b", "x=y"), ("/", "-X", "PUT"), ("/", "-X", "NONE"), ("/", "-X", "TRACE"), ("/", "-H", "Host:"),
+        ("/", "-H", "Expect: x"), ("/log-out",), ("/log-in",), ("/log-in", "-d", "x=" + "x" * 5000),
+        ("/" + "x" * 9000,), ("/", "-H", "X: " + "x" * 9000), ("/.page/style.css",), ("/.page/",),
+    ):  # fmt: skip
+        status, found = headers(page, tmp_path, path, *more)
+        assert {name: found.get(name) for name in ALWAYS} == ALWAYS, (path, more)
+        assert "no-store" in ",".join(found["cache-control"]), path
+        for cookie in found.get("set-cookie", ()):
+            name, *flags = cookie.split(";")
+            assert name.startswith("__Host-"), path
+            assert {"path=/", "HttpOnly", "Secure", "SameSite=Strict"} <= {*flags}, path
+        seen.add(status)
+    assert seen == {200, 206, 301, 304, 307, 400, 403, 404, 405, 412, 413, 414, 416, 417}
+
+
+def headers(page: Visitor, tmp_path: Path, path: str, *more: str) -> tuple[int, dict[str, list[str]]]:
+    """Status, and the values of each header by its name in small letters."""
+    kept = page.jar.read_text()
+    status, _ = page.ask(path, "-D", str(tmp_path / "head"), "-m", "20", *more)
+    page.jar.write_text(kept)
+    found: dict[str, list[str]] = {}
+    for line in (tmp_path / "head").read_text().splitlines()[1:]:
+        name, _, value = line.partition(": ")
+        found.setdefault(name.lower(), []).append(value)
+    return status, found
+
+
+@pytest.mark.slow
+def test_a_file_is_a_download_whatever_it_holds(browser: Browser, world: World, tmp_path: Path) -> None:
+    """Also one that says it is a page: a browser keeps it, and runs nothing of it."""
+    folder = world.file(CLIENTS[0]).parent
+    names = ["page.html", "picture.svg", "x.csv", "noextension", "form.xhtml", "run.php", "in.shtml"]
+    text = "<html><script>document.title='run'</script><!--#echo var='DOCUMENT_ROOT' --></html>"
+    context = browser.new_context(ignore_https_errors=True)
+    tab, page = context.new_page(), visitor(world, tmp_path)
+    tab.goto(world.url)
+    tab.get_by_label("User name").fill("acme_it")
+    tab.get_by_label("Password").fill(PASSWORDS["acme_it"])
+    tab.keyboard.press("Enter")
+    tab.wait_for_url(f"{world.url}/")
+    try:
+        for name in names:
+            (folder / name).write_text(text)
+        given(world, folder)
+        for name in names:
+            status, found = headers(page, tmp_path, f"/{CLIENTS[0]}/inbox/{name}")
+            said = (found["content-type"], found["content-disposition"], found["x-content-type-options"])
+            assert (status, *said) == (200, ["application/octet-stream"], ["attachment"], ["nosniff"]), name
+            assert page.ask(f"/{CLIENTS[0]}/inbox/{name}")[1] == text.encode()
+            tab.goto(f"{world.url}/{CLIENTS[0]}/inbox/")
+            with tab.expect_download() as downloading:
+                tab.get_by_role("link", name=name, exact=True).click()
+            assert downloading.value.suggested_filename == name
+            assert tab.title() != "run"
+        assert "content-disposition" not in headers(page, tmp_path, f"/{CLIENTS[0]}/inbox/")[1]
+    finally:
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+    context.close()
+
+
+@pytest.mark.slow
+def test_what_is_typed_as_a_name_is_no_line_of_a_log(world: World, tmp_path: Path) -> None:
+    forged = json.dumps({"at": "2026-11-05T06:00:00Z", "user": "forged"})
+    names = [
+        f"acme_it\n{forged}",
+        f"acme_it\r\n{forged}\r\n",
+        'acme_it","user":"forged',
+        "acme_it\x00",
+        "acme_it\n",
+        "\x1b[31m",
+    ]
+    before = len(world.doors.log("web.json").splitlines())
+    for number, name in enumerate(names):
+        guess = Visitor(world, tmp_path / "none", source=f"127.0.2.{number}")
+        written = "".join(f"%{byte:02x}" for byte in name.encode())
+        assert guess.ask("/log-in", "-d", f"httpd_username={written}&httpd_password=x")[0] == 401
+        guess.ask(f"/{written}", "-H", f"Referer: {world.url}/{written}")
+    time.sleep(0.3)
+    lines = [json.loads(line) for line in world.doors.log("web.json").splitlines()[before:]]
+    assert len(lines) == 2 * len(names)
+    assert {line["user"] for line in lines} == {"-"}
+    assert all(line.startswith("[") for line in world.doors.log("web.log").splitlines())
+
+
+@pytest.mark.slow
+def test_a_cookie_that_somebody_left_in_a_browser_is_worth_nothing_after_a_login(world: World, tmp_path: Path) -> None:
+    """There is no number of a session that could be fixed: who logs in is who he says, with a cookie of his own."""
+    mine, other = visitor(world, tmp_path), visitor(world, tmp_path, "bright_it")
+    mine.jar.write_text(other.jar.read_text())
+    assert f"{CLIENTS[1]}/".encode() in mine.ask("/")[1]
+    assert mine.log_in("acme_it") == 302
+    root = mine.ask("/")[1]
+    assert (f'href="{CLIENTS[0]}/'.encode() in root, CLIENTS[1].encode() in root) == (True, False)
+    assert f'href="{CLIENTS[1]}/'.encode() in other.ask("/")[1], "nor does the other one become anybody else"
+    assert CLIENTS[0].encode() not in other.ask("/")[1]
+
+
+ODD = {
+    "a" + ".b-c_d" * 5 + "e": "with: a colon, a % and a + & =",
+    "x": "é" * (LONGEST // 2),
+    "q-": "  blanks at both ends  ",
+    "z": '🎉 and \\ "quotes" $HOME `x` #',
+}
+
+
+@pytest.mark.slow
+def test_odd_names_and_passwords_are_the_same_at_both_doors(world: World, tmp_path: Path) -> None:
+    users = Users(world.project.root / ".share" / "users")
+    for number, (user, password) in enumerate(ODD.items()):
+        users.put(new_user(user, [CLIENTS[0]], CLIENTS, password, ()))
+        PASSWORDS[user] = password
+        source = f"127.0.3.{number + 1}"
+        try:
+            page = visitor(world, tmp_path, user, source)
+            assert page.ask(PATH)[0] == 200
+            assert NAME in world.sftp(user, f"ls /{CLIENTS[0]}/inbox", source=source)
+            for wrong in (password[:-1], password.encode()[:-1].decode(errors="ignore"), password.upper() + "x"):
+                assert Visitor(world, tmp_path / "none", source).log_in(user, wrong) == 401
+            assert world.sftp(user, "ls /", source=source, password=password[:-1]).startswith("255\n")
+        finally:
+            users.remove(user)
+            del PASSWORDS[user]
+
+
+MANY = 1000
+
+
+@pytest.mark.slow
+def test_a_folder_of_very_many_files_is_shown_at_once(world: World, tmp_path: Path) -> None:
+    """Each with its description. A listing asks for each name whether it may be shown; that hashes no password."""
+    folder = world.project.share / CLIENTS[0] / "many"
+    manifest = DeliveryManifest.read(world.file(CLIENTS[0]).parent / f"{NAME}.manifest.json")
+    assert manifest
+    folder.mkdir()
+    try:
+        for number in range(MANY):
+            one = manifest.files[0].model_copy(update={"name": f"{number:05}.csv", "bytes": 2, "rows": number + 2})
+            (folder / one.name).write_bytes(b"x\n")
+            (folder / f"{one.name}.manifest.json").write_bytes(manifest.model_copy(update={"files": [one]}).content())
+        describe(folder, world.project.share, Integrations(world.project.integrations_file).loaded)
+        given(world, folder)
+        page = visitor(world, tmp_path)
+        begun = time.monotonic()
+        status, body = page.ask(f"/{CLIENTS[0]}/many/")
+        assert time.monotonic() - begun < 15
+        rows = re.findall(r'href="(\d+)\.csv">.*?([\d,]+) rows, goes on', body.decode())
+        assert status == 200
+        assert {int(name): int(count.replace(",", "")) for name, count in rows} == {n: n + 2 for n in range(MANY)}
+        listed = world.sftp("acme_it", f"ls -1 /{CLIENTS[0]}/many")
+        assert len(re.findall(r"\d{5}\.csv\s*$", listed, re.MULTILINE)) == MANY
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_what_was_sent_in_several_ranges_counts_for_nothing(world: World, tmp_path: Path) -> None:
+    """The log says of them only how many bytes they were, with what stands between them."""
+    page, size = visitor(world, tmp_path), world.file(CLIENTS[0]).stat().st_size
+    call(world.project, "log")
+    status, body = page.ask(PATH, "-r", f"0-{size // 2},{size // 2 + 9}-")
+    assert (status, b"content-range" in body.lower(), len(body) > size) == (206, True, True)
+    time.sleep(0.3)
+    assert json.loads(call(world.project, "log", "--json").stdout)["fetched"] == []
