@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -11,7 +12,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -59,7 +60,13 @@ def rows(client: str, *, dataset: str = "performance", kind: str = "json") -> st
 
 @pytest.fixture(scope="module")
 def world(built: Copy) -> Iterator[World]:
-    """The sample's page behind the share; of three clients one has no contract for analytics."""
+    with figures_of(built) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def figures_of(built: Copy, **changes: Any) -> Iterator[World]:
+    """The sample's page behind the share; of three clients one has no contract for analytics. changes: of `share:`."""
     if missing := sample.missing():
         pytest.skip(missing)
     base = Path(tempfile.mkdtemp(prefix="figures-"))
@@ -69,7 +76,7 @@ def world(built: Copy) -> Iterator[World]:
     document = yaml.safe_load(path.read_text())
     hosted = {"vendor_name": "North", "namespace": NORTH, "destination": {"type": "hosted"}, "directory": "daily"}
     document["integrations"]["north_share"] = hosted
-    document["share"] = said_in(analytics_port=free_port())
+    document["share"] = said_in(analytics_port=free_port(), **changes)
     path.write_text(yaml.safe_dump(document, allow_unicode=True))
     sql(copy, f"update dataset_entitlements set entitled = false where namespace = '{NORTH}'")
     project = open_project(copy.root, None, None)

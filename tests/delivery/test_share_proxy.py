@@ -1,10 +1,13 @@
-"""The share's page behind a reverse proxy: another Apache stands in front, as docs/share.md asks of any proxy."""
+"""The share's page behind a reverse proxy: Apache in front, and nginx by the very lines of docs/share.md."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -14,12 +17,21 @@ import pytest
 from servers import free_port
 from share_world import NAME, PASSWORDS, Visitor, World, call, world_of
 from small_project import CLIENTS, canary
+from test_dashboard import SECONDS, watching
+from test_share_analytics import ACME, CANARIES, figures_of, logged_in, rows, told_of_others
+from test_share_analytics import visitor as visitor_of_figures
 
 from benchmarks.share import as_account, wait_for_port
+from delivery.files.disk import hash_file
 from delivery.share import config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+    from projects import Copy
+
+    from delivery.config.share import Share
 
 # What docs/share.md asks of nginx, in Apache's words.
 FRONT = """
@@ -42,20 +54,65 @@ ProxyPass "/" "https://127.0.0.1:{share.web_port}/"
 MODULES = ("mpm_event", "authz_core", "socache_shmcb", "ssl", "headers", "proxy", "proxy_http")
 
 
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    """The page is at the proxy's port."""
-    with world_of(proxy="127.0.0.1") as opened:
-        share, folder, port = opened.doors.share, opened.doors.run, free_port()
-        modules = "".join(f"LoadModule {one}_module /usr/lib/apache2/modules/mod_{one}.so\n" for one in MODULES)
-        (folder / "front.conf").write_text(FRONT.format(folder=folder, port=port, share=share, modules=modules))
-        command = [*as_account(), "apache2", "-f", folder / "front.conf", "-DFOREGROUND"]
-        path = {"PATH": f"{os.environ['PATH']}:/usr/sbin"}
-        with subprocess.Popen(command, env=os.environ | path) as front:
+# Around the lines of the page: what Debian's own nginx.conf has, for whoever runs it here.
+NGINX = """
+pid "{folder}/nginx.pid";
+error_log "{folder}/front.log";
+events {{}}
+http {{
+    access_log off;
+    {folders}
+    {server}
+}}
+"""
+NGINX_FOLDERS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+def apache(share: Share, folder: Path, port: int) -> list[str | Path]:
+    modules = "".join(f"LoadModule {one}_module /usr/lib/apache2/modules/mod_{one}.so\n" for one in MODULES)
+    (folder / "front.conf").write_text(FRONT.format(folder=folder, port=port, share=share, modules=modules))
+    return ["apache2", "-f", folder / "front.conf", "-DFOREGROUND"]
+
+
+def nginx(share: Share, folder: Path, port: int) -> list[str | Path]:
+    """What the page shows, but for the port that it listens on, and where the share and its certificate are."""
+    if not shutil.which("nginx", path="/usr/sbin"):
+        pytest.skip("apt-get install nginx-light")
+    page = (Path(__file__).parents[2] / "docs" / "share.md").read_text(encoding="utf-8")
+    (server,) = re.findall(r"^```text\n(server \{\n.*?^\}\n)```$", page, re.MULTILINE | re.DOTALL)
+    for shown, here in (
+        ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
+        ("server_name files.example.com;", f"server_name {share.host};"),
+        ("/etc/delivery-share-tls/fullchain.pem", str(share.certificate)),
+        ("/etc/delivery-share-tls/privkey.pem", str(share.certificate_key)),
+        ("https://127.0.0.1:8443;", f"https://127.0.0.1:{share.web_port};"),
+    ):
+        assert server.count(shown) == 1, shown
+        server = server.replace(shown, here)
+    folders = "\n".join(f'{name}_temp_path "{folder}/{name}";' for name in NGINX_FOLDERS)
+    (folder / "front.conf").write_text(NGINX.format(folder=folder, folders=folders, server=server))
+    return ["nginx", "-c", folder / "front.conf", "-e", folder / "front.log", "-g", "daemon off;"]
+
+
+@contextlib.contextmanager
+def behind(opened: World, kind: str) -> Iterator[World]:
+    """The same world; its page is at the proxy's port."""
+    share, folder, port = opened.doors.share, opened.doors.run, free_port()
+    command = [*as_account(), *{"apache": apache, "nginx": nginx}[kind](share, folder, port)]
+    path = {"PATH": f"{os.environ['PATH']}:/usr/sbin"}
+    with subprocess.Popen(command, env=os.environ | path) as front:
+        try:
             wait_for_port(front, port, folder / "front.log")
             doors = dataclasses.replace(opened.doors, share=share.model_copy(update={"web_port": port}))
             yield dataclasses.replace(opened, doors=doors)
+        finally:
             front.terminate()
+
+
+@pytest.fixture(scope="module", params=["apache", "nginx"])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    with world_of(proxy="127.0.0.1") as opened, behind(opened, request.param) as found:
+        yield found
 
 
 def visitor(world: World, tmp_path: Path, source: str, *forged: str) -> Visitor:
@@ -101,3 +158,49 @@ def test_who_guesses_is_locked_out_alone(world: World, tmp_path: Path) -> None:
     ]
     assert [status for status, _ in told] == [401] * config.TRIES + [429]
     visitor(world, tmp_path, "127.0.0.33")
+
+
+@pytest.mark.slow
+def test_through_nginx_a_browser_fetches_and_sees_figures(browser: Browser, built: Copy, tmp_path: Path) -> None:
+    """Log in, own folder, a download, a chart drawn and another after a click; nothing of another on the wire."""
+    with figures_of(built, proxy="127.0.0.1") as opened, behind(opened, "nginx") as world:
+        file = world.project.share / ACME / "for_nginx.csv"
+        file.write_bytes(b"row\r\n" * 300_000)
+        shutil.chown(file, group=world.project.share.stat().st_gid)
+        file.chmod(0o640)
+        seen = watching(logged_in(browser, world, "acme_it"), world.url)
+        bodies: list[bytes] = []
+        seen.page.on("response", lambda got: bodies.append(got.body()) if "/analytics/" in got.url and got.ok else None)
+        sockets: list[str] = []
+        seen.page.on("websocket", lambda socket: sockets.append(socket.url))
+        folders = seen.page.locator("td a").all_inner_texts()
+        assert folders == [f"{ACME}/"]
+        seen.page.get_by_role("link", name=f"{ACME}/").click()
+        with seen.page.expect_download(timeout=SECONDS) as downloading:
+            seen.page.get_by_role("link", name=file.name).click()
+        assert hash_file(Path(downloading.value.path())) == hash_file(file)
+        seen.page.get_by_role("link", name="Figures").click()
+        for name in ("Performance", "Customers"):
+            if name != "Performance":
+                seen.figures(name)
+            chart = seen.page.get_by_test_id("stVegaLiteChart").first.locator("canvas, svg.marks").first
+            chart.wait_for(timeout=SECONDS)
+            seen.rest()
+            assert colours(chart.screenshot(path=tmp_path / f"{name}.png")) > 20, "it is drawn"
+        assert sockets == [f"{world.url.replace('https', 'wss')}/analytics/_stcore/stream"]
+        assert CANARIES[ACME][1] in b"".join(seen.frames)
+        assert told_of_others("acme_it", b"".join(seen.frames), *bodies) == []
+        assert {url.split("/")[2] for url in seen.requests if url.startswith("http")} == {world.url.split("/")[2]}
+        asks = visitor_of_figures(world, tmp_path, "acme_it")
+        assert (asks.ask(rows(ACME))[0], asks.ask(rows("brightside_beauty"))[0]) == (200, 404)
+        seen.page.context.close()
+
+
+def colours(picture: bytes) -> int:
+    """How many there are in a picture: an empty one has one or two."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    found = Image.open(BytesIO(picture)).convert("RGB").getcolors(1 << 24)
+    return len(found or ())
