@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
 import ssl
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,9 @@ class Door(Protocol):
     def folders(self) -> set[str]:
         """The names in the user's root."""
 
+    def names(self, folder: str) -> set[str]:
+        """What a folder is shown to hold; nothing where it is not shown."""
+
     def fetch(self, path: str) -> str | None:
         """SHA-256 (hex) of the file there; None when it is refused or not there."""
 
@@ -55,6 +59,19 @@ class Answer(NamedTuple):
         return f"{self.status} {self.text}".strip()
 
 
+class _OnLoopback(HTTPSConnection):
+    """To the page behind a proxy of this machine: its name is in the certificate, and leads to the proxy."""
+
+    def __init__(self, host: str, port: int, *, timeout: float, context: ssl.SSLContext) -> None:
+        super().__init__(host, port, timeout=timeout, context=context)
+        self._tls = context
+
+    def connect(self) -> None:
+        """As the base class does, but for the address."""
+        plain = socket.create_connection(("127.0.0.1", self.port), self.timeout)
+        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+
+
 class Web:
     """The page, as a browser uses it. Raises LoginRefused, DestinationFailed."""
 
@@ -64,7 +81,9 @@ class Web:
         context = ssl.create_default_context()
         if share.certificate.is_file():  # which may have signed itself
             context.load_verify_locations(share.certificate)
-        self._connection = HTTPSConnection(share.host, share.web_port, timeout=SECONDS, context=context)
+        behind = share.proxy is not None and share.proxy.is_loopback  # then the page is on loopback, under its name
+        connection = _OnLoopback if behind else HTTPSConnection
+        self._connection = connection(share.host, share.web_port, timeout=SECONDS, context=context)
         self._cookie = ""
         form = urlencode({"httpd_username": user, "httpd_password": password})
         status, _ = self._ask("POST", "/log-in", form)
@@ -86,6 +105,13 @@ class Web:
             raise DestinationRefused(f"The page does not show the root ({status}).")
         return {unquote(name) for name in re.findall(r'<td><a href="([^"/]+)/">', self._text)}
 
+    def names(self, folder: str) -> set[str]:
+        """The links of its listing."""
+        status, _ = self._ask("GET", f"{quote(folder)}/")
+        return (
+            {unquote(name) for name in re.findall(r'<td><a href="([^"/]+)/?">', self._text)} if status == 200 else set()
+        )
+
     def fetch(self, path: str) -> str | None:
         """GET."""
         status, digest = self._ask("GET", quote(path))
@@ -94,7 +120,7 @@ class Web:
     def changes(self, path: str, new: str) -> list[str]:
         """By the methods that write, WebDAV's too."""
         tried = {"PUT": new, "POST": new, "MKCOL": new, "DELETE": new, "MOVE": path, "PATCH": new}
-        return [method for method, where in tried.items() if self._ask(method, quote(where), "x")[0] != 405]
+        return [method for method, where in tried.items() if self._ask(method, quote(where), "x")[0] not in (403, 405)]
 
     def figures(self, client: str) -> Answer:
         """What the page of figures answers of a client's rows of yesterday."""
@@ -105,15 +131,16 @@ class Web:
         return Answer(status, self._text.strip() if status == 404 else "")
 
     def _ask(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
-        """Status, and SHA-256 of what came; a text, which is short, is kept."""
+        """Status, and SHA-256 of what came; a text is kept, which none of the files is."""
         headers = {"Cookie": self._cookie, "Content-Type": "application/x-www-form-urlencoded"}
         try:
             self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()
-            digest, self._text = hashlib.sha256(), ""
+            digest, text = hashlib.sha256(), b""
             while chunk := answer.read(CHUNK_BYTES):
                 digest.update(chunk)
-                self._text = chunk.decode(errors="replace")
+                text += chunk if answer.headers.get_content_maintype() == "text" else b""
+            self._text = text.decode(errors="replace")
         except (OSError, HTTPException) as error:
             raise DestinationFailed(f"The page cannot be asked: {error}.", step=method) from None
         for cookie in answer.headers.get_all("Set-Cookie", ()):
@@ -154,6 +181,12 @@ class Sftp:
     def folders(self) -> set[str]:
         """The listing of the root."""
         return set(self._client.listdir("/"))
+
+    def names(self, folder: str) -> set[str]:
+        """Its listing."""
+        with suppress(OSError):
+            return set(self._client.listdir(folder))
+        return set()
 
     def fetch(self, path: str) -> str | None:
         """OPEN and READ."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -64,6 +64,11 @@ def read_logs(project: Project, share: Share, checked: Collection[str] = ()) -> 
                 what = (file.delivery_id, file.part, sent.user, door, sent.at, sent.start, sent.bytes)
                 found[key] = (Fetch(key, *what, file.bytes), file)
         return [found[fetch.id] for fetch in keep_fetches(ledger, (fetch for fetch, _ in found.values()))]
+
+
+def told(share: Share) -> Counter[tuple[str, str]]:
+    """How often each log says that a file, or some of it, went to a user: by user and door."""
+    return Counter((sent.user, sent.door) for sent in _lines(run_folder(share), f"{Users.of(share).home}/"))
 
 
 def _lines(folder: Path, home: str) -> Iterator[_Sent]:

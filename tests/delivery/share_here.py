@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import asyncssh
 from asyncssh_here import running
@@ -17,6 +18,7 @@ from servers import PASSWORD
 from benchmarks.share import make_certificate
 from delivery.config.share import Share
 from delivery.share.config import run_folder
+from delivery.share.users import Users
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +36,21 @@ class Doors:
     shown: Path
     open_to: set[str] = field(default_factory=set)
     page: str = ""  # what is wrong with it: "rootless", "no http", "silent"
+    logs: set[str] = field(default_factory=lambda: {"page", "sftp"})  # which of them write down what they send
     connections: int = 0  # to the page, that are open
     figures: dict[str, tuple[int, bytes]] = field(default_factory=dict)  # by client, what the page of figures answers
+
+    def log(self, door: str, path: str) -> None:
+        """As Apache and ProFTPD write it."""
+        if door not in self.logs:
+            return
+        said = {"at": "2026-11-05T06:00:00Z", "user": "acme_it", "method": "GET", "status": 200, "bytes": 1, "sent": 1}
+        line = json.dumps({**said, "range": "-", "ended": "+", "path": path})
+        if door == "sftp":
+            home = f"{Users.of(self.share).home}{path}".replace(" ", "_")
+            line = f"Thu Nov 05 06:00:00 2026 0 127.0.0.1 1 {home} b _ o r acme_it sftp 0 * c"
+        with (run_folder(self.share) / ("web.json" if door == "page" else "sftp.transfers")).open("a") as log:
+            log.write(line + "\n")
 
 
 @contextmanager
@@ -44,6 +59,9 @@ def doors(base: Path) -> Iterator[Doors]:
     here: list[Doors] = []
 
     class Sftp(_Sftp):
+        def told(self, path: str) -> None:
+            here[0].log("sftp", path)
+
         def may(self, what: str) -> None:
             if what not in here[0].open_to:
                 raise asyncssh.SFTPPermissionDenied("not here")
@@ -113,7 +131,11 @@ class _Page(BaseHTTPRequestHandler):
             (client,) = parse_qs(urlsplit(self.path).query)["namespace"]
             self._answer(*self.doors.figures.get(client, (404, b"later")))
         elif wanted.is_file():
-            self._answer(200, wanted.read_bytes())
+            self._answer(200, wanted.read_bytes(), Content_Type="application/octet-stream")
+            self.doors.log("page", self.path)
+        elif wanted.is_dir() and self.path.endswith("/"):
+            links = (f'<td><a href="{quote(path.name)}">{path.name}</a></td>' for path in wanted.iterdir())
+            self._answer(200, "".join(links).encode())
         else:
             self._answer(403, b"not here")
 
@@ -141,9 +163,14 @@ class _Sftp(asyncssh.SFTPServer):
     def may(self, what: str) -> None:
         """Raises SFTPPermissionDenied."""
 
+    def told(self, path: str) -> None:
+        """Of a file that is read."""
+
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
         if pflags & asyncssh.FXF_WRITE:
             self.may("write")
+        else:
+            self.told(path.decode())
         return super().open(path, pflags, attrs)
 
     def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> Any:

@@ -51,7 +51,7 @@ ODD_NAMES = [
 ]
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
 VENDOR = "Example Mail" if SCREENSHOTS else 'Böse & "Söhne" <script>alert(1)</script>'
-PROVEN = {"own folders", "own files whole", "nothing of others", "no change"}
+PROVEN = {"own folders", "own files whole", "nothing of others", "no change", "nothing hidden", "in the log"}
 
 
 def said_in(vendor: str = VENDOR, **changes: Any) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 import time
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +22,7 @@ from small_project import INTEGRATIONS
 from delivery.errors import ConfigError, DeliveryError, DestinationFailed, ExitCode, LoginRefused
 from delivery.share.check import Proof, check
 from delivery.share.check import _figures as figures_of
+from delivery.share.config import run_folder
 from delivery.share.doors import CHUNK_BYTES, Web, open_door
 from delivery.share.users import User, Users, new_user
 
@@ -30,7 +33,8 @@ if TYPE_CHECKING:
 MINE, OTHERS, NEW = "acme_outdoor", "brightside_beauty", "cedar_books"
 USER = {"acme_it": User("acme_it", (MINE, "not_there_yet"))}
 FILE = {"rows": 1, "plain_sha256": "", "bytes": 1}
-WHAT = ["own folders", "own files whole", "nothing of others", "no change"]
+WHAT = ["own folders", "own files whole", "nothing of others", "no change", "nothing hidden"]
+LOGGED = "in the log"
 
 
 def manifest(folder: Path, day: str, *names: str, sha256: str = "") -> Path:
@@ -87,7 +91,9 @@ def problems(here: Doors, files: Path, password: str = PASSWORD) -> dict[tuple[s
     assert proofs[0] == Proof("", "", "no links on the share", proofs[0].problem)
     tried = [(proof.user, proof.door, proof.what) for proof in proofs[1:]]
     if password == PASSWORD and not here.page:
-        assert tried == [("acme_it", door, what) for door in ("page", "sftp") for what in WHAT]
+        wrong = {proof.door for proof in proofs if proof.problem and proof.what == "own files whole"}
+        logged = [("acme_it", door, LOGGED) for door in ("page", "sftp") if door not in wrong]
+        assert tried == [("acme_it", door, what) for door in ("page", "sftp") for what in WHAT] + logged
     return {(proof.door, proof.what): proof.problem for proof in proofs if proof.problem}
 
 
@@ -112,7 +118,7 @@ def test_what_is_not(here: Doors, files: Path) -> None:
     (own / "new 2.csv").write_text("new 2.csv")
 
     shutil.copytree(files / OTHERS, here.shown / OTHERS)
-    open_, seen = f"could be read: /{OTHERS}/in box/other.csv", f"sees {MINE}, {OTHERS} instead of {MINE}"
+    open_, seen = f"could be read: /{OTHERS}/", f"sees {MINE}, {OTHERS} instead of {MINE}"
     assert problems(here, files) == at_both("nothing of others", open_) | at_both("own folders", seen)
     shutil.rmtree(here.shown / OTHERS)
 
@@ -128,6 +134,36 @@ def test_what_is_not(here: Doors, files: Path) -> None:
     assert found == at_both("own folders", f"sees nothing instead of {MINE}") | at_both(
         "own files whole", f"not as its manifest says: /{MINE}/in box/new 1.csv"
     )
+
+
+def test_names_that_nobody_is_to_see_and_logs_that_say_nothing(
+    here: Doors, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doors that show all that lies there; one that writes nothing down; a share that cannot be written to."""
+    monkeypatch.setattr("delivery.share.check.LOG_SECONDS", 0.3)
+    before = sorted(here.shown.rglob("*"))
+    found = problems(here, here.shown)
+    for door in ("page", "sftp"):
+        assert re.fullmatch(
+            r"shown: (\.probe_\w{8}), (probe_\w{8}\.part), \1 by its name, \2 by its name",
+            found.pop((door, "nothing hidden")),
+        )
+    assert found == {}
+    assert sorted(here.shown.rglob("*")) == before, "they are gone again"
+    here.logs = {"page"}
+    silent = f"no new line in {run_folder(here.share)} tells of what was fetched"
+    assert problems(here, here.shown)["sftp", LOGGED] == silent
+    here.logs = {"sftp"}
+    found = problems(here, here.shown)
+    assert (found["page", LOGGED], ("sftp", LOGGED) in found) == (silent, False)
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("delivery.share.check.os.fchmod", refused)
+    said = "could not be tried, no file could be made: Permission denied; run it as the user who delivers"
+    assert {problem for key, problem in problems(here, here.shown).items() if key[1] == "nothing hidden"} == {said}
+    assert sorted(here.shown.rglob("*")) == before
 
 
 def test_figures_of_the_own_clients_and_nothing_of_others(here: Doors, files: Path) -> None:
@@ -176,8 +212,12 @@ def test_each_change_that_is_not_refused(here: Doors, files: Path) -> None:
     here.open_to = {"write", "remove", "PUT", "MKCOL"}
     assert problems(here, files) == {
         ("sftp", "no change"): "not refused: write, remove",
-        ("page", "no change"): "not refused: PUT, MKCOL",
+        ("page", "no change"): "not refused: PUT, MKCOL, PUT at another's, MKCOL at another's",
     }
+    (here.shown / OTHERS).mkdir()
+    (here.shown / OTHERS / "in box").mkdir()
+    found = problems(here, files)["sftp", "no change"]
+    assert found == "not refused: write, remove, write at another's, remove at another's"
     assert not list(own.glob("probe*"))
 
 
@@ -201,6 +241,12 @@ def test_who_is_not_let_in(here: Doors, files: Path, monkeypatch: pytest.MonkeyP
     unknown = here.share.model_copy(update={"certificate": files / "none.pem"})
     with pytest.raises(DestinationFailed, match=r"The page cannot be asked: .*certificate verify failed"):
         open_door("page", unknown, here.host_key, "acme_it", PASSWORD)
+    # Behind a proxy of this machine its name leads to the proxy: it is asked here, and must prove that name.
+    behind = here.share.model_copy(update={"host": "files.example.com", "proxy": ip_address("127.0.0.1")})
+    with pytest.raises(DestinationFailed, match=r"certificate is not valid for 'files\.example\.com'"):
+        open_door("page", behind, here.host_key, "acme_it", PASSWORD)
+    with open_door("page", behind.model_copy(update={"host": "localhost"}), here.host_key, "acme_it", PASSWORD) as door:
+        assert door.folders() == {MINE}
     for kind, port in (("page", "web_port"), ("sftp", "sftp_port")):
         nobody = here.share.model_copy(update={port: 1})
         with pytest.raises(DestinationFailed):
@@ -216,12 +262,18 @@ def test_a_file_of_several_reads_is_whole_at_both_doors(here: Doors) -> None:
 
     content = os.urandom(CHUNK_BYTES + 7)
     (here.shown / MINE / "large.bin").write_bytes(content)
+    (here.shown / MINE / "many").mkdir()
+    many = {f"{number:0240}" for number in range(CHUNK_BYTES // 450)}  # their links are longer than one read
+    for name in many:
+        (here.shown / MINE / "many" / name).touch()
     for kind in ("page", "sftp"):
         with open_door(kind, here.share, here.host_key, "acme_it", PASSWORD) as door:
             assert door.name == kind
             assert door.folders() == {MINE}
             assert door.fetch(f"/{MINE}/large.bin") == sha256(content).hexdigest()
             assert door.fetch(f"/{MINE}/none.bin") is None
+            assert door.names(f"/{MINE}/many") == many
+            assert door.names(f"/{MINE}/none") == set()
     assert left_open(here) == (0, [])
 
 
@@ -253,6 +305,7 @@ def test_the_command_asks_for_each_password_and_shows_what_was_proven(
         "user door what result",
         "no links on the share proven",
         *(f"acme_it {door} {what} proven" for door in ("page", "sftp") for what in WHAT),
+        *(f"acme_it {door} {LOGGED} proven" for door in ("page", "sftp")),
     ]
     assert (done.exit_code, done.stderr) == (ExitCode.DONE, "robot has no password, and was not checked.\n")
     wrong = call(project, "check", "--json", typed="another password\n")
