@@ -7,17 +7,19 @@ import contextlib
 import hashlib
 import shutil
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import asyncssh
 import pytest
-from share_world import NAME, World, world_of
+from share_world import NAME, Visitor, World, call, world_of
 from small_project import CLIENTS
 
 from delivery.files.disk import hash_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SESSIONS = 200
 PRIVATE_BYTES = 3 << 20  # of each session's process, at most; docs/share.md says what was seen
@@ -100,3 +102,34 @@ def test_very_many_sessions_fetch_at_once_with_flat_memory(world: World) -> None
     most = max(seen) / SESSIONS
     print(f"{SESSIONS} sessions, at most {most / (1 << 20):.1f} MiB each, of {len(seen)} times looked")
     assert most < PRIVATE_BYTES, most
+
+
+@pytest.mark.slow
+def test_who_is_removed_while_at_it(world: World, tmp_path: Path) -> None:
+    """By SFTP a download is cut; from the page it goes on to its end, and nothing more is to be had. Others go on."""
+    large = world.file(CLIENTS[0], "large.bin")
+    large.write_bytes(bytes(range(256)) * (LARGE_BYTES // 256))
+    shutil.chown(large, group=world.project.share.stat().st_gid)
+    large.chmod(0o640)
+    path = f"/{CLIENTS[0]}/inbox/large.bin"
+    page = Visitor(world, tmp_path / "jar", source="127.0.7.1")
+    assert page.log_in("acme_it") == 302
+    command = ["curl", "-sS", "-k", "-b", page.jar, "--limit-rate", "700k", "-o", tmp_path / "page", world.url + path]
+    with (
+        subprocess.Popen(command) as by_page,
+        world.sftp_begun("acme_it", f"get {path} {tmp_path / 'sftp'}", more=("-l", "5600")) as by_sftp,
+        world.sftp_begun("robot", f"get {path} {tmp_path / 'other'}", more=("-l", "5600")) as other,
+    ):
+        for _ in range(200):
+            if all((tmp_path / name).exists() for name in ("page", "sftp", "other")):
+                break
+            time.sleep(0.05)
+        assert (by_page.poll(), by_sftp.poll(), other.poll()) == (None, None, None), "they are at it"
+        assert call(world.project, "user", "remove", "acme_it").exit_code == 0
+        by_sftp.communicate(timeout=30)
+        assert page.ask(path)[0] == 401
+        other.communicate(timeout=60)
+        assert (by_page.wait(60), other.returncode) == (0, 0)
+    assert (tmp_path / "sftp").stat().st_size < LARGE_BYTES
+    assert by_sftp.returncode != 0
+    assert hash_file(tmp_path / "page") == hash_file(tmp_path / "other") == hash_file(large)
