@@ -27,15 +27,12 @@
 {%- endmacro %}
 
 
-{# Whether a file is read, as a condition on its name; one with a line break in it could not be named in a query. #}
+{# Whether a file is read, as a condition on its name. #}
 {% macro is_read(column) -%}
     (
-        {{ column }} not like '%' || chr(10) || '%'
-        and (
-            {%- for pattern in landing_patterns() %}
-            {{ column }} like '{{ pattern }}'{{ ' or' if not loop.last }}
-            {%- endfor %}
-        )
+        {%- for pattern in landing_patterns() %}
+        {{ column }} like '{{ pattern }}'{{ ' or' if not loop.last }}
+        {%- endfor %}
     )
 {%- endmacro %}
 

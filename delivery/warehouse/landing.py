@@ -9,8 +9,10 @@ from __future__ import annotations
 import codecs
 import functools
 import json
+import os
 import re
-from pathlib import Path
+from datetime import datetime, timedelta
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
@@ -27,6 +29,11 @@ MOST_BYTES = 32 << 20  # of a line, as the model's reader has it
 LONE_RETURN = re.compile(rb"\r(?![\n]|\Z)")  # of a chunk; what follows its last sign is in the next one
 SHAPES = 4096  # of JSON, kept with their answers: programs write few
 GZIP = 31  # window bits: a gzip header and its checksum
+ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")  # a byte of a file's name
+UNREAD = re.compile(r"[\\[*?]")  # to find such a name DuckDB looks through the folder, and may stop at another's name
+ODD = re.compile(rb"[\x00-\x1f\x7f]|\\x[0-9a-f]{2}")  # what a name has that is told otherwise
+EPOCH = datetime(1970, 1, 1)  # UTC, as the model has it
+LANDED_FILES = "struct(file_name varchar, file_size bigint, modified_at timestamp)[]"
 DAMAGED_LINES = "struct(line_number bigint, line varchar, fault varchar)[]"
 
 
@@ -40,6 +47,7 @@ class Plugin(BasePlugin):
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Makes the functions known to SQL."""
         functions: list[tuple[Callable[..., Any], str]] = [
+            (landed_files, LANDED_FILES),
             (file_fault, "varchar"),
             (file_exists, "boolean"),
             (damaged_lines, DAMAGED_LINES),
@@ -57,9 +65,70 @@ class Plugin(BasePlugin):
             )
 
 
+def landed_files(folder: str) -> list[dict[str, Any]]:
+    """What lies in a folder and those in it: names below it, bytes, times. What cannot be read has -1 bytes.
+
+    DuckDB's own list has no links and no backslashes, and one name that is not UTF-8 ends it. Links are not followed:
+    who may leave files here could point at another's.
+    """
+    found: list[dict[str, Any]] = []
+    top = folder.encode()
+    folders = [top]
+    while folders:
+        here = folders.pop()
+        try:
+            with os.scandir(here) as listed:
+                entries = list(listed)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:  # no permission, too long a path: named, as a file that cannot be read is
+            found.append({"file_name": _told(here[len(top) + 1 :]), "file_size": -1, "modified_at": EPOCH})
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif state := _state_of(entry):
+                found.append({"file_name": _told(entry.path[len(top) + 1 :]), **state})
+    return found
+
+
+def _state_of(entry: os.DirEntry[bytes]) -> dict[str, Any] | None:
+    """Bytes and time of a file; None when it is gone meanwhile. A permission that is given later changes its bytes."""
+    try:
+        state = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return {"file_size": -1, "modified_at": EPOCH}
+    readable = S_ISREG(state.st_mode) and os.access(entry.path, os.R_OK)
+    return {
+        "file_size": state.st_size if readable else -1,
+        "modified_at": EPOCH + timedelta(microseconds=state.st_mtime_ns // 1000),
+    }
+
+
+def _told(name: bytes) -> str:
+    r"""A name as text that no query or log stumbles over: control characters, and bytes that are not UTF-8, as \xff."""
+    try:
+        if not ODD.search(name):
+            return name.decode()
+    except UnicodeDecodeError:
+        pass
+    name = re.sub(rb"[\\\x00-\x1f\x7f]", lambda sign: b"\\x%02x" % ord(sign[0]), name)
+    return name.decode(errors="backslashreplace")
+
+
+def _path_of(told: str) -> bytes:
+    """The path of a file whose name is as `landed_files` tells it."""
+    return ESCAPED.sub(lambda byte: bytes.fromhex(byte[1].decode()), told.encode())
+
+
 def file_exists(path: str) -> bool:
-    """Whether there is a file: one that was seen may be gone."""
-    return Path(path).is_file()
+    """Whether there is a file, or what is in the place of one: one that was seen may be gone."""
+    try:
+        return not S_ISDIR(os.lstat(_path_of(path)).st_mode)
+    except OSError:
+        return False
 
 
 def file_fault(path: str) -> str | None:
@@ -67,6 +136,8 @@ def file_fault(path: str) -> str | None:
     decoder = codecs.getincrementaldecoder("utf-8")()
     length = 0  # of the line that is being read
     last = b""
+    if UNREAD.search(path):
+        return "a name that DuckDB's reader does not take"
     try:
         for chunk in _bytes_of(path):
             decoder.decode(chunk)
@@ -154,7 +225,9 @@ def _no_number(word: str) -> None:
 def _bytes_of(path: str) -> Iterator[bytes]:
     """A file's content, unpacked where its name says so. Raises Damaged."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - the model gives a text
+        if not S_ISREG(os.lstat(_path_of(path)).st_mode):
+            raise Damaged("it is a link, or no regular file")
+        with open(_path_of(path), "rb", opener=_at_once) as file:
             blocks = iter(lambda: file.read(CHUNK_BYTES), b"")
             yield from _unpacked(blocks) if path.endswith(".gz") else blocks
     except FileNotFoundError:
@@ -163,6 +236,11 @@ def _bytes_of(path: str) -> Iterator[bytes]:
         raise Damaged(error.strerror or "an error of the disk") from None
     except (igzip_lib.IsalError, EOFError):  # type: ignore[misc] # as it is annotated
         raise Damaged("no gzip, or a damaged one") from None
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opens without waiting, should a pipe have taken the file's place meanwhile: nobody may ever write to it."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 def _unpacked(blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -10,15 +10,16 @@
 
 {% macro duckdb__landing_files() -%}
     select
-        substr(filename, {{ landing_dir() | length + 2 }}) as file_name,
-        cast(size as bigint) as file_size,
-        cast(last_modified as timestamp) as modified_at
-    from read_blob([
-        {%- for system in providers() + entities().keys() | list %}
-        {{ dbt_delivery.quoted([no_glob(landing_dir()) ~ '/' ~ system ~ '/**']) }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    ])
-    where not regexp_matches(filename, '(^|/)\.[^/]*$|\.(tmp|part)$')
+        folder || '/' || file.file_name as file_name,
+        file.file_size as file_size,
+        file.modified_at as modified_at
+    from (
+        select
+            folder,
+            unnest(landed_files({{ dbt_delivery.quoted([landing_dir()]) }} || '/' || folder)) as file
+        from unnest([{{ dbt_delivery.quoted(providers() + entities().keys() | list) }}]) as folders (folder)
+    )
+    where not regexp_matches(file.file_name, '(^|/)\.[^/]*$|\.(tmp|part)$')
 {%- endmacro %}
 
 {% macro default__landing_files() -%}

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-from typing import TYPE_CHECKING
+import json
+import os
+import socket
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from delivery.warehouse import landing
-from delivery.warehouse.landing import a_name_comes_twice, damaged_lines, file_exists, file_fault, json_fault
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from delivery.warehouse.landing import (
+    a_name_comes_twice,
+    damaged_lines,
+    file_exists,
+    file_fault,
+    json_fault,
+    landed_files,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +64,7 @@ FAULTS: list[tuple[str, bytes, str | None]] = [
     ("a.gz", b"{}\n" * 9, "no gzip, or a damaged one"),
     ("a.gz", TWO[:-8] + b"\0" * 8, "no gzip, or a damaged one"),  # the checksum
     ("none.ndjson", b"", "it is gone"),
-    (".", b"", "Is a directory"),
+    (".", b"", "it is a link, or no regular file"),
 ]
 
 
@@ -116,3 +125,105 @@ def test_what_the_standard_forbids_and_some_readers_let_pass(text: str | None, f
 )
 def test_a_name_that_comes_twice_in_one_object(shape: str | None, twice: bool) -> None:
     assert a_name_comes_twice(shape) is twice
+
+
+NAMES = [
+    b"a.ndjson", b"back\\slash", b"a\nb", b"a\rb\x01", b"[a]*?", b"{a,b}", b"'\"%#", b"-", b" a ", b"~",
+    b"\xff\xfe", b"\\xff\\xfe", b"\\\xff", b"n" * 255, "\u202e\U0001f4e7".encode(),
+]  # fmt: skip
+
+
+def test_every_name_is_listed_once_and_its_lines_are_read(tmp_path: Path) -> None:
+    below = tmp_path / "folder.jsonl.gz"
+    below.mkdir()
+    for folder in (tmp_path, below):
+        for name in NAMES:
+            Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(name.hex().encode()[:20])
+    listed = [str(file["file_name"]) for file in landed_files(str(tmp_path))]
+    assert len(set(listed)) == len(listed) == 2 * len(NAMES)
+    assert all(name.encode().isascii() or "\u202e" in name for name in listed)
+    assert not [name for name in listed if any(ord(sign) < 32 for sign in name)]
+    read = [damaged_lines(f"{tmp_path}/{name}")[0] for name in listed]
+    assert sorted(str(line["line"]) for line in read) == sorted(2 * [name.hex()[:20] for name in NAMES])
+    assert all(line["fault"] is None for line in read)
+    assert all(file_exists(f"{tmp_path}/{name}") for name in listed)
+
+
+@pytest.mark.parametrize("name", [b"back\\slash", b"a\nb", b"[a]", b"a*", b"a?", b"\xff"])
+def test_a_name_that_the_reader_would_stumble_over_is_read_by_hand(name: bytes, tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"1\n")
+    (listed,) = landed_files(str(tmp_path))
+    assert file_fault(f"{tmp_path}/{listed['file_name']}") == "a name that DuckDB's reader does not take"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "to nothing", "to itself", "to another's", "to a folder", "device"])
+def test_what_is_no_file_is_named_and_never_waited_for(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "landing").mkdir()
+    path, theirs = tmp_path / "landing" / "a", tmp_path / "beside" / "secret"
+    theirs.write_text("1\n")
+    with socket.socket(socket.AF_UNIX) as bound, contextlib.chdir(path.parent):
+        {
+            "pipe": lambda: os.mkfifo("a"),
+            "socket": lambda: bound.bind("a"),
+            "to nothing": lambda: path.symlink_to("nothing"),
+            "to itself": lambda: path.symlink_to("a"),
+            "to another's": lambda: path.symlink_to(theirs),
+            "to a folder": lambda: path.symlink_to(".."),
+            "device": lambda: path.symlink_to("/dev/zero"),
+        }[kind]()
+    (listed,) = landed_files(str(path.parent))
+    assert (listed["file_name"], listed["file_size"]) == ("a", -1)
+    assert file_exists(str(path))
+    why = "it is a link, or no regular file"
+    assert file_fault(str(path)) == why
+    assert damaged_lines(str(path)) == [{"line_number": 1, "line": "", "fault": f"the file cannot be read: {why}"}]
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_meanwhile_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a")
+    os.close(landing._at_once(str(tmp_path / "a"), os.O_RDONLY))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_a_file_without_permission_is_named_and_read_once_it_has_it(tmp_path: Path) -> None:
+    """As nobody: root reads everything."""
+    for name, mode in (("closed", 0o600), ("open", 0o644)):
+        (tmp_path / name).write_text("1\n")
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "shut").mkdir(mode=0o700)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.geteuid() and folder.is_relative_to(tmp_path.parents[1]):
+            folder.chmod(0o755)
+
+    def told() -> tuple[dict[str, int], str | None]:
+        child = os.fork()
+        if not child:
+            try:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+                sizes = {str(file["file_name"]): int(file["file_size"]) for file in landed_files(str(tmp_path))}
+                os.write(into, json.dumps([sizes, file_fault(f"{tmp_path}/closed")]).encode())
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        sizes, fault = json.loads(os.read(out, 4096))
+        return sizes, fault
+
+    out, into = os.pipe()
+    assert told() == ({"closed": -1, "open": 2, "shut": -1}, "Permission denied")
+    (tmp_path / "closed").chmod(0o644)
+    assert told() == ({"closed": 2, "open": 2, "shut": -1}, None)
+    os.close(out)
+    os.close(into)
+
+
+def test_a_file_that_changed_within_a_second_has_another_time(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"1")
+    times = []
+    for nanoseconds in (1_793_700_000_123_456_000, 1_793_700_000_123_457_000):
+        os.utime(path, ns=(nanoseconds, nanoseconds))
+        times.append(landed_files(str(tmp_path))[0]["modified_at"])
+    assert times == [datetime(2026, 11, 3, 10, 0, 0, 123_456), datetime(2026, 11, 3, 10, 0, 0, 123_457)]
