@@ -484,6 +484,23 @@ def test_an_event_is_one_however_late_it_comes_again(warehouse: Warehouse) -> No
 
 
 @pytest.mark.slow
+def test_who_posts_another_clients_email_fails_alone(warehouse: Warehouse) -> None:
+    """Also where that day's first event of it is the stranger's: the owner's first was days before."""
+    warehouse.land(
+        "platform/namespaces/m.ndjson", [{"namespace": "m", "name": "M", "updated_at": "2026-09-01T00:00:00Z"}]
+    )
+    warehouse.land("platform/campaign_runs/m.ndjson", [run(namespace="m")])
+    own, theirs = click("own", "2026-11-05", nqe="own"), click("theirs", "2026-11-05", "09:00:00")
+    for line in (own, theirs):
+        line["payload"]["namespace"] = "m"
+    warehouse.land("sendgrid/m.ndjson", [own, theirs])
+    warehouse.models()
+    assert warehouse.dbt("test", "--select", "no_row_of_another_namespace").code == 1
+    assert warehouse.rows("select distinct namespace from build_failures") == [("m",)]
+    assert warehouse.rows("select namespace, count(*) from esp_events where nqe = 'own' group by 1") == [("m", 1)]
+
+
+@pytest.mark.slow
 def test_a_namespace_that_becomes_known_brings_its_events(warehouse: Warehouse) -> None:
     warehouse.land("sendgrid/unknown.ndjson", [click("waits", "2026-11-02", namespace="m")])
     warehouse.land("platform/campaign_runs/m.ndjson", [run(namespace="m")])

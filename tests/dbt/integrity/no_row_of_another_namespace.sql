@@ -1,9 +1,16 @@
--- Each exported row carries its own client's campaign run, as it ran, and no email (nqe) belongs to two clients.
+-- Each exported row carries its own client's campaign run, as it ran, and no email (nqe) belongs to two clients: it is
+-- the one's of whom an event was received first, on whatever day. Only the others' rows are at fault.
 {{ config(meta={'bounded_by': 'event_day'}) }}
 
-with esp_events as (
+with every_day as (
 
     select * from {{ ref('esp_events') }}
+
+),
+
+esp_events as (
+
+    select * from every_day
     where {{ is_under_test(['esp_events']) }}
 
 ),
@@ -21,13 +28,47 @@ shared_emails as (
     group by nqe
     having count(distinct namespace) > 1
 
+),
+
+received_first as (
+
+    select
+        every_day.nqe,
+        every_day.namespace,
+        min(every_day.event_time) as event_time
+    from every_day
+    inner join shared_emails on every_day.nqe = shared_emails.nqe
+    group by every_day.nqe, every_day.namespace
+
+),
+
+placed as (
+
+    select
+        nqe,
+        namespace,
+        rank() over (partition by nqe order by event_time) as place,
+        count(*) over (partition by nqe, event_time) as of_that_moment
+    from received_first
+
+),
+
+not_its_owners as (
+
+    -- Of those received in one and the same moment nobody can say whose it is.
+    select
+        nqe,
+        namespace
+    from placed
+    where place > 1 or of_that_moment > 1
+
 )
 
 select
     esp_events.unique_key,
     esp_events.namespace,
     esp_events.nqe,
-    case when shared_emails.nqe is null then 'not its run' else 'an email of two namespaces' end as fault
+    case when not_its_owners.nqe is null then 'not its run' else 'an email of two namespaces' end as fault
 from esp_events
 left join campaign_runs
     on esp_events.namespace = campaign_runs.namespace
@@ -37,5 +78,7 @@ left join campaign_runs
     and esp_events.campaign_classification = campaign_runs.campaign_classification
     and esp_events.subject_line = campaign_runs.subject_line
     and esp_events.campaign_run_time = campaign_runs.campaign_run_time
-left join shared_emails on esp_events.nqe = shared_emails.nqe
-where campaign_runs.namespace is null or shared_emails.nqe is not null
+left join not_its_owners
+    on esp_events.nqe = not_its_owners.nqe
+    and esp_events.namespace = not_its_owners.namespace
+where campaign_runs.namespace is null or not_its_owners.nqe is not null
