@@ -1,36 +1,65 @@
 """Bad rows, bytes, files and records of one client, by name: what is put into the landing folder.
 
-lost: how many rows it adds to rejected_events and rejected_records.
+lost: how many rows it adds to rejected_events and rejected_records. rows: how many are to be read, those included.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import os
+import socket
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tests.poison.lines import CANARY, GOOD, RECEIVED, event, record
 from tests.poison.variants import variants
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of poison. path: below the landing folder."""
+    """One kind of poison. path: below the landing folder. made: how what is no file comes to be in the place of one."""
 
     path: str
     content: bytes
     lost: int
+    rows: int
+    made: Callable[[Path], object] | None = None
+
+    def put(self, landing: Path) -> None:
+        """Leaves it in a landing folder."""
+        path = landing / self.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.made(path) if self.made else path.write_bytes(self.content)
+
+    def mend(self, landing: Path) -> None:
+        """Takes it out again: a file is left empty, which is a change too."""
+        path = landing / self.path
+        if self.made or path.suffix == ".gz":
+            path.unlink()
+        else:
+            path.write_bytes(b"")
 
 
 def kinds() -> dict[str, Kind]:
     """All of them, by name."""
     found: dict[str, Kind] = {}
 
-    def add(name: str, content: bytes, lost: int = 1, path: str = "sendgrid/poison.ndjson") -> None:
+    def add(
+        name: str, content: bytes, lost: int = 1, path: str = "sendgrid/poison.ndjson", rows: int | None = None
+    ) -> None:
         number = f"poison-{len(found):02}"  # nothing is a retry of another
         own = content.replace(b'"sg_event_id": "poison"', f'"sg_event_id": "{number}"'.encode())
         own = own.replace(b'"sg_message_id": "poison.1"', f'"sg_message_id": "{number}.1"'.encode())
-        found[name] = Kind(path.replace("poison", number), own, lost)
+        if rows is None:
+            lines = path.endswith((".ndjson", ".jsonl"))
+            rows = sum(bool(line.strip(b" \t\r")) for line in content.split(b"\n")) if lines else lost
+        found[name] = Kind(path.replace("poison", number), own, lost, rows)
 
     good, good_line = event(), event().rstrip(b"\n")
     # Addresses
@@ -122,4 +151,20 @@ def kinds() -> dict[str, Kind]:
     add("unsubscribe that is no JSON", b"[1]\n", path="platform/unsubscribes/poison.ndjson")
     for name, content, lost, path in variants():
         add(name, content, lost, path)
+    for name, made in {
+        "pipe": os.mkfifo,
+        "socket": _socket,
+        "link to nothing": lambda path: path.symlink_to("nothing"),
+        "link to itself": lambda path: path.symlink_to(path.name),
+        "link to another's file": lambda path: path.symlink_to("2026-11-03.ndjson"),
+        "link to a folder": lambda path: path.symlink_to(".."),
+    }.items():
+        number = f"poison-{len(found):02}"
+        found[f"{name} in the place of a file"] = Kind(f"sendgrid/{number}.ndjson", b"", 1, 1, made)
     return found
+
+
+def _socket(path: Path) -> None:
+    """Bound from its own folder: the path of a socket may have 107 bytes only."""
+    with socket.socket(socket.AF_UNIX) as bound, contextlib.chdir(path.parent):
+        bound.bind(path.name)

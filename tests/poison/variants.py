@@ -6,6 +6,7 @@ Each is name, content, how many rows are rejected, and a path.
 from __future__ import annotations
 
 import json
+import os
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -100,5 +101,7 @@ def _ids() -> Iterator[Variant]:
 
 
 def _names() -> Iterator[Variant]:
-    for name in ("it's", "a\nb", "100%", "a b", "{{ x }}", "$(x)", "[a]*", "ü", "back\\slash", "a;b", '"'):
+    for name in ("it's", "a\nb", "100%", "a b", "{{ x }}", "$(x)", "[a]*", "ü", "back\\slash", "a;b", '"',
+                 "*", "?", "{a,b}", "#", "-dash", " blank", "~", "a\rb", "\x01", "\u202e", "\U0001f4e7", "x" * 230,
+                 os.fsdecode(b"\xff\xfe"), "\\xff\\xfe", "folder.jsonl.gz/in"):  # fmt: skip
         yield f"a file called {name!r}", event(), 0, f"sendgrid/{name}-poison.ndjson"
