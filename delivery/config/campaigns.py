@@ -268,8 +268,11 @@ def _faulty_audience(
     needed = {"namespace", dataset.key, "is_unsubscribed"}
     fitting = {n: m for n, m in models.items() if needed <= set(m["columns"]) and n not in known}
     if export.audience not in fitting:
+        declared = models.get(export.audience, {}).get("columns")
+        lacks = "" if declared is None else ", ".join(sorted(needed - set(declared)))
         yield (
-            f"{where}: {export.audience!r} is no audience of {dataset.name}, with {', '.join(sorted(needed))}; "
+            f"{where}: {export.audience!r} is no audience of {dataset.name}, with {', '.join(sorted(needed))}"
+            f"{f' (its yml does not name {lacks})' if lacks else ''}; "
             f"known: {', '.join(sorted(fitting)) or 'none'}{nearest(export.audience, fitting)}"
         )
     elif fitting[export.audience]["unique_id"] not in exposure["depends_on"]["nodes"]:

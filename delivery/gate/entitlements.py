@@ -56,5 +56,5 @@ def dataset_refusal(dataset: str, namespace: str, manifest: Manifest, engine: En
     reason = known[namespace]["reason"] if namespace in known else "the platform does not list the client"
     return GateRefused(
         f"{namespace} may not have {dataset}: {reason}.",
-        hint="Leave the client out of the campaign, or have the contract extended.",
+        hint="Leave the client out of the campaign, or have the contract extended: a line of platform/entitlements.",
     )

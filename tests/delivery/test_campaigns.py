@@ -277,7 +277,7 @@ def test_an_audience_is_proven_with_its_campaign() -> None:
     ("changes", "expected"),
     [
         ({"audience": "nosuch"}, ["config.meta.export.audience: 'nosuch' is no audience of people"]),
-        ({"audience": "half"}, ["config.meta.export.audience: 'half' is no audience of people"]),
+        ({"audience": "half"}, ["is_unsubscribed, namespace (its yml does not name is_unsubscribed); known: "]),
         ({"audience": "people"}, ["config.meta.export.audience: 'people' is no audience of people"]),
         ({"audience": "aud_few"}, ["depends_on: must name ref('aud_few')"]),
         ({"unsubscribed": "exclude"}, ["config.meta.export: unsubscribed: exclude needs an audience"]),
