@@ -125,11 +125,10 @@ ranked as (
         row_number() over (
             partition by namespace, email
             order by
-                case status when 'unsubscribed' then 0 when 'opted_in' then 1 when 'known' then 2 end, said_at desc,
+                case status when 'unsubscribed' then 0 when 'opted_in' then 1 else 2 end, said_at desc,
                 source, updated_at desc
         ) as preference
     from decisive
-    where status <> 'taken back'
 
 )
 
