@@ -28,7 +28,7 @@ from delivery.errors import (
     known,
 )
 from delivery.files.disk import clear, folder_of
-from delivery.files.openpgp import check_certificate
+from delivery.files.openpgp import check_certificates
 from delivery.lanes import Again
 from delivery.ledger import Ledger, State
 from delivery.schedule.jobs import waits_for
@@ -153,8 +153,7 @@ class HandingOver:
 
     def _deliver(self, job: Job) -> None:
         try:
-            if job.integration.public_key:  # it may have expired since the file was encrypted
-                check_certificate(job.integration.public_key)
+            check_certificates(job.integration.certificates)  # one may have expired since the file was encrypted
             self._hand_over_all(job)
             self.ledger.freeze_layout(job.key)  # before a run can die
             self.ledger.advance(job.key, State.SPOOLED, State.DELIVERED)

@@ -6,6 +6,7 @@ Secrets must: a password in the file is refused. `json_schema()` gives the same 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -174,6 +175,9 @@ class Integration(_Strict):
     compression: Literal["none", "gzip", "zstd"] = "none"
     encryption: Literal["none", "openpgp"] = "none"
     public_key: KeyFile | None = Field(default=None, description="the client's OpenPGP certificate, for encryption")
+    recipients: list[KeyFile] = Field(
+        default_factory=list, description="instead of public_key: certificates, each of whose owners can read the files"
+    )
     split: Split | None = None
     bom: bool = Field(default=False, description="a byte-order mark for UTF-8; UTF-16 always has one")
     nulls: Nulls = Field(default="", max_length=20, description="what stands for NULL; empty by default")
@@ -198,8 +202,10 @@ class Integration(_Strict):
             raise ValueError("existing: replace needs verify: hash: only a file that is known by it is replaced")
         if self.existing == "replace" and self.split:
             raise ValueError("existing: replace cannot be split: parts left over from before would stay")
-        if (self.encryption == "openpgp") != (self.public_key is not None):
+        if (self.encryption == "openpgp") != bool(self.certificates):
             raise ValueError("encryption: openpgp needs public_key, and public_key needs encryption: openpgp")
+        if self.public_key and self.recipients:
+            raise ValueError("public_key and recipients are two ways to say one thing: list all in recipients")
         if self.destination.type == "hosted" and "." in self.directory.split("/"):
             raise ValueError("directory must be plain names on the hosted share, without '.'")
         return self
@@ -216,6 +222,11 @@ class Integration(_Strict):
             raise ValueError("timestamp_format needs %z in another time_zone than UTC: an hour comes twice in autumn")
         check_encoded(self.character_encoding, [self.nulls, self.trailer or "", *(self.columns or {}).values()])
         return self
+
+    @property
+    def certificates(self) -> tuple[Path, ...]:
+        """Those that files are encrypted to, each of them; none where they are not encrypted."""
+        return (self.public_key,) if self.public_key else tuple(self.recipients)
 
     def label(self, name: str) -> str:
         """What a column is called in the files."""

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
 
 KEYS = ("integrations", "share", "alerts")
-BESIDE = (*SECRETS, "private_key", "service_account", "public_key")  # what lies beside the file, and may be gone
+BESIDE = (
+    *SECRETS,
+    "private_key",
+    "service_account",
+    "public_key",
+    "recipients",
+)  # what lies beside the file, and may be gone
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,8 @@ class Integrations:
         beside = (
             (name, _lacking(name, entry))
             for name, entry in self._entries.items()
-            if entry.integration and all(path.rpartition(".")[2] in BESIDE for path in entry.missing)
+            if entry.integration
+            and all(path.rstrip(".0123456789").rpartition(".")[2] in BESIDE for path in entry.missing)
         )
         hint = "Set it for whoever runs this, then run again."
         return {name: ConfigError("; ".join(lines) + ".", hint=hint) for name, lines in beside if lines}
@@ -178,7 +185,7 @@ def _lacking(name: str, entry: Entry) -> list[str]:
     lines = _lines(entry.missing)
     if entry.integration is not None:
         lines += _unusable_keys(entry.integration.destination, f"integrations.{name}.destination")
-        lines += _unreadable_certificate(entry.integration, f"integrations.{name}.public_key")
+        lines += _unreadable_certificates(entry.integration, f"integrations.{name}")
     return lines
 
 
@@ -218,14 +225,14 @@ def _literal_secrets(node: Any, path: str) -> Iterator[tuple[str, str]]:
         yield from _literal_secrets(value, where)
 
 
-def _unreadable_certificate(integration: Integration, where: str) -> list[str]:
-    """Whether files can be encrypted to it is judged delivery by delivery: one that expires stops no other client."""
-    try:
-        if integration.public_key is not None:
-            integration.public_key.open("rb").close()
-    except OSError as error:
-        return [f"{where}: {integration.public_key} cannot be read: {error.strerror}"]
-    return []
+def _unreadable_certificates(integration: Integration, where: str) -> Iterator[str]:
+    """Whether files can be encrypted to them is judged delivery by delivery: one that expires stops no other client."""
+    key = "public_key" if integration.public_key else "recipients"
+    for path in integration.certificates:
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            yield f"{where}.{key}: {path} cannot be read: {error.strerror}"
 
 
 def _unusable_keys(target: BaseModel, where: str) -> Iterator[str]:

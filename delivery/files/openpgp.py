@@ -1,6 +1,6 @@
-"""OpenPGP: files encrypted to a client's certificate by GnuPG, with a home of its own that holds no key.
+"""OpenPGP: files encrypted to a client's certificates by GnuPG, with a home of its own that holds no key.
 
-GnuPG judges the certificate at the moment of encryption, too; what is said here is why it would refuse.
+GnuPG judges them at the moment of encryption, too; what is said here is why it would refuse.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from delivery.errors import ConfigError, WriteFailed
 from delivery.files.disk import exclusive, hash_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
-HINT = "Ask the client for a certificate (public key) that is valid and can encrypt, and put it into public_key."
+HINT = "Ask the client for a certificate (public key) that is valid and can encrypt, and put it there."
 
 
-def check_certificate(path: Path) -> None:
-    """Raises ConfigError, naming the reason, when files cannot be encrypted to the certificate."""
-    if reason := _why_not(_listed(path)):
-        raise ConfigError(f"public_key: {path} {reason}.", hint=HINT)
+def check_certificates(paths: Iterable[Path]) -> None:
+    """Raises ConfigError, naming file and reason, when files cannot be encrypted to one of the certificates."""
+    for path in paths:
+        if reason := _why_not(_listed(path)):
+            raise ConfigError(f"The certificate {path} {reason}.", hint=HINT)
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,18 @@ class Encrypted:
     sha256: str
 
 
-def encrypt(source: IO[bytes], target: Path, certificate: Path) -> Encrypted:
+def encrypt(source: IO[bytes], target: Path, certificates: Sequence[Path]) -> Encrypted:
     """Encrypts all of source to a new file of mode 0600, binary and not armored, in flat memory.
 
-    Raises ConfigError when the certificate cannot be used, WriteFailed when the disk or GnuPG fails.
+    The owner of any of the certificates can read it. Raises ConfigError when one of them cannot be used, WriteFailed
+    when the disk or GnuPG fails.
     """
-    check_certificate(certificate)
+    check_certificates(certificates)
     digest = hashlib.sha256()
     with exclusive(target) as disk, _gnupg() as command:
-        asked = ["--trust-model", "always", "--compress-algo", "none", "--recipient-file", str(certificate.resolve())]
+        asked = ["--trust-model", "always", "--compress-algo", "none"]
+        for certificate in certificates:
+            asked += ["--recipient-file", str(certificate.resolve())]
         with subprocess.Popen(
             [*command, *asked, "--encrypt"], stdin=subprocess.PIPE, stdout=disk, stderr=subprocess.DEVNULL
         ) as process:
@@ -66,7 +70,7 @@ def encrypt(source: IO[bytes], target: Path, certificate: Path) -> Encrypted:
         if process.returncode != 0:
             raise WriteFailed(
                 f"{target.name} could not be encrypted: gpg ended with {process.returncode}.",
-                hint="Check the disk of the spool and the certificate, then run again.",
+                hint="Check the disk of the spool and the certificates, then run again.",
             )
     return Encrypted(digest.hexdigest(), target.stat().st_size, hash_file(target))
 
@@ -86,7 +90,7 @@ def _listed(path: Path) -> list[list[str]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"public_key: {path} cannot be read: {error.strerror}.", hint=HINT) from None
+        raise ConfigError(f"The certificate {path} cannot be read: {error.strerror}.", hint=HINT) from None
     with _gnupg() as command:
         done = subprocess.run(
             [*command, "--with-colons", "--show-keys"], input=content, capture_output=True, check=False

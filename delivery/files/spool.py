@@ -14,7 +14,7 @@ from delivery.files import layouts
 from delivery.files.disk import clear, exclusive, folder_of, hash_file
 from delivery.files.manifest import DeliveryManifest
 from delivery.files.nameless import Nameless
-from delivery.files.openpgp import check_certificate, encrypt
+from delivery.files.openpgp import check_certificates, encrypt
 from delivery.files.parts import Part, write_parts
 from delivery.files.receipts import content_of
 from delivery.files.stages import ahead
@@ -25,7 +25,7 @@ from delivery.sql import literal
 from delivery.warehouse.rows import OutOfOrder, Tally, count_again, read, selection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -149,15 +149,14 @@ def spellings(campaign: Campaign, manifest: Manifest, engine: Engine) -> dict[st
 
 def _write_all(job: Job, content: Content, engine: Engine, folder: Path, renames: Renames) -> dict[str, list[Part]]:
     """The files as they will leave, by kind. Where they are to be encrypted, what is proven has no name until then."""
-    certificate = job.integration.public_key
-    if certificate:
-        check_certificate(certificate)
-    with closing(Nameless(folder)) if certificate else nullcontext() as plain:
+    certificates = job.integration.certificates
+    check_certificates(certificates)
+    with closing(Nameless(folder)) if certificates else nullcontext() as plain:
         files = Files(job, folder, renames, plain)
         parts = {kind: files.of_rows(kind, selection, engine) for kind, selection in content.selections.items()}
         parts |= {kind: [files.of_list(kind, batch)] for kind, batch in content.listed.items()}
-        if certificate:
-            parts = {kind: [_encrypted(part, certificate) for part in found] for kind, found in parts.items()}
+        if certificates:
+            parts = {kind: [_encrypted(part, certificates) for part in found] for kind, found in parts.items()}
     return parts
 
 
@@ -225,10 +224,10 @@ def _defect(part: Part, what: str) -> WriteFailed:
     return WriteFailed(f"{part.path.name}: {what}", hint="Nothing was sent. This is a defect: report it.")
 
 
-def _encrypted(part: Part, certificate: Path) -> Part:
+def _encrypted(part: Part, certificates: Sequence[Path]) -> Part:
     """The part encrypted, if what is encrypted has the hash of what was proven."""
     with part.opened() as source:
-        done = encrypt(source, part.path, certificate)
+        done = encrypt(source, part.path, certificates)
     if done.source_sha256 != part.written.sha256:
         raise WriteFailed(f"{part.path.name} changed before it was encrypted.", hint="Check the local disk, run again.")
     return Part(part.path, replace(part.written, bytes=done.bytes, sha256=done.sha256))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -26,7 +27,7 @@ from delivery.config.project import Project
 from delivery.errors import ConfigError, ExitCode, WriteFailed
 from delivery.files import spool
 from delivery.files.nameless import Nameless
-from delivery.files.openpgp import check_certificate, encrypt
+from delivery.files.openpgp import check_certificates, encrypt
 from delivery.files.writer import NewFile
 from delivery.handing_over import HandingOver
 from delivery.progress import Watch
@@ -34,6 +35,8 @@ from delivery.schedule.request import Request
 from delivery.warehouse.rows import OutOfOrder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from delivery.files.parts import Part
 
 KEY = pysequoia.Tsk.generate("Acme <acme@example.com>")
@@ -90,7 +93,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", ["armored", "binary", "fine"])
 def test_certificates_that_can_be_used(name: str, certificates: Path) -> None:
-    check_certificate(certificates / name)
+    check_certificates([certificates / name])
 
 
 @pytest.mark.parametrize(
@@ -109,11 +112,11 @@ def test_certificates_that_can_be_used(name: str, certificates: Path) -> None:
 )
 def test_other_certificates_are_refused_by_name(name: str, reason: str, certificates: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=reason) as refused:
-        check_certificate(certificates / name)
+        check_certificates([certificates / name])
     assert "Ask the client" in refused.value.hint
     (tmp_path / "plain").write_bytes(b"x")
     with pytest.raises(ConfigError, match=reason), (tmp_path / "plain").open("rb") as source:
-        encrypt(source, tmp_path / "f.pgp", certificates / name)
+        encrypt(source, tmp_path / "f.pgp", [certificates / name])
     assert not (tmp_path / "f.pgp").exists()
 
 
@@ -121,17 +124,17 @@ def test_other_certificates_are_refused_by_name(name: str, reason: str, certific
 def test_gnupg_itself_refuses_what_was_not_noticed(
     name: str, certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("delivery.files.openpgp.check_certificate", lambda path: None)
+    monkeypatch.setattr("delivery.files.openpgp.check_certificates", lambda paths: None)
     (tmp_path / "plain").write_bytes(os.urandom(1 << 22))
     with pytest.raises(WriteFailed, match="could not be encrypted"), (tmp_path / "plain").open("rb") as source:
-        encrypt(source, tmp_path / "f.pgp", certificates / name)
+        encrypt(source, tmp_path / "f.pgp", [certificates / name])
     assert not (tmp_path / "f.pgp").exists()
 
 
 def test_gnupg_that_is_missing_is_named(certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ConfigError, match="needs gpg"):
-        check_certificate(certificates / "fine")
+        check_certificates([certificates / "fine"])
 
 
 def open_files(folder: Path) -> list[str]:
@@ -302,11 +305,11 @@ def test_what_was_not_proven_is_not_encrypted(project: Project, monkeypatch: pyt
     """A bit turns after it was read back."""
     encrypted = spool._encrypted
 
-    def spoil(part: Part, certificate: Path) -> Part:
+    def spoil(part: Part, certificates: Sequence[Path]) -> Part:
         with part.opened() as opened:
             content = bytearray(opened.read())
         content[100] ^= 1
-        return encrypted(replace(part, hidden=lambda: io.BytesIO(content)), certificate)
+        return encrypted(replace(part, hidden=lambda: io.BytesIO(content)), certificates)
 
     monkeypatch.setattr(spool, "_encrypted", spoil)
     outcome = deliver(project)
@@ -343,6 +346,78 @@ def test_a_missing_certificate_is_a_fault_of_the_file(project: Project) -> None:
         Integrations(project.integrations_file).usable(("by_share",))
 
 
+def of_several(project: Project, *names: str) -> None:
+    text = project.integrations_file.read_text().replace("public_key: acme.asc", f"recipients: [{', '.join(names)}]")
+    project.integrations_file.write_text(text)
+
+
+def test_each_of_several_recipients_reads_the_file_and_nobody_else(project: Project, tmp_path: Path) -> None:
+    """By GnuPG, each with no other key than its own; a third has no way in."""
+    partner, stranger = (pysequoia.Tsk.generate(f"{who} <{who}@example.com>") for who in ("partner", "stranger"))
+    (project.root / "partner.asc").write_text(str(partner.extract_certificate()))
+    of_several(project, "acme.asc", "partner.asc")
+    outcome = deliver(project)
+    assert (outcome.state, outcome.message) == ("delivered", "")
+    folder = project.share / "acme_outdoor" / "inbox"
+    file = folder / f"daily_{DAY}.csv.gz.pgp"
+    (entry,) = json.loads((folder / f"{file.name}.manifest.json").read_bytes())["files"]
+    read = [read_by(key, file) for key in (KEY, partner, stranger)]
+    assert read[0] == read[1]
+    assert hashlib.sha256(gzip.decompress(read[0])).hexdigest() == entry["plain_sha256"]
+    assert read[2] == b""
+
+
+def read_by(key: pysequoia.Tsk, file: Path) -> bytes:
+    """What GnuPG decrypts with this one key. An agent's socket needs a short path."""
+    home = tempfile.mkdtemp(dir="/tmp")
+    gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]
+    try:
+        subprocess.run([*gpg, "--import"], input=bytes(key), check=True, capture_output=True)
+        return subprocess.run([*gpg, "--decrypt", file], check=False, capture_output=True).stdout
+    finally:
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.mark.parametrize("name", ["expired", "subkey revoked", "signs", "secret"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_one_bad_certificate_of_several_refuses_by_name(
+    place: int, name: str, project: Project, certificates: Path
+) -> None:
+    shutil.copy(certificates / name, project.root / "partner.asc")
+    names = ["acme.asc"]
+    names.insert(place, "partner.asc")
+    of_several(project, *names)
+    outcome = deliver(project)
+    assert (outcome.code, outcome.delivery.state) == (ExitCode.USAGE, "planned")
+    assert "partner.asc" in outcome.message
+    assert "acme.asc" not in outcome.message
+    assert not project.share.exists()
+
+
+def test_of_several_certificates_the_missing_ones_are_faults_of_the_file(project: Project) -> None:
+    of_several(project, "gone.asc", "acme.asc", "too.asc")
+    with pytest.raises(ConfigError) as refused:
+        Integrations(project.integrations_file).usable(("by_share",))
+    assert refused.value.message.count("by_share.recipients") == 2
+    assert all(name in refused.value.message for name in ("gone.asc", "too.asc"))
+    assert "acme.asc" not in refused.value.message
+
+
+def test_a_recipient_of_which_the_variable_is_not_set_is_that_clients_trouble_alone(project: Project) -> None:
+    of_several(project, "acme.asc", "\"{{ env_var('UNSET') }}\"")
+    assert "UNSET is not set" in Integrations(project.integrations_file).lacking["by_share"].message
+
+
+def test_one_certificate_or_several_are_not_said_at_once(project: Project) -> None:
+    text = project.integrations_file.read_text()
+    project.integrations_file.write_text(
+        text.replace("public_key: acme.asc", "public_key: acme.asc\n    recipients: [acme.asc]")
+    )
+    with pytest.raises(ConfigError, match="list all in recipients"):
+        Integrations(project.integrations_file).usable(("by_share",))
+
+
 @pytest.mark.parametrize("left_out", ["encryption: openpgp", "public_key: acme.asc"])
 def test_encryption_and_certificate_need_each_other(left_out: str, project: Project) -> None:
     text = project.integrations_file.read_text().replace(left_out + "\n    ", "")
@@ -361,7 +436,7 @@ for megabytes in (1, 200):
     with Path({str(tmp_path)!r}, "plain").open("wb") as plain:
         plain.truncate(megabytes << 20)
     with Path({str(tmp_path)!r}, "plain").open("rb") as source:
-        encrypt(source, Path({str(tmp_path)!r}, str(megabytes)), Path({str(certificates / "armored")!r}))
+        encrypt(source, Path({str(tmp_path)!r}, str(megabytes)), [Path({str(certificates / "armored")!r})])
     peaks.append(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 print(peaks[1] - peaks[0])
 """
