@@ -74,7 +74,7 @@
     {%- endif -%}
     {%- set days -%}
         select event_day from {{ dbt_delivery.audit_table('int_days_due') }} where model in ({{ dbt_delivery.quoted(models) }})
-        union
+        union distinct
         select event_day from {{ dbt_delivery.audit_table('build_days') }}
         where unique_id in ({{ dbt_delivery.quoted(unique_ids) }}) and coalesce(ended_at, started_at) > (
             select coalesce(max(coalesce(began_at, started_at)), timestamp '1970-01-01 00:00:00')

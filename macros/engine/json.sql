@@ -50,6 +50,24 @@
     from {{ relation }}
 {%- endmacro %}
 
+{% macro snowflake__json_documents(relation, column, fields, condition) -%}
+    select
+        *,
+        case when {{ condition }} then try_parse_json({{ column }}) end as document
+    from {{ relation }}
+{%- endmacro %}
+
+{% macro bigquery__json_documents(relation, column, fields, condition) -%}
+    select
+        *,
+        case when {{ condition }} then safe.parse_json({{ column }}, wide_number_mode => 'round') end as document
+    from {{ relation }}
+{%- endmacro %}
+
+{% macro default__json_documents(relation, column, fields, condition) -%}
+    {{ no_form('json_documents') }}
+{%- endmacro %}
+
 {% macro spark__json_schema(tree) -%}
     {%- for name, below in tree.items() -%}
         `{{ name }}` {{ 'string' if below is string else 'struct<' ~ spark__json_schema(below) ~ '>' }}{{ ', ' if not loop.last }}
@@ -116,6 +134,24 @@
 {%- endmacro %}
 
 
+{% macro snowflake__json_field(document, field) -%}
+    cast({{ document }}:"{{ field | replace('/', '"."') }}" as {{ dbt.type_string() }})
+{%- endmacro %}
+
+{# What is no single value comes as JSON; one that is not there is the text null then. #}
+{% macro bigquery__json_field(document, field) -%}
+    {%- set path = "'$.\"" ~ (field | replace('/', '"."')) ~ "\"'" -%}
+    coalesce(
+        json_value({{ document }}, {{ path }}),
+        nullif(to_json_string(json_query({{ document }}, {{ path }})), 'null')
+    )
+{%- endmacro %}
+
+{% macro default__json_field(document, field) -%}
+    {{ no_form('json_field') }}
+{%- endmacro %}
+
+
 {# Text that is one value or a JSON list of values: the values joined by a pipe. #}
 {% macro piped(text) -%}
     {{ return("nullif(" ~ adapter.dispatch('piped', 'delivery')(text) ~ ", '')") }}
@@ -138,6 +174,29 @@
         when {{ text }} like '[%' then coalesce(array_join(from_json({{ text }}, 'array<string>'), '|'), {{ text }})
         else {{ text }}
     end
+{%- endmacro %}
+
+
+{% macro snowflake__piped(text) -%}
+    case
+        when {{ text }} like '[%' then coalesce(array_to_string(cast(try_parse_json({{ text }}) as array), '|'), {{ text }})
+        else {{ text }}
+    end
+{%- endmacro %}
+
+{% macro bigquery__piped(text) -%}
+    case
+        when {{ text }} like '[%' and safe.parse_json({{ text }}) is not null
+            then (
+                select string_agg(coalesce(json_value(part), nullif(to_json_string(part), 'null')), '|' order by place)
+                from unnest(json_query_array(safe.parse_json({{ text }}))) as part with offset as place
+            )
+        else {{ text }}
+    end
+{%- endmacro %}
+
+{% macro default__piped(text) -%}
+    {{ no_form('piped') }}
 {%- endmacro %}
 
 
@@ -183,4 +242,28 @@
     lateral view posexplode(
         from_json(case when {{ list }} like '[%' then {{ list }} end, 'array<string>')
     ) listed as position, element
+{%- endmacro %}
+
+{% macro snowflake__json_list_rows(relation, columns, list) -%}
+    select
+        {{ columns | join(', ') }},
+        cast(listed.value as {{ dbt.type_string() }}) as element,
+        listed.index + 1 as position
+    from {{ relation }},
+        lateral flatten(input => cast(case when {{ list }} like '[%' then try_parse_json({{ list }}) end as array)) as listed
+{%- endmacro %}
+
+{% macro bigquery__json_list_rows(relation, columns, list) -%}
+    select
+        {{ columns | join(', ') }},
+        coalesce(json_value(listed), nullif(to_json_string(listed), 'null')) as element,
+        place + 1 as position
+    from {{ relation }}
+    cross join
+        unnest(json_query_array(case when {{ list }} like '[%' then safe.parse_json({{ list }}) end)) as listed
+        with offset as place
+{%- endmacro %}
+
+{% macro default__json_list_rows(relation, columns, list) -%}
+    {{ no_form('json_list_rows') }}
 {%- endmacro %}

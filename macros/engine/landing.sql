@@ -212,6 +212,10 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# A loader of Databricks' own fills raw tables there: nothing to name. #}
+{% macro databricks__check_first() -%}
+{%- endmacro %}
+
 {# Where the raw tables of engines that read tables lie. From its root: Spark would look below its own warehouse. #}
 {% macro raw_dir() -%}
     {%- set folder = env_var('RAW_DIR', '').rstrip('/') -%}
@@ -351,7 +355,7 @@
     from events
 {%- endmacro %}
 
-{% macro spark__landed_events(source, files, root) -%}
+{% macro default__landed_events(source, files, root) -%}
     select
         landed.received_at,
         landed.payload,
@@ -389,7 +393,7 @@
     where fault is not null or not {{ duckdb__is_blank('line') }}
 {%- endmacro %}
 
-{% macro spark__landed_rows(source, files, root) -%}
+{% macro default__landed_rows(source, files, root) -%}
     select
         landed.payload,
         landed.fault,

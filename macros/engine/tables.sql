@@ -121,17 +121,21 @@
 {%- endmacro %}
 
 
-{# The strategy of models that grow by landed file. Spark's tables know no delete: they only get new rows. #}
+{# The strategy of models that grow by landed file. Where raw data is tables, and loads have no notes, rows are added. #}
 {% macro file_strategy() -%}
     {{ return(adapter.dispatch('file_strategy', 'delivery')()) }}
 {%- endmacro %}
 
 {% macro default__file_strategy() -%}
+    {{ return('append') }}
+{%- endmacro %}
+
+{% macro duckdb__file_strategy() -%}
     {{ return('replace_files') }}
 {%- endmacro %}
 
-{% macro spark__file_strategy() -%}
-    {{ return('append') }}
+{% macro postgres__file_strategy() -%}
+    {{ return('replace_files') }}
 {%- endmacro %}
 
 
@@ -144,12 +148,12 @@
     {{ 'unique_key' if flags.EMPTY else 'rowid' }}
 {%- endmacro %}
 
-{# Spark reads parts in any order; the tests that ask are off (reads_files), and are still rendered. #}
 {% macro postgres__stored_position() -%}
     ctid
 {%- endmacro %}
 
-{% macro spark__stored_position() -%}
+{# The others read in any order; the tests that ask are off (reads_files), and are still rendered. #}
+{% macro default__stored_position() -%}
     null
 {%- endmacro %}
 

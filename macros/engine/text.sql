@@ -11,7 +11,35 @@
 
 {# A text without the blanks around it, of any kind: by itself, each engine trims others. #}
 {% macro trimmed(text) -%}
+    {{ return(adapter.dispatch('trimmed', 'delivery')(text)) }}
+{%- endmacro %}
+
+{% macro default__trimmed(text) -%}
     trim(both '{{ blanks() }}' from {{ text }})
+{%- endmacro %}
+
+{% macro snowflake__trimmed(text) -%}
+    trim({{ text }}, '{{ blanks() }}')
+{%- endmacro %}
+
+{# Only a text between three quotes may hold a line end. #}
+{% macro bigquery__trimmed(text) -%}
+    trim({{ text }}, '''{{ blanks() }}''')
+{%- endmacro %}
+
+
+{# A text until its first point. #}
+{% macro before_point(text) -%}
+    {{ return(adapter.dispatch('before_point', 'delivery')(text)) }}
+{%- endmacro %}
+
+{# Not dbt's split_part, which on Spark counts on backslashes that the target leaves as they are. #}
+{% macro default__before_point(text) -%}
+    split_part({{ text }}, '.', 1)
+{%- endmacro %}
+
+{% macro bigquery__before_point(text) -%}
+    {{ dbt.split_part(text, "'.'", 1) }}
 {%- endmacro %}
 
 
@@ -26,7 +54,7 @@
     {{ return(adapter.dispatch('lowered', 'delivery')(text)) }}
 {%- endmacro %}
 
-{% macro duckdb__lowered(text) -%}
+{% macro default__lowered(text) -%}
     lower({{ text }})
 {%- endmacro %}
 
@@ -60,17 +88,39 @@
 {%- endmacro %}
 
 
+{# Snowflake's other functions ask whether the whole text matches. #}
+{% macro snowflake__matches(text, pattern) -%}
+    (regexp_instr({{ text }}, '{{ pattern }}') > 0)
+{%- endmacro %}
+
+{% macro bigquery__matches(text, pattern) -%}
+    regexp_contains({{ text }}, r'''{{ pattern }}''')
+{%- endmacro %}
+
+{% macro default__matches(text, pattern) -%}
+    {{ no_form('matches') }}
+{%- endmacro %}
+
+
 {# A text without what matches a regular expression, everywhere. #}
 {% macro without(text, pattern) -%}
     {{ return(adapter.dispatch('without', 'delivery')(text, pattern)) }}
 {%- endmacro %}
 
 {% macro default__without(text, pattern) -%}
+    regexp_replace({{ text }}, '{{ pattern }}', '')
+{%- endmacro %}
+
+{% macro duckdb__without(text, pattern) -%}
     regexp_replace({{ text }}, '{{ pattern }}', '', 'g')
 {%- endmacro %}
 
-{% macro spark__without(text, pattern) -%}
-    regexp_replace({{ text }}, '{{ pattern }}', '')
+{% macro postgres__without(text, pattern) -%}
+    {{ duckdb__without(text, pattern) }}
+{%- endmacro %}
+
+{% macro bigquery__without(text, pattern) -%}
+    regexp_replace({{ text }}, r'''{{ pattern }}''', '')
 {%- endmacro %}
 
 
@@ -80,6 +130,11 @@
 #}
 {% macro short_hash(text) -%}
     {{ return(adapter.dispatch('short_hash', 'delivery')(text)) }}
+{%- endmacro %}
+
+{# Where nothing narrower is known to stay the same: as a text. #}
+{% macro default__short_hash(text) -%}
+    {{ dbt.hash(text) }}
 {%- endmacro %}
 
 {# Not hash(), which may be another function in another version of DuckDB. #}

@@ -52,6 +52,17 @@
     end
 {%- endmacro %}
 
+{% macro default__try_timestamp(text) -%}
+    case when {{ is_time(text) }} then {{ checked_cast(text, dbt.type_timestamp()) }} end
+{%- endmacro %}
+
+{# Told its format by itself; a plain cast would drop the distance from UTC. #}
+{% macro snowflake__try_timestamp(text) -%}
+    case
+        when {{ is_time(text) }} then cast(convert_timezone('UTC', try_to_timestamp_tz({{ text }})) as timestamp_ntz)
+    end
+{%- endmacro %}
+
 {% macro spark__try_timestamp(text) -%}
     case when {{ is_time(text) }} then cast(try_cast({{ text }} as timestamp_ltz) as timestamp_ntz) end
 {%- endmacro %}
@@ -62,7 +73,7 @@
     {%- set number = trimmed(text) -%}
     case
         when {{ matches(number, '^-?[0-9]{1,18}([.]0+)?$') }}
-            then {{ checked_cast("split_part(" ~ number ~ ", '.', 1)", 'bigint') }}
+            then {{ checked_cast(before_point(number), 'bigint') }}
     end
 {%- endmacro %}
 
@@ -85,6 +96,11 @@
     {{ return(adapter.dispatch('time_of', 'delivery')(seconds)) }}
 {%- endmacro %}
 
+{% macro default__time_of(seconds) -%}
+    cast({{ dbt.dateadd('microsecond', 'cast(round(' ~ seconds ~ ' * 1000000) as bigint)', "timestamp '1970-01-01 00:00:00'") }}
+        as {{ dbt.type_timestamp() }})
+{%- endmacro %}
+
 {% macro duckdb__time_of(seconds) -%}
     make_timestamp(cast(round({{ seconds }} * 1000000) as bigint))
 {%- endmacro %}
@@ -101,6 +117,10 @@
 {# Whole days from one date to another; dbt's own macro is far longer than what each engine needs for dates. #}
 {% macro days_between(first, last) -%}
     {{ return(adapter.dispatch('days_between', 'delivery')(first, last)) }}
+{%- endmacro %}
+
+{% macro default__days_between(first, last) -%}
+    {{ dbt.datediff(first, last, 'day') }}
 {%- endmacro %}
 
 {% macro duckdb__days_between(first, last) -%}
@@ -122,6 +142,10 @@
 {%- endmacro %}
 
 {% macro default__checked_cast(text, data_type) -%}
+    {{ dbt.safe_cast(text, data_type | replace('double precision', dbt.type_float())) }}
+{%- endmacro %}
+
+{% macro duckdb__checked_cast(text, data_type) -%}
     try_cast({{ text }} as {{ data_type }})
 {%- endmacro %}
 
@@ -141,7 +165,8 @@
 
 {% macro default__try_date(text) -%}
     case
-        when {{ matches(text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') }} and {{ text }} >= '0001' then try_cast({{ text }} as date)
+        when {{ matches(text, '^[0-9]{4}-[0-9]{2}-[0-9]{2}$') }} and {{ text }} >= '0001'
+            then {{ checked_cast(text, 'date') }}
     end
 {%- endmacro %}
 
@@ -156,6 +181,10 @@
 {# The whole quotient of two whole numbers that are not negative. #}
 {% macro whole_quotient(dividend, divisor) -%}
     {{ return(adapter.dispatch('whole_quotient', 'delivery')(dividend, divisor)) }}
+{%- endmacro %}
+
+{% macro default__whole_quotient(dividend, divisor) -%}
+    cast(floor(({{ dividend }}) / ({{ divisor }})) as bigint)
 {%- endmacro %}
 
 {% macro duckdb__whole_quotient(dividend, divisor) -%}

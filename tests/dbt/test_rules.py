@@ -184,3 +184,12 @@ def test_unit_tests_write_sql_that_every_engine_reads() -> None:
     ymls = sorted((ROOT / "models").rglob("*.yml"))
     assert ymls
     assert [path.name for path in ymls if re.search(r"\bas text\)|::", path.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize("folder", ["macros", "delivery/dbt_package/macros"])
+def test_every_dispatched_macro_has_a_default(folder: str) -> None:
+    """Another engine runs SQL that is the same everywhere, or is told which form it lacks: see make compile."""
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / folder).rglob("*.sql")))
+    dispatched = set(re.findall(r"dispatch\('(\w+)'", text))
+    assert dispatched
+    assert dispatched - set(re.findall(r"macro default__(\w+)\(", text)) == set()

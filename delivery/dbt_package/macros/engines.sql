@@ -126,7 +126,7 @@
 
 {# A text as a SQL literal. Spark, told to take backslashes as they are, has no sign for an apostrophe between apostrophes. #}
 {% macro default__text_literal(text) -%}
-    '{{ text | replace("'", "''") }}'
+    '{{ dbt.escape_single_quotes(text) }}'
 {%- endmacro %}
 
 {% macro spark__text_literal(text) -%}

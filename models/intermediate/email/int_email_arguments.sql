@@ -68,7 +68,7 @@ found as (
     inner join speaking
         on silent.source = speaking.source
         and silent.{{ id }} = speaking.{{ id }}
-    {% if not loop.last %}union{% endif %}
+    {% if not loop.last %}union distinct{% endif %}
     {% endfor %}
 
 ),

@@ -34,7 +34,7 @@ seen_on_earlier_days as (
         on events.{{ id }} = earlier_events.{{ id }}
         and events.is_rejected = earlier_events.is_rejected
         and events.event_day > earlier_events.event_day
-    {% if not loop.last %}union{% endif %}
+    {% if not loop.last %}union distinct{% endif %}
     {% endfor %}
 
 ),
@@ -59,7 +59,7 @@ repeated as (
     group by unique_key, is_rejected
     having count(*) > 1
 
-    union
+    union distinct
 
     select
         events.unique_key,

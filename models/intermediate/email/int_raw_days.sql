@@ -109,7 +109,7 @@ landed as (
         loaded_at
     from {{ rows }}
 
-    union
+    union distinct
 
     {% endfor %}
     select
@@ -133,7 +133,7 @@ told as (
         and {{ days_between('events.event_day', 'silent.event_day') }}
         between -{{ var('late_event_days') }} and {{ var('late_event_days') }}
 
-    union
+    union distinct
 
     {% endfor %}
     select silent.event_day from silent
@@ -145,7 +145,7 @@ touched as (
 
     select * from landed
 
-    union
+    union distinct
 
     select
         event_day,
@@ -154,7 +154,7 @@ touched as (
         {{ dbt_delivery.started_at() }} as loaded_at
     from told
 
-    union
+    union distinct
 
     select
         event_day,
@@ -179,7 +179,7 @@ followed as (
     from repeats
     inner join touched on repeats.seen_on = touched.event_day
 
-    union
+    union distinct
 
     select
         later_ids.event_day,
@@ -208,7 +208,7 @@ select
     {{ dbt_delivery.started_at() }} as loaded_at
 from (
     select event_day from earlier
-    union
+    union distinct
     select event_day from touched
 ) as known_days
 where event_day between date '{{ var("rebuild_from") }}' and date '{{ var("rebuild_to") }}'

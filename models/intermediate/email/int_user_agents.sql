@@ -31,7 +31,7 @@ new_user_agents as (
 
     select user_agent from events
     {% if is_incremental() %}
-    except
+    {{ dbt.except() }}
     select user_agent from {{ this }}
     {% endif %}
 
@@ -53,7 +53,7 @@ bots as (
     select new_user_agents.user_agent
     from new_user_agents
     inner join bot_rules on {{ lowered('new_user_agents.user_agent') }} like bot_rules.user_agent_pattern
-    union
+    union distinct
     select new_user_agents.user_agent
     from new_user_agents
     inner join known_bots on new_user_agents.user_agent like known_bots.user_agent_pattern

@@ -16,7 +16,7 @@ changed as (
     {% if flags.EMPTY %}
     where false
     {% elif is_incremental() %}
-    except
+    {{ dbt.except() }}
     select
         file_name,
         file_size,

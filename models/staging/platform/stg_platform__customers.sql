@@ -2,6 +2,13 @@
     'namespace', 'customer_id', 'email', 'phone', 'phones', 'email_consent', 'email_consent_at', 'sms_consent',
     'sms_consent_at', 'attributes', 'updated_at'
 ] -%}
+{#- Whose record it is; one that does not say is its own. Said in place: not every engine lets windows have names. -#}
+{%- set person -%}
+    partition by
+        namespace, customer_id,
+        case when namespace is null or customer_id is null then file_name end,
+        case when namespace is null or customer_id is null then line_number end
+{%- endset -%}
 
 with customers as (
 
@@ -47,23 +54,10 @@ ranked as (
                 when email_consent_said and email_consent_at < {{ dbt.dateadd('day', 1, 'landed_at') }}
                     then email_consent_at
             end
-        ) over person as email_opted_in_at,
-        max(case when not email_consent_said then email_consent_at end) over person as email_opted_out_at,
-        row_number() over (
-            partition by
-                namespace, customer_id,
-                case when namespace is null or customer_id is null then file_name end,
-                case when namespace is null or customer_id is null then line_number end
-            order by updated_at desc, file_name desc, line_number desc
-        ) as version
+        ) over ({{ person }}) as email_opted_in_at,
+        max(case when not email_consent_said then email_consent_at end) over ({{ person }}) as email_opted_out_at,
+        row_number() over ({{ person }} order by updated_at desc, file_name desc, line_number desc) as version
     from typed
-    window
-        person as (
-            partition by
-                namespace, customer_id,
-                case when namespace is null or customer_id is null then file_name end,
-                case when namespace is null or customer_id is null then line_number end
-        )
 
 )
 

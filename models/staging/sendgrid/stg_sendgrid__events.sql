@@ -21,7 +21,7 @@ told as (
 
     select
         sg_event_id_text as event_id,
-        nullif(split_part(sg_message_id_text, '.', 1), '') as message_id,
+        nullif({{ before_point('sg_message_id_text') }}, '') as message_id,
         sg_message_id_text as provider_message_id,
         smtp_id_text as smtp_id,
         nullif({{ trimmed('namespace_text') }}, '') as namespace,

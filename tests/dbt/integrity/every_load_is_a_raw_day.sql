@@ -19,7 +19,7 @@ last_load as (
         loaded_at
     from {{ ref(source) }}
     where loaded_at = (select max(loads.loaded_at) from {{ ref(source) }} as loads)
-    {{ 'union' if not loop.last }}
+    {{ 'union distinct' if not loop.last }}
     {% endfor %}
 )
 
