@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 # Where it is set, each of the processes that the tests start would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: deliver analytics share postgres spark cluster load engines test project slow sequences faults sweep far dropbear azurite nasty gate poison histories crosscheck mutants lint generate dictionary schema reference lists lock clean
+.PHONY: deliver analytics share postgres spark cluster load engines test project slow sequences faults sweep far dropbear azurite nasty gate poison histories crosscheck compile mutants lint generate dictionary schema reference lists lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -49,7 +49,7 @@ slow: $(VENV)/dev.stamp ## the tests that `make test` leaves out, but for the se
 sequences: $(VENV)/dev.stamp ## 2,000 sequences of runs, faults and decisions; SAMPLE
 	$(BIN)/python -m pytest -q -n 2 -m slow tests/delivery/test_long_sequences.py $(PYTEST_ARGS)
 
-SWEEP := lint test project slow sequences nasty faults gate poison histories crosscheck engines
+SWEEP := lint test project slow sequences nasty faults gate poison histories crosscheck compile engines
 sweep: $(VENV)/dev.stamp ## everything whole, the mutants last; goes on after what failed; ends with a line for each part
 	@SAMPLE=all $(BIN)/python tests/delivery/parts.py $(SWEEP) mutants
 
@@ -80,6 +80,9 @@ nasty: $(VENV)/dev.stamp ## nasty values in every dialect, read by readers that 
 
 crosscheck: $(VENV)/dev.stamp ## analytics computed a second time from the raw files; ends with one line of figures
 	@$(BIN)/python -m tests.crosscheck
+
+compile: $(VENV)/dev.stamp $(VENV)/compile.stamp ## the project compiled for warehouses that are not at hand, read by a parser of each; ends with one line of figures
+	@$(BIN)/python -m tests.compile
 
 far: $(VENV)/dev.stamp ## 1 GiB to a server 40 ms away, beside paramiko's put and OpenSSH; minutes
 	@$(BIN)/python -m benchmarks.far
@@ -114,6 +117,7 @@ lock: ## new versions within the bounds of requirements/*.in; needs uv
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/run.in -o requirements/run.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/dev.in -c requirements/run.lock -o requirements/dev.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/spark.in -c requirements/dev.lock -c requirements/run.lock -o requirements/spark.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header requirements/compile.in -o requirements/compile.lock
 
 $(VENV)/run.stamp: requirements/run.lock pyproject.toml
 	@echo "Installing into $(VENV) what is needed to run; once, about a minute …"
@@ -132,6 +136,13 @@ $(VENV)/dev.stamp: requirements/dev.lock pyproject.toml
 $(VENV)/spark.stamp: requirements/spark.lock $(VENV)/run.stamp
 	@echo "Installing what Spark needs …"
 	@$(PIP) --require-hashes -r requirements/spark.lock
+	@touch $@
+
+# Adapters that ask for other versions than the product's: an environment of their own.
+$(VENV)/compile.stamp: requirements/compile.lock
+	@echo "Installing the adapters of other warehouses into $(VENV)/compile …"
+	@$(PYTHON) -m venv $(VENV)/compile
+	@$(VENV)/compile/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/compile.lock
 	@touch $@
 
 clean: ## everything that the commands made, except what was delivered

@@ -65,7 +65,7 @@ def parsed(text: bytes) -> Any:
 def lines(folder: Path) -> Iterator[tuple[Path, int, Any]]:
     """File, line from 1, and value of each line that is JSON, in the order of names."""
     for path in sorted(folder.rglob("*") if folder.name == "sendgrid" else folder.glob("*")):
-        if path.name.endswith(LINES):
+        if path.name.endswith(LINES) and path.is_file():
             for number, line in enumerate((content(path) or b"").removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
                 if (value := parsed(line)) is not None:
                     yield path, number, value
