@@ -6,6 +6,7 @@ Secrets must: a password in the file is refused. `json_schema()` gives the same 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -142,7 +143,10 @@ class Split(_Strict):
     bytes: int | None = Field(
         default=None, ge=1024, description="bytes of a part's text, at most; a row is never split"
     )
-    by: Literal["day"] | None = Field(default=None, description="a part for each day of the window")
+    by: str | None = Field(
+        default=None,
+        description="`day`: a part for each; or a column of rows: a part for each value named there",
+    )
 
     @model_validator(mode="after")
     def _is_one(self) -> Split:
@@ -211,6 +215,22 @@ class Integration(_Strict):
         return self
 
     @model_validator(mode="after")
+    def _parts_have_names(self) -> Integration:
+        column = self.split.by if self.split else None
+        if column in (None, "day"):
+            return self
+        values = self.rows.get(str(column), ())
+        if not values:
+            raise ValueError(f"split by {column} needs rows: {{{column}: [...]}}, the values that have a file each")
+        if odd := [value for value in values if not re.fullmatch(r"\w[\w .-]*", value)]:
+            raise ValueError(f"split by {column} names files by values: {odd[0]!r} cannot stand in a name")
+        if len({value.casefold() for value in values}) < len(values):
+            raise ValueError(f"split by {column}: two values are the same, but for upper and lower case")
+        if "{part:" in (self.file_name or ""):
+            raise ValueError(f"split by {column}: {{part}} is a value then, and takes no format")
+        return self
+
+    @model_validator(mode="after")
     def _can_be_read(self) -> Integration:
         if any(mark in self.nulls for mark in (self.column_delimiter, '"', "\r", "\n")):
             raise ValueError("nulls must not contain the column delimiter, a quote or a line break")
@@ -227,6 +247,11 @@ class Integration(_Strict):
     def certificates(self) -> tuple[Path, ...]:
         """Those that files are encrypted to, each of them; none where they are not encrypted."""
         return (self.public_key,) if self.public_key else tuple(self.recipients)
+
+    @property
+    def split_values(self) -> tuple[str, ...]:
+        """The values that have a part each, in the order of the parts; none where nothing is split by a column."""
+        return self.rows.get(self.split.by, ()) if self.split and self.split.by else ()
 
     def label(self, name: str) -> str:
         """What a column is called in the files."""

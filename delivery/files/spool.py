@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from delivery.config.campaigns import Campaign
     from delivery.config.datasets import Manifest
+    from delivery.config.integrations import Integration
     from delivery.config.project import Project
     from delivery.files.receipts import Content
     from delivery.files.writer import Renames
@@ -202,7 +203,7 @@ class Files:
 
         def write(*, ordered: bool) -> tuple[list[Part], Tally]:
             done, tally = list[Part](), Tally()
-            for piece in selection.by_day() if integration.split and integration.split.by == "day" else [selection]:
+            for piece in _pieces(selection, integration):
                 with closing(ahead(tally.of(read(engine, piece, ordered=ordered)))) as rows:
                     done += write_parts(
                         placed, rows, integration, self._renames, first=len(done) + 1, plain=self._plain
@@ -218,6 +219,21 @@ class Files:
                 if self._plain:
                     self._plain.cut(begun)
         return write(ordered=True)
+
+
+def _pieces(selection: Selection, integration: Integration) -> list[Selection]:
+    """The same rows, as they are read one after the other, where each of a day or of a value begins a part."""
+    by = integration.split.by if integration.split else None
+    if by is None:
+        return [selection]
+    if by == "day":
+        return selection.by_day()
+    if not integration.split_values:
+        raise GateRefused(
+            f"split by {by}: the files have rows of every {by} since the campaign's first delivery.",
+            hint="Start a new campaign with the new layout, or split in another way.",
+        )
+    return [replace(selection, rows={**selection.rows, by: (value,)}) for value in integration.split_values]
 
 
 def _defect(part: Part, what: str) -> WriteFailed:

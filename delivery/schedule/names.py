@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC
+from itertools import product
 from typing import TYPE_CHECKING
 
 from delivery.config.templates import ANY, AnyDay, AnyNumber, shortest
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 NAME_BYTES = 255  # NAME_MAX of Linux file systems
 MANIFEST_SUFFIX = ".manifest.json"
 DONE_SUFFIX = ".done"
+ALL = "all"
 STAMP = "_%Y%m%d%H%M%S"
-KINDS = ("entered", "changed", "left", "withdrawn")
+LISTED = ("left", "withdrawn")  # in one file, whatever the others are split by
+KINDS = ("entered", "changed", *LISTED)
 _NEVER = re.compile(r"[/\x00-\x1f\x7f]")
 EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst", "openpgp": ".pgp"}
 
@@ -31,21 +34,23 @@ def file_name(job: Job, now: datetime, part: int = 1, kind: str = "") -> str:
 
     now: for `filename_timestamped`; kept by the ledger from the first time on. kind: what else than rows it has.
     """
-    values = {"window": job.day, "revision": job.revision, "part": part}
+    by_value = job.integration.split_values
+    named = (ALL if kind in LISTED else by_value[part - 1]) if by_value else part
+    values = {"window": job.day, "revision": job.revision, "part": named}
     stamp = now.astimezone(UTC).strftime(STAMP)
     return _named(job.campaign, job.integration, values, stamp, kind, is_revised=job.revision > 0)
 
 
 def possible_names(campaign: Campaign, integration: Integration) -> Iterator[str]:
     """Patterns (delivery/config/templates.py) of all the names that a campaign's files for an integration can have."""
-    values = {"window": AnyDay(), "revision": AnyNumber(), "part": AnyNumber()}
     kinds = ("", *KINDS) if campaign.export.mode == "changes" or campaign.is_corrected else ("",)
-    for kind in kinds:
-        for is_revised in (False, True):
-            name = _named(campaign, integration, values, format(AnyDay(), STAMP), kind, is_revised=is_revised)
-            yield name
-            yield from (name + MANIFEST_SUFFIX for _ in range(integration.manifest))
-            yield from (name + DONE_SUFFIX for _ in range(integration.has_done_file))
+    by_value = integration.split_values
+    for part, kind, is_revised in product((*by_value, ALL) if by_value else (AnyNumber(),), kinds, (False, True)):
+        values = {"window": AnyDay(), "revision": AnyNumber(), "part": part}
+        name = _named(campaign, integration, values, format(AnyDay(), STAMP), kind, is_revised=is_revised)
+        yield name
+        yield from (name + MANIFEST_SUFFIX for _ in range(integration.manifest))
+        yield from (name + DONE_SUFFIX for _ in range(integration.has_done_file))
 
 
 def directory(integration: Integration, day: object) -> str:
@@ -70,7 +75,7 @@ def _named(
     if is_revised and "{revision" not in template and keys.existing != "replace":
         stem += f"_r{values['revision']}"
     if keys.split and "{part" not in template:
-        stem += f"_part{values['part']:04}"
+        stem += f"_{values['part']}" if keys.split_values else f"_part{values['part']:04}"
     if kind:
         stem += f"_{kind}"
     if keys.filename_timestamped:

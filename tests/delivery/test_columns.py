@@ -231,6 +231,68 @@ def test_faults_of_columns_and_rows_are_all_said_before_anything_is_written(proj
     assert files(project) == {}
 
 
+def test_each_kind_that_is_asked_for_has_a_file_of_its_own(project: Project) -> None:
+    """Also one without rows; a correction has the same files, and one list of what was withdrawn."""
+    ask(project, rows={"event": ["open", "halt", "click"]}, split={"by": "event"})
+    (asked,) = plan(project, Request(at=AT, window=DAY, integrations=("by_share",)))
+    assert (asked.rows, asked.refusal, asked.file) == (6, "", f"daily_{DAY}_open.csv")
+    run(project)
+    kinds = {kind: rows(files(project)[f"daily_{DAY}_{kind}.csv"]) for kind in ("open", "halt", "click")}
+    assert {kind: [row["event"] for row in found] for kind, found in kinds.items()} == {
+        "open": ["open"] * 3, "halt": [], "click": ["click"] * 3,
+    }  # fmt: skip
+    listed = manifest(project, f"daily_{DAY}_open.csv")
+    assert [(file["name"], file["rows"]) for file in listed["files"]] == [
+        (f"daily_{DAY}_{kind}.csv", len(found)) for kind, found in kinds.items()
+    ]
+    assert len(files(project)) == 4
+
+    gone = "delete from events where namespace = 'acme_outdoor' and minute(event_time) in (0, 1)"
+    build(project, gone, late("late", 2), "update events set event = 'click' where unique_key = 'late'")
+    assert run(project)[1].message == ""
+    revised = {name.removeprefix(f"daily_{DAY}_") for name in files(project)} - {f"{kind}.csv" for kind in kinds}
+    assert {name for name in revised if not name.endswith(".json")} == {
+        "r1_open.csv", "r1_halt.csv", "r1_click.csv", "r1_all_withdrawn.csv",
+    }  # fmt: skip
+    assert [row["unique_key"] for row in rows(files(project)[f"daily_{DAY}_r1_click.csv"])] == ["late"]
+    assert len(rows(files(project)[f"daily_{DAY}_r1_all_withdrawn.csv"])) == 2
+    assert not [checked for checked in verify(project.share) if checked.problem]
+
+
+def test_kinds_need_rows_that_were_chosen_at_the_first_delivery(project: Project) -> None:
+    run(project, window="2026-11-02")
+    ask(project, rows={"event": ["open", "click"]}, split={"by": "event"})
+    (done,) = run(project).values()
+    assert (done.state, len(files(project))) == ("refused", 2)
+    assert "split by event: the files have rows of every event" in done.message
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({}, "split by event needs rows"),
+        ({"rows": {"evnt": ["open"]}}, "split by event needs rows"),
+        ({"rows": {"event": ["a/b"]}}, "'a/b' cannot stand in a name"),
+        ({"rows": {"event": [".a"]}}, "'.a' cannot stand in a name"),
+        ({"rows": {"event": ["open", "Open"]}}, "two values are the same"),
+        ({"rows": {"event": ["open"]}, "file_name": "x_{part:03}.csv"}, "takes no format"),
+        ({"rows": {"event": ["open"]}, "file_name": "x.csv", "existing": "replace"}, "cannot be split"),
+    ],
+)
+def test_kinds_that_cannot_be_files_are_refused(keys: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        integration(split={"by": "event"}, **keys)
+
+
+def test_a_kind_may_stand_anywhere_in_a_name(project: Project) -> None:
+    ask(project, rows={"event": ["click", "open"]}, split={"by": "event"}, file_name="{part}-of-{window:%d.%m}.txt")
+    run(project)
+    assert {name for name in files(project) if not name.endswith(".json")} == {
+        "click-of-03.11.txt",
+        "open-of-03.11.txt",
+    }
+
+
 def test_the_empty_policy_speaks_of_the_rows_chosen(project: Project) -> None:
     ask(project, rows={"event": ["halt"]}, empty="skip")
     assert run(project)[0].state == "skipped"
