@@ -1,7 +1,7 @@
 """Compiles every model and test for each warehouse, as a first build there would, and has each read by sqlglot.
 
 Nobody is connected to (tests/compile/offline.py), so nothing is said of what a server would make of it. The adapters
-are in an environment of their own, .venv/compile. A sample (SAMPLE) is one warehouse.
+are in an environment of their own, .venv/compile. A sample (SAMPLE) is one warehouse, or none where Spark is built.
 Ends with one line of figures; exit code 1 when anything cannot be parsed.
 
     python -m tests.compile
@@ -25,13 +25,13 @@ from tests.delivery.sampling import chosen, described
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv/compile/bin/python"
-WAREHOUSES = ("snowflake", "bigquery", "databricks")
+WAREHOUSES = {0: "snowflake", 2: "bigquery", 4: "databricks"}  # by part of the sample
 
 
 def main() -> int:
     """Returns the exit code."""
     compiled, faults = 0, []
-    warehouses = sorted({WAREHOUSES[part % len(WAREHOUSES)] for part in chosen()})
+    warehouses = [WAREHOUSES[part] for part in chosen() if part in WAREHOUSES]
     print(described("make compile"), flush=True)
     for warehouse in warehouses:
         with tempfile.TemporaryDirectory(prefix="compile") as folder:
@@ -46,7 +46,7 @@ def main() -> int:
         faults += found
     print("\n".join(faults))
     print(f"compile: {len(warehouses)} warehouses {compiled} models {len(faults)} not parsed")
-    return 1 if faults or not compiled else 0
+    return 1 if faults or (warehouses and not compiled) else 0
 
 
 def compile_for(warehouse: str, folder: Path) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ Of parts joined by +, two run at a time: those that use one processor most of th
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -25,16 +26,18 @@ def main(groups: list[str]) -> int:
         parts = group.split("+")
         with ThreadPoolExecutor(2) as pool:
             ended = list(pool.map(run, parts, [f"{part}: " if len(parts) > 1 else "" for part in parts]))
-        for part, (code, figures, minutes) in zip(parts, ended, strict=True):
+        for part, (code, figures, minutes, processor) in zip(parts, ended, strict=True):
             failed += [part] if code else []
-            lines.append(f"{part:<11} {minutes:5.1f} min  {'FAILED' if code else 'ok':<7} {figures}".rstrip())
+            took = f"{minutes:5.1f} min  {processor:5.1f} of a processor"
+            lines.append(f"{part:<11} {took}  {'FAILED' if code else 'ok':<7} {figures}".rstrip())
     print("\n".join(["", *lines]))
     print(f"failed: {', '.join(failed)}" if failed else "all parts are green")
     return int(bool(failed))
 
 
-def run(part: str, before: str) -> tuple[int, str, float]:
-    """Makes a part; its exit code, its line of figures, which begins with its name or is pytest's own, and its minutes.
+def run(part: str, before: str) -> tuple[int, str, float, float]:
+    """Makes a part; its exit code, its line of figures, which begins with its name or is pytest's own, and its minutes,
+    by the clock and by the processors, which tell a slow machine from a slow part.
 
     before: what each of its lines begins with where others are between them.
     """
@@ -46,7 +49,10 @@ def run(part: str, before: str) -> tuple[int, str, float]:
             print(f"{before}{line}", end="", flush=True)
             if line.startswith(part) or PASSED.match(line):
                 figures = line.strip(" =\n")
-    return made.returncode, figures, (time.monotonic() - began) / 60
+        _, status, used = os.wait4(made.pid, 0)
+        made.returncode = os.waitstatus_to_exitcode(status)
+    processor = (used.ru_utime + used.ru_stime) / 60
+    return made.returncode, figures, (time.monotonic() - began) / 60, processor
 
 
 if __name__ == "__main__":
