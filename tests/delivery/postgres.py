@@ -92,5 +92,8 @@ def new_database(postgres_socket: str) -> Callable[[], str]:
 
 @pytest.fixture
 def postgres_url(new_database: Callable[[], str]) -> str:
-    """A ledger's URL on the server, of a database that is empty."""
-    return new_database()
+    """A ledger's URL on the server, of a database that is empty; its small tables are not read in parallel."""
+    url = new_database()
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"alter database {connection.info.dbname} set max_parallel_workers_per_gather = 0")
+    return url
