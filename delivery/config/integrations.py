@@ -155,6 +155,13 @@ class Split(_Strict):
         return self
 
 
+class Signature(_Strict):
+    """By whose key encrypted files are signed. private_key: as an account's."""
+
+    private_key: PrivateKey
+    passphrase: Secret | None = None
+
+
 class Integration(_Strict):
     """One client's destination and file format. Keys as the platform's form names them."""
 
@@ -182,6 +189,9 @@ class Integration(_Strict):
     recipients: list[KeyFile] = Field(
         default_factory=list, description="instead of public_key: certificates, each of whose owners can read the files"
     )
+    signature: Signature | None = Field(default=None, description="encrypted files are signed by this key, too")
+    armor: bool = Field(default=False, description="encrypted files are text")
+    encrypted_extension: Literal["pgp", "gpg", "asc"] = "pgp"
     split: Split | None = None
     bom: bool = Field(default=False, description="a byte-order mark for UTF-8; UTF-16 always has one")
     nulls: Nulls = Field(default="", max_length=20, description="what stands for NULL; empty by default")
@@ -208,6 +218,8 @@ class Integration(_Strict):
             raise ValueError("existing: replace cannot be split: parts left over from before would stay")
         if (self.encryption == "openpgp") != bool(self.certificates):
             raise ValueError("encryption: openpgp needs public_key, and public_key needs encryption: openpgp")
+        if not self.certificates and (self.signature or self.armor or self.encrypted_extension != "pgp"):
+            raise ValueError("signature, armor and encrypted_extension are of files with encryption: openpgp")
         if self.public_key and self.recipients:
             raise ValueError("public_key and recipients are two ways to say one thing: list all in recipients")
         if self.destination.type == "hosted" and "." in self.directory.split("/"):

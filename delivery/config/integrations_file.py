@@ -186,6 +186,8 @@ def _lacking(name: str, entry: Entry) -> list[str]:
     if entry.integration is not None:
         lines += _unusable_keys(entry.integration.destination, f"integrations.{name}.destination")
         lines += _unreadable_certificates(entry.integration, f"integrations.{name}")
+        if entry.integration.signature:
+            lines += _unusable_keys(entry.integration.signature, f"integrations.{name}.signature")
     return lines
 
 

@@ -6,13 +6,16 @@ GnuPG judges them at the moment of encryption, too; what is said here is why it 
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
+
+from pydantic import SecretStr
 
 from delivery.errors import ConfigError, WriteFailed
 from delivery.files.disk import exclusive, hash_file
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from delivery.config.integrations import Signature
+
 CHUNK_BYTES = 1 << 20
+SIGN_HINT = "Give signature.private_key an OpenPGP secret key that is valid and can sign, and its passphrase."
 HINT = "Ask the client for a certificate (public key) that is valid and can encrypt, and put it there."
 
 
@@ -41,21 +47,29 @@ class Encrypted:
     sha256: str
 
 
-def encrypt(source: IO[bytes], target: Path, certificates: Sequence[Path]) -> Encrypted:
-    """Encrypts all of source to a new file of mode 0600, binary and not armored, in flat memory.
+def encrypt(
+    source: IO[bytes],
+    target: Path,
+    certificates: Sequence[Path],
+    *,
+    armor: bool = False,
+    signature: Signature | None = None,
+) -> Encrypted:
+    """Encrypts all of source to a new file of mode 0600, in flat memory; armor: as text; signature: and signs it.
 
-    The owner of any of the certificates can read it. Raises ConfigError when one of them cannot be used, WriteFailed
-    when the disk or GnuPG fails.
+    The owner of any of the certificates can read it. Raises ConfigError when one of them, or the key that signs, cannot
+    be used, WriteFailed when the disk or GnuPG fails.
     """
     check_certificates(certificates)
     digest = hashlib.sha256()
-    with exclusive(target) as disk, _gnupg() as command:
-        asked = ["--trust-model", "always", "--compress-algo", "none"]
+    with exclusive(target) as disk, _gnupg() as command, _signing(command, signature) as signed:
+        asked = ["--trust-model", "always", "--compress-algo", "none", *(["--armor"] if armor else []), *signed.asked]
         for certificate in certificates:
             asked += ["--recipient-file", str(certificate.resolve())]
         with subprocess.Popen(
-            [*command, *asked, "--encrypt"], stdin=subprocess.PIPE, stdout=disk, stderr=subprocess.DEVNULL
-        ) as process:
+            [*command, *asked, "--encrypt"],
+            stdin=subprocess.PIPE, stdout=disk, stderr=subprocess.DEVNULL, pass_fds=signed.open,
+        ) as process:  # fmt: skip
             feed = cast("IO[bytes]", process.stdin)
             try:
                 while chunk := source.read(CHUNK_BYTES):
@@ -70,7 +84,8 @@ def encrypt(source: IO[bytes], target: Path, certificates: Sequence[Path]) -> En
         if process.returncode != 0:
             raise WriteFailed(
                 f"{target.name} could not be encrypted: gpg ended with {process.returncode}.",
-                hint="Check the disk of the spool and the certificates, then run again.",
+                hint="Check the disk of the spool, the certificates"
+                f"{' and the passphrase of the signing key' if signature else ''}, then run again.",
             )
     return Encrypted(digest.hexdigest(), target.stat().st_size, hash_file(target))
 
@@ -85,6 +100,59 @@ def _gnupg() -> Iterator[list[str]]:
         yield [program, "--homedir", home, "--batch", "--no-tty", "--no-options", "--no-autostart", "--quiet"]
 
 
+class _Signed(NamedTuple):
+    """asked: what makes GnuPG sign; open: descriptors that it reads then."""
+
+    asked: list[str]
+    open: tuple[int, ...]
+
+
+@contextmanager
+def _signing(command: list[str], signature: Signature | None) -> Iterator[_Signed]:
+    """The key in the home of this one call, whose agent ends with it. No secret is an argument."""
+    if signature is None:
+        yield _Signed([], ())
+        return
+    command.remove("--no-autostart")  # the agent holds secret keys
+    command += ["--pinentry-mode", "loopback"]
+    try:
+        subprocess.run([*command, "--import"], input=_content(signature.private_key), capture_output=True, check=False)
+        if reason := _why_not_signing(_columns(command, "--list-secret-keys")):
+            raise ConfigError(f"signature.private_key {reason}.", hint=SIGN_HINT)
+        reads, writes = os.pipe()
+        with os.fdopen(reads), os.fdopen(writes, "w", encoding="utf-8") as passphrase:
+            passphrase.write(signature.passphrase.get_secret_value() if signature.passphrase else "")
+            passphrase.close()
+            yield _Signed(["--passphrase-fd", str(reads), "--sign"], (reads,))
+    finally:
+        end = [shutil.which("gpgconf") or "gpgconf", "--homedir", command[command.index("--homedir") + 1]]
+        subprocess.run([*end, "--kill", "gpg-agent"], capture_output=True, check=False)
+
+
+def _content(key: Path | SecretStr) -> bytes:
+    if isinstance(key, SecretStr):
+        return key.get_secret_value().encode()
+    try:
+        return key.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"signature.private_key {key} cannot be read: {error.strerror}.", hint=SIGN_HINT) from None
+
+
+def _why_not_signing(lines: list[list[str]]) -> str | None:
+    primary = [fields for fields in lines if fields[0] == "sec"]
+    if len(primary) != 1:
+        return "holds several secret keys" if primary else "is not an OpenPGP secret key"
+    if primary[0][1] == "e":
+        return f"expired on {_day(primary[0][6])}"
+    return None if "S" in primary[0][11] and primary[0][1] != "r" else "cannot sign, or was revoked"
+
+
+def _columns(command: list[str], *asked: str, given: bytes = b"") -> list[list[str]]:
+    """What GnuPG lists with colons."""
+    done = subprocess.run([*command, "--with-colons", *asked], input=given, capture_output=True, check=False)
+    return [line.split(":") for line in done.stdout.decode("utf-8", "replace").splitlines()]
+
+
 def _listed(path: Path) -> list[list[str]]:
     """The keys in the file, as GnuPG lists them with colons."""
     try:
@@ -92,10 +160,7 @@ def _listed(path: Path) -> list[list[str]]:
     except OSError as error:
         raise ConfigError(f"The certificate {path} cannot be read: {error.strerror}.", hint=HINT) from None
     with _gnupg() as command:
-        done = subprocess.run(
-            [*command, "--with-colons", "--show-keys"], input=content, capture_output=True, check=False
-        )
-    return [line.split(":") for line in done.stdout.decode("utf-8", "replace").splitlines()]
+        return _columns(command, "--show-keys", given=content)
 
 
 def _why_not(lines: list[list[str]]) -> str | None:

@@ -25,7 +25,7 @@ from delivery.sql import literal
 from delivery.warehouse.rows import OutOfOrder, Tally, count_again, read, selection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     import pyarrow as pa
@@ -157,7 +157,7 @@ def _write_all(job: Job, content: Content, engine: Engine, folder: Path, renames
         parts = {kind: files.of_rows(kind, selection, engine) for kind, selection in content.selections.items()}
         parts |= {kind: [files.of_list(kind, batch)] for kind, batch in content.listed.items()}
         if certificates:
-            parts = {kind: [_encrypted(part, certificates) for part in found] for kind, found in parts.items()}
+            parts = {kind: [_encrypted(part, job.integration) for part in found] for kind, found in parts.items()}
     return parts
 
 
@@ -240,10 +240,10 @@ def _defect(part: Part, what: str) -> WriteFailed:
     return WriteFailed(f"{part.path.name}: {what}", hint="Nothing was sent. This is a defect: report it.")
 
 
-def _encrypted(part: Part, certificates: Sequence[Path]) -> Part:
+def _encrypted(part: Part, how: Integration) -> Part:
     """The part encrypted, if what is encrypted has the hash of what was proven."""
     with part.opened() as source:
-        done = encrypt(source, part.path, certificates)
+        done = encrypt(source, part.path, how.certificates, armor=how.armor, signature=how.signature)
     if done.source_sha256 != part.written.sha256:
         raise WriteFailed(f"{part.path.name} changed before it was encrypted.", hint="Check the local disk, run again.")
     return Part(part.path, replace(part.written, bytes=done.bytes, sha256=done.sha256))

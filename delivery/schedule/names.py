@@ -26,7 +26,7 @@ STAMP = "_%Y%m%d%H%M%S"
 LISTED = ("left", "withdrawn")  # in one file, whatever the others are split by
 KINDS = ("entered", "changed", *LISTED)
 _NEVER = re.compile(r"[/\x00-\x1f\x7f]")
-EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst", "openpgp": ".pgp"}
+EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
 def file_name(job: Job, now: datetime, part: int = 1, kind: str = "") -> str:
@@ -68,7 +68,7 @@ def _named(
 ) -> str:
     template = _template(campaign, keys)
     name = template.format(namespace=keys.namespace, campaign=campaign.name, **values)
-    compressed, encrypted = EXTENSIONS[keys.compression], EXTENSIONS[keys.encryption]
+    compressed, encrypted = EXTENSIONS[keys.compression], f".{keys.encrypted_extension}" if keys.certificates else ""
     name = name.removesuffix(encrypted)
     packed = compressed != "" and name.endswith(compressed)
     stem, suffix = split_name(name.removesuffix(compressed) if packed else name)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -35,8 +36,7 @@ from delivery.schedule.request import Request
 from delivery.warehouse.rows import OutOfOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from delivery.config.integrations import Integration
     from delivery.files.parts import Part
 
 KEY = pysequoia.Tsk.generate("Acme <acme@example.com>")
@@ -239,9 +239,9 @@ def test_plain_rows_never_lie_under_a_name(project: Project, monkeypatch: pytest
         add(file, *arguments)
         look()
 
-    def encrypting(*arguments: Any) -> Any:
+    def encrypting(*arguments: Any, **how: Any) -> Any:
         look()
-        done = encrypt(*arguments)
+        done = encrypt(*arguments, **how)
         look()
         return done
 
@@ -275,9 +275,9 @@ def test_a_table_out_of_stored_order_is_written_once_when_it_is_encrypted(
     sizes: list[int] = []
     encrypt = spool.encrypt
 
-    def encrypting(source: Any, *arguments: Any) -> Any:
+    def encrypting(source: Any, *arguments: Any, **how: Any) -> Any:
         sizes.extend(os.stat(f"/proc/self/fd/{n}").st_size for n in plain_descriptors(project))  # noqa: PTH116
-        return encrypt(source, *arguments)
+        return encrypt(source, *arguments, **how)
 
     monkeypatch.setattr(spool, "encrypt", encrypting)
     outcome = deliver(project)
@@ -305,11 +305,11 @@ def test_what_was_not_proven_is_not_encrypted(project: Project, monkeypatch: pyt
     """A bit turns after it was read back."""
     encrypted = spool._encrypted
 
-    def spoil(part: Part, certificates: Sequence[Path]) -> Part:
+    def spoil(part: Part, how: Integration) -> Part:
         with part.opened() as opened:
             content = bytearray(opened.read())
         content[100] ^= 1
-        return encrypted(replace(part, hidden=lambda: io.BytesIO(content)), certificates)
+        return encrypted(replace(part, hidden=lambda: io.BytesIO(content)), how)
 
     monkeypatch.setattr(spool, "_encrypted", spoil)
     outcome = deliver(project)
@@ -442,3 +442,131 @@ print(peaks[1] - peaks[0])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 16 * 1024  # kilobytes
+
+
+VENDOR = "vendor@example.com"
+
+
+@pytest.fixture(scope="module")
+def signing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a vendor's keys, named for what is wrong with them; `certificate` is of two that can sign."""
+    folder, home = tmp_path_factory.mktemp("signing"), tempfile.mkdtemp(dir="/tmp")
+
+    def gpg(*arguments: str, passphrase: str = "") -> bytes:
+        common = ["--homedir", home, "--batch", "--pinentry-mode", "loopback", "--passphrase", passphrase]
+        return subprocess.run(["gpg", *common, *arguments], check=True, capture_output=True).stdout
+
+    try:
+        for name, usage, passphrase, *more in [
+            ("open", "sign", ""),
+            ("locked", "sign", "s3cret words"),
+            ("encrypts", "cert", ""),
+            ("expired", "sign", "", "--faked-system-time", "20200101T000000"),
+        ]:
+            expires = "1y" if more else "0"
+            gpg(*more, "--quick-gen-key", f"{name}-{VENDOR}", "ed25519", usage, expires, passphrase=passphrase)
+            (folder / name).write_bytes(gpg("--export-secret-keys", f"{name}-{VENDOR}", passphrase=passphrase))
+        (folder / "two").write_bytes((folder / "open").read_bytes() + (folder / "locked").read_bytes())
+        (folder / "certificate").write_bytes(gpg("--export", f"open-{VENDOR}", f"locked-{VENDOR}"))
+    finally:
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
+        shutil.rmtree(home, ignore_errors=True)
+    for path in folder.iterdir():
+        path.chmod(0o600)
+    return folder
+
+
+def signed_by(project: Project, key: Path, more: str = "") -> None:
+    text = project.integrations_file.read_text()
+    signature = f"signature: {{private_key: {key}{more}}}\n    compression: gzip"
+    project.integrations_file.write_text(text.replace("compression: gzip", signature))
+
+
+def status_of(file: Path, certificate: Path) -> tuple[bytes, str]:
+    """What GnuPG decrypts with the client's key, and what it says of the signature."""
+    home = tempfile.mkdtemp(dir="/tmp")
+    gpg = ["gpg", "--homedir", home, "--batch", "--quiet", "--trust-model", "always", "--pinentry-mode", "loopback"]
+    try:
+        for key in (bytes(KEY), certificate.read_bytes()):
+            subprocess.run([*gpg, "--passphrase", "", "--import"], input=key, check=True, capture_output=True)
+        command = [*gpg, "--passphrase", "", "--status-fd", "2", "--decrypt", file]
+        done = subprocess.run(command, check=False, capture_output=True)
+        return done.stdout, done.stderr.decode()
+    finally:
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.mark.parametrize(("name", "passphrase"), [("open", None), ("locked", "s3cret words")])
+def test_an_encrypted_file_is_signed_too(
+    name: str, passphrase: str | None, project: Project, signing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of key and passphrase is an argument of a process, or stays."""
+    if passphrase:
+        monkeypatch.setenv("SIGN_WITH", passphrase)
+    signed_by(project, signing / name, ", passphrase: \"{{ env_var('SIGN_WITH') }}\"" if passphrase else "")
+    ran: list[str] = []
+    begun = subprocess.Popen
+
+    def noting(command: Any, *more: Any, **keys: Any) -> Any:
+        ran.append(repr(command))
+        return begun(command, *more, **keys)
+
+    monkeypatch.setattr(subprocess, "Popen", noting)
+    outcome = deliver(project)
+    monkeypatch.undo()
+    assert (outcome.state, outcome.message) == ("delivered", "")
+    file = project.share / "acme_outdoor" / "inbox" / f"daily_{DAY}.csv.gz.pgp"
+    plain, said = status_of(file, signing / "certificate")
+    assert gzip.decompress(plain).count(b"@example.com") == 600
+    assert f"GOODSIG {said.split('GOODSIG ')[1].split()[0]} {name}-{VENDOR}" in said
+    assert any("--sign" in command for command in ran)
+    assert not [command for command in ran if "s3cret" in command]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("encrypts", "cannot sign"),
+        ("expired", "expired on 20(20-12-31|21-01-01)"),
+        ("two", "holds several secret keys"),
+        ("certificate", "is not an OpenPGP secret key"),
+        ("locked", "the passphrase of the signing key"),
+    ],
+)
+def test_a_key_that_cannot_sign_refuses_its_delivery(name: str, reason: str, project: Project, signing: Path) -> None:
+    signed_by(project, signing / name)
+    outcome = deliver(project)
+    assert outcome.delivery.state == "planned"
+    assert re.search(reason, outcome.message + outcome.hint)
+    assert not project.share.exists()
+
+
+def test_a_signing_key_that_is_gone_or_open_to_others_is_a_fault_of_the_file(project: Project, signing: Path) -> None:
+    signed_by(project, signing / "gone")
+    with pytest.raises(ConfigError, match=r"by_share.signature.private_key: .*gone cannot be read"):
+        Integrations(project.integrations_file).usable(("by_share",))
+    shutil.copy(signing / "open", project.root / "seen")
+    (project.root / "seen").chmod(0o644)
+    project.integrations_file.write_text(project.integrations_file.read_text().replace(str(signing / "gone"), "seen"))
+    with pytest.raises(ConfigError, match=r"seen is open to others"):
+        Integrations(project.integrations_file).usable(("by_share",))
+
+
+def test_text_and_another_extension(project: Project) -> None:
+    text = project.integrations_file.read_text()
+    project.integrations_file.write_text(
+        text.replace("compression: gzip", "armor: true\n    encrypted_extension: asc\n    compression: gzip")
+    )
+    assert deliver(project).message == ""
+    file = project.share / "acme_outdoor" / "inbox" / f"daily_{DAY}.csv.gz.asc"
+    assert file.read_text("ascii").startswith("-----BEGIN PGP MESSAGE-----\n")
+    assert gzip.decompress(read_by(KEY, file)).count(b"@example.com") == 600
+
+
+@pytest.mark.parametrize("key", ["armor: true", "encrypted_extension: gpg", "signature: {private_key: k}"])
+def test_what_is_of_encrypted_files_is_refused_of_others(key: str, project: Project) -> None:
+    text = project.integrations_file.read_text().replace("encryption: openpgp\n    public_key: acme.asc", key)
+    project.integrations_file.write_text(text)
+    with pytest.raises(ConfigError, match="are of files with encryption: openpgp"):
+        Integrations(project.integrations_file).usable(("by_share",))
