@@ -135,6 +135,12 @@ class Ledger:
         query = sa.select(deliveries).where(*conditions).order_by(*newest).limit(number)
         return [Delivery._make(row) for row in reversed(self._all(query))]
 
+    def counted(self) -> list[tuple[str, str, str, str, int, str]]:
+        """Namespace, campaign, integration and state, in this order; how many deliveries, and when the last changed."""
+        by = (deliveries.c.namespace, deliveries.c.campaign, deliveries.c.integration, deliveries.c.state)
+        query = sa.select(*by, sa.func.count(), sa.func.max(deliveries.c.updated_at)).group_by(*by).order_by(*by)
+        return [tuple(row) for row in self._all(query)]
+
     def recorded(
         self, campaign: str, *conditions: sa.ColumnElement[bool]
     ) -> defaultdict[tuple[str, str], list[Recorded]]:

@@ -12,6 +12,8 @@ from delivery.ledger import Ledger, State
 from delivery.schedule.gaps import gaps
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from delivery.config.project import Project
 
 LABELS = ("client", "campaign", "integration")
@@ -36,27 +38,22 @@ def samples(project: Project, at: datetime) -> list[Sample]:
     Raises ConfigError as `status --gaps` does.
     """
     with closing(Ledger.to_read(project.ledger_url)) as ledger:
-        rows = ledger.find()
-    if not rows:  # a lost ledger is not made anew by looking
+        counted = ledger.counted()
+    if not counted:  # a lost ledger is not made anew by looking
         return []
-    states = Counter((row.namespace, row.campaign, row.integration, row.state) for row in rows)
-    last: dict[tuple[str, ...], str] = {}
-    for row in rows:
-        where = (row.namespace, row.campaign, row.integration)
-        if row.state == State.DELIVERED:
-            last[where] = max(row.updated_at, last.get(where, ""))
     missing = Counter(
         (gap.namespace, gap.campaign, gap.integration)
         for gap in gaps(project, Integrations(project.integrations_file), at, None, None, None)
     )
     deliveries, delivered, unsent = ABOUT
     return [
-        *(Sample(deliveries, _labels(key) | {"state": key[-1]}, n) for key, n in sorted(states.items())),
+        *(Sample(deliveries, _labels(key) | {"state": state}, n) for *key, state, n, _ in counted),
         *(
-            Sample(delivered, _labels(key), int(datetime.fromisoformat(at).timestamp()))
-            for key, at in sorted(last.items())
+            Sample(delivered, _labels(key), int(datetime.fromisoformat(last).timestamp()))
+            for *key, state, _, last in counted
+            if state == State.DELIVERED
         ),
-        *(Sample(unsent, _labels(key), missing[key]) for key in sorted({key[:3] for key in states} | missing.keys())),
+        *(Sample(unsent, _labels(key), missing[key]) for key in sorted({row[:3] for row in counted} | missing.keys())),
     ]
 
 
@@ -72,7 +69,7 @@ def exposition(found: list[Sample]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _labels(key: tuple[str, ...]) -> dict[str, str]:
+def _labels(key: Sequence[str]) -> dict[str, str]:
     return dict(zip(LABELS, key, strict=False))
 
 
