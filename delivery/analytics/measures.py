@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 Grain = Literal["total", "day", "week", "month"]
 PREFIX = "analytics_"
 YEARS = 2
-MONEY = pl.Decimal(18, 2)
+MONEY = pl.Decimal(18, 3)
+CENTS = pl.Decimal(18, 2)
 RATE = pl.Decimal(38, 6)
 _PLACES = Decimal("0.000001")
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
@@ -147,7 +148,14 @@ def summed_over(frame: pl.DataFrame, metrics: list[Metric], keys: list[str]) -> 
     sums = [m.metric for m in metrics if m.kind != "rate"]
     grouped = frame.group_by(keys).agg(pl.col(sums).sum()).sort(keys) if keys else frame.select(pl.col(sums).sum())
     money = [m.metric for m in metrics if m.kind == "money"]
-    return _with_rates(grouped.cast(dict.fromkeys(money, MONEY)), metrics)
+    return _with_rates(_with_digits(grouped, money), metrics)
+
+
+def _with_digits(frame: pl.DataFrame, money: list[str]) -> pl.DataFrame:
+    """Money with two digits after the point, or three where an amount has them, as dinars do."""
+    exact = frame.cast(dict.fromkeys(money, MONEY))
+    rounded = exact.cast(dict.fromkeys(money, CENTS))
+    return rounded if rounded.cast(dict.fromkeys(money, MONEY)).equals(exact) else exact
 
 
 def _with_rates(summed: pl.DataFrame, metrics: list[Metric]) -> pl.DataFrame:
@@ -197,7 +205,7 @@ def _summed(frame: pl.DataFrame, asked: Question, measures: list[str]) -> pl.Dat
     frame = frame.with_columns(first.alias("first_day"), last.alias("last_day"))
     summed = frame.group_by(keys).agg(pl.col(measures).sum()).sort([k for k in keys if k != "last_day"])
     money = [name for name in measures if isinstance(frame.schema[name], pl.Decimal)]
-    return summed.select(*keys, *measures).cast(dict.fromkeys(money, MONEY))
+    return _with_digits(summed.select(*keys, *measures), money)
 
 
 def _week(day: pl.Expr) -> tuple[pl.Expr, pl.Expr]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from tests.crosscheck.esp_events import is_program_of
 from tests.crosscheck.events import is_machine_open
-from tests.crosscheck.values import code, text, whole
+from tests.crosscheck.values import code, text, whole, word
 
 if TYPE_CHECKING:
     from tests.crosscheck.events import Event
@@ -91,7 +91,7 @@ def campaigns(events: list[Event], records: Records) -> pl.DataFrame:
             "revenue": money,
         })  # fmt: skip
     frame = pl.DataFrame(found, infer_schema_length=None)
-    return frame.with_columns(pl.col(pl.Boolean).cast(pl.Int64), pl.col("revenue").cast(pl.Decimal(18, 2)))
+    return frame.with_columns(pl.col(pl.Boolean).cast(pl.Int64), pl.col("revenue").cast(pl.Decimal(18, 3)))
 
 
 def customers(records: Records) -> pl.DataFrame:
@@ -128,7 +128,7 @@ def customers(records: Records) -> pl.DataFrame:
             for namespace, week in weeks
         ],
         infer_schema_length=None,
-    ).with_columns(pl.col("revenue", "revenue_year_before").cast(pl.Decimal(18, 2)))  # fmt: skip
+    ).with_columns(pl.col("revenue", "revenue_year_before").cast(pl.Decimal(18, 3)))  # fmt: skip
 
 
 def sunday(day: date) -> date:
@@ -145,7 +145,7 @@ def identification(records: Records) -> pl.DataFrame:
                 "day": row["at"].date(),
                 "device_type": code(row.get("device_type")) or "unknown",
                 "sessions": 1,
-                "identified_sessions": int(text(row.get("customer_id")) is not None),
+                "identified_sessions": int(word(row.get("customer_id")) is not None),
             }
             for row in records.sessions
         ]

@@ -114,6 +114,16 @@ def test_rates_by_hand(metric: dict[str, str]) -> None:
     assert none is None
 
 
+@pytest.mark.parametrize(
+    ("amounts", "total"), [(("1.234", "1.234"), "2.468"), (("1.234", "1.236"), "2.47"), (("1.500", "2.000"), "3.50")]
+)
+def test_money_has_a_third_digit_where_an_amount_has_one(amounts: tuple[str, str], total: str) -> None:
+    """Dinars are of a thousand fils; all others keep the two digits that they had."""
+    stored = pl.DataFrame({"revenue": [Decimal(amount) for amount in amounts]}, schema={"revenue": pl.Decimal(18, 3)})
+    revenue = measures.Metric("revenue", "money", None, None, "")
+    assert str(measures.summed_over(stored, [revenue], [])["revenue"][0]) == total
+
+
 def test_every_rate_is_of_measures_of_its_datasets_and_every_measure_has_a_definition(project: Copy) -> None:
     manifest = json.loads((project.root / "target" / "manifest.json").read_bytes())
     for dataset in DATASETS:
