@@ -27,10 +27,11 @@
 {#
     One row per line that a loader left of an entity, of new and changed files only: payload, fault, file_name, line_number,
     landed_at, loaded_at. needs: the fields without which a line is no record, as the first that it lacks is its fault;
-    where received_at is one, it and its event_day are columns, of the file's time if it cannot be read. id: the field that is
+    where received_at is one, it and its event_day are columns, of the file's time if it cannot be read, or cannot be.
+    newest_counts: an updated_at after the line landed cannot be, as no version could ever follow it. id: the field that is
     the source's own id of an event; id_hash is made of it, or of the line where it has none or a fault.
 #}
-{% macro landed_records(system, entity, needs=[], id=none) -%}
+{% macro landed_records(system, entity, needs=[], id=none, newest_counts=false) -%}
 with files as (
 
     select * from {{ ref('base_landing__files') }}
@@ -67,7 +68,13 @@ said as (
     select
         *
         {%- for field in needs %},
-        {{ needed_field(field) }} as {{ field }}
+        {% if field == 'received_at' -%}
+        case
+            when {{ is_possible_time(needed_field(field), 'landed_at') }} then {{ needed_field(field) }}
+        end as {{ field }}
+        {%- else -%}
+        {{ time_of_record(field) if field == 'updated_at' and newest_counts else needed_field(field) }} as {{ field }}
+        {%- endif %}
         {%- endfor %}
         {%- if id %},
         nullif({{ json_field('document', id) }}, '') as source_id
@@ -99,6 +106,26 @@ select
     landed_at,
     {{ dbt_delivery.started_at() }} as loaded_at
 from {{ 'said' if needs else 'written' }}
+{%- endmacro %}
+
+
+{#
+    A time of a record, as a document says it; none where it cannot be: before 1970, which is what programs write that know
+    none, or a day (clocks differ) after the line landed, as a version of then would be the newest for ever.
+#}
+{% macro time_of_record(field) -%}
+    {%- set said = try_timestamp(json_field('document', field)) -%}
+    case
+        when {{ said }} >= cast('1970-01-01' as timestamp)
+            and not coalesce({{ said }} >= {{ dbt.dateadd('day', 1, 'landed_at') }}, false)
+            then {{ said }}
+    end
+{%- endmacro %}
+
+
+{# A name by which records find one another, a client's or an id, as a document says it: the blanks around it do not count. #}
+{% macro name_said(field) -%}
+    nullif({{ trimmed(json_field('document', field)) }}, '')
 {%- endmacro %}
 
 

@@ -87,6 +87,15 @@
 
 
 {#
+    Whether a line says what it is about: if anything is wrong with it, then only when it was received. It is no event, but
+    what it says of an address is heard.
+#}
+{% macro says_all_else(fault='fault') -%}
+    ({{ fault }} is null or {{ fault }} in ('received_at is no time', 'received_at cannot be'))
+{%- endmacro %}
+
+
+{#
     Whether something may have been received at a time: not before the product's first day, nor more than a day (clocks
     differ) after what says so was itself written.
 #}

@@ -91,7 +91,7 @@ with posted as (
 
 parsed as (
 
-    {{ json_documents('posted', 'payload', paths.values() | list) | indent(4) }}
+    {{ json_documents('posted', 'payload', paths.values() | list, says_all_else()) | indent(4) }}
 
 )
 
@@ -117,7 +117,7 @@ from parsed
 #}
 {% macro event_hashes() -%}
     {%- set alike = ['email', 'occurred_at', 'provider_message_id', 'smtp_id', 'click_url', 'user_agent', 'ip_address'] -%}
-    {{ short_hash('event_id') }} as id_hash,
+    {{ short_hash('case when fault is null then event_id end') }} as id_hash,
     {{ short_hash(
         'case when fault is null then ' ~ surrogate_key(alike) ~ ' else '
         ~ surrogate_key(['file_name', 'line_number', 'payload']) ~ ' end'

@@ -322,7 +322,8 @@
                 when left(document.payload, 1) not in ('{', '[') then 'the payload is no object or array'
                 when received_at is null then 'received_at is no time'
             end as fault,
-            case when fault is not null then replace(line, chr(0), '{{ "\ufffd" }}') end as faulty_line
+            {{ says_all_else() }} as is_document,
+            case when not is_document then replace(line, chr(0), '{{ "\ufffd" }}') end as faulty_line
         from read
 
     ),
@@ -333,7 +334,7 @@
             * exclude (payload),
             unnest(
                 case
-                    when fault is null and left(payload, 1) = '[' then json_extract(payload, '$[*]')
+                    when is_document and left(payload, 1) = '[' then json_extract(payload, '$[*]')
                     else [payload]
                 end
             ) as event
@@ -345,9 +346,10 @@
         received_at,
         coalesce(faulty_line, cast(event as varchar)) as payload,
         coalesce(
-            fault,
+            case when not is_document then fault end,
             case when left(event, 1) <> '{' then 'the event is no object' end,
-            {{ duckdb__names_fault(duckdb__names_of('event')) }}
+            {{ duckdb__names_fault(duckdb__names_of('event')) }},
+            fault
         ) as fault,
         file_name,
         line_number,

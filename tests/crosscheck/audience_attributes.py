@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import phonenumbers
 
 from tests.crosscheck import purchases
-from tests.crosscheck.raw import Row
-from tests.crosscheck.raw import rows as raw_rows
-from tests.crosscheck.values import BLANKS, day, decimal, double, key, moment, text, truth, whole, word
+from tests.crosscheck.raw import Row, can_be, landed, lines
+from tests.crosscheck.values import BLANKS, code, day, decimal, double, key, moment, text, truth, whole, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,10 +115,14 @@ def _begins_wrong(number: phonenumbers.PhoneNumber) -> bool:
 def _scores(folder: Path, records: Records) -> dict[tuple[str, str], dict[str, tuple[int, Any]]]:
     """Percentile and time of each customer's newest score of each name: of those with a lower one, among all others."""
     newest: dict[tuple[str, str, str], tuple[Any, float]] = {}
-    for row in raw_rows(folder / "data_science/scores"):
-        who = str(text(row.get("namespace"))), str(text(row.get("customer_id")))
-        name, at, raw = text(row.get("model")), moment(row.get("computed_at")), double(row.get("score"))
-        if who in records.customers and name in (*SCORES, *AFFINITIES) and at and raw is not None:
+    for path, _, row in lines(folder / "data_science/scores"):
+        if not isinstance(row, dict):
+            continue
+        who = str(word(row.get("namespace"))), str(word(row.get("customer_id")))
+        name, at, raw = code(row.get("model")), moment(row.get("computed_at")), double(row.get("score"))
+        if not at or not can_be(at, landed(path)):
+            continue
+        if who in records.customers and name in (*SCORES, *AFFINITIES) and raw is not None:
             before = newest.get((*who, name))
             newest[(*who, name)] = (at, raw) if before is None or at >= before[0] else before
     groups: dict[tuple[str, str], list[float]] = defaultdict(list)

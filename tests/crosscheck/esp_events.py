@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tests.crosscheck.values import text
+from tests.crosscheck.values import text, word
 from tests.crosscheck.words import device, is_program
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def row(event: Event, run: Row, records: Records) -> dict[str, Any]:
     """The columns of an event."""
     said = event.payload
     agent = text(said.get("useragent"))
-    journey = text(said.get("journey_id")) or run["journey_id"]
+    journey = word(said.get("journey_id")) or run["journey_id"]
     return {
         "namespace": event.namespace,
         "email": event.email,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.crosscheck.raw import Post, Row, lines, posts
+from tests.crosscheck.raw import Post, Row, lines, posts, received
 from tests.crosscheck.values import address, code, happened, is_possible, joined, key, moment, text, truth, word
 from tests.crosscheck.words import EVENTS, NO_EXPORTS, SOURCES, bounce
 
@@ -83,7 +83,8 @@ class Told:
         found = silent.payload | {"namespace": clients.pop()}
         own = address(silent.payload.get("email"))
         for field in ARGUMENTS:
-            said = {joined(other.get(field)) if field == "audience_id" else text(other.get(field))
+            read = {"audience_id": joined, "campaign_run_id": word, "journey_id": word}.get(field, text)
+            said = {read(other.get(field))
                     for other in near if address(other.get("email")) == own} - {None}  # fmt: skip
             if len(said) == 1 and not text(silent.payload.get(field)):
                 found[field] = said.pop()
@@ -100,8 +101,9 @@ def read(folder: Path, records: Records) -> list[Event]:
         found.append(_provided(post, payload, records))
     for source in ("halts", "unsubscribes"):
         for path, number, row in lines(folder / "platform" / source):
-            if isinstance(row, dict) and (received := moment(row.get("received_at"))):
-                found.append(_platform(source, Post(received, row, (str(path), number)), records))
+            if isinstance(row, dict):
+                at, timely = received(moment(row.get("received_at")), path)
+                found.append(_platform(source, Post(at, row, (str(path), number), timely), records))
     return list(once(sorted((one for one in found if one), key=lambda one: (one.received, one.place))))
 
 
@@ -122,7 +124,7 @@ def _provided(post: Post, payload: Row, records: Records) -> Event | None:
         "sendgrid.events",
         named,
         counted,
-        Post(post.received, payload, post.place),
+        replace(post, payload=payload),
         records,
         retry=retry,
         at=at,
@@ -135,8 +137,8 @@ def _platform(source: str, post: Post, records: Records) -> Event | None:
     if event == "unsubscribe":
         row = {name: row.get(name) for name in ("namespace", "email", "source", "campaign_run_id", "nqe")}
     own = text(post.payload.get(f"{event}_id")) or f"line {post.place}"
-    by_email = event == "halt" or bool(text(row["campaign_run_id"]) and text(row["nqe"]))
-    return _judged(f"platform.{source}", own, event, Post(post.received, row, post.place), records, by_email=by_email)
+    by_email = event == "halt" or bool(word(row["campaign_run_id"]) and text(row["nqe"]))
+    return _judged(f"platform.{source}", own, event, replace(post, payload=row), records, by_email=by_email)
 
 
 def _judged(
@@ -150,10 +152,12 @@ def _judged(
     if event is None or namespace not in records.namespaces or email is None or not is_possible(email):
         return None
     by_email = by_email and event != "resubscribe"
-    run_id, nqe = text(row.get("campaign_run_id")), text(row.get("nqe"))
+    run_id, nqe = word(row.get("campaign_run_id")), text(row.get("nqe"))
     run = records.runs.get((namespace, run_id or ""))
     audience = joined(row.get("audience_id")) or (run and run["audience_id"])
-    sound = not by_email or bool(run and run["is_complete"] and nqe and audience)
+    sound = post.timely and (not by_email or bool(run and run["is_complete"] and nqe and audience))
+    if not post.timely:  # known by its line alone
+        named, retry = f"line {post.place}", None
     given = (word(row.get("source")) or "unknown") if source == "platform.unsubscribes" else SOURCES.get(event)
     if source != "sendgrid.events":
         at = post.received

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from tests.crosscheck.values import moment, text
+from tests.crosscheck.values import moment, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,12 +51,11 @@ def last_products(records: Records, today: date) -> dict[tuple[Customer, str], s
     for one in records.sessions:
         for number, line in _entries(one.get("views")):
             at = moment(line.get("viewed_at")) or one["at"]
-            who = one["namespace"], text(one.get("customer_id"))
+            who = one["namespace"], word(one.get("customer_id"))
             touches.append((who, "viewed", (at, str(one["session_id"]), number), line))
     for who, touch, order, line in touches:
-        product = line.get("product_id")
-        if who[1] and product is not None and order[0].date() <= today:
-            name = product if isinstance(product, str) else str(text(product))
+        name = word(line.get("product_id"))
+        if who[1] and name and order[0].date() <= today:
             found[who, touch] = max(found.get((who, touch), (order, name)), (order, name), key=lambda one: one[0])
     return {key: name for key, (_, name) in found.items()}
 

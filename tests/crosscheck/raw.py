@@ -10,7 +10,7 @@ import json
 import re
 import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.crosscheck.values import moment
@@ -29,11 +29,22 @@ CLOCKS = timedelta(days=1)  # by how much those of two machines may differ
 
 @dataclass(frozen=True)
 class Post:
-    """One event of the provider, as it came. place: file and line, which tell posts of one moment apart."""
+    """One event of the provider, as it came. place: file and line, which tell posts of one moment apart.
+
+    timely: it says when it was received, and that can be; else received is when its file was written.
+    """
 
     received: datetime
     payload: Row
     place: tuple[str, int]
+    timely: bool = True
+
+
+def received(said: datetime | None, path: Path) -> tuple[datetime, bool]:
+    """When something of a file was received, and whether it says so itself."""
+    written = landed(path)
+    timely = said is not None and FIRST_DAY <= said < written + CLOCKS
+    return said if said and timely else written, timely
 
 
 def content(path: Path) -> bytes | None:
@@ -84,21 +95,25 @@ def posts(folder: Path) -> Iterator[Post]:
             yield from _events(path, number, moment(value.get("received_at")), value.get("payload"))
     for path in sorted((sendgrid / "posts").glob("*")):
         if path.name.endswith(POSTS) and (said := POSTED.match(path.name)):
-            received = datetime.strptime(said[0], "%Y%m%dT%H%M%SZ")
-            yield from _events(path, 1, received, parsed(content(path) or b""))
+            posted = datetime.strptime(said[0], "%Y%m%dT%H%M%SZ")
+            yield from _events(path, 1, posted, parsed(content(path) or b""))
+
+
+def can_be(at: datetime, written: datetime) -> bool:
+    """Whether a record may be of a time: programs that know none write the first of 1970, or one long before."""
+    return datetime(1970, 1, 1) <= at < written + CLOCKS
 
 
 def landed(path: Path) -> datetime:
     """When a file was written (UTC)."""
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(tzinfo=None)
+    return datetime(1970, 1, 1) + timedelta(microseconds=path.stat().st_mtime_ns // 1000)
 
 
-def _events(path: Path, number: int, received: datetime | None, payload: Any) -> Iterator[Post]:
-    if received is None or not FIRST_DAY <= received < landed(path) + CLOCKS:
-        return
+def _events(path: Path, number: int, said: datetime | None, payload: Any) -> Iterator[Post]:
+    at, timely = received(said, path)
     for event in payload if isinstance(payload, list) else [payload]:
         if isinstance(event, dict):
-            yield Post(received, event, (str(path), number))
+            yield Post(at, event, (str(path), number), timely)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Row:

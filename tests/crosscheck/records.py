@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import re
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.crosscheck.raw import CLOCKS, Row, landed, lines
+from tests.crosscheck.raw import CLOCKS, Row, can_be, landed, lines
 from tests.crosscheck.values import address, amount, code, is_possible, joined, moment, text, truth, whole, word
 from tests.crosscheck.words import NO_PURCHASES, digits
 
@@ -51,11 +52,11 @@ def read(folder: Path) -> Records:
     for row in newest(folder / "platform/namespaces", "updated_at", "namespace"):
         found.namespaces[row["namespace"]] = row
     found.runs = _runs(folder)
-    for row in _records(folder / "platform/journeys", "updated_at"):
-        if word(row.get("namespace")) and word(row.get("journey_id")):
+    for row in _records(folder / "platform/journeys", "updated_at", to_come=True):
+        if (namespace := word(row.get("namespace"))) and (journey := word(row.get("journey_id"))):
             name = row.get("journey_name")
             version = (row["updated_at"], name if isinstance(name, str) else text(name))
-            versions = found.journeys.setdefault((row["namespace"], str(text(row["journey_id"]))), [])
+            versions = found.journeys.setdefault((namespace, journey), [])
             versions.append(version) if version not in versions else None
     found.said = list(_customers(folder, found))
     found.customers = {(row["namespace"], row["customer_id"]): row for row in found.said if row["customer_id"]}
@@ -70,12 +71,15 @@ def read(folder: Path) -> Records:
     return found
 
 
-def _records(folder: Path, time: str) -> Iterator[Row]:
-    """The records of a folder that say when they were as they say, oldest first; of one time in the order of files."""
+def _records(folder: Path, time: str, *, to_come: bool = False) -> Iterator[Row]:
+    """The records of a folder that say when they were as they say, oldest first; of one time in the order of files.
+
+    to_come: also those of a time after their file was written.
+    """
     dated = [
         value | {time: at, "landed": landed(path)}
         for path, _, value in lines(folder)
-        if isinstance(value, dict) and (at := moment(value.get(time)))
+        if isinstance(value, dict) and (at := moment(value.get(time))) and (to_come or can_be(at, landed(path)))
     ]
     yield from sorted(dated, key=lambda row: row[time])
 
@@ -84,8 +88,10 @@ def newest(folder: Path, time: str, *keys: str, needs: tuple[str, ...] = ()) -> 
     """The newest version of each record that has all its keys, and the times that it needs."""
     found = {}
     for row in _records(folder, time):
-        own = {name: text(row.get(name)) for name in keys}
-        if None not in own.values() and all(moment(row.get(name)) for name in needs):
+        own = {name: word(row.get(name)) for name in keys}
+        if None not in own.values() and all(
+            (at := moment(row.get(name))) and can_be(at, row["landed"]) for name in needs
+        ):
             found[tuple(own.values())] = row | own
     return list(found.values())
 
@@ -93,22 +99,24 @@ def newest(folder: Path, time: str, *keys: str, needs: tuple[str, ...] = ()) -> 
 def _runs(folder: Path) -> dict[tuple[str, str], Row]:
     """Each campaign run as it ran: the first version that says all that its events need."""
     found: dict[tuple[str, str], Row] = {}
-    for row in _records(folder / "platform/campaign_runs", "updated_at"):
-        namespace, name = text(row.get("namespace")), text(row.get("campaign_run_id"))
-        if not (word(namespace) and word(name)):
+    for row in _records(folder / "platform/campaign_runs", "updated_at", to_come=True):
+        namespace, name = word(row.get("namespace")), word(row.get("campaign_run_id"))
+        if not (namespace and name):
             continue
         run = {
             "campaign_id": whole(row.get("campaign_id")),
             "campaign_run_time": moment(row.get("campaign_run_time")),
             "audience_id": joined(row.get("audience_id")),
-            "journey_id": text(row.get("journey_id")),
+            "journey_id": word(row.get("journey_id")),
             "updated_at": row["updated_at"],
             **{part: _said(row.get(part)) for part in (*RUN[1:3], RUN[4], "tracking_parameters")},
         }
         run["is_complete"] = all(run[part] is not None for part in RUN)
-        known = found.get((str(namespace), str(name)))
+        known = found.get((namespace, name))
         if known is None or (run["is_complete"] and not known["is_complete"]):
-            found[str(namespace), str(name)] = run
+            found[namespace, name] = run | {"audience_id": run["audience_id"] or (known and known["audience_id"])}
+        elif not known["audience_id"]:
+            known["audience_id"] = run["audience_id"]
     return found
 
 
@@ -121,7 +129,7 @@ def _customers(folder: Path, known: Records) -> Iterator[Row]:
     """The newest version of each customer, with the last dated consent and withdrawal of all its versions."""
     people: dict[Any, list[Row]] = defaultdict(list)
     for number, row in enumerate(_records(folder / "platform/customers", "updated_at")):
-        namespace, customer = text(row.get("namespace")), text(row.get("customer_id"))
+        namespace, customer = word(row.get("namespace")), word(row.get("customer_id"))
         if namespace in known.namespaces:
             people[namespace, customer or number].append(row | {"namespace": namespace, "customer_id": customer})
     for versions in people.values():
@@ -141,31 +149,51 @@ def _customers(folder: Path, known: Records) -> Iterator[Row]:
 
 def _orders(folder: Path, known: Records) -> list[Row]:
     """Orders in their client's currency, with whose they are: by name, or by an address that only one customer has."""
-    used: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in (value for _, _, value in lines(folder / "commerce/orders") if isinstance(value, dict)):
-        if currency := code(row.get("currency")):
-            used[str(row.get("namespace"))][currency.upper()] += 1
-    most = {name: min(counts, key=lambda one, counts=counts: (-counts[one], one)) for name, counts in used.items()}
-    usual = {
-        name: str(code(row.get("currency")) or "").upper() or most.get(name) for name, row in known.namespaces.items()
-    }
+    told = [
+        row
+        | {
+            "namespace": word(row.get("namespace")),
+            "order_id": word(row.get("order_id")),
+            "at": at,
+            "money": amount(row.get("total")),
+            "currency": str(code(row.get("currency")) or "").upper(),
+            "bought": re.sub("[_-]", " ", code(row.get("status")) or "") not in NO_PURCHASES,
+        }
+        for row in _records(folder / "commerce/orders", "updated_at")
+        if (at := moment(row.get("ordered_at"))) and can_be(at, row["landed"])
+    ]
+    usual = _currencies(told, known)
     found: dict[Any, Row] = {}
-    for row in _records(folder / "commerce/orders", "updated_at"):
-        namespace, number, at = text(row.get("namespace")), text(row.get("order_id")), moment(row.get("ordered_at"))
-        currency, money = str(code(row.get("currency")) or "").upper(), amount(row.get("total"))
-        if namespace not in known.namespaces or number is None or at is None or money is None:
+    for row in told:
+        namespace, number, money = row["namespace"], row["order_id"], row["money"]
+        if namespace not in known.namespaces or number is None:
             continue
-        if currency and currency != usual[namespace]:
-            continue
-        rounded = money.quantize(Decimal(1).scaleb(-digits(currency)), ROUND_HALF_UP)
-        found[namespace, number] = row | {"namespace": namespace, "order_id": number, "at": at, "money": rounded}
+        if row["bought"]:
+            currency = row["currency"] or usual[namespace]
+            if money is None or currency != usual[namespace]:
+                continue
+            money = money.quantize(Decimal(1).scaleb(-digits(currency)), ROUND_HALF_UP)
+        found[namespace, number] = row | {"money": money}
     owners: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (namespace, customer), row in known.customers.items():
         if row["address"]:
             owners[namespace, row["address"]].append(customer)
     for row in found.values():
-        row["customer"], row["address"] = text(row.get("customer_id")), address(row.get("email"))
+        row["customer"], row["address"] = word(row.get("customer_id")), address(row.get("email"))
         alone = owners.get((row["namespace"], row["address"] or ""), [])
         if row["customer"] is None and len(alone) == 1:
             row["customer"] = alone[0]
-    return [row for row in found.values() if code(row.get("status")) not in NO_PURCHASES]
+    return [row for row in found.values() if row["bought"]]
+
+
+def _currencies(told: list[Row], known: Records) -> dict[str, str]:
+    """The currency that each client names, or that most of its orders have; of two as many, the first by name."""
+    orders: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in told:
+        if row["bought"] and row["currency"] and row["money"] is not None:
+            orders[row["namespace"]][row["currency"]].add(row["order_id"])
+    most = {name: min(used, key=lambda one, used=used: (-len(used[one]), one)) for name, used in orders.items()}
+    return {
+        name: str(code(row.get("currency")) or "").upper() or most.get(name, "")
+        for name, row in known.namespaces.items()
+    }

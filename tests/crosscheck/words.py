@@ -33,6 +33,8 @@ SOURCES = {
 NOT_BY_EMAIL = {"manual", "email file", "spamreport", "bounce/bounce", "bounce/blocked"}
 NO_PURCHASES = {
     *("cancelled", "canceled", "refunded", "returned", "failed", "declined", "voided", "expired", "abandoned", "draft"),
+    *("void", "denied", "rejected", "chargeback", "charged back", "reversed", "fraud", "payment failed", "error"),
+    *("incomplete", "checkout draft", "trash", "deleted"),
 }
 # ISO 4217; all others have two.
 NO_DIGITS = {

@@ -116,8 +116,8 @@ def test_rejected_events_count_for_an_address_that_is_known() -> None:
     """In the order in which reasons are looked for: from the first that knows namespace and address, all do."""
     assert [(r["reason"], r["knows_address"]) for r in rows("rejection_reasons")] == [
         ("malformed", "false"), ("no_namespace", "false"), ("no_email", "false"), ("impossible_address", "false"),
-        ("unknown_type", "false"), ("unknown_namespace", "false"), ("unknown_run", "true"), ("incomplete_run", "true"),
-        ("no_nqe", "true"), ("no_audience", "true"),
+        ("unknown_type", "false"), ("unknown_namespace", "false"), ("no_time", "true"), ("unknown_run", "true"),
+        ("incomplete_run", "true"), ("no_nqe", "true"), ("no_audience", "true"),
     ]  # fmt: skip
 
 
@@ -329,8 +329,12 @@ def test_what_a_bounce_is_told_by() -> None:
 def test_an_order_counts_from_the_time_it_is_placed_until_all_of_it_goes_back() -> None:
     found = {r["status"]: r["is_purchase"] for r in rows("order_statuses")}
     counts = "placed pending open authorized paid processing confirmed fulfilled shipped delivered complete completed"
-    not_ = "cancelled canceled refunded returned failed declined voided expired abandoned draft"
-    expected = dict.fromkeys([*counts.split(), "closed", "partially_refunded"], "true")
+    waits = "awaiting_payment pending_payment payment_review awaiting_fulfillment awaiting_shipment awaiting_pickup"
+    in_part = "partially_refunded partially_paid partially_shipped partially_fulfilled unfulfilled"
+    not_ = "cancelled canceled refunded returned failed declined voided expired abandoned draft void denied rejected"
+    not_ += " chargeback charged_back reversed fraud payment_failed error incomplete checkout_draft trash deleted"
+    words = f"{counts} {waits} {in_part} closed on_hold holded disputed"
+    expected = dict.fromkeys(words.split(), "true")
     assert found == expected | dict.fromkeys(not_.split(), "false")
     assert len(rows("order_statuses")) == len(found)
 

@@ -114,3 +114,7 @@ def _messages() -> Iterator[str]:
 def _times() -> Iterator[str]:
     for number, received in enumerate(RECEIVED):
         yield _line(BRIGHTSIDE, received.encode(), sg_event_id=f"received-{number}", nqe=f"received-{number}")
+    # Who unsubscribes, and nobody can say when.
+    for number, received in enumerate(('"soon"', "null", '"9999-01-01T00:00:00Z"', '"0001-01-01T00:00:00Z"')):
+        own = {"email": f"untimed{number}@example.com", "event": "unsubscribe", "nqe": f"untimed-{number}"}
+        yield _line(BRIGHTSIDE, received.encode(), sg_event_id=f"untimed-{number // 2}", **own)

@@ -88,12 +88,13 @@ joined as (
         events.file_name,
         events.line_number,
         case
-            when events.fault is not null then 'malformed'
+            when not {{ says_all_else('events.fault') }} then 'malformed'
             when events.namespace is null then 'no_namespace'
             when events.email is null then 'no_email'
             when not ({{ is_possible_address('events.email') }}) then 'impossible_address'
             when event_types.event is null then 'unknown_type'
             when namespaces.namespace is null then 'unknown_namespace'
+            when events.fault is not null then 'no_time'
             when not event_types.needs_run then null
             when campaign_runs.campaign_run_id is null then 'unknown_run'
             when not campaign_runs.is_complete then 'incomplete_run'

@@ -99,7 +99,7 @@ union all
 
 select
     'platform.halts' as source,
-    coalesce(halt_id, {{ surrogate_key(line) }}) as source_id,
+    coalesce(case when fault is null then halt_id end, {{ surrogate_key(line) }}) as source_id,
     {{ nothing }} as retry_id,
     namespace,
     email,
@@ -132,7 +132,7 @@ union all
 
 select
     'platform.unsubscribes' as source,
-    coalesce(unsubscribe_id, {{ surrogate_key(line) }}) as source_id,
+    coalesce(case when fault is null then unsubscribe_id end, {{ surrogate_key(line) }}) as source_id,
     {{ nothing }} as retry_id,
     namespace,
     email,

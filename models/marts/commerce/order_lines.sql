@@ -22,7 +22,7 @@ select
     namespace,
     order_id,
     position as line_number,
-    {{ json_field('document', 'product_id') }} as product_id,
+    {{ name_said('product_id') }} as product_id,
     {{ try_bigint(json_field('document', 'quantity')) }} as quantity,
     {{ typed(json_field('document', 'unit_price'), 'decimal(18,2)') }} as unit_price
 from parsed

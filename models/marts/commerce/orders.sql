@@ -5,12 +5,6 @@ with orders as (
 
 ),
 
-statuses as (
-
-    select * from {{ ref('order_statuses') }}
-
-),
-
 addresses as (
 
     select
@@ -30,7 +24,7 @@ select
     coalesce(orders.customer_id, addresses.customer_id) as customer_id,
     orders.email,
     orders.status,
-    coalesce(statuses.is_purchase, true) as is_purchase,
+    orders.is_purchase,
     orders.ordered_at,
     cast(orders.ordered_at as date) as ordered_on,
     orders.currency,
@@ -38,7 +32,6 @@ select
     orders.lines,
     orders.updated_at
 from orders
-left join statuses on orders.status = statuses.status
 left join addresses
     on orders.namespace = addresses.namespace
     and orders.email = addresses.email

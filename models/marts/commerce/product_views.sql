@@ -23,7 +23,7 @@ select
     session_id,
     position as view_number,
     customer_id,
-    {{ json_field('document', 'product_id') }} as product_id,
+    {{ name_said('product_id') }} as product_id,
     coalesce({{ try_timestamp(json_field('document', 'viewed_at')) }}, started_at) as viewed_at
 from parsed
 where left(element, 1) = '{{ "{" }}'

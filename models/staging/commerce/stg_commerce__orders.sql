@@ -15,16 +15,16 @@ parsed as (
 )
 
 select
-    nullif({{ json_field('document', 'namespace') }}, '') as namespace,
-    nullif({{ json_field('document', 'order_id') }}, '') as order_id,
-    nullif({{ json_field('document', 'customer_id') }}, '') as customer_id,
+    {{ name_said('namespace') }} as namespace,
+    {{ name_said('order_id') }} as order_id,
+    {{ name_said('customer_id') }} as customer_id,
     {{ tidy_address(json_field('document', 'email')) }} as email,
-    nullif({{ code(json_field('document', 'status')) }}, '') as status,
-    {{ try_timestamp(json_field('document', 'ordered_at')) }} as ordered_at,
+    nullif(replace(replace({{ code(json_field('document', 'status')) }}, ' ', '_'), '-', '_'), '') as status,
+    {{ time_of_record('ordered_at') }} as ordered_at,
     nullif(upper({{ trimmed(json_field('document', 'currency')) }}), '') as currency,
     {{ amount(json_field('document', 'total')) }} as total,
     {{ json_field('document', 'lines') }} as lines,
-    {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
+    {{ time_of_record('updated_at') }} as updated_at,
     loaded_at,
     file_name,
     line_number

@@ -15,10 +15,10 @@ parsed as (
 )
 
 select
-    nullif({{ json_field('document', 'namespace') }}, '') as namespace,
-    nullif({{ json_field('document', 'product_id') }}, '') as product_id,
+    {{ name_said('namespace') }} as namespace,
+    {{ name_said('product_id') }} as product_id,
     {{ json_field('document', 'attributes') }} as attributes,
-    {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
+    {{ time_of_record('updated_at') }} as updated_at,
     loaded_at,
     file_name,
     line_number

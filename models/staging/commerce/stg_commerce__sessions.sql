@@ -15,13 +15,13 @@ parsed as (
 )
 
 select
-    nullif({{ json_field('document', 'namespace') }}, '') as namespace,
-    nullif({{ json_field('document', 'session_id') }}, '') as session_id,
-    nullif({{ json_field('document', 'customer_id') }}, '') as customer_id,
+    {{ name_said('namespace') }} as namespace,
+    {{ name_said('session_id') }} as session_id,
+    {{ name_said('customer_id') }} as customer_id,
     nullif({{ code(json_field('document', 'device_type')) }}, '') as device_type,
-    {{ try_timestamp(json_field('document', 'started_at')) }} as started_at,
+    {{ time_of_record('started_at') }} as started_at,
     {{ json_field('document', 'views') }} as views,
-    {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
+    {{ time_of_record('updated_at') }} as updated_at,
     loaded_at,
     file_name,
     line_number

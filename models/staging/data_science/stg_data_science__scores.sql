@@ -15,11 +15,11 @@ parsed as (
 )
 
 select
-    nullif({{ json_field('document', 'namespace') }}, '') as namespace,
-    nullif({{ json_field('document', 'customer_id') }}, '') as customer_id,
-    nullif({{ json_field('document', 'model') }}, '') as score,
+    {{ name_said('namespace') }} as namespace,
+    {{ name_said('customer_id') }} as customer_id,
+    nullif({{ code(json_field('document', 'model')) }}, '') as score,
     {{ try_double(json_field('document', 'score')) }} as raw_score,
-    {{ try_timestamp(json_field('document', 'computed_at')) }} as computed_at,
+    {{ time_of_record('computed_at') }} as computed_at,
     {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
     loaded_at,
     file_name,

@@ -15,8 +15,8 @@ parsed as (
 typed as (
 
     select
-        {{ json_field('document', 'namespace') }} as namespace,
-        {{ json_field('document', 'audience_id') }} as audience_id,
+        {{ name_said('namespace') }} as namespace,
+        {{ name_said('audience_id') }} as audience_id,
         {{ json_field('document', 'audience_name') }} as audience_name,
         {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
         loaded_at,

@@ -15,7 +15,7 @@ parsed as (
 typed as (
 
     select
-        {{ json_field('document', 'namespace') }} as namespace,
+        {{ name_said('namespace') }} as namespace,
         {{ try_bigint(json_field('document', 'campaign_id')) }} as campaign_id,
         {{ json_field('document', 'campaign_name') }} as campaign_name,
         {{ json_field('document', 'campaign_classification') }} as campaign_classification,

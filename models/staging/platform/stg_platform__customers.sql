@@ -25,8 +25,8 @@ parsed as (
 typed as (
 
     select
-        nullif({{ json_field('document', 'namespace') }}, '') as namespace,
-        nullif({{ json_field('document', 'customer_id') }}, '') as customer_id,
+        {{ name_said('namespace') }} as namespace,
+        {{ name_said('customer_id') }} as customer_id,
         {{ tidy_address(json_field('document', 'email')) }} as email,
         {{ json_field('document', 'phone') }} as phone,
         {{ json_field('document', 'phones') }} as phones,

@@ -15,8 +15,8 @@ parsed as (
 final as (
 
     select distinct
-        {{ json_field('document', 'namespace') }} as namespace,
-        {{ json_field('document', 'entitlement') }} as entitlement
+        {{ name_said('namespace') }} as namespace,
+        {{ code(json_field('document', 'entitlement')) }} as entitlement
     from parsed
     where fault is null
 

@@ -11,20 +11,20 @@ with halts as (
 
 parsed as (
 
-    {{ json_documents('halts', 'payload', fields) | indent(4) }}
+    {{ json_documents('halts', 'payload', fields, says_all_else()) | indent(4) }}
 
 )
 
 select
     nullif({{ json_field('document', 'halt_id') }}, '') as halt_id,
-    nullif({{ trimmed(json_field('document', 'namespace')) }}, '') as namespace,
+    {{ name_said('namespace') }} as namespace,
     {{ tidy_address(json_field('document', 'email')) }} as email,
     nullif({{ json_field('document', 'reason') }}, '') as reason,
     {{ try_bigint(json_field('document', 'campaign_id')) }} as campaign_id,
-    nullif({{ json_field('document', 'campaign_run_id') }}, '') as campaign_run_id,
+    {{ name_said('campaign_run_id') }} as campaign_run_id,
     {{ piped(json_field('document', 'audience_id')) }} as audience_id,
     nullif({{ json_field('document', 'variant_id') }}, '') as variant_id,
-    nullif({{ json_field('document', 'journey_id') }}, '') as journey_id,
+    {{ name_said('journey_id') }} as journey_id,
     nullif({{ json_field('document', 'nqe') }}, '') as nqe,
     received_at,
     event_day,

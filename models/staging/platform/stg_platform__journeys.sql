@@ -15,8 +15,8 @@ parsed as (
 typed as (
 
     select
-        {{ json_field('document', 'namespace') }} as namespace,
-        {{ json_field('document', 'journey_id') }} as journey_id,
+        {{ name_said('namespace') }} as namespace,
+        {{ name_said('journey_id') }} as journey_id,
         {{ json_field('document', 'journey_name') }} as journey_name,
         {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
         loaded_at

@@ -17,7 +17,7 @@ parsed as (
 typed as (
 
     select
-        {{ json_field('document', 'namespace') }} as namespace,
+        {{ name_said('namespace') }} as namespace,
         {{ json_field('document', 'name') }} as name,
         {{ try_bigint(json_field('document', 'soft_bounce_limit')) }} as soft_bounce_limit,
         {{ try_bigint(json_field('document', 'attribution_hours')) }} as attribution_hours,

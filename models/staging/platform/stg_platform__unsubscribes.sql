@@ -8,16 +8,16 @@ with unsubscribes as (
 
 parsed as (
 
-    {{ json_documents('unsubscribes', 'payload', fields) | indent(4) }}
+    {{ json_documents('unsubscribes', 'payload', fields, says_all_else()) | indent(4) }}
 
 )
 
 select
     nullif({{ json_field('document', 'unsubscribe_id') }}, '') as unsubscribe_id,
-    nullif({{ trimmed(json_field('document', 'namespace')) }}, '') as namespace,
+    {{ name_said('namespace') }} as namespace,
     {{ tidy_address(json_field('document', 'email')) }} as email,
     coalesce(nullif({{ trimmed(json_field('document', 'source')) }}, ''), 'unknown') as source,
-    nullif({{ json_field('document', 'campaign_run_id') }}, '') as campaign_run_id,
+    {{ name_said('campaign_run_id') }} as campaign_run_id,
     nullif({{ json_field('document', 'nqe') }}, '') as nqe,
     received_at,
     event_day,
