@@ -42,7 +42,7 @@ def _times() -> Iterator[Variant]:
         yield f"order of {time!r}", record(ordered_at=time, **order), 1, ORDERS
         yield f"happened at {time!r}", event(timestamp=time), 0, EVENTS
     for year in ("0001", "9999"):
-        yield f"order of {year}", record(ordered_at=f"{year}-01-01T00:00:00Z", **order), 0, ORDERS
+        yield f"order of {year}", record(ordered_at=f"{year}-01-01T00:00:00Z", **order), 1, ORDERS
         yield f"run of {year}", record(**run | {"campaign_run_time": f"{year}-01-01T00:00:00Z"}), 0, RUNS
 
 
@@ -55,7 +55,7 @@ def _numbers() -> Iterator[Variant]:
     for number in (10**17, -(10**17), "999999999999999999", 0, 25, 1e300):
         limits = {"attribution_hours": number, "soft_bounce_limit": number}
         yield f"limits of {number!r}", record(**limits, **settings), 0, NAMESPACES
-        newest = settings | {"updated_at": "2026-11-30T00:00:00Z"}
+        newest = settings | {"updated_at": "2026-11-05T00:00:00Z"}
         yield f"limits of {number!r}, the newest", record(**limits, **newest), 0, NAMESPACES
     amounts = {"-0": 0, "99999999999999": 0, "0." + "3" * 20: 0, "9" * 400: 1, "1e5": 1, "\u0663": 1}
     order = {"order_id": "poison", "customer_id": "x", "ordered_at": RECEIVED, "updated_at": RECEIVED}
