@@ -15,19 +15,21 @@ if TYPE_CHECKING:
 
 FRESHNESS = ("pass", "warn", "error")  # of a source that was asked; another status is no answer
 STORED = ("table", "incremental", "seed")
+NEVER = "no dbt build of this warehouse made it: "
 CLOCKS_DIFFER = timedelta(minutes=5)  # between the host that builds and this one
 
 
 def unbuilt(built: Iterable[str], lineage: Lineage, log: Log) -> Iterable[str]:
     """What was not built to its end, wholly, by a command of the past."""
+    never = [node for node in built if not log.last_build(node) and not _open_build(node, log)]
+    if never:
+        yield NEVER + ", ".join(lineage.nodes[node]["name"] for node in never)
     skipped = []
     now = datetime.now(UTC).replace(tzinfo=None) + CLOCKS_DIFFER
     for node in built:
         name = lineage.nodes[node]["name"]
         last, begun = log.last_build(node), _open_build(node, log)
-        if last is None and begun is None:
-            yield f"{name} was never built"
-        elif begun:
+        if begun:
             yield f"{name}: the build that began at {begun.started_at} UTC did not end"
         elif last is None:
             continue

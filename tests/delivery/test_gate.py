@@ -459,8 +459,18 @@ def test_what_was_never_built_is_told_from_what_did_not_end() -> None:
     builds.connection.execute("delete from build_log where unique_id = 'model.p.raw'")
     builds.connection.execute("delete from build_log where unique_id = 'model.p.twin' and phase = 'end'")
     assert builds.refusals() == [
-        "raw was never built", "twin: the build that began at 2026-11-20 05:00:00 UTC did not end",
+        "no dbt build of this warehouse made it: raw",
+        "twin: the build that began at 2026-11-20 05:00:00 UTC did not end",
     ]  # fmt: skip
+
+
+def test_what_was_never_built_is_one_line_and_says_how_it_is_built() -> None:
+    builds = Builds()
+    builds.connection.execute("delete from build_log where unique_id in ('model.p.raw', 'model.p.twin')")
+    refusals = builds.refusals()
+    assert refusals == ["no dbt build of this warehouse made it: raw, twin"]
+    assert "Run again with --build" in Verdict("events", tuple(refusals)).error().hint
+    assert "Mend the data" in Verdict("events", ("events_key: fail with 3 rows",)).error().hint
 
 
 def test_the_cause_stands_before_what_it_kept_from_being_built() -> None:
