@@ -150,11 +150,18 @@
 
 {#
     The rows that esp_events has of the days due until it is built: read without waiting for it, by the model that it
-    reads itself.
+    reads itself. Of an extra field that the table does not have yet it has nothing.
 #}
 {% macro earlier_esp_events() -%}
     {%- set relation = adapter.get_relation(this.database, this.schema, 'esp_events') if execute -%}
-    select * from {{ relation if relation else ref('email_events') }}
+    {%- set fields = extra_fields() -%}
+    {%- set stored = adapter.get_columns_in_relation(relation) | map(attribute='name') | list if fields and relation else [] -%}
+    select
+        *
+        {%- for field in fields if field.name not in stored %},
+        cast(null as {{ api.Column.translate_type(field.data_type) }}) as {{ field.name }}
+        {%- endfor %}
+    from {{ relation if relation else ref('email_events') }}
     where {{ is_due('esp_events') if relation else 'false' }}
 {%- endmacro %}
 

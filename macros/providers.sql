@@ -76,12 +76,12 @@ from dated
 
 {#
     The same rows with fields of their payloads as texts, NULL where there is nothing: columns that end in _text. fields: by
-    name, where each is in the payload below `below`; or a list of fields, which are called so, with _ for -.
+    name, where each is in the payload below `below`; or a list of fields, which are called so, with _ for - and /.
 #}
 {% macro posted_texts(provider, fields, below='') -%}
 {%- set paths = {} -%}
 {%- for name in fields -%}
-    {%- do paths.update({name | replace('-', '_'): below ~ (fields[name] if fields is mapping else name)}) -%}
+    {%- do paths.update({name | replace('-', '_') | replace('/', '_'): below ~ (fields[name] if fields is mapping else name)}) -%}
 {%- endfor -%}
 with posted as (
 

@@ -152,6 +152,43 @@
 {%- endmacro %}
 
 
+{# A JSON object of texts, as text. fields: expressions by name; a field that is NULL is null, or not there. #}
+{% macro json_object(fields) -%}
+    {{ return(adapter.dispatch('json_object', 'delivery')(fields)) }}
+{%- endmacro %}
+
+{# name, value, name, value, … #}
+{% macro named_values(fields) -%}
+    {%- for name, value in fields.items() -%}
+        '{{ name }}', {{ value }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+{% macro duckdb__json_object(fields) -%}
+    cast(json_object({{ named_values(fields) }}) as varchar)
+{%- endmacro %}
+
+{% macro postgres__json_object(fields) -%}
+    cast(json_build_object({{ named_values(fields) }}) as text)
+{%- endmacro %}
+
+{% macro spark__json_object(fields) -%}
+    to_json(named_struct({{ named_values(fields) }}))
+{%- endmacro %}
+
+{% macro snowflake__json_object(fields) -%}
+    to_json(object_construct({{ named_values(fields) }}))
+{%- endmacro %}
+
+{% macro bigquery__json_object(fields) -%}
+    to_json_string(json_object({{ named_values(fields) }}))
+{%- endmacro %}
+
+{% macro default__json_object(fields) -%}
+    {{ no_form('json_object') }}
+{%- endmacro %}
+
+
 {# Text that is one value or a JSON list of values: the values joined by a pipe. #}
 {% macro piped(text) -%}
     {{ return("nullif(" ~ adapter.dispatch('piped', 'delivery')(text) ~ ", '')") }}

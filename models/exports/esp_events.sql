@@ -5,11 +5,17 @@
     )
 }}
 
-with events as (
+with due as (
 
     select * from {{ ref('email_events') }}
     where is_exported
         and {{ is_due('esp_events') }}
+
+),
+
+events as (
+
+    {{ with_extra_fields('due') | indent(4) }}
 
 ),
 
@@ -49,6 +55,9 @@ select
     greatest(events.updated_at, coalesce(changes.changed_at, events.updated_at)) as updated_at,
     events.reason,
     events.is_bot_click,
+    {%- for field in extra_fields() %}
+    events.{{ field.name }},
+    {%- endfor %}
     events.event_day
 from events
 left join changes

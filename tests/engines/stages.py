@@ -39,6 +39,15 @@ COLUMN = """
         description: The journey, once more.
         config: {meta: {layout: optional}}
 """
+EXTRA_FIELDS = """      - name: response
+        data_type: string
+        description: What the receiving server said.
+        config: {meta: {layout: optional, extra_field: true}}
+      - name: attempts
+        data_type: bigint
+        description: How often it was tried.
+        config: {meta: {layout: optional, extra_field: true}}
+"""
 UNTESTED = ("--exclude-resource-type", "test", *DATA_TESTS_ONLY)
 UNIT_TESTED = {"duckdb": DATA_TESTS_ONLY}  # by `make test`
 OUT_OF_SYNC = "schemas on this incremental model are out of sync"
@@ -92,7 +101,18 @@ def run(*command: str, where: Path, expected: int = 0) -> str:
 
 
 def _odd_rows(project: Copy) -> None:
-    """Raw rows that are odd in every way, beside the sample: so many are rejected that the usual limit would refuse."""
+    """Raw rows that are odd in every way, beside the sample: so many are rejected that the usual limit would refuse.
+
+    And two fields of SendGrid's more, as docs/providers.md says.
+    """
+    staging, last = "models/staging/sendgrid/stg_sendgrid__events.sql", "      - name: event_day\n"
+    project.edit(staging, "'journey_id', 'nqe'\n", "'journey_id', 'nqe', 'response', 'attempt'\n")
+    told = "{'response': 'response_text', 'attempts': 'attempt_text'}"
+    project.edit(staging, "posted_extra_fields({})", f"posted_extra_fields({told})")
+    project.edit("models/exports/esp_events.yml", last, EXTRA_FIELDS + last)
+    schedule = '          schedule: "0 5 * * *"\n'
+    layout = "          layout: {columns: [response, attempts]}\n"
+    project.edit("models/campaigns/daily.yml", schedule, schedule + layout)
     put_odd_rows(project.own("landing"))
     for client in ("acme_outdoor", "brightside_beauty"):
         name = f"namespace: {client}"
@@ -113,7 +133,8 @@ def _late_rows(project: Copy) -> None:
     lines = []
     for number, event in enumerate(events_of(SAMPLE)):
         if event.payload.get("event") in ("open", "click") and event.payload.get("namespace"):
-            payload = event.payload | {"sg_event_id": f"late-{number}", "useragent": HARD[number % len(HARD)]}
+            hard = HARD[number % len(HARD)]
+            payload = event.payload | {"sg_event_id": f"late-{number}", "useragent": hard, "response": hard}
             lines.append(json.dumps({"received_at": "2026-11-04T23:30:00Z", "payload": payload}))
     assert len(lines) > len(HARD)
     (landing / "sendgrid" / "late.ndjson").write_text("\n".join([*lines, lines[0]]) + "\n", encoding="utf-8")

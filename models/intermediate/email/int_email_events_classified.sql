@@ -153,6 +153,7 @@ select
     tracking_parameters,
     run_version,
     nqe,
+    extra_fields,
     journey_id,
     journey_name,
     occurred_at,

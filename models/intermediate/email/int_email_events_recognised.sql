@@ -75,6 +75,7 @@ joined as (
         campaign_runs.tracking_parameters,
         campaign_runs.run_version,
         events.nqe,
+        events.extra_fields,
         coalesce(events.journey_id, campaign_runs.journey_id) as journey_id,
         journeys.journey_name,
         events.occurred_at,

@@ -5,8 +5,8 @@
 {%- set arguments = ['namespace', 'campaign_run_id', 'audience_id', 'variant_id', 'journey_id', 'nqe'] -%}
 {%- set own = [
     'source', 'event_id', 'provider_message_id', 'smtp_id', 'email', 'provider_event', 'bounce_type', 'bounce_classification',
-    'unsubscribe_group', 'reply_class', 'reason', 'category', 'user_agent', 'ip_address', 'click_url', 'is_machine_open', 'occurred_at', 'received_at',
-    'event_day', 'payload', 'fault', 'file_name'
+    'unsubscribe_group', 'reply_class', 'reason', 'category', 'user_agent', 'ip_address', 'click_url', 'is_machine_open', 'extra_fields',
+    'occurred_at', 'received_at', 'event_day', 'payload', 'fault', 'file_name'
 ] -%}
 {%- set line = ['file_name', 'line_number', 'payload'] -%}
 {%- set nothing = 'cast(null as ' ~ dbt.type_string() ~ ')' -%}
@@ -86,6 +86,7 @@ select
     variant_id,
     journey_id,
     nqe,
+    extra_fields,
     occurred_at,
     received_at,
     event_day,
@@ -119,6 +120,7 @@ select
     variant_id,
     journey_id,
     nqe,
+    {{ nothing }} as extra_fields,
     received_at as occurred_at,
     received_at,
     event_day,
@@ -155,6 +157,7 @@ select
     {{ nothing }} as variant_id,
     {{ nothing }} as journey_id,
     nqe,
+    {{ nothing }} as extra_fields,
     received_at as occurred_at,
     received_at,
     event_day,

@@ -14,11 +14,17 @@
     )
 }}
 
-with events as (
+with due as (
 
     select * from {{ ref('email_events') }}
     where is_exported
         and {{ is_due('esp_events') }}
+
+),
+
+events as (
+
+    {{ with_extra_fields('due') | indent(4) }}
 
 ),
 
@@ -39,7 +45,7 @@ compared as (
         or (events.{{ column }} is distinct from earlier.{{ column }})
         {%- endfor %} as is_of_unsubscribe,
         false
-        {%- for column in others %}
+        {%- for column in others + (extra_fields() | map(attribute='name') | list) %}
         or (events.{{ column }} is distinct from earlier.{{ column }})
         {%- endfor %} as is_of_event
     from earlier

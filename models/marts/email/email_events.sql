@@ -40,6 +40,7 @@ select
     events.subject_line,
     events.tracking_parameters,
     events.nqe,
+    events.extra_fields,
     events.journey_id,
     events.journey_name,
     events.updated_at

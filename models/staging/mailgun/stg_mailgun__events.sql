@@ -67,6 +67,7 @@ told as (
         variant_id_text as variant_id,
         nullif({{ trimmed('journey_id_text') }}, '') as journey_id,
         nqe_text as nqe,
+        {{ posted_extra_fields({}) }} as extra_fields,
         bot_text is not null as is_machine_open,
         occurred_at,
         received_at,

@@ -43,6 +43,7 @@ told as (
         variant_id_text as variant_id,
         nullif({{ trimmed('journey_id_text') }}, '') as journey_id,
         nqe_text as nqe,
+        {{ posted_extra_fields({}) }} as extra_fields,
         coalesce({{ typed('sg_machine_open_text', 'boolean') }}, false) as is_machine_open,
         {{ time_said('timestamp_text') }} as occurred_at,
         received_at,
