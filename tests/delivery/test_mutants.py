@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -11,6 +13,8 @@ sys.path.insert(0, str(ROOT))
 
 from tests.faults.mutations import GUARDS  # noqa: E402
 from tests.mutants import python_changes, sql_changes  # noqa: E402
+from tests.mutants.python_judge import ordered  # noqa: E402
+from tests.mutants.reached import Reached  # noqa: E402
 from tests.mutants.rooms import draw, equivalent, is_chosen  # noqa: E402
 
 PYTHON = """\
@@ -141,3 +145,17 @@ def test_rooms_are_modules_folders_or_globs() -> None:
     assert is_chosen("delivery/schedule/slots.py", ["spine"])
     assert not is_chosen("delivery/operations/dictionary.py", ["spine"])
     assert is_chosen("models/exports/esp_events.sql", ["models/exports*"])
+
+
+def test_tests_are_tried_own_first_in_lists_of_whole_files() -> None:
+    """Each list is collected by itself, so that what comes late costs nothing where something early is red."""
+    own, room, far = (f"tests/delivery/test_{name}.py" for name in ("slots", "schedule", "other"))
+    tests = {f"{file}::test_{number}" for file in (own, room, far) for number in range(40)}
+    reached = Reached(seconds=dict.fromkeys(tests, 0.7))
+    lists = ordered(tests, "delivery/schedule/slots.py", reached, Counter())
+    assert sorted(chain.from_iterable(lists)) == sorted(tests), "each once"
+    files = [list(dict.fromkeys(test.split("::")[0] for test in part)) for part in lists]
+    assert files == [[own], [own], [room], [far]]
+    noticed = f"{far}::test_7"
+    killers = Counter({f"delivery/schedule/slots.py {noticed}": 1})
+    assert ordered(tests, "delivery/schedule/slots.py", reached, killers)[0][0] == noticed, "as of a fault before"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FIRST = 30  # tests that are tried before all others
 FIRST_SECONDS = 12.0
+THEN_SECONDS = 20.0  # of tests that are collected together: a file that is never reached costs nothing
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Worker:
 
 
 def ordered(tests: set[str], file: str, reached: Reached, killers: Counter[str]) -> list[list[str]]:
-    """Two lists: those that most likely notice, quick ones first; then the rest, file by file, the room's own first."""
+    """Lists: those that most likely notice, quick ones first; then the rest, file by file, the room's own first."""
     room = Path(file).parent.name
     stem = Path(file).stem if Path(file).stem != "__init__" else room
 
@@ -95,5 +96,12 @@ def ordered(tests: set[str], file: str, reached: Reached, killers: Counter[str])
     files = {test.split("::")[0]: 0.0 for test in tests}
     for test in tests:
         files[test.split("::")[0]] += reached.seconds.get(test, 1.0)
-    rest = sorted(tests - set(first), key=lambda t: (far(t), files[t.split("::")[0]], t.split("::")[0], rank(t)))
-    return [first, rest]
+    lists, spent = [first], THEN_SECONDS
+    for name in sorted(files, key=lambda name: (far(name), files[name], name)):
+        if left := sorted((test for test in tests - set(first) if test.split("::")[0] == name), key=rank):
+            if spent + files[name] > THEN_SECONDS:
+                lists.append([])
+                spent = 0.0
+            lists[-1] += left
+            spent += files[name]
+    return lists
