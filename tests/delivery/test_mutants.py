@@ -7,12 +7,15 @@ import sys
 from collections import Counter
 from itertools import chain
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.faults.mutations import GUARDS  # noqa: E402
-from tests.mutants import python_changes, sql_changes  # noqa: E402
+from tests.mutants import python_changes, reached, sql_changes  # noqa: E402
 from tests.mutants.python_judge import ordered  # noqa: E402
 from tests.mutants.reached import Reached  # noqa: E402
 from tests.mutants.rooms import draw, equivalent, is_chosen  # noqa: E402
@@ -151,11 +154,36 @@ def test_tests_are_tried_own_first_in_lists_of_whole_files() -> None:
     """Each list is collected by itself, so that what comes late costs nothing where something early is red."""
     own, room, far = (f"tests/delivery/test_{name}.py" for name in ("slots", "schedule", "other"))
     tests = {f"{file}::test_{number}" for file in (own, room, far) for number in range(40)}
-    reached = Reached(seconds=dict.fromkeys(tests, 0.7))
-    lists = ordered(tests, "delivery/schedule/slots.py", reached, Counter())
+    known = Reached(seconds=dict.fromkeys(tests, 0.7))
+    lists = ordered(tests, "delivery/schedule/slots.py", known, Counter())
     assert sorted(chain.from_iterable(lists)) == sorted(tests), "each once"
     files = [list(dict.fromkeys(test.split("::")[0] for test in part)) for part in lists]
     assert files == [[own], [own], [room], [far]]
     noticed = f"{far}::test_7"
     killers = Counter({f"delivery/schedule/slots.py {noticed}": 1})
-    assert ordered(tests, "delivery/schedule/slots.py", reached, killers)[0][0] == noticed, "as of a fault before"
+    assert ordered(tests, "delivery/schedule/slots.py", known, killers)[0][0] == noticed, "as of a fault before"
+
+
+def test_which_tests_run_which_line_is_not_asked_again_where_that_was_cut_off(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It takes an hour on a busy machine."""
+    asked: list[str] = []
+
+    def noted(files: list[str], slow: bool) -> dict[str, dict[str, Any]]:
+        asked.extend(files)
+        return {name: {"lines": {}, "models": {}, "seconds": {name: 1.0}, "red": []} for name in files}
+
+    def cut_off(files: list[str], slow: bool) -> dict[str, dict[str, Any]]:
+        if asked:
+            raise KeyboardInterrupt
+        return noted(files, slow)
+
+    monkeypatch.setattr(reached, "KEPT", tmp_path)
+    monkeypatch.setattr(reached, "_run", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        reached.read()
+    assert len(asked) == reached.AT_ONCE
+    monkeypatch.setattr(reached, "_run", noted)
+    everything = reached.read().seconds
+    assert sorted(asked) == sorted(everything), "each file once"

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "target" / "mutants"
 
 
-def sources() -> list[str]:
-    """The project's files, those not yet committed among them."""
+@cache
+def sources() -> tuple[str, ...]:
+    """The project's files, those not yet committed among them, as they were when this was first asked."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
-    return sorted({name for name in names if name and (ROOT / name).is_file()})
+    return tuple(sorted({name for name in names if name and (ROOT / name).is_file()}))
 
 
 def content_hash(*prefixes: str, but: str = "\0") -> str:

@@ -17,6 +17,7 @@ from tests.mutants import sample
 from tests.mutants.copies import KEPT, ROOT, content_hash, make_copy, sources
 
 TESTS = ("tests/delivery/", "tests/dbt/")
+AT_ONCE = 20  # files of tests: what was found out of them is kept, whatever becomes of the others
 
 
 @dataclass
@@ -130,9 +131,10 @@ def read(slow: bool = False) -> Reached:
     stale = [name for name in files if old["files"].get(name, {}).get("hash") != hashes[name]]
     if stale:
         print(f"finding out which tests run which line: {len(stale)} files of tests", flush=True)
-        for name, noted in _run(stale, slow).items():
+    KEPT.mkdir(parents=True, exist_ok=True)
+    for start in range(0, len(stale), AT_ONCE):
+        for name, noted in _run(stale[start : start + AT_ONCE], slow).items():
             old["files"][name] = {"hash": hashes[name], **noted}
-        KEPT.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(old))
     reached = Reached()
     for name in files:
