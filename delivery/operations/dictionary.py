@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from delivery.config.datasets import column_meta, datasets
 
@@ -61,6 +61,7 @@ def render(pages: list[Page], form: Literal["markdown", "html"]) -> str:
     environment = Environment(
         loader=PackageLoader("delivery", "pages"),
         autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )

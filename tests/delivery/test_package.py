@@ -34,3 +34,14 @@ def test_what_is_configured_has_no_unknown_key_and_stays_as_it_is() -> None:
     models = calls("ConfigDict")
     assert len(models) > 10
     assert [name for name, said in models if not (said.get("frozen") and said.get("extra") == "forbid")] == []
+
+
+def test_a_template_that_names_what_is_not_there_is_an_error_and_no_gap() -> None:
+    made = [
+        {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        for path in PACKAGE.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("Environment")
+    ]
+    assert len(made) > 2
+    assert {said.get("undefined") for said in made} == {"StrictUndefined"}
