@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
 import sys
+import time
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -16,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.faults.mutations import GUARDS  # noqa: E402
 from tests.mutants import python_changes, reached, sql_changes  # noqa: E402
+from tests.mutants.forked import Silence, _starved  # noqa: E402
 from tests.mutants.python_judge import ordered  # noqa: E402
 from tests.mutants.reached import Reached  # noqa: E402
 from tests.mutants.rooms import draw, equivalent, is_chosen  # noqa: E402
@@ -187,3 +191,28 @@ def test_which_tests_run_which_line_is_not_asked_again_where_that_was_cut_off(
     monkeypatch.setattr(reached, "_run", noted)
     everything = reached.read().seconds
     assert sorted(asked) == sorted(everything), "each file once"
+
+
+def test_what_waits_for_a_processor_does_not_hang() -> None:
+    silence = Silence()
+    for at, starved in ((100.0, 7.0), (101.0, 7.0), (102.0, 7.9), (103.0, 10.9), (104.0, 0.5), (105.0, 0.5)):
+        silence.goes_on(at, starved)
+    assert silence.seconds == pytest.approx(1 + 0.1 + 0 + 1 + 1)
+
+
+def test_how_long_a_session_waited_for_a_processor_is_known() -> None:
+    """Two for one processor: together they wait for as long as they work."""
+    only = min(os.sched_getaffinity(0))
+    works = f"import os; os.sched_setaffinity(0, [{only}])\nwhile True: pass"
+    one = subprocess.Popen([sys.executable, "-c", works], start_new_session=True)
+    two = subprocess.Popen([sys.executable, "-c", works], start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not (_starved(one.pid) > 0.05 and _starved(two.pid) > 0.05) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert _starved(one.pid) > 0.05 < _starved(two.pid)
+        assert _starved(0x7FFFFFFF) == 0
+    finally:
+        for each in (one, two):
+            each.kill()
+            each.wait()

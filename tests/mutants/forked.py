@@ -117,16 +117,31 @@ def _in_child(tests: list[str], pipe: int, copy: Path, log: Path, built: Path) -
         os._exit(code)
 
 
+class Silence:
+    """How long nothing was said, without what was spent in waiting for a processor: a busy machine makes no hang."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._before: tuple[float, float] | None = None
+
+    def goes_on(self, at: float, starved: float) -> None:
+        """at: the time. starved: how long processes have waited for a processor so far; of one that ended nothing."""
+        if self._before:
+            self.seconds += max(at - self._before[0] - max(starved - self._before[1], 0.0), 0.0)
+        self._before = at, starved
+
+
 def _watch(read: int, child: int, usual: dict[str, float], seconds: float) -> dict[str, Any]:
     """What the child says, and when it says nothing any more."""
-    now, since, limit, said, ran = "(import)", time.monotonic(), 2 * HANGS, b"", 0
+    now, silence, limit, said, ran = "(import)", Silence(), 2 * HANGS, b"", 0
     while True:
         ready, _, _ = select.select([read], [], [], 1)
         used = _processor_seconds(child)
         if used > seconds:
             return {"noticed": None, "how": "time is up", "ran": ran, "used": used}
         if not ready:
-            if time.monotonic() >= since + limit:
+            silence.goes_on(time.monotonic(), _starved(child))
+            if silence.seconds >= limit:
                 return {"noticed": now, "how": "hangs", "ran": ran, "used": used}
             continue
         told = os.read(read, 65536)
@@ -136,7 +151,7 @@ def _watch(read: int, child: int, usual: dict[str, float], seconds: float) -> di
         for line in lines:
             word, _, rest = line.decode().partition(" ")
             if word == "begin":
-                now, since, ran = json.loads(rest), time.monotonic(), ran + 1
+                now, silence, ran = json.loads(rest), Silence(), ran + 1
                 limit = max(HANGS, 20 * usual.get(now, 0))
             elif word == "red":
                 return {"noticed": json.loads(rest), "how": "red", "ran": ran}
@@ -206,6 +221,16 @@ def _processor_seconds(child: int) -> float:
     """What a process and those that it waited for have used; how busy the machine is does not matter to it."""
     fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def _starved(session: int) -> float:
+    """How long the threads of a session have waited for a processor that others used, in seconds."""
+    total = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            if int(stat.read_text().rpartition(")")[2].split()[3]) == session:
+                total += sum(int(one.read_text().split()[1]) for one in stat.parent.glob("task/*/schedstat"))
+    return total / 1e9
 
 
 def main() -> None:
