@@ -630,6 +630,15 @@ def test_a_failure_that_spoke_of_all_days_stands_until_a_run_that_looks_at_all_p
     assert builds.refusals() == []
 
 
+@pytest.mark.parametrize(("first", "second"), [("pass", "fail"), ("fail", "pass")])
+def test_of_two_that_ended_at_once_the_one_that_was_asked_for_later_has_the_last_word(first: str, second: str) -> None:
+    builds = Builds()
+    for hour, status in ((3, first), (4, second)):
+        builds.log(hour, "events_key", status, whole=True, ended=datetime(2026, 11, 20, 4, 30))
+    said = ["events_key: fail when it last looked at all days"]
+    assert builds.refusals() == (said if second == "fail" else [])
+
+
 def test_a_test_that_began_during_a_build_has_read_the_rows_from_before_it() -> None:
     builds = Builds()
     builds.log(6, "raw", "success", ended=datetime(2026, 11, 20, 6, 10))
