@@ -24,17 +24,18 @@ def tables_of(folder: Path, models: Mapping[str, Any], schema: str, catalog: str
     models: dbt's nodes by their names in the schema; catalog: that of Iceberg tables, as pyiceberg calls it.
     """
     days = _days_built(folder / BUILD_DAYS)
-    found = {path.name: path for path in folder.iterdir() if path.is_dir()}
+    found = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()}
+    called = {name.lower(): name for name in (*found, *models)}  # by dbt, of whose names Spark makes lower case
     tables: dict[str, Held | NotRead] = {}
-    for name in sorted(found.keys() | models.keys(), key=lambda name: (name in LISTED_LAST, name)):
-        model = models.get(name, {})
+    for name in sorted(called, key=lambda name: (name in LISTED_LAST, name)):
+        model = models.get(called[name], {})
         try:
-            held = _held(name, found.get(name), model, schema, catalog)
+            held = _held(called[name], found.get(name), model, schema, catalog)
         except NotRead as why:
-            tables[name.lower()] = why
+            tables[name] = why
             continue
         if held is not None:
-            tables[name.lower()] = _of_days_built(held, model, days)
+            tables[name] = _of_days_built(held, model, days)
     return tables
 
 

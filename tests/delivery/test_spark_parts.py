@@ -58,6 +58,17 @@ def test_parts_are_read_by_name_and_unfinished_ones_are_not(project: Project) ->
     assert rows == [1, 2, 3, 4]
 
 
+def test_a_name_is_found_however_it_is_written(project: Project) -> None:
+    part(project.root / "wh" / "delivery.db" / "Mixed" / "part-00000.parquet", n=[5])
+    ended(project.root / "wh" / "delivery.db" / "Mixed")
+    said_by_dbt(project, "Elsewhere", location_root="/far")
+    with open_engine(project) as engine:
+        for name, rows in (("Mixed", [5]), ("mixed", [5]), ("Plain", [1, 2, 3, 4])):
+            assert engine.table(f"select n from `delivery`.`{name}` order by n")["n"].to_pylist() == rows
+        with pytest.raises(GateRefused, match="Elsewhere lies elsewhere"):
+            engine.table("select n from delivery.elsewhere")
+
+
 def test_the_days_of_parts_are_dates(project: Project) -> None:
     with open_engine(project) as engine:
         found = engine.table("select n, event_day from delivery.days where event_day >= date '2026-11-03'")
@@ -199,10 +210,11 @@ def test_a_damaged_part_is_the_trouble_of_its_table_alone(project: Project, ware
         assert engine.table("select n from delivery.plain").num_rows == 4
 
 
-def test_days_that_no_build_has_ended_are_not_read(project: Project, warehouse: Path) -> None:
-    for name in ("days", "plain"):  # what is not cut by day is replaced whole
+@pytest.mark.parametrize("model", ["days", "Days"])  # Spark's folders are in lower case whatever dbt calls a model
+def test_days_that_no_build_has_ended_are_not_read(project: Project, warehouse: Path, model: str) -> None:
+    for name in (model, "plain"):  # what is not cut by day is replaced whole
         said_by_dbt(project, name, materialized="incremental", meta={"grows_by": "event_day"})
-    log = warehouse / "build_days" / "unique_id=model.x.days" / "part-0.parquet"
+    log = warehouse / "build_days" / f"unique_id=model.x.{model}" / "part-0.parquet"
     beside = warehouse / "build_days" / "unique_id=model.x.other" / "part-0.parquet"
     for path, day in ((log, date(2026, 11, 3)), (beside, date(2026, 11, 2))):
         path.parent.mkdir(parents=True)
