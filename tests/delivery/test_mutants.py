@@ -166,6 +166,7 @@ def test_tests_are_tried_own_first_in_lists_of_whole_files() -> None:
     noticed = f"{far}::test_7"
     killers = Counter({f"delivery/schedule/slots.py {noticed}": 1})
     assert ordered(tests, "delivery/schedule/slots.py", known, killers)[0][0] == noticed, "as of a fault before"
+    assert ordered(tests, "delivery/config/other_file.py", known, Counter())[0][0].startswith(far), "it is of others"
 
 
 def test_which_tests_run_which_line_is_not_asked_again_where_that_was_cut_off(

@@ -77,8 +77,8 @@ def ordered(tests: set[str], file: str, reached: Reached, killers: Counter[str])
     stem = Path(file).stem if Path(file).stem != "__init__" else room
 
     def far(test: str) -> int:
-        name = test.split("::")[0]
-        return 0 if stem in name or name.endswith("test_package.py") else 1 if room in name else 2
+        name = Path(test.split("::")[0]).stem.removeprefix("test_")
+        return 0 if stem in name or stem.startswith(name) or name == "package" else 1 if room in name else 2
 
     def rank(test: str) -> tuple[float, ...]:
         seconds = reached.seconds.get(test, 1.0)
