@@ -391,8 +391,11 @@ def test_every_status_is_told_and_leaves_nothing(code: int, request_: str, spool
     kind, words = MEANINGS.get(code, (DestinationFailed, f"status {code}"))
     step = {"OPEN": "open", "WRITE": "upload", FSYNC: "sync", "CLOSE": "close"}[request_]
     there = "; free bytes there: 1638400" if request_ == "WRITE" else ""
-    with client(remote, codes={request_: code}, text=b"Nein") as destination, pytest.raises(DeliveryError) as said:
-        destination.upload(spool, "temp")
+    server = OddServer(remote, Answers(codes={request_: code}, text=b"Nein"))
+    with over(server) as destination:
+        with pytest.raises(DeliveryError) as said:
+            destination.upload(spool, "temp")
+        assert server.open_handles == (request_ == "CLOSE"), "a server gives so many of them"
     assert (type(said.value), said.value.message) == (kind, f"odd: {step}: {words} (the server says: Nein{there})")
     assert getattr(said.value, "step", step) == step
     assert sorted(path.name for path in remote.iterdir()) == before
