@@ -79,6 +79,13 @@ def test_what_a_delta_log_removed_is_not_read(folder: Path) -> None:
     assert rows(here, "select n from delivery.events") == [(9,)]
 
 
+def test_rows_that_are_alike_are_each_a_row(folder: Path) -> None:
+    """A test that looks for doubled rows must see them."""
+    for _ in range(2):
+        write_deltalake(folder / "events", ROWS.slice(0, 1), mode="append")
+    assert rows(project(folder, events="delta"), "select n from delivery.events") == [(1,), (1,)]
+
+
 def test_a_delta_table_has_the_columns_and_times_of_its_log(folder: Path) -> None:
     table, at = folder / "events", datetime(2026, 11, 3, 1, 2, 3, 456789)
     times = pa.array([at], pa.timestamp("us", tz="UTC"))
