@@ -14,6 +14,7 @@ from small_project import make_project
 from delivery.cli import cli
 from delivery.errors import ExitCode
 from delivery.ledger import Ledger
+from delivery.operations.status import Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,6 +194,19 @@ def test_older_names_do_the_same_and_are_in_no_help(
         assert (before.exit_code, before.output) == (after.exit_code, after.output)
         assert before.stdout
     assert not [line for line in call("--help").stdout.splitlines() if line.split()[:1] == older[:1]]
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (Fetched("fetched", ["acme_it"], "2026-12-03"), "fetched by acme_it"),
+        (Fetched("fetched", ["acme_it", "robot"], None), "fetched by acme_it, robot"),
+        (Fetched("fetched in part", [], "2026-12-03"), "fetched in part, goes on 2026-12-03"),
+        (Fetched("not fetched yet", [], None), "not fetched yet, and gone"),
+    ],
+)
+def test_what_became_of_a_delivery_on_the_share_in_words(found: Fetched, text: str) -> None:
+    assert found.text == text
 
 
 @pytest.mark.parametrize("arguments", [[], ["--held"], ["1"], ["--gaps"]])
