@@ -129,8 +129,7 @@ def window_of(expression: str, slot: datetime) -> Window | None:
 
 def windows_within(expression: str, start: date, end: date) -> Iterator[tuple[datetime, Window]]:
     """The slots and windows of a schedule that lie wholly inside [start, end)."""
-    begin = datetime(start.year, start.month, start.day, tzinfo=UTC)
-    for slot in CronSim(expression, begin):
+    for slot in CronSim(expression, midnight(start)):
         window = window_of(expression, slot)
         if slot.date() - DAY >= end:
             return

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.config.campaigns import campaigns as campaigns_of
 from delivery.errors import ConfigError
 from delivery.ledger import ENDED_WELL, Ledger, State
 from delivery.schedule.slots import SLOT, days_on_record, first_due, instant, scheduled
-from delivery.windows import parse_day
+from delivery.windows import midnight, parse_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import date
+    from datetime import date, datetime
 
     from delivery.config.campaigns import Campaign
     from delivery.config.integrations_file import Integrations
@@ -46,7 +46,7 @@ def gaps(
     if campaign is not None and campaign not in known:
         raise ConfigError(f"Unknown campaign: {campaign}.", hint=f"Known: {', '.join(known) or 'none'}.")
     first = parse_day(start, at) if start else None
-    until = min(at, _midnight(parse_day(end, at)) + timedelta(days=1)) if end else at
+    until = min(at, midnight(parse_day(end, at)) + timedelta(days=1)) if end else at
     found: list[Gap] = []
     with closing(Ledger(project.ledger_url)) as ledger:
         for name, one in known.items():
@@ -62,7 +62,7 @@ def _of(
     campaign: Campaign, where: tuple[str, str], recorded: list[Recorded], first: date | None, until: datetime
 ) -> Iterator[Gap]:
     integration, namespace = where
-    begins = _midnight(first) if first else first_due(recorded) or _first(campaign, recorded)
+    begins = midnight(first) if first else first_due(recorded) or _first(campaign, recorded)
     if begins is None:
         return
     ended = days_on_record(row for row in recorded if row.state in ENDED)
@@ -77,8 +77,4 @@ def _of(
 def _first(campaign: Campaign, recorded: list[Recorded]) -> datetime | None:
     if recorded:
         return instant(recorded[0].slot)
-    return _midnight(campaign.export.start) if campaign.export.start else None
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return midnight(campaign.export.start) if campaign.export.start else None
