@@ -138,3 +138,18 @@ def test_long_text_is_no_trouble(text: str) -> None:
     start = time.process_time()
     redact(text)
     assert time.process_time() - start < 5
+
+
+def test_an_error_that_nobody_foresaw_is_told_by_its_place_and_not_by_its_text() -> None:
+    def fails() -> None:
+        raise ValueError(f"row 3: {JANE}")
+
+    with pytest.raises(ValueError, match="row 3") as unforeseen:
+        fails()
+    told = errors.known(unforeseen.value)
+    line = unforeseen.traceback[-1].lineno + 1
+    assert told.message == f"Unexpected ValueError in fails, line {line} of test_errors.py."
+    assert "`--debug`" in told.hint
+    assert told.exit_code == 1
+    ours = errors.Busy("Another runner is at work.")
+    assert errors.known(ours) is ours
