@@ -53,9 +53,6 @@ class _Hashing(io.RawIOBase):
         self.size = 0
         self._target = target
 
-    def writable(self) -> bool:
-        return True
-
     def write(self, data: Any) -> int:
         self.digest.update(data)
         size = len(data)
