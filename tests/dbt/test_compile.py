@@ -7,7 +7,7 @@ import pytest
 from tests.compile.__main__ import WAREHOUSES, fault_in
 
 
-@pytest.mark.parametrize("warehouse", WAREHOUSES)
+@pytest.mark.parametrize("warehouse", WAREHOUSES.values())
 def test_a_query_that_the_warehouse_reads_has_no_fault(warehouse: str) -> None:
     assert fault_in({"compiled_code": "select 1 as a union all select 2 as a"}, warehouse) is None
 
