@@ -28,7 +28,7 @@ def main(groups: list[str]) -> int:
             ended = list(pool.map(run, parts, [f"{part}: " if len(parts) > 1 else "" for part in parts]))
         for part, (code, figures, minutes, processor) in zip(parts, ended, strict=True):
             failed += [part] if code else []
-            took = f"{minutes:5.1f} min  {processor:5.1f} of a processor"
+            took = f"{minutes:5.1f} min  {processor:5.1f} CPU min"
             lines.append(f"{part:<11} {took}  {'FAILED' if code else 'ok':<7} {figures}".rstrip())
     print("\n".join(["", *lines]))
     print(f"failed: {', '.join(failed)}" if failed else "all parts are green")

@@ -144,7 +144,7 @@ def test_parts_go_on_after_one_that_failed_and_two_run_at_once(
     said = capsys.readouterr().out
     assert "\ngate: gate: 2 of 2\n" in said, "whose line it is"
     summary = [line.split() for line in said.splitlines()[-5:]]
-    assert [(line[0], *line[3:]) for line in summary[:4]] == [
+    assert [(line[0], *line[6:]) for line in summary[:4]] == [
         ("gate", "ok", "gate:", "2", "of", "2"),
         ("poison", "ok", "poison:", "2", "of", "2"),
         ("faults", "FAILED"),
