@@ -40,3 +40,10 @@
 {% macro spark__dateadd(datepart, interval, from_date_or_timestamp) -%}
     ({{ from_date_or_timestamp }} + cast({{ interval }} as int) * interval '1' {{ datepart }})
 {%- endmacro %}
+
+
+{# A test's query on PostgreSQL: tests have no hooks. #}
+{% macro postgres__get_test_sql(main_sql, fail_calc, warn_if, error_if, limit) -%}
+    {{ uncompiled() }};
+    {{ default__get_test_sql(main_sql, fail_calc, warn_if, error_if, limit) }}
+{%- endmacro %}

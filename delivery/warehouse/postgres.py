@@ -97,7 +97,7 @@ def _uri(said: dict[str, str]) -> str:
         login += ":" + quote(said["password"], safe="")
     given = {key: said[key] for key in ("host", *PASSED_ON) if key in said}
     role = re.sub(r"([\\\s])", r"\\\1", said.get("role", ""))
-    session = "-c timezone=UTC" + (f" -c role={role}" if role else "")
+    session = "-c timezone=UTC -c jit=off" + (f" -c role={role}" if role else "")
     options = {"connect_timeout": CONNECT_SECONDS, **given, "options": session}
     return f"postgresql://{login}@/{quote(said['dbname'], safe='')}?{urlencode(options, quote_via=quote)}"
 

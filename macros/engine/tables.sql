@@ -107,6 +107,22 @@
 {%- endmacro %}
 
 
+{#
+    What is said before a table is built or a test asks. PostgreSQL compiles a plan that it takes for costly, and it takes
+    whatever reads lists of JSON for that: twenty seconds of compiling for 2,760 rows were seen, and one of work.
+#}
+{% macro uncompiled() -%}
+    {{ return(adapter.dispatch('uncompiled', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro default__uncompiled() -%}
+{%- endmacro %}
+
+{% macro postgres__uncompiled() -%}
+    {%- if model.config.materialized != 'view' -%}set local jit = off{%- endif -%}
+{%- endmacro %}
+
+
 {# The strategy of the list of landed files, which is empty where raw data is tables. #}
 {% macro list_strategy() -%}
     {{ return(adapter.dispatch('list_strategy', 'delivery')()) }}
