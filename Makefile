@@ -8,7 +8,7 @@ export DO_NOT_TRACK := 1
 # Where it is set, each of the processes that the tests start would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: deliver analytics share postgres spark cluster load engines test project slow sequences faults sweep far dropbear azurite nasty gate poison histories crosscheck compile mutants lint generate dictionary schema reference lists lock clean
+.PHONY: deliver analytics share postgres spark cluster load engines volume test project slow sequences faults sweep far dropbear azurite nasty gate poison histories crosscheck compile mutants lint generate dictionary schema reference lists lock clean
 
 deliver: $(VENV)/run.stamp ## build the sample, test it, deliver yesterday's files
 	@$(BIN)/delivery run --build --window $(or $(WINDOW),2026-11-03)
@@ -32,6 +32,9 @@ cluster: $(VENV)/spark.stamp load ## the same on a standalone master with two wo
 
 engines: $(VENV)/dev.stamp $(if $(findstring spark,$(ENGINES)),$(VENV)/spark.stamp) ## the sample on each of ENGINES, compared file by file; ends with one line of figures
 	@$(BIN)/python -m tests.engines $(ENGINES)
+
+volume: $(VENV)/dev.stamp $(if $(findstring spark,$(ENGINES)),$(VENV)/spark.stamp) ## generated events (EVENTS, 5 million) on each of ENGINES, compared file by file; hours; ends with one line of figures
+	@$(BIN)/python -m tests.engines.volume $(if $(filter command% environment%,$(origin EVENTS)),--events $(EVENTS)) $(if $(filter command% environment%,$(origin DAYS)),--days $(DAYS)) $(if $(CUSTOMERS),--customers $(CUSTOMERS)) $(ENGINES)
 
 postgres: $(VENV)/dev.stamp ## the sample loaded into PostgreSQL (PGHOST, PGDATABASE, …), built, tested and delivered
 	@$(BIN)/delivery --target postgres load

@@ -194,12 +194,21 @@ def files(start: date, days: int, events: int, customers: int) -> Iterator[tuple
 
 
 def generate(
-    out: Path, *, events: int, days: int, namespaces: int, seed: int, start: date, customers: int | None = None
+    out: Path,
+    *,
+    events: int,
+    days: int,
+    namespaces: int,
+    seed: int,
+    start: date,
+    customers: int | None = None,
+    largest: float | None = None,
 ) -> None:
     """Fill the folder `out` (layout: landing/README.md) with exactly `events` SendGrid events and what goes with them.
 
     An event that is posted twice counts twice. Every day has the same share, by when the events are received.
     customers: in all, each client with the same number; None for one to ten events.
+    largest: the share of the emails that the first client has, less than 1; None for what a square gives.
     """
     people = max(40, (events // EVENTS_PER_CUSTOMER if customers is None else customers) // namespaces)
     con = duckdb.connect(config={"threads": 1})  # a file is written by one thread, in order, holding little of it
@@ -207,6 +216,7 @@ def generate(
         "seed": seed,
         "days": days,
         "clients": namespaces,
+        "largest": "null" if largest is None else largest,
         "people": people,
         "emails": EMAILS,
         "first_day": f"date '{start}'",

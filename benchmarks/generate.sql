@@ -1,16 +1,23 @@
 -- The generator's rows, as DuckDB macros. `generate.py` fills the table `deck`, writes the files and sets the rest,
--- as macros too: seed(), first_day() (date), days(), clients(), people() (customers of one client), emails() (of one
--- deck), agents(), sources()
--- and models() (lists of text).
+-- as macros too: seed(), first_day() (date), days(), clients(), largest() (the first one's share of the emails, or
+-- null), people() (customers of one client), emails() (of one deck), agents(), sources() and models() (lists of text).
 -- Days count from 0 (the start). A second counts from the midnight (UTC) of the day that the email was sent on.
 -- Randomness is md5 of names, so the same seed gives the same bytes on every machine and version.
 
 -- Draws: 63 bits of one name; every fact of an email is cut from the bits of its key.
 create macro bits_of(name) as (md5_number_lower(name) >> 1)::bigint;
 create macro email_key(day, number) as concat('email/', seed(), '/', day, '/', number);
--- Clients differ in size: the square of an even draw gives the first ones most of the emails.
-create macro client_of(bits) as
-    floor((bits & 16777215) / 16777216 * ((bits & 16777215) / 16777216) * clients())::integer;
+-- Clients differ in size: the square of an even draw gives the first ones most of the emails. Where the largest one's
+-- share is said, the square is drawn among the others.
+create macro even_draw(bits) as (bits & 16777215) / 16777216;
+create macro client_of(bits) as case
+    when largest() is null then floor(even_draw(bits) * even_draw(bits) * clients())::integer
+    when even_draw(bits) < largest() then 0
+    else 1 + floor(
+        (even_draw(bits) - largest()) / (1 - largest()) * (even_draw(bits) - largest()) / (1 - largest())
+        * (clients() - 1)
+    )::integer
+end;
 create macro run_of(bits) as ((bits >> 24) & 3)::integer;
 create macro person_of(bits) as ((bits >> 30) % people())::bigint;
 

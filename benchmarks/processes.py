@@ -1,12 +1,19 @@
 """What processes used, as Linux tells it."""
 
+import ctypes
 import os
+import threading
+import time
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
 TICKS = os.sysconf("SC_CLK_TCK")
+SUBREAPER = 36  # of prctl(2)
+LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,3 +54,65 @@ def _usage(process: Path) -> Usage | None:
     peak = next((int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM:")), None)
     user, system = stat.rpartition(")")[2].split()[11:13]  # the 14th and 15th of proc(5)
     return None if peak is None else Usage(peak, round((int(user) + int(system)) / TICKS, 1))
+
+
+def adopt_orphans() -> None:
+    """From now on servers that leave their parent, and what a program leaves behind, are this process's children."""
+    ctypes.CDLL(None, use_errno=True).prctl(SUBREAPER, 1, 0, 0, 0)
+
+
+@contextmanager
+def watched() -> Iterator[dict[str, float]]:
+    """What all that this process started used while the context lasted, servers among it; filled in when it ends.
+
+    seconds, cpu_seconds; peak_mb: memory of their own, of all together, at most (what they share is left out). Call
+    `adopt_orphans` first.
+    """
+    found: dict[str, float] = {}
+    peaks, done = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(LOOK_SECONDS):
+            peaks.append(_descendants()[1])
+
+    watcher = threading.Thread(target=watch)
+    began, before = time.monotonic(), _descendants()[0]
+    watcher.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        watcher.join()
+        used = _descendants()[0] - before
+        found |= {"seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(used, 1)}
+        found["peak_mb"] = round(max(peaks))
+
+
+def _descendants() -> tuple[float, float]:
+    """CPU seconds of all processes that this one started, those that ended among them; memory of those that run, MB."""
+    children: dict[int, list[int]] = defaultdict(list)
+    ticks: dict[int, list[int]] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it ended
+            continue
+        children[int(fields[1])].append(int(process.name))
+        ticks[int(process.name)] = [int(field) for field in fields[11:15]]  # its own two, and of those it waited for
+    own = os.getpid()
+    found, cpu, memory = list(children[own]), sum(ticks[own][2:]), 0
+    while found:
+        one = found.pop()
+        found += children[one]
+        cpu += sum(ticks[one])
+        memory += _anonymous(one)
+    return cpu / TICKS, memory / 1024
+
+
+def _anonymous(pid: int) -> int:
+    """In kB."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon:")), 0)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+# Small tables are planned as large ones would be: in parallel.
+PARALLEL = "-c min_parallel_table_scan_size=0 -c parallel_setup_cost=0 -c parallel_tuple_cost=0"
+
+
 def _programs() -> Path | None:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     on_path = shutil.which("initdb")
@@ -34,7 +38,7 @@ def postgres_socket() -> Iterator[str]:
 
 
 @contextmanager
-def running_server() -> Iterator[str]:
+def running_server(settings: str = PARALLEL) -> Iterator[str]:
     """A server; gives the directory of its socket. Durability is off: what is tested is not a power cut."""
     programs = _programs()
     assert programs, "PostgreSQL's server is not installed (Debian: postgresql)"
@@ -48,7 +52,7 @@ def running_server() -> Iterator[str]:
         subprocess.run(command, check=True, capture_output=True, user=user, cwd=folder)
 
     call(str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "delivery", "-E", "UTF8", "-N")
-    start(str(folder))
+    start(str(folder), settings)
     try:
         yield str(folder)
     finally:
@@ -56,10 +60,9 @@ def running_server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def start(socket: str) -> None:
-    """Starts the server of that socket. It plans for small tables as it would for large ones: in parallel."""
-    options = f"-k {socket} -c listen_addresses='' -c fsync=off -c max_connections=100"
-    options += " -c min_parallel_table_scan_size=0 -c parallel_setup_cost=0 -c parallel_tuple_cost=0"
+def start(socket: str, settings: str = PARALLEL) -> None:
+    """Starts the server of that socket."""
+    options = f"-k {socket} -c listen_addresses='' -c fsync=off -c max_connections=100 {settings}"
     _control(socket, "-l", f"{socket}/log", "-o", options, "start")
 
 

@@ -82,6 +82,15 @@ def test_counts_are_exact(tmp_path: Path, count: int, days: int, namespaces: int
     assert len(entities["campaign_runs"]) == 4 * namespaces * days
 
 
+@pytest.mark.parametrize("largest", [0.0, 0.5, 0.9])
+def test_the_first_client_has_its_share_and_the_others_differ(tmp_path: Path, largest: float) -> None:
+    rows = Counter(event.payload.get("namespace") for event in events_of(make(tmp_path, namespaces=9, largest=largest)))
+    assert rows["client_0000"] / 3000 == pytest.approx(largest, abs=0.05)
+    others = [rows[f"client_{number:04}"] for number in range(1, 9)]
+    assert min(others) > 0
+    assert others[0] == max(others) > 2 * others[-1]
+
+
 def test_a_file_holds_its_day_in_order(folder: Path, events: list[Event]) -> None:
     times = defaultdict(list)
     for event in events:

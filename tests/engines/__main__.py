@@ -58,7 +58,7 @@ def main(engines: list[str], until: str) -> int:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="engines")))
         project = _project(work)
         if "postgres" in engines:
-            _new_database(stack.enter_context(running_server()))
+            os.environ.update(new_database(stack.enter_context(running_server()), "engines"))
         for name in stages:
             STAGES[name].change(project)
             _load(engines)
@@ -114,11 +114,11 @@ def _project(work: Path) -> Copy:
     return project
 
 
-def _new_database(socket: str) -> None:
-    """A database that orders text by bytes."""
+def new_database(socket: str, name: str) -> dict[str, str]:
+    """A database that orders text by bytes; gives the variables that lead to it."""
     with psycopg.connect(host=socket, user="delivery", dbname="postgres", autocommit=True) as connection:
-        connection.execute("create database engines template template0 locale 'C'")
-    os.environ.update({"PGHOST": socket, "PGUSER": "delivery", "PGDATABASE": "engines"})
+        connection.execute(f"create database {name} template template0 locale 'C'")
+    return {"PGHOST": socket, "PGUSER": "delivery", "PGDATABASE": name}
 
 
 def _load(engines: list[str]) -> None:
@@ -160,11 +160,16 @@ def _environment(target: str, stage: str, work: Path) -> Iterator[None]:
 
 def files(target: str, root: Path) -> Iterator[tuple[str, str]]:
     """Name and SHA-256 of every file of a target, and of each export whole."""
-    share = Path(os.environ["DELIVERY_SHARE"])
+    yield from delivered(Path(os.environ["DELIVERY_SHARE"]))
+    yield from exports(target, root)
+
+
+def delivered(share: Path) -> Iterator[tuple[str, str]]:
+    """Name and SHA-256 of every file for clients."""
     for path in sorted(share.rglob("*")):
         if path.is_file() and not path.name.endswith((".manifest.json", ".htaccess")):
-            yield str(path.relative_to(share)), hashlib.sha256(path.read_bytes()).hexdigest()
-    yield from exports(target, root)
+            with path.open("rb") as content:
+                yield str(path.relative_to(share)), hashlib.file_digest(content, "sha256").hexdigest()
 
 
 if __name__ == "__main__":
