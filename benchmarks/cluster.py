@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from benchmarks.processes import Usage, marked, of_process
+from benchmarks.processes import Usage, looking, marked, of_process
 
 DEPLOY = "org.apache.spark.deploy"
 START_SECONDS = 120
@@ -135,22 +134,17 @@ def _watched(command: int) -> Iterator[dict[str, list[dict[str, float]]]]:
     """What each process used, by kind, the largest first; filled in when the context ends. Looks once a second."""
     found: dict[str, list[dict[str, float]]] = {}
     seen: dict[str, dict[int, Usage]] = {kind: {} for kind in ("command", *KINDS)}
-    done = threading.Event()
 
-    def watch() -> None:
-        while not done.wait(1):
-            if own := of_process(command):
-                seen["command"][command] = own
-            for kind, mark in KINDS.items():
-                seen[kind].update(marked(mark))
+    def look() -> None:
+        if own := of_process(command):
+            seen["command"][command] = own
+        for kind, mark in KINDS.items():
+            seen[kind].update(marked(mark))
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     try:
-        yield found
+        with looking(look, 1):
+            yield found
     finally:
-        done.set()
-        watcher.join()
         for kind, used in seen.items():
             found[kind] = [asdict(one) for one in sorted(used.values(), key=lambda one: -one.peak_mb)]
 

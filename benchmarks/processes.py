@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,9 +51,31 @@ def _usage(process: Path) -> Usage | None:
         status, stat = (process / "status").read_text(), (process / "stat").read_text()
     except OSError:
         return None
-    peak = next((int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM:")), None)
+    peak = _kilobytes(status, "VmHWM:")
     user, system = stat.rpartition(")")[2].split()[11:13]  # the 14th and 15th of proc(5)
-    return None if peak is None else Usage(peak, round((int(user) + int(system)) / TICKS, 1))
+    return None if peak is None else Usage(peak // 1024, round((int(user) + int(system)) / TICKS, 1))
+
+
+def _kilobytes(status: str, name: str) -> int | None:
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith(name)), None)
+
+
+@contextmanager
+def looking(look: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Calls it again and again, in a thread of its own, while the context lasts."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(seconds):
+            look()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 def adopt_orphans() -> None:
@@ -69,20 +91,12 @@ def watched() -> Iterator[dict[str, float]]:
     `adopt_orphans` first.
     """
     found: dict[str, float] = {}
-    peaks, done = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(LOOK_SECONDS):
-            peaks.append(_descendants()[1])
-
-    watcher = threading.Thread(target=watch)
+    peaks = [0.0]
     began, before = time.monotonic(), _descendants()[0]
-    watcher.start()
     try:
-        yield found
+        with looking(lambda: peaks.append(_descendants()[1]), LOOK_SECONDS):
+            yield found
     finally:
-        done.set()
-        watcher.join()
         used = _descendants()[0] - before
         found |= {"seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(used, 1)}
         found["peak_mb"] = round(max(peaks))
@@ -112,7 +126,6 @@ def _descendants() -> tuple[float, float]:
 def _anonymous(pid: int) -> int:
     """In kB."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return _kilobytes(Path(f"/proc/{pid}/status").read_text(), "RssAnon:") or 0
     except OSError:
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon:")), 0)

@@ -125,7 +125,7 @@ from {{ 'said' if needs else 'written' }}
 
 {# A name by which records find one another, a client's or an id, as a document says it: the blanks around it do not count. #}
 {% macro name_said(field) -%}
-    nullif({{ trimmed(json_field('document', field)) }}, '')
+    {{ filled(json_field('document', field)) }}
 {%- endmacro %}
 
 
@@ -137,7 +137,7 @@ from {{ 'said' if needs else 'written' }}
     {%- elif field == 'campaign_id' -%}
         {{ try_bigint(said) }}
     {%- else -%}
-        nullif({{ trimmed(said) }}, '')
+        {{ filled(said) }}
     {%- endif -%}
 {%- endmacro %}
 

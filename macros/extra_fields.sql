@@ -12,14 +12,7 @@
         {%- do staged.append(node.raw_code if node else '') -%}
     {%- endfor -%}
     {%- for column in extra_field_columns() -%}
-        {%- if not modules.re.fullmatch('[a-z][a-z0-9_]*', column.name) -%}
-            {%- do faults.append(column.name ~ ': a name is small letters, digits and _') -%}
-        {%- endif -%}
-        {%- if not modules.re.fullmatch(type_pattern(), column.data_type or '') -%}
-            {%- do faults.append(
-                column.name ~ ': data_type is string, bigint, decimal(p,s), boolean, date or timestamp'
-            ) -%}
-        {%- endif -%}
+        {%- do faults.extend(column_faults(column.name, column.data_type)) -%}
         {%- if not modules.re.search("['\"]" ~ modules.re.escape(column.name) ~ "['\"] *:", staged | join) -%}
             {%- do faults.append(
                 column.name ~ ': no provider in use has it: name it in posted_extra_fields of a staging model'

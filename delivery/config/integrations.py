@@ -154,6 +154,11 @@ class Split(_Strict):
             raise ValueError("needs one of rows, bytes and by")
         return self
 
+    @property
+    def column(self) -> str | None:
+        """Of whose values each has a part; None where parts end by day, rows or bytes."""
+        return None if self.by == "day" else self.by
+
 
 class Signature(_Strict):
     """By whose key encrypted files are signed. private_key: as an account's."""
@@ -228,10 +233,10 @@ class Integration(_Strict):
 
     @model_validator(mode="after")
     def _parts_have_names(self) -> Integration:
-        column = self.split.by if self.split else None
-        if column in (None, "day"):
+        column = self.split.column if self.split else None
+        if column is None:
             return self
-        values = self.rows.get(str(column), ())
+        values = self.split_values
         if not values:
             raise ValueError(f"split by {column} needs rows: {{{column}: [...]}}, the values that have a file each")
         if odd := [value for value in values if not re.fullmatch(r"\w[\w .-]*", value)]:
@@ -263,7 +268,7 @@ class Integration(_Strict):
     @property
     def split_values(self) -> tuple[str, ...]:
         """The values that have a part each, in the order of the parts; none where nothing is split by a column."""
-        return self.rows.get(self.split.by, ()) if self.split and self.split.by else ()
+        return self.rows.get(self.split.column, ()) if self.split and self.split.column else ()
 
     def label(self, name: str) -> str:
         """What a column is called in the files."""

@@ -62,7 +62,7 @@ def encrypt(
     """
     check_certificates(certificates)
     digest = hashlib.sha256()
-    with exclusive(target) as disk, _gnupg() as command, _signing(command, signature) as signed:
+    with exclusive(target) as disk, _gnupg(signature) as command, _signing(command, signature) as signed:
         asked = ["--trust-model", "always", "--compress-algo", "none", *(["--armor"] if armor else []), *signed.asked]
         for certificate in certificates:
             asked += ["--recipient-file", str(certificate.resolve())]
@@ -91,13 +91,21 @@ def encrypt(
 
 
 @contextmanager
-def _gnupg() -> Iterator[list[str]]:
-    """The command, with an empty home: nobody's keys, nobody's options, no agent."""
+def _gnupg(signature: Signature | None = None) -> Iterator[list[str]]:
+    """The command, with an empty home: nobody's keys, nobody's options; an agent, which ends with it, only to sign."""
     program = shutil.which("gpg")
     if program is None:
         raise ConfigError("encryption: openpgp needs gpg.", hint="Install GnuPG (Debian: gpg).")
     with tempfile.TemporaryDirectory(prefix="delivery-gnupg-") as home:
-        yield [program, "--homedir", home, "--batch", "--no-tty", "--no-options", "--no-autostart", "--quiet"]
+        command = [program, "--homedir", home, "--batch", "--no-tty", "--no-options", "--quiet"]
+        if signature is None:
+            yield [*command, "--no-autostart"]
+            return
+        try:
+            yield [*command, "--pinentry-mode", "loopback"]
+        finally:
+            end = [shutil.which("gpgconf") or "gpgconf", "--homedir", home, "--kill", "gpg-agent"]
+            subprocess.run(end, capture_output=True, check=False)
 
 
 class _Signed(NamedTuple):
@@ -109,24 +117,18 @@ class _Signed(NamedTuple):
 
 @contextmanager
 def _signing(command: list[str], signature: Signature | None) -> Iterator[_Signed]:
-    """The key in the home of this one call, whose agent ends with it. No secret is an argument."""
+    """The key in the home of this one call. No secret is an argument."""
     if signature is None:
         yield _Signed([], ())
         return
-    command.remove("--no-autostart")  # the agent holds secret keys
-    command += ["--pinentry-mode", "loopback"]
-    try:
-        subprocess.run([*command, "--import"], input=_content(signature.private_key), capture_output=True, check=False)
-        if reason := _why_not_signing(_columns(command, "--list-secret-keys")):
-            raise ConfigError(f"signature.private_key {reason}.", hint=SIGN_HINT)
-        reads, writes = os.pipe()
-        with os.fdopen(reads), os.fdopen(writes, "w", encoding="utf-8") as passphrase:
-            passphrase.write(signature.passphrase.get_secret_value() if signature.passphrase else "")
-            passphrase.close()
-            yield _Signed(["--passphrase-fd", str(reads), "--sign"], (reads,))
-    finally:
-        end = [shutil.which("gpgconf") or "gpgconf", "--homedir", command[command.index("--homedir") + 1]]
-        subprocess.run([*end, "--kill", "gpg-agent"], capture_output=True, check=False)
+    subprocess.run([*command, "--import"], input=_content(signature.private_key), capture_output=True, check=False)
+    if reason := _why_not_signing(_columns(command, "--list-secret-keys")):
+        raise ConfigError(f"signature.private_key {reason}.", hint=SIGN_HINT)
+    reads, writes = os.pipe()
+    with os.fdopen(reads), os.fdopen(writes, "w", encoding="utf-8") as passphrase:
+        passphrase.write(signature.passphrase.get_secret_value() if signature.passphrase else "")
+        passphrase.close()
+        yield _Signed(["--passphrase-fd", str(reads), "--sign"], (reads,))
 
 
 def _content(key: Path | SecretStr) -> bytes:

@@ -223,17 +223,18 @@ class Files:
 
 def _pieces(selection: Selection, integration: Integration) -> list[Selection]:
     """The same rows, as they are read one after the other, where each of a day or of a value begins a part."""
-    by = integration.split.by if integration.split else None
-    if by is None:
+    split = integration.split
+    if split is None or split.by is None:
         return [selection]
-    if by == "day":
+    column = split.column
+    if column is None:
         return selection.by_day()
     if not integration.split_values:
         raise GateRefused(
-            f"split by {by}: the files have rows of every {by} since the campaign's first delivery.",
+            f"split by {column}: the files have rows of every {column} since the campaign's first delivery.",
             hint="Start a new campaign with the new layout, or split in another way.",
         )
-    return [replace(selection, rows={**selection.rows, by: (value,)}) for value in integration.split_values]
+    return [replace(selection, rows={**selection.rows, column: (one,)}) for one in integration.split_values]
 
 
 def _defect(part: Part, what: str) -> WriteFailed:

@@ -21,14 +21,12 @@ CLOCKS_DIFFER = timedelta(minutes=5)  # between the host that builds and this on
 
 def unbuilt(built: Iterable[str], lineage: Lineage, log: Log) -> Iterable[str]:
     """What was not built to its end, wholly, by a command of the past."""
-    never = [node for node in built if not log.last_build(node) and not _open_build(node, log)]
-    if never:
-        yield NEVER + ", ".join(lineage.nodes[node]["name"] for node in never)
+    found = [(lineage.nodes[node]["name"], log.last_build(node), _open_build(node, log)) for node in built]
+    if never := [name for name, last, begun in found if not last and not begun]:
+        yield NEVER + ", ".join(never)
     skipped = []
     now = datetime.now(UTC).replace(tzinfo=None) + CLOCKS_DIFFER
-    for node in built:
-        name = lineage.nodes[node]["name"]
-        last, begun = log.last_build(node), _open_build(node, log)
+    for name, last, begun in found:
         if begun:
             yield f"{name}: the build that began at {begun.started_at} UTC did not end"
         elif last is None:

@@ -49,6 +49,12 @@
 {%- endmacro %}
 
 
+{# A text without the blanks around it, of any kind; NULL where nothing is left. #}
+{% macro filled(text) -%}
+    nullif({{ trimmed(text) }}, '')
+{%- endmacro %}
+
+
 {# A text in lower case, each letter by itself: no letter becomes two, none depends on what stands beside it. #}
 {% macro lowered(text) -%}
     {{ return(adapter.dispatch('lowered', 'delivery')(text)) }}

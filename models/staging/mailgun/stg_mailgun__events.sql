@@ -40,7 +40,7 @@ told as (
         message_id_text as message_id,
         message_id_text as provider_message_id,
         cast(null as {{ dbt.type_string() }}) as smtp_id,
-        nullif({{ trimmed('namespace_text') }}, '') as namespace,
+        {{ filled('namespace_text') }} as namespace,
         {{ tidy_address('email_text') }} as email,
         case
             when event <> 'failed' or event is null then event
@@ -62,10 +62,10 @@ told as (
         ip_address_text as ip_address,
         url_text as click_url,
         coalesce(reply_text, description_text, reason_text) as reason,
-        nullif({{ trimmed('campaign_run_id_text') }}, '') as campaign_run_id,
+        {{ filled('campaign_run_id_text') }} as campaign_run_id,
         {{ piped('audience_id_text') }} as audience_id,
         variant_id_text as variant_id,
-        nullif({{ trimmed('journey_id_text') }}, '') as journey_id,
+        {{ filled('journey_id_text') }} as journey_id,
         nqe_text as nqe,
         {{ posted_extra_fields({}) }} as extra_fields,
         bot_text is not null as is_machine_open,

@@ -16,7 +16,7 @@ select
     nullif({{ json_field('document', 'unsubscribe_id') }}, '') as unsubscribe_id,
     {{ name_said('namespace') }} as namespace,
     {{ tidy_address(json_field('document', 'email')) }} as email,
-    coalesce(nullif({{ trimmed(json_field('document', 'source')) }}, ''), 'unknown') as source,
+    coalesce({{ name_said('source') }}, 'unknown') as source,
     {{ name_said('campaign_run_id') }} as campaign_run_id,
     nullif({{ json_field('document', 'nqe') }}, '') as nqe,
     received_at,

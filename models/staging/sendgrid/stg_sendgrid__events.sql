@@ -24,13 +24,13 @@ told as (
         nullif({{ before_point('sg_message_id_text') }}, '') as message_id,
         sg_message_id_text as provider_message_id,
         smtp_id_text as smtp_id,
-        nullif({{ trimmed('namespace_text') }}, '') as namespace,
+        {{ filled('namespace_text') }} as namespace,
         {{ tidy_address('email_text') }} as email,
         {{ code('event_text') }} as provider_event,
         {{ code('type_text') }} as bounce_type,
         {{ code('bounce_classification_text') }} as bounce_classification,
         case
-            when {{ code('event_text') }} like 'group_%' then nullif({{ trimmed('asm_group_id_text') }}, '')
+            when {{ code('event_text') }} like 'group_%' then {{ filled('asm_group_id_text') }}
         end as unsubscribe_group,
         left({{ trimmed('coalesce(status_text, reason_text)') }}, 1) as reply_class,
         {{ piped('category_text') }} as category,
@@ -38,10 +38,10 @@ told as (
         ip_text as ip_address,
         url_text as click_url,
         reason_text as reason,
-        nullif({{ trimmed('campaign_run_id_text') }}, '') as campaign_run_id,
+        {{ filled('campaign_run_id_text') }} as campaign_run_id,
         {{ piped('audience_id_text') }} as audience_id,
         variant_id_text as variant_id,
-        nullif({{ trimmed('journey_id_text') }}, '') as journey_id,
+        {{ filled('journey_id_text') }} as journey_id,
         nqe_text as nqe,
         {{ posted_extra_fields({}) }} as extra_fields,
         coalesce({{ typed('sg_machine_open_text', 'boolean') }}, false) as is_machine_open,
