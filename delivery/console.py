@@ -61,14 +61,15 @@ def show(view: View, *, as_json: bool, full: bool = False) -> None:
     """The document, or all parts. full: tables as wide as they need, with whole hashes."""
     if as_json:
         document(view.document)
-        return
-    for part in view.parts:
-        if isinstance(part, Table):
-            _table(part, full=full)
-        elif isinstance(part, Text):
-            sys.stdout.write(part.text)
-        else:
-            say(part)
+    else:
+        for part in view.parts:
+            if isinstance(part, Table):
+                _table(part, full=full)
+            elif isinstance(part, Text):
+                sys.stdout.write(part.text)
+            else:
+                say(part)
+    sys.stdout.flush()  # who reads it from a pipe would wait for it as long as `analytics` serves
 
 
 def _table(table: Table, *, full: bool) -> None:

@@ -112,8 +112,9 @@ class Copy:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Ours without what would lead a command elsewhere, and this project's."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("DBT_", "DELIVERY_", "WAREHOUSE", "LANDING_"))}
+        """Ours without what would lead a command elsewhere, or have it say things sooner, and this project's."""
+        other = ("DBT_", "DELIVERY_", "WAREHOUSE", "LANDING_", "PYTHONUNBUFFERED")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(other)}
         return {**kept, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **self.env}
 
 
