@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 FRESHNESS = ("pass", "warn", "error")  # of a source that was asked; another status is no answer
 STORED = ("table", "incremental", "seed")
-NEVER = "no dbt build of this warehouse made it: "
 CLOCKS_DIFFER = timedelta(minutes=5)  # between the host that builds and this one
 
 
@@ -23,7 +22,7 @@ def unbuilt(built: Iterable[str], lineage: Lineage, log: Log) -> Iterable[str]:
     """What was not built to its end, wholly, by a command of the past."""
     found = [(lineage.nodes[node]["name"], log.last_build(node), _open_build(node, log)) for node in built]
     if never := [name for name, last, begun in found if not last and not begun]:
-        yield NEVER + ", ".join(never)
+        yield f"no dbt build of this warehouse made it: {', '.join(never)}"
     skipped = []
     now = datetime.now(UTC).replace(tzinfo=None) + CLOCKS_DIFFER
     for name, last, begun in found:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from delivery.config.datasets import ACCEPTED_TESTS, PACKAGE, build_log, datasets, relation_of
 from delivery.errors import EngineDown, GateRefused, WriteFailed, redact
 from delivery.gate.asked import Asked
-from delivery.gate.complete import NEVER, incomplete, replaced, unbuilt
+from delivery.gate.complete import incomplete, replaced, unbuilt
 from delivery.gate.lineage import Lineage
 from delivery.gate.log import Log, read_log
 from delivery.gate.rejected import Rejected, Rejections
@@ -50,11 +50,9 @@ class Verdict:
 
     def error(self) -> GateRefused:
         """The refusal as an error."""
-        hint = "Mend the data or the model, run `dbt build`, then run again."
-        if any(reason.startswith(NEVER) for reason in self.reasons):
-            hint = "Run again with --build, or run `dbt build` first, with the target and warehouse used here."
         return GateRefused(
-            f"{self.dataset} is not proven:\n" + "\n".join(f"  {reason}" for reason in self.reasons), hint=hint
+            f"{self.dataset} is not proven:\n" + "\n".join(f"  {reason}" for reason in self.reasons),
+            hint="Mend what a test names, then run again with --build, or after `dbt build` with the target used here.",
         )
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -93,10 +94,13 @@ def serving(project: Copy, *arguments: str) -> Iterator[str]:
     assert process.stdout
     assert process.stderr
     said = ""
+    silent = Timer(SECONDS / 1000, process.kill)  # what says nothing ends, so that the test does
+    silent.start()
     while not said.rstrip().endswith("}"):
         line = process.stdout.readline()
         assert line, process.stderr.read()
         said += line
+    silent.cancel()
     try:
         yield json.loads(said)["url"]
     finally:

@@ -469,8 +469,7 @@ def test_what_was_never_built_is_one_line_and_says_how_it_is_built() -> None:
     builds.connection.execute("delete from build_log where unique_id in ('model.p.raw', 'model.p.twin')")
     refusals = builds.refusals()
     assert refusals == ["no dbt build of this warehouse made it: raw, twin"]
-    assert "Run again with --build" in Verdict("events", tuple(refusals)).error().hint
-    assert "Mend the data" in Verdict("events", ("events_key: fail with 3 rows",)).error().hint
+    assert "run again with --build" in Verdict("events", tuple(refusals)).error().hint
 
 
 def test_the_cause_stands_before_what_it_kept_from_being_built() -> None:
