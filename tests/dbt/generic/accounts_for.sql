@@ -1,4 +1,3 @@
-{# Raw rows of a source = the model's + superseded by a later version + rejected + those that cannot be read. #}
 {% test accounts_for(model, raw, judged) %}
 
     with counted as (

@@ -1,4 +1,3 @@
-{# Each row has a value in at least one of the columns. #}
 {% test has_one_of(model, columns, key) %}
 
     select

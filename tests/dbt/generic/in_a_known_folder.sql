@@ -1,4 +1,3 @@
-{# Each landed file has a folder and a name that are read; misspelled ones would otherwise be left out silently. #}
 {% test in_a_known_folder(model, column_name) %}
 
     select {{ column_name }} as offending_value

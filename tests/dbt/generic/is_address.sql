@@ -1,4 +1,3 @@
-{# An address as every table has it: one @ with something around it, no space, lower case. #}
 {% test is_address(model, column_name, key) %}
 
     select

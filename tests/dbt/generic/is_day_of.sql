@@ -1,4 +1,3 @@
-{# The column is the UTC day of a time in the same row. #}
 {% test is_day_of(model, column_name, time, key) %}
 
     select

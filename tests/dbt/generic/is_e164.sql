@@ -1,4 +1,3 @@
-{# A phone number in E.164 form: a plus and up to 15 digits, the first no 0; at least 7 of them. NULL passes. #}
 {% test is_e164(model, column_name, key) %}
 
     select

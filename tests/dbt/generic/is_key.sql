@@ -1,4 +1,3 @@
-{# The columns tell the rows apart: none is NULL, and no two rows agree in all. filled: columns that are never NULL too. #}
 {% test is_key(model, columns, filled=[]) %}
 
     {%- set all_columns = columns + filled %}

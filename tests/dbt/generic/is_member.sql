@@ -1,4 +1,3 @@
-{# Each member of an audience is a customer who can be reached, once, and is marked as there. #}
 {% test is_member(model, of) %}
 
     with members as (

@@ -1,4 +1,3 @@
-{# No row has a fault. Lists each with where it came from, so that the file can be mended. #}
 {% test is_without_fault(model, column_name, at) %}
 
     select

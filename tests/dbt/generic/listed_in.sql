@@ -1,4 +1,3 @@
-{# Each value is listed in a column of another table; NULL passes, as not_null says whether it may be. #}
 {% test listed_in(model, column_name, to, field, key) %}
 
     with tested as (

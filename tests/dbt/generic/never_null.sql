@@ -1,4 +1,3 @@
-{# None of the columns is NULL: one look at a table that would else be read once per column. #}
 {% test never_null(model, columns, key) %}
 
     select

@@ -1,4 +1,3 @@
-{# The column is filled only for some events. #}
 {% test only_for_events(model, column_name, events, key) %}
 
     select

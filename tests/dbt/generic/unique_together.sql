@@ -1,4 +1,3 @@
-{# No two rows have the same values in all of the columns; NULL counts as a value. #}
 {% test unique_together(model, columns) %}
 
     select
