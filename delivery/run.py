@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from delivery.config.integrations_file import Integrations
 from delivery.errors import Busy, Stopped, stopped
 from delivery.files import layouts
-from delivery.files.receipts import forget
 from delivery.gate import chosen, entitlements, rejected
 from delivery.gate.build import build
 from delivery.gate.judge import Gate, Verdict
@@ -54,7 +53,6 @@ def run(
                 build(project, request.select, watch)
             setup = load(project, declared, request.integrations)
             wanted += setup.wanted(request, ledger, keep=True)
-            forget(project)
             return _make(HandingOver(setup, ledger, watch, Lanes()), request, wanted, ends)
         except Stopped as signal:
             raise stopped(str(signal), _where_things_stand(wanted, ledger)) from None

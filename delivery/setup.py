@@ -93,10 +93,12 @@ class Setup:
     def wanted(self, request: Request, ledger: Ledger, *, keep: bool) -> list[Job]:
         """The deliveries that the request means now, corrections last. Raises NothingDue, ConfigError.
 
-        keep: whether what was seen of windows that were delivered is remembered.
+        Of two that would write one file the second is refused. keep: whether what was seen of windows that were
+        delivered is remembered.
         """
         wanted = jobs(request, self.campaigns, self.integrations, ledger)
-        wanted += receipts.outdated(sent(request, self.campaigns, self.integrations, ledger), self.project, keep=keep)
+        delivered = sent(request, self.campaigns, self.integrations, ledger)
+        wanted += receipts.outdated(delivered, self.project, keep=keep)
         if not wanted:
             raise NothingDue(
                 "Nothing is due.", hint="`delivery plan` shows the schedules; `delivery status` what was done."

@@ -1,18 +1,18 @@
 """Receipts: which rows a client has, kept beside each delivery and held against what the table has later.
 
-Of a window the receipt holds unique_key and updated_at, a function of what the row was made of (decision 0005); it is
-kept for two weeks, and what differs leaves as a numbered correction. With `mode: changes` it holds the key of members,
-the contacts by which the client knows them, and a hash of the row as it left; it is kept until the delivery after the
-next. Who has another contact has left under the old one and entered under the new one.
+Of a window the receipt holds unique_key and updated_at, a function of what the row was made of (decision 0005). It is
+kept, and what differs leaves as a numbered correction, however late (decision 0069). With `mode: changes` it holds the
+key of members, the contacts by which the client knows them, and a hash of the row as it left; it is kept until the
+delivery after the next. Who has another contact has left under the old one and entered under the new one.
 """
 
 from __future__ import annotations
 
 import itertools
-import time
-from contextlib import ExitStack, contextmanager
+import os
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 from delivery.errors import EngineDown, WriteFailed
 from delivery.files.disk import exclusive, writing
 from delivery.files.manifest import Changes, Correction
-from delivery.ledger import State
+from delivery.ledger import ENDED_WELL, State
+from delivery.ledger.identity import this_runner
 from delivery.schedule.jobs import revisions, told_since
 from delivery.sql import identifier, literal
 from delivery.warehouse import Engine, open_engine
@@ -35,17 +36,21 @@ from delivery.warehouse.rows import no_rows, selection_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
+    from datetime import date
 
+    from delivery.config.datasets import Dataset
     from delivery.config.project import Project
-    from delivery.ledger import Ledger
-    from delivery.schedule.jobs import Job
+    from delivery.ledger import Delivery, Ledger
+    from delivery.schedule.jobs import Job, Sent
     from delivery.warehouse.rows import Selection
+
+    _Days = dict[date, tuple[datetime, datetime]]
 
 KEY, CHANGED = "unique_key", "updated_at"
 SENT, MEMBERS = "sent", "members"  # folders of the state directory
-KEPT = timedelta(days=14)
+NOW = ".now"  # in the same folder: what is compared with a receipt, and may take its place
+LEFT_TO_OTHERS = timedelta(days=2)  # for the runner that has the receipt to look
 MEMORY = "96MB"
-BUILT = b"built"  # a window's own: when its days had last been built
 
 
 class Difference(NamedTuple):
@@ -122,7 +127,7 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
             hint="Run where it was delivered, or send the window again with --redeliver.",
         )
     now = _write(kind.path(project, job.key), kind, engine, project)
-    past, since = ([], job.corrects) if kind.folder == SENT else told_since(job, ledger)
+    past, since = (_replaced(job, ledger), job.corrects) if kind.folder == SENT else told_since(job, ledger)
     for row in past:
         kind.path(project, row.id).unlink(missing_ok=True)
     if since is None or not kind.path(project, since).is_file():
@@ -139,41 +144,79 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
     return Content(len(keys), {"": replace(selection, keys=keys)}, gone, selection.count(engine), differs=bool(found))
 
 
-def outdated(delivered: Iterable[tuple[Job, str]], project: Project, *, keep: bool) -> list[Job]:
+def outdated(delivered: Iterable[Sent], project: Project, *, keep: bool) -> list[Job]:
     """A correction for each window whose rows are not what they were, or cannot be compared: that fails for itself.
 
-    delivered: see jobs.sent. keep: whether what turns out to be the same is remembered, and not compared again.
+    keep: whether what turns out to be the same is remembered, and not compared again.
     """
-    fresh = {path.stem for path in (project.state / SENT).glob("*.parquet") if _is_fresh(path)}
-    known = [(job, last) for job, last in delivered if job.key in fresh] if fresh else []
+    known = list(delivered)
     if not known:
         return []
     with open_engine(project) as engine:
-        found = [(job, last) for job, last in known if _may_differ(job, engine, project, keep=keep)]
-    return [replace(job, revision=job.revision + 1, corrects=last) for job, last in found]
+        looks = _Looks(project, engine, known, keep=keep)
+        found = [one for one in known if looks.may_differ(one)]
+    return [replace(one.job, revision=one.job.revision + 1, corrects=one.arrived) for one in found]
 
 
-def forget(project: Project) -> None:
-    """Removes the receipts of windows that are too old to be corrected."""
-    for path in (project.state / SENT).glob("*"):
-        if not _is_fresh(path):
-            path.unlink(missing_ok=True)
+class _Looks:
+    """Whether what was sent is what the table has: windows that were built since are compared, and no others."""
+
+    def __init__(self, project: Project, engine: Engine, known: list[Sent], *, keep: bool) -> None:
+        self._project, self._engine, self._keep = project, engine, keep
+        self._runner, self._kept = this_runner(project.state).name, _kept(project)
+        self._built: dict[str, _Days] = {}
+        self._at_work: dict[str | None, datetime] = {}
+        for one in known:
+            self._at_work[one.by] = max(one.at, self._at_work.get(one.by, one.at))
+
+    def may_differ(self, one: Sent) -> bool:
+        dataset = one.job.campaign.dataset
+        if dataset.unique_id not in self._built:
+            self._built[dataset.unique_id] = _days_built(dataset, self._engine)
+        days = self._built[dataset.unique_id]
+        built = [days[day] for day in (one.job.window.days() if one.job.window else ()) if day in days]
+        if not built:
+            return False
+        if (known := self._kept.get(one.job.key)) is None:
+            return self._is_unknown(one, max(ended for _, ended in built))
+        if known == _nanoseconds(max(began for began, _ in built)):
+            return False
+        try:
+            return _differs(one.job, self._engine, self._project, keep=self._keep)
+        except EngineDown:
+            raise
+        except Exception:  # noqa: BLE001 - whatever is wrong with one receipt: its own correction says so
+            return True
+
+    def _is_unknown(self, one: Sent, built: datetime) -> bool:
+        """Whether a window without a receipt was built since. Of another runner's, that runner may have it."""
+        is_ours = one.by in {self._runner, None}
+        is_left = built < datetime.now(UTC) - LEFT_TO_OTHERS and self._at_work[one.by] < built
+        return built > one.at and (is_ours or is_left)
 
 
-def _is_fresh(path: Path) -> bool:
-    try:
-        return time.time() - path.stat().st_mtime <= KEPT.total_seconds()
-    except FileNotFoundError:
-        return False
+def _kept(project: Project) -> dict[str, int]:
+    """By delivery, the receipts of windows that are here, and as of which build (`_write`)."""
+    with suppress(FileNotFoundError), os.scandir(project.state / SENT) as entries:
+        return {Path(one.name).stem: one.stat().st_mtime_ns for one in entries if one.name.endswith(".parquet")}
+    return {}
 
 
-def _may_differ(job: Job, engine: Engine, project: Project, *, keep: bool) -> bool:
-    try:
-        return _differs(job, engine, project, keep=keep)
-    except EngineDown:
-        raise
-    except Exception:  # noqa: BLE001 - whatever is wrong with one receipt: its own correction says so
-        return True
+def _days_built(dataset: Dataset, engine: Engine) -> _Days:
+    """Of each day, when the build of it that began last began, and when the last one had ended."""
+    rows = engine.table(
+        "select event_day, max(started_at) as began, max(coalesce(ended_at, started_at)) as ended"
+        f" from {dataset.log}.build_days where unique_id = {literal(dataset.unique_id)} group by event_day"
+    ).to_pylist()
+    return {row["event_day"]: (_utc(row["began"]), _utc(row["ended"])) for row in rows}
+
+
+def _utc(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _nanoseconds(at: datetime) -> int:
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
 def _kind(job: Job, selection: Selection) -> _Kind | None:
@@ -198,6 +241,13 @@ def _of_members(selection: Selection) -> _Kind:
     return _Kind(MEMBERS, key, contacts, "hash", select, reads)
 
 
+def _replaced(job: Job, ledger: Ledger) -> list[Delivery]:
+    """Of the window, the deliveries before the last one that the client has."""
+    found = revisions(job, ledger)
+    arrived = max((row.revision for row in found if row.state in ENDED_WELL), default=0)
+    return [row for row in found if row.revision < arrived]
+
+
 def _is_whole(job: Job, columns: tuple[str, ...], ledger: Ledger) -> bool:
     """Whether the correction must be the whole window: where rows have no key in the file, or nothing came before."""
     has_delivered = any(row.state == State.DELIVERED for row in revisions(job, ledger))
@@ -205,14 +255,11 @@ def _is_whole(job: Job, columns: tuple[str, ...], ledger: Ledger) -> bool:
 
 
 def _differs(job: Job, engine: Engine, project: Project, *, keep: bool) -> bool:
-    """Compares only what was built since; what turns out to be the same is not compared again."""
+    """What turns out to be the same is not compared again."""
     kind = _of_window(selection_of(job, (KEY,)))
     sent = kind.path(project, job.key)
-    known = pq.read_schema(sent).metadata[BUILT].decode()
-    if known == _built(kind.reads, engine):
-        return False
-    with TemporaryDirectory(dir=sent.parent if keep else None, prefix=".") as folder:
-        now = _write(Path(folder, sent.name), kind, engine, project)
+    with nullcontext(sent.parent / NOW) if keep else TemporaryDirectory() as folder:
+        now = _write(Path(folder, "now.parquet"), kind, engine, project)
         differs = bool(_compare(sent, now, kind, project))
         if keep and not differs:
             now.replace(sent)
@@ -220,7 +267,10 @@ def _differs(job: Job, engine: Engine, project: Project, *, keep: bool) -> bool:
 
 
 def _write(path: Path, kind: _Kind, engine: Engine, project: Project) -> Path:
-    """A receipt of the rows as they are now, in any order, in the snapshot that the files are written from."""
+    """A receipt of the rows as they are now, in any order, in the snapshot that the files are written from.
+
+    Of a window's, the time of the file is that of the last build in it: thousands are told by a look at their folder.
+    """
     columns = ", ".join(identifier(name) for name in kind.reads.columns)
     query = f"select {columns} from {kind.reads.dataset.relation} where {kind.reads.where()}"
     built = _built(kind.reads, engine) if kind.folder == SENT else None
@@ -235,9 +285,10 @@ def _write(path: Path, kind: _Kind, engine: Engine, project: Project) -> Path:
                 rows = pa.Table.from_batches([cast_back(batch, kind.reads.kinds)])  # noqa: F841 - found by its name
                 kept = connection.sql(f"select {kind.select} from rows").to_arrow_table()
                 if writer is None:
-                    schema = kept.schema.with_metadata({BUILT: built} if built else None)
-                    writer = stack.enter_context(pq.ParquetWriter(disk, schema, compression="zstd"))
-                writer.write_table(kept.cast(schema))
+                    writer = stack.enter_context(pq.ParquetWriter(disk, kept.schema, compression="zstd"))
+                writer.write_table(kept)
+        if built:
+            os.utime(unfinished, ns=(_nanoseconds(built),) * 2)
         return unfinished.replace(path)
 
 
@@ -277,8 +328,10 @@ def _opened(settings: tuple[tuple[str, Any], ...]) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config=dict(settings))
 
 
-def _built(selection: Selection, engine: Engine) -> str:
+def _built(selection: Selection, engine: Engine) -> datetime | None:
+    """When the last build of the window's days began."""
     window = selection.window
     bounds = f" and event_day >= date '{window.start}' and event_day < date '{window.end}'" if window else ""
     query = f"select max(started_at) as built from {selection.dataset.log}.build_days where unique_id = "
-    return str(engine.table(query + literal(selection.dataset.unique_id) + bounds)["built"][0].as_py())
+    built = engine.table(query + literal(selection.dataset.unique_id) + bounds)["built"][0].as_py()
+    return _utc(built) if built else None

@@ -71,7 +71,9 @@ class Spool:
         }
         if content.is_skipped(job.empty):
             self._check_unchanged(job, verdict)
-            self.ledger.advance(job.key, State.PLANNED, State.SKIPPED, note="no rows", **about)
+            self.ledger.advance(
+                job.key, State.PLANNED, State.SKIPPED, note="no rows", spooled_by=self.ledger.runner, **about
+            )
             return
         folder = folder_of(self.project, job.key)
         clear(folder)

@@ -61,7 +61,7 @@ class Ledger:
 
     def __init__(self, url: str, runner: str = "", storage: Storage | None = None) -> None:
         self.storage = storage or Storage(url)
-        self._runner = runner
+        self.runner = runner
         self._fences: dict[str, int] = {}  # of the deliveries that we have in hand
         self._begin = self.storage.begin
         if storage is None:
@@ -95,16 +95,16 @@ class Ledger:
     def take(self, key: str) -> None:
         """Takes a delivery in hand: until `let_go`, no other runner can move it. Raises Busy, naming who has it."""
         with self._begin() as connection:
-            self._fences[key] = leases.take(connection, key, self._runner, self.storage.now(connection))
+            self._fences[key] = leases.take(connection, key, self.runner, self.storage.now(connection))
 
     def is_ours(self, runner: str | None) -> bool:
         """Whether what that runner left on its disk is on ours."""
-        return runner == self._runner
+        return runner == self.runner
 
     def keep(self) -> None:
         """Keeps what is in hand for longer; to be called more often than a lease is long."""
         with self._begin() as connection:
-            leases.keep(connection, list(self._fences), self._runner, self.storage.now(connection))
+            leases.keep(connection, list(self._fences), self.runner, self.storage.now(connection))
 
     def has_in_hand(self, key: str) -> bool:
         """Whether we took that delivery."""
@@ -194,7 +194,7 @@ class Ledger:
         """Records the spooled files of a planned delivery, all at once."""
         at, fence = now(), self._fences.get(key, 0)
         with self._begin() as connection:
-            self._advance(connection, key, State.PLANNED, State.SPOOLED, at, {"spooled_by": self._runner, **values})
+            self._advance(connection, key, State.PLANNED, State.SPOOLED, at, {"spooled_by": self.runner, **values})
             connection.execute(files.delete().where(files.c.delivery_id == key))
             for row in written:
                 values_ = {"delivery_id": key, "state": FileState.SPOOLED, "updated_at": at, "fence": fence, **row}

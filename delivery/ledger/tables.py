@@ -62,7 +62,7 @@ class Delivery(NamedTuple):
     holder: str | None  # the runner that has it in hand, until lease_until
     lease_until: str | None
     fence: Fence
-    spooled_by: str | None  # the runner whose disk has the spool
+    spooled_by: str | None  # the runner whose disk has the spool, and the receipt
     layout: str | None  # JSON: the columns of its files, and what kind of value each holds
     since: Hash | None  # the delivery since which it tells the changes; NULL: it is whole
     rejected: Count | None  # rows of the client and window that could not become rows of the dataset
@@ -88,8 +88,10 @@ class Recorded(NamedTuple):
     revision: int
     state: str
     note: str
+    updated_at: str
     asked_by: str | None
     corrects: str | None
+    spooled_by: str | None
 
 
 class File(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from delivery.config.campaigns import campaigns as campaigns_of
 from delivery.errors import ConfigError
 from delivery.ledger import ENDED_WELL, Ledger, State
-from delivery.schedule.slots import SLOT, days_on_record, first_due, instant, scheduled
+from delivery.schedule.slots import SLOT, days_on_record, first_due, instant, scheduled, window_on_record
 from delivery.windows import midnight, parse_day
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ ENDED = (*ENDED_WELL, State.CANCELLED)
 
 
 class Gap(NamedTuple):
-    """One window, or slot of a current-state dataset. state: `missing` when the ledger does not know it."""
+    """One window, or slot of a current-state dataset. state: `missing` when the ledger does not know it.
+
+    Of one that went it is the revision that should have followed.
+    """
 
     namespace: str
     campaign: str
@@ -70,8 +73,27 @@ def _of(
         if ended.issuperset(window.days() if window else [slot.date()]) or (first and window and window.start < first):
             continue
         row = next((row for row in reversed(recorded) if row.slot == slot.strftime(SLOT)), None)
-        state, note = (row.state, (row.note.splitlines() or [""])[0]) if row else ("missing", "")
+        state, note = (row.state, _begins(row)) if row else ("missing", "")
         yield Gap(namespace, campaign.name, integration, str(window or slot.date()), f"{slot:{SLOT}}", state, note)
+    for row in _not_corrected(recorded):
+        window = window_on_record(row)
+        if instant(row.slot) <= until and (first is None or (window is not None and window.start >= first)):
+            when = f"{window or row.slot[:10]} r{row.revision}"
+            yield Gap(namespace, campaign.name, integration, when, row.slot, row.state, _begins(row))
+
+
+def _begins(row: Recorded) -> str:
+    return (row.note.splitlines() or [""])[0]
+
+
+def _not_corrected(recorded: list[Recorded]) -> Iterator[Recorded]:
+    """Of what went, the newest revisions that should have followed, and did not."""
+    revised: dict[tuple[str | None, ...], list[Recorded]] = {}
+    for row in sorted(recorded, key=lambda row: row.revision):
+        revised.setdefault((row.slot, row.window_start, row.window_end), []).append(row)
+    for rows in revised.values():
+        if rows[-1].state not in ENDED and any(row.state in ENDED for row in rows):
+            yield rows[-1]
 
 
 def _first(campaign: Campaign, recorded: list[Recorded]) -> datetime | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.config.faults import nearest
 from delivery.errors import ConfigError
@@ -14,7 +14,6 @@ from delivery.windows import DAY, parse_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import date, datetime
 
     from delivery.config.campaigns import Campaign
     from delivery.config.integrations import Integration
@@ -23,7 +22,18 @@ if TYPE_CHECKING:
     from delivery.schedule.request import Request
     from delivery.windows import Window
 
-LOOKED_AT = timedelta(days=7)  # since a window's end: as long as webhooks are tried again, twice over
+
+class Sent(NamedTuple):
+    """A window that was delivered: its newest revision, and what the ledger says of it.
+
+    arrived: the delivery that the client has; at: when the newest revision ended; by: the runner that wrote it, None
+    where nobody did.
+    """
+
+    job: Job
+    arrived: str
+    at: datetime
+    by: str | None
 
 
 @dataclass(frozen=True)
@@ -192,12 +202,11 @@ def waits_for(row: Delivery, ledger: Ledger) -> Delivery | None:
 
 def sent(
     request: Request, campaigns: Mapping[str, Campaign], integrations: Mapping[str, Integration], ledger: Ledger
-) -> Iterator[tuple[Job, str]]:
+) -> Iterator[Sent]:
     """What may need a correction: the newest revision of each window that the request means, and what the client has.
 
     That is the last one that ended well. While one after it is under way or held there is none; one that a person
-    cancelled is not made again as long as nothing else changes. With `--due` the windows that touch the last seven
-    days, otherwise the days that are named.
+    cancelled is not made again as long as nothing else changes. Where no days are named: windows of any age.
     """
     first, last = _days(request)
     within = (deliveries.c.window_end > first.isoformat(), deliveries.c.window_start <= last.isoformat())
@@ -207,17 +216,17 @@ def sent(
             for newest, arrived in _arrived(recorded.get((name, integration.namespace), ())):
                 slot, window = instant(newest.slot), window_on_record(newest)
                 job = Job(campaign, name, integration, slot, window, newest.revision, newest.corrects)
-                yield job, arrived.id
+                yield Sent(job, arrived.id, datetime.fromisoformat(newest.updated_at), newest.spooled_by)
 
 
 def _arrived(recorded: Sequence[Recorded]) -> Iterator[tuple[Recorded, Recorded]]:
     """Of each window with nothing under way the newest revision, and the last that ended well."""
-    windows: dict[str | None, list[Recorded]] = {}
+    windows: dict[tuple[str | None, str | None], list[Recorded]] = {}
     for row in sorted(recorded, key=lambda row: row.revision):
-        windows.setdefault(row.window_start, []).append(row)
+        windows.setdefault((row.window_start, row.window_end), []).append(row)
     for revised in windows.values():
         newest, arrived = revised[-1], [row for row in revised if row.state in ENDED_WELL]
-        if arrived and (newest.state in ENDED_WELL or (newest.state == State.CANCELLED and newest.corrects)):
+        if arrived and newest.state in (*ENDED_WELL, State.CANCELLED):
             yield newest, arrived[-1]
 
 
@@ -247,9 +256,10 @@ def _as_frozen(integration: Integration, layout: Layout | None) -> Integration:
 
 
 def _days(request: Request) -> tuple[date, date]:
+    """The first and the last day that are named, or all that have come."""
     if request.window is not None:
         day = parse_day(request.window, request.at)
         return day, day
     if request.start is not None and request.end is not None:
         return parse_day(request.start, request.at), parse_day(request.end, request.at) - DAY
-    return (request.at - LOOKED_AT).date(), request.at.date()
+    return date.min, request.at.date()

@@ -221,7 +221,7 @@ def test_a_runner_that_wakes_up_late_leaves_one_file(two: tuple[Ledger, Ledger],
     key = one.plan(**job().record(str(inbox), None)).id
 
     def spool(ledger: Ledger) -> None:
-        path = tmp_path / f"spool of {ledger._runner}"
+        path = tmp_path / f"spool of {ledger.runner}"
         path.write_bytes(content)
         row = file_row(0, name=NAME, spool=str(path), destination=str(inbox), bytes=len(content))
         ledger.take(key)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,6 +29,7 @@ from delivery.files.receipts import Content, Difference
 from delivery.files.spool import Spool
 from delivery.ledger import Ledger
 from delivery.progress import Watch
+from delivery.schedule.gaps import gaps
 from delivery.schedule.jobs import sent, told_since
 from delivery.schedule.request import Request
 from delivery.setup import load
@@ -241,12 +240,10 @@ def due(project: Project, **request: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("request_", "days", "weeks"),
     [
-        # of --due: the day of `at`, and the seven before
-        ({"due": True, "at": datetime(2026, 11, 9, 6, tzinfo=UTC)}, DAYS[7:15], WEEKS[1:]),
-        ({"due": True, "at": datetime(2026, 11, 10, 23, 59, tzinfo=UTC)}, DAYS[8:16], WEEKS[1:]),
-        ({"due": True, "at": datetime(2026, 11, 8, 0, 0, tzinfo=UTC)}, DAYS[6:14], WEEKS),
-        ({"due": True, "at": datetime(2026, 11, 19, 6, tzinfo=UTC)}, DAYS[17:], ()),
-        ({"due": True, "at": datetime(2026, 11, 20, 6, tzinfo=UTC)}, [], ()),
+        # of --due: of any age, but none that is to come
+        ({"due": True, "at": datetime(2026, 11, 9, 6, tzinfo=UTC)}, DAYS[:15], WEEKS),
+        ({"due": True, "at": datetime(2026, 11, 8, 23, 59, tzinfo=UTC)}, DAYS[:14], WEEKS),
+        ({"due": True, "at": datetime(2026, 12, 20, 6, tzinfo=UTC)}, DAYS, WEEKS),
         ({"window": "2026-11-02"}, ["2026-11-02"], WEEKS[1:]),
         ({"window": "2026-11-08"}, ["2026-11-08"], WEEKS[1:]),
         ({"window": "2026-11-09"}, ["2026-11-09"], ()),
@@ -254,7 +251,7 @@ def due(project: Project, **request: Any) -> list[str]:
         ({"start": "2026-11-03", "end": "2026-11-05"}, ["2026-11-03", "2026-11-04"], WEEKS[1:]),
         ({"start": "2026-10-31", "end": "2026-11-02"}, ["2026-10-31", "2026-11-01"], WEEKS[:1]),
         ({"start": "2026-10-31", "end": "2026-11-03"}, ["2026-10-31", "2026-11-01", "2026-11-02"], WEEKS),
-        ({"start": "2026-11-03"}, [], ()),  # which is no range: the last seven days are looked at
+        ({"start": "2026-11-03"}, DAYS, WEEKS),  # which is no range
     ],
 )
 def test_which_days_are_looked_at(
@@ -291,7 +288,9 @@ def on_record(ledger: Ledger, one: Job, state: str, **changes: Any) -> None:
         (["delivered", "planned"], []),
         (["delivered", "held"], []),
         (["delivered", "skipped", "delivered"], [2]),
-        (["delivered", "cancelled"], []),
+        (["delivered", "cancelled"], [1]),
+        (["cancelled"], []),
+        (["cancelled", "cancelled"], []),
     ],
 )
 def test_the_newest_revision_is_corrected_where_it_has_ended_well(states: list[str], found: list[int]) -> None:
@@ -307,7 +306,7 @@ def test_the_newest_revision_is_corrected_where_it_has_ended_well(states: list[s
         on_record(ledger, one, "delivered", revision=7, **beside)
         asked = Request(at=AT, window=DAY)
         newest = sent(asked, {"daily": one.campaign}, {"acme": one.integration}, ledger)
-        assert [(other.revision, other.window, other.slot) for other, _ in newest] == [
+        assert [(other.job.revision, other.job.window, other.job.slot) for other in newest] == [
             (revision, one.window, one.slot) for revision in found
         ]
 
@@ -336,12 +335,28 @@ def test_a_correction_is_whole_without_keys_or_anything_before(
         assert receipts._is_whole(one, columns, ledger) == whole
 
 
-def test_what_is_older_is_left_alone_unless_it_is_named(project: Project) -> None:
+@pytest.mark.parametrize("days", [9, 40])
+def test_a_row_is_never_too_late(project: Project, days: int) -> None:
     run(project)
     build(project, late("late1", 1))
-    later = AT + timedelta(days=8)
-    assert all(o.delivery.revision == 0 for o in run(project, window=None, due=True, at=later).values())
-    assert run(project, at=later)[1].state == "delivered"
+    later = AT + timedelta(days=days)
+    found = run(project, window=None, due=True, at=later, select=("daily",))
+    assert found[1].state == "delivered"
+    assert [row["unique_key"] for row in rows(files(project)[f"daily_{DAY}_r1.csv"])] == ["late1"]
+
+
+def test_a_day_and_the_week_that_begins_with_it_are_each_corrected(tmp_path: Path) -> None:
+    """Also where a schedule was changed: they are windows of one campaign, with one first day."""
+    project = project_in(tmp_path, rows=3, beside=tuple(f"2026-11-0{day}" for day in (2, 4, 5, 6, 7, 8)))
+    week = {"at": datetime(2026, 11, 9, 6, tzinfo=UTC), "window": "2026-11-02"}
+    run(project, **week)
+    change_manifest(project, lambda _, exposure: exposure["config"]["meta"]["export"].update(schedule="0 5 * * 1"))
+    change_keys(project, file_name="{campaign}_{window:%Y-%m-%d}_week")
+    run(project, **week)
+    build(project, "delete from events where event_day = date '2026-11-02' and event_time::time = '00:01:00'",
+          day="2026-11-02")  # fmt: skip
+    outcomes = runner.run(project, Request(at=week["at"], due=True, integrations=("by_share",)), Watch())
+    assert sorted(o.delivery.window_end for o in outcomes if o.delivery.revision == 1) == ["2026-11-03", "2026-11-09"]
 
 
 def change_manifest(project: Project, change: Callable[[Any, Any], None]) -> None:
@@ -435,43 +450,105 @@ def test_what_is_the_same_again_by_then_is_skipped(project: Project, monkeypatch
     assert manifest(project, f"daily_{DAY}_r2.csv")["correction"]["scope"] == "changes"
 
 
-def test_without_a_record_nothing_is_guessed(project: Project) -> None:
-    run(project)
-    for path in (project.state / "sent").iterdir():
-        assert path.stat().st_mode & 0o777 == 0o600
-        assert b"@example.com" not in path.read_bytes()
-        path.unlink()
-    build(project, late("late1", 1))
-    assert list(run(project)) == [0]
+def test_without_a_record_nothing_is_guessed_and_it_is_said(project: Project) -> None:
+    """Once it was built again: the run fails for that window, and it is a gap until a person sends it again."""
+    both = ("by_share", "share_of_cedar_books")
+    run(project, integrations=both)
+    with closing(Ledger(project.ledger_url)) as ledger:
+        keys = {row.integration: row.id for row in ledger.find()}
+    path = project.state / "sent" / f"{keys['by_share']}.parquet"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert b"@example.com" not in path.read_bytes()
+    path.unlink()
+    assert list(run(project)) == [0], "nothing was built since"
+    build(project, late("late1", 1), late("theirs", 1, "cedar_books"))
+    before_the_build(project)
+    due = {"window": None, "due": True, "integrations": both}
+    for _ in range(2):
+        found = {o.delivery.integration: o for o in runner.run(project, Request(at=AT, **due), Watch())}
+        lost = found.pop("by_share")
+        assert (lost.state, lost.code) == ("failed", ExitCode.FAILED)
+        assert "There is no record here" in lost.message
+        assert "--redeliver" in lost.hint
+        assert {o.state for o in found.values()} <= {"delivered"}, "who has one is corrected"
+    (gap,) = gaps(project, Integrations(project.integrations_file), AT, "daily", None, None)
+    assert (gap.integration, gap.when, gap.state) == ("by_share", f"{DAY} r1", "planned")
+    assert "There is no record here" in gap.note
+    assert run(project, redeliver=True, reason="not known what they have")[1].state == "delivered"
+    assert len(rows(files(project)[f"daily_{DAY}_r1.csv"])) == ROWS + 1
+    assert not gaps(project, Integrations(project.integrations_file), AT, "daily", None, None)
+    assert list(run(project)) == [1]
+
+
+def before_the_build(project: Project) -> None:
+    """What the ledger has was delivered before the last build of these tests, which are of the past."""
+    with closing(Ledger(project.ledger_url)) as ledger, ledger.storage.begin() as connection:
+        connection.exec_driver_sql("update deliveries set updated_at = '2026-11-04T06:00:00.000000Z'")
 
 
 def test_a_fixed_name_that_is_replaced_is_replaced_whole(project: Project) -> None:
-    path = project.root / "integrations.yml"
-    path.write_text(
-        path.read_text().replace("  by_share:\n", "  by_share:\n    existing: replace\n    file_name: events.csv\n")
-    )
+    change_keys(project, existing="replace", file_name="events.csv")
     run(project)
     build(project, late("late1", 1))
     run(project)
     assert len(rows(files(project)["events.csv"])) == ROWS + 1
 
 
-def test_another_state_directory_has_no_record(project: Project, tmp_path: Path) -> None:
+def change_keys(project: Project, **keys: str) -> None:
+    path = project.integrations_file
+    written = "".join(f"    {key}: '{value}'\n" for key, value in keys.items())
+    path.write_text(path.read_text().replace("  by_share:\n", f"  by_share:\n{written}"))
+
+
+@pytest.mark.parametrize(("days", "works", "is_told"), [(9999, False, False), (0, False, True), (0, True, False)])
+def test_what_another_runner_delivered_is_left_to_it_while_it_is_there(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, works: bool, is_told: bool
+) -> None:
+    """It has the receipt; where it did nothing for days after a build, its windows are said to be unknown here."""
+    monkeypatch.setattr(receipts, "LEFT_TO_OTHERS", timedelta(days=days))
     run(project)
     build(project, late("late1", 1))
-    assert list(run(replace(project, state=tmp_path / "other"))) == [0]
+    before_the_build(project)
+    if works:
+        run(project, window="2026-11-02")
+    other = replace(project, state=tmp_path / "other")
+    if is_told:
+        assert "There is no record here" in run(other, window=None, due=True)[1].message
+        return
+    with pytest.raises(NothingDue):
+        run(other, window=None, due=True)
 
 
-def test_records_are_forgotten_after_two_weeks_and_no_other_file(project: Project) -> None:
+def test_of_a_window_what_the_client_has_is_kept_and_what_came_before_is_not(project: Project) -> None:
+    run(project, window="2026-11-02")
     run(project)
-    (record,) = (project.state / "sent").iterdir()
-    assert record.stat().st_mode & 0o777 == 0o600
-    old, young = record.with_name("old.parquet"), record.with_name("young.parquet")
-    for path, days in ((old, 14.1), (young, 13.9)):
-        path.write_bytes(b"")
-        os.utime(path, (time.time() - days * 86400,) * 2)
+    for number in (1, 2, 3):
+        build(project, late(f"late{number}", number))
+        run(project)
+    with closing(Ledger(project.ledger_url)) as ledger:
+        kept = {row.id for row in ledger.find() if row.revision >= 2 or row.window_start == "2026-11-02"}
+    assert {path.stem for path in (project.state / "sent").glob("*.parquet")} == kept
+
+
+def test_what_a_run_left_that_died_while_it_compared_stops_nothing(project: Project) -> None:
     run(project)
-    assert {path.name for path in (project.state / "sent").iterdir()} == {record.name, young.name}
+    build(project, late("late1", 1))
+    with mock.patch.object(receipts, "_compare", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        run(project)
+    assert run(project)[1].state == "delivered"
+
+
+def test_a_redelivery_that_was_cancelled_hides_no_correction(project: Project) -> None:
+    run(project)
+    with mock.patch.object(LocalDirectory, "upload", side_effect=DestinationRefused("closed")):
+        again = run(project, redeliver=True, reason="asked for")[1].delivery
+    with closing(Ledger(project.ledger_url)) as ledger:
+        ledger.advance(again.id, "spooled", "cancelled", note="not wanted")
+    assert list(run(project)) == [1], "nothing changed since"
+    build(project, late("late1", 1))
+    corrected = run(project)[2]
+    assert corrected.state == "delivered"
+    assert [row["unique_key"] for row in rows(files(project)[f"daily_{DAY}_r2.csv"])] == ["late1"]
 
 
 def test_a_row_count_is_not_asked_of_what_changed(project: Project) -> None:
