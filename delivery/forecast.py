@@ -103,7 +103,7 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecas
         check_namespace(job.integration_name, job.integration, seen.clients)
     except ConfigError as error:
         refusal = error
-    lack = setup.lacking.get(job.integration_name)
+    lack = setup.lack(job)
     title, destination = (
         f"{job.campaign.name} to {job.integration_name} {job.window or job.when}",
         setup.destination(job),

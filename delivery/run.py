@@ -113,7 +113,7 @@ def _take(job: Job, request: Request, handing: HandingOver) -> Delivery:
     row = ledger.plan(**job.record(handing.setup.destination(job).describe(), request.reason), asked_by=asked_by)
     if row.state not in OPEN_STATES:
         return row
-    if lack := handing.setup.lacking.get(job.integration_name):
+    if lack := handing.setup.lack(job):
         handing.noted(job, lack)
         return row
     try:
@@ -122,8 +122,15 @@ def _take(job: Job, request: Request, handing: HandingOver) -> Delivery:
         handing.failed(job, busy)
         return row
     row = ledger.delivery(job.key)
-    if row.state == State.SPOOLED and not ledger.is_ours(row.spooled_by):
+    if request.redeliver and job.campaign.export.mode == "full":
+        ledger.ask_again(row, request.reason or "")
+    if request.redeliver and row.state == State.SPOOLED and row.corrects:
+        _write_anew(job, handing, "written anew: all of it is to be sent again")
+    elif row.state == State.SPOOLED and not ledger.is_ours(row.spooled_by):
         _write_anew(job, handing, f"written anew: {row.spooled_by} has the spool")
+    elif row.state == State.SPOOLED and row.destination != (leads := handing.setup.destination(job).describe()):
+        _write_anew(job, handing, f"written anew: {job.integration_name} leads to {leads} now")
+        _hold_what_moved(job, ledger, leads)
     elif row.state == State.SPOOLED and (before := waits_for(row, ledger)) and before.state == State.CANCELLED:
         _write_anew(job, handing, f"written anew: {before.title}, since which it told the changes, was cancelled")
     return ledger.delivery(job.key)
@@ -135,6 +142,14 @@ def _write_anew(job: Job, handing: HandingOver, note: str) -> None:
     if all(file.state in {FileState.SPOOLED, FileState.UPLOADED} for file in files):
         handing.take_back(job, files)
         handing.ledger.advance(job.key, State.SPOOLED, State.PLANNED, note=note)
+
+
+def _hold_what_moved(job: Job, ledger: Ledger, leads: str) -> None:
+    """No delivery lies in two places: one of which a part went before the integration led elsewhere waits."""
+    row, states = ledger.delivery(job.key), {file.state for file in ledger.files(job.key)}
+    if row.state == State.SPOOLED and states != {FileState.PUBLISHED}:
+        why = f"A part of it lies in {row.destination}, or may, and {job.integration_name} leads to {leads} now."
+        ledger.advance(job.key, State.SPOOLED, State.HELD, note=why)
 
 
 def _write_and_begin(jobs: list[Job], request: Request, handing: HandingOver) -> None:

@@ -41,7 +41,10 @@ AT_ONE_PLACE = 4  # deliveries to a directory of this machine
 
 @dataclass(frozen=True)
 class Setup:
-    """The configuration of one run, validated. lacking: by integration, why nothing can go there now."""
+    """The configuration of one run, validated.
+
+    lacking: by integration, why nothing can go there now; alike: by delivery, why it cannot go beside the others.
+    """
 
     project: Project
     manifest: Manifest
@@ -49,6 +52,7 @@ class Setup:
     integrations: dict[str, Integration]
     lacking: dict[str, ConfigError] = field(default_factory=dict)
     has_page: bool = False  # which shows the share
+    alike: dict[str, ConfigError] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
     _given_up: dict[tuple[object, ...], DeliveryError] = field(default_factory=dict)
 
@@ -108,12 +112,16 @@ class Setup:
             place = (self.destination(job).describe(), file_name(job, request.at))
             other = places.setdefault(place, job)
             if other is not job and job.integration.existing != "replace":
-                raise ConfigError(
+                self.alike[job.key] = ConfigError(
                     f"{place[1]} in {place[0]} would be written by {other.campaign.name} for {other.when} "
                     f"and by {job.campaign.name} for {job.when}.",
                     hint="Put {campaign} and {window:%Y-%m-%d} into file_name.",
                 )
         return wanted
+
+    def lack(self, job: Job) -> ConfigError | None:
+        """Why the job cannot go in this run, as things are written."""
+        return self.lacking.get(job.integration_name) or self.alike.get(job.key)
 
 
 def namespaces(manifest: Manifest, engine: Engine) -> frozenset[str] | None:

@@ -97,7 +97,7 @@ class Spool:
             clear(folder)
             raise
         recorded = [{"part": number, "destination": destination, **row} for number, row in enumerate(rows)]
-        self.ledger.spooled(job.key, recorded, invocation_id=verdict.invocation_id, **about)
+        self.ledger.spooled(job.key, recorded, invocation_id=verdict.invocation_id, destination=destination, **about)
         if content.since:
             counts = ", ".join(f"{sum(part.written.rows for part in found)} {kind}" for kind, found in parts.items())
             self.ledger.note(job.key, f"since delivery {content.since[:12]}: {counts}")

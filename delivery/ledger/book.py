@@ -200,6 +200,14 @@ class Ledger:
                 values_ = {"delivery_id": key, "state": FileState.SPOOLED, "updated_at": at, "fence": fence, **row}
                 connection.execute(files.insert().values(values_))
 
+    def ask_again(self, row: Delivery, reason: str) -> None:
+        """Has a delivery that has not left be the one that is asked for again, all of it: once for the same words."""
+        with self._begin() as connection:
+            connection.execute(
+                deliveries.update().where(deliveries.c.id == row.id).values(reason=reason, corrects=None)
+            )
+            _log(connection, row.id, "note", f"to be sent again: {reason}")
+
     def resend(self, key: str, *, anew: bool, note: str) -> None:
         """Puts a held delivery back: its unpublished files to `spooled`, or itself to `planned` to be written anew."""
         with self._begin() as connection:

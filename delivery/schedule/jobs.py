@@ -166,8 +166,8 @@ def _revised(job: Job, request: Request, ledger: Ledger) -> Job:
 
 
 def _is_redelivery(row: Delivery, reason: str | None) -> bool:
-    """Whether a window was sent again for this reason: it is sent once for it, however often that is run."""
-    return row.revision > 0 and row.corrects is None and row.reason == reason is not None
+    """Whether a window was sent for this reason: it is sent once for it, however often that is run."""
+    return row.corrects is None and row.reason == reason is not None
 
 
 def revisions(job: Job, ledger: Ledger) -> list[Delivery]:

@@ -17,7 +17,7 @@ from tenacity import wait_none
 
 from delivery import run as runner
 from delivery.config.project import Project
-from delivery.errors import ConfigError, DestinationFailed, DestinationRefused, ExitCode, Held
+from delivery.errors import DestinationFailed, DestinationRefused, ExitCode, Held
 from delivery.files import spool
 from delivery.ledger import Ledger
 from delivery.progress import Watch
@@ -156,11 +156,19 @@ def test_held_is_said_by_every_run(project: Project) -> None:
     assert run(project).state == "held", "only a person releases it"
 
 
-def test_two_targets_alike_are_refused(project: Project) -> None:
+def test_two_files_of_one_name_do_not_go_together_and_stop_nobody_else(project: Project) -> None:
+    """A fixed name, and a day that was missed: the first one leaves, the next is refused; other clients' leave."""
     path = project.root / "integrations.yml"
     path.write_text(path.read_text().replace("  by_share:\n", "  by_share:\n    file_name: always_the_same\n"))
-    with pytest.raises(ConfigError, match="would be written by"):
-        run(project, window=None, start="2026-11-01", end="2026-11-03")
+    asked = Request(at=AT, start="2026-11-02", end="2026-11-04", integrations=("by_share", "share_of_cedar_books"))
+    outcomes = {(o.delivery.integration, o.delivery.window_start): o for o in runner.run(project, asked, Watch())}
+    refused = outcomes.pop(("by_share", "2026-11-03"))
+    assert (refused.state, refused.code) == ("failed", ExitCode.USAGE)
+    assert "would be written by" in refused.message
+    assert {o.state for o in outcomes.values()} == {"delivered"}
+    assert len(outcomes) == 3
+    (again,) = [o for o in runner.run(project, asked, Watch()) if o.code]
+    assert again.state in {"failed", "held"}
 
 
 def test_the_layout_is_frozen_by_the_first_delivery(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from small_project import AT, DAY, make_project
+from small_project import AT, DAY, ROWS, make_project
 from small_project import INTEGRATIONS as SMALL
+from test_receipts import build, late
 
 from delivery import forecast as planner
 from delivery import run as runner
@@ -193,6 +195,88 @@ def test_a_redelivery_is_asked_for_once(project: Project, monkeypatch: pytest.Mo
     assert {(o.state, o.delivery.revision) for o in other.values()} == {("delivered", 2)}
     assert {o.delivery.revision for o in run(project, **asked).values()} == {2}, "an older reason sends nothing either"
     assert len(arrived(project)) == 3 * len(SHARES)
+
+
+def test_what_had_not_left_is_what_is_asked_for_again(project: Project) -> None:
+    """Of a window that never went to one client the first delivery leaves, once for the same words."""
+    asked = {"redeliver": True, "reason": "columns were wrong"}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(LocalDirectory, "upload", fails)
+        assert {o.state for o in run(project).values()} == {"failed"}
+    for state in ("delivered", "already delivered"):
+        assert {(o.state, o.delivery.revision) for o in run(project, **asked).values()} == {(state, 0)}
+    assert len(arrived(project)) == len(SHARES)
+
+
+@pytest.mark.parametrize("spooled", [True, False])
+def test_all_is_sent_again_in_place_of_a_correction_that_had_not_left(project: Project, *, spooled: bool) -> None:
+    run(project)
+    build(project, late("late1", 1))
+    with pytest.MonkeyPatch.context() as patched:
+        if spooled:
+            patched.setattr(LocalDirectory, "upload", fails)
+        else:
+            patched.setattr(Spool, "write", fails)
+        (o,) = [o for o in runner.run(project, Request(at=AT, window=DAY, integrations=SHARES), Watch()) if o.code]
+    assert (o.delivery.revision, o.delivery.corrects is None) == (1, False)
+    asked = Request(at=AT, window=DAY, integrations=("by_share",), redeliver=True, reason="the client lost it")
+    for state in ("delivered", "already delivered"):
+        (o,) = runner.run(project, asked, Watch())
+        assert (o.state, o.delivery.revision, o.delivery.rows) == (state, 1, ROWS + 1)
+    text = (project.share / "acme_outdoor" / "inbox" / f"daily_{DAY}_r1.csv.manifest.json").read_text()
+    assert "correction" not in json.loads(text)
+
+
+def fails(*_: Any, **__: Any) -> None:
+    raise RuntimeError
+
+
+MOVED = "  by_share:\n    vendor_name: Acme\n    namespace: acme_outdoor\n    directory: "
+
+
+def move(project: Project) -> None:
+    path = project.integrations_file
+    path.write_text(path.read_text().replace(f"{MOVED}inbox", f"{MOVED}outbox"))
+
+
+@pytest.mark.parametrize("stands", ["planned", "spooled"])
+def test_a_delivery_lies_where_the_ledger_says(project: Project, stands: str) -> None:
+    """Also when its integration led elsewhere as it was planned, or written."""
+    with pytest.MonkeyPatch.context() as patched:
+        of = (LocalDirectory, "upload") if stands == "spooled" else (Spool, "write")
+        patched.setattr(*of, fails)
+        assert {o.delivery.state for o in run(project).values()} == {stands}
+    move(project)
+    assert {o.state for o in run(project).values()} == {"delivered"}
+    with closing(Ledger(project.ledger_url)) as ledger:
+        for row in ledger.find():
+            box = "outbox" if row.namespace == "acme_outdoor" else "inbox"
+            assert {row.destination, *(file.destination for file in ledger.files(row.id))} == {
+                str(project.share / row.namespace / box)
+            }
+            assert (project.share / row.namespace / box / f"daily_{DAY}.csv.manifest.json").exists()
+
+
+def test_no_delivery_lies_in_two_places(project: Project) -> None:
+    """A part of it went; then its integration leads elsewhere: a person decides, and the others' leave."""
+    upload = LocalDirectory.upload
+
+    def only_data(self: LocalDirectory, spool: Path, temp: str, progress: Any = None) -> None:
+        if ".manifest.json" in temp:
+            raise RuntimeError
+        upload(self, spool, temp, progress)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(LocalDirectory, "upload", only_data)
+        assert {o.state for o in run(project).values()} == {"failed"}
+    move(project)
+    found = run(project)
+    held = found.pop("by_share")
+    assert (held.state, held.code) == ("held", ExitCode.FAILED)
+    assert str(project.share / "acme_outdoor" / "inbox") in held.message
+    assert str(project.share / "acme_outdoor" / "outbox") in held.message
+    assert {o.state for o in found.values()} == {"delivered"}
+    assert not list((project.share / "acme_outdoor").rglob("*.manifest.json"))
 
 
 def test_a_plan_touches_nothing(project: Project) -> None:
