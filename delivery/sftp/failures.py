@@ -32,6 +32,7 @@ _FINAL = {
 }
 
 
+MOST = 200  # characters
 _AT_STEP = {
     "open": "{} If the server forbids names that begin with a dot, or some ending: set `temporary_name`.",
     "verify": "Ask the server's owner for the right to read; where nobody may, set `verify: size`.",
@@ -43,7 +44,7 @@ def translate(where: str, step: str, error: Exception, reason: str) -> DeliveryE
     """Choose the error. reason: why the watchdog closed the connection, if it did."""
     if isinstance(error, Status) and not reason:
         words = _MEANING.get(error.code, f"status {error.code}")
-        text = f"{where}: {step}: {words} (the server says: {redact(error.text)})"
+        text = f"{where}: {step}: {words} (the server says: {fit(error.text)})"
         if error.code in _FINAL:
             return DestinationRefused(text, hint=_AT_STEP.get(step, "{}").format(_FINAL[error.code]))
         return DestinationFailed(text, step=step)
@@ -54,4 +55,9 @@ def translate(where: str, step: str, error: Exception, reason: str) -> DeliveryE
             error
         )
     late = bool(reason) or isinstance(error, TimeoutError)
-    return DestinationFailed(f"{where}: {step}: {reason or words or type(error).__name__}", step=step, late=late)
+    return DestinationFailed(f"{where}: {step}: {reason or fit(words) or type(error).__name__}", step=step, late=late)
+
+
+def fit(text: str) -> str:
+    """What a server said, or what quotes it, for people and logs. Cut last: half an address is not known as one."""
+    return redact("".join(c for c in text if c.isprintable()))[:MOST]

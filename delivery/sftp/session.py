@@ -23,6 +23,7 @@ OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, OP_UNSUPPORTED = 0, 1, 2, 3, 
 READING, WRITING, CREATE, EXCLUSIVE = 1, 2, 8, 32
 _HAS_SIZE, _HAS_OWNER, _HAS_MODE, _HAS_TIMES, _HAS_MORE = 1, 2, 4, 8, 1 << 31
 LARGEST_REPLY, LARGEST_READ = 1 << 20, 1 << 26
+MOST_TEXT = 2000  # characters
 
 
 class Channel(Protocol):
@@ -44,12 +45,12 @@ class BadReply(Exception):
 
 
 class Status(Exception):
-    """The server refused a request. code: as in the draft; text: the server's words, printable, at most 200."""
+    """The server refused a request. code: as in the draft; text: the server's words, as they came but for their end."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(code, text)
         self.code = code
-        self.text = "".join(c for c in text if c.isprintable())[:200]
+        self.text = text[:MOST_TEXT]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 
 from delivery.config.host_keys import KEY_TYPES, HostKey
 from delivery.errors import DestinationFailed, DestinationRefused, HostKeyRefused, LoginRefused
+from delivery.sftp.failures import fit
 from delivery.sftp.keys import read_private_key
 from delivery.sftp.login import log_in
 from delivery.sftp.transport import Transport
@@ -119,7 +120,7 @@ def fetch_host_keys(server: Server) -> list[str]:
                 raise error.refusal(str(server)) from None
             unfit.append(error)
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise DestinationFailed(f"{server}: {watchdog.reason or error}", step="connect") from error
+            raise DestinationFailed(f"{server}: {watchdog.reason or fit(str(error))}", step="connect") from error
         finally:
             watchdog.stop()
     if not found:

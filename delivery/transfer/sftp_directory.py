@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken
+from delivery.errors import DeliveryError, DestinationFailed, DestinationRefused, NameTaken, redact
 from delivery.schedule.names import check_name, finished_name
 from delivery.sftp import extensions
 from delivery.sftp import session as sftp
@@ -139,7 +139,7 @@ class SftpDirectory:
     @property
     def software(self) -> str:
         """The server's version, and the names of what it offers."""
-        return " ".join([self._at.software, *sorted(self._session.extensions)])
+        return " ".join([redact(self._at.software), *sorted(self._session.extensions)])
 
     def publish(self, temp: str, final: str) -> None:
         """Look; then RENAME, which the probe saw refuse a taken name, unless the integration does without that."""

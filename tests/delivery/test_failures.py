@@ -39,6 +39,8 @@ def test_a_status(code: int, words: str, hint: str) -> None:
     """Only what will be so the next time, too, is refused; the rest may be tried again."""
     said = translate("sftp://there", "open", Status(code, "of jane@example.com"), "")
     assert (said.message, said.hint) == (f"sftp://there: open: {words} (the server says: of <address>)", hint)
+    long = translate("sftp://there", "open", Status(code, "x" * 195 + " jane.doe@example.com"), "")
+    assert "jane" not in long.message, "cut in the middle of an address"
     assert type(said) is (DestinationFailed if hint == AGAIN else DestinationRefused)
     assert getattr(said, "step", "open") == "open"
 
@@ -52,6 +54,8 @@ def test_a_status(code: int, words: str, hint: str) -> None:
         (EOFError(), "EOFError"),
         (SSHException("Key-exchange failed"), "Key-exchange failed"),
         (SSHException(), "SSHException"),
+        (SSHException('no version "220 of jane@example.com\x1b[31m"'), 'no version "220 of <address>[31m"'),
+        (SSHException("x" * 195 + " jane.doe@example.com"), "x" * 195 + " <add"),
         (ConnectionLost("while sending"), "the connection was lost while sending"),
         (BadReply("cut short"), "a bad reply: cut short"),
     ],

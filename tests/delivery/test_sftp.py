@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
 import shutil
+import socket
 import threading
 import time
 import traceback
@@ -394,6 +396,29 @@ def test_something_that_is_not_ssh(sshd: SshServer) -> None:
         threading.Thread(target=web.handle_request, daemon=True).start()
         with pytest.raises(DestinationFailed):
             try_to_connect(sshd.target(port=web.server_port, timeout=1), ".")
+
+
+def test_a_greeting_that_is_no_ssh_is_quoted_without_addresses(sshd: SshServer) -> None:
+    """A mail or FTP server's first lines: to be read in an error, in a log and in the ledger."""
+    greeting = b"220 ready, ask jane.doe@example.com \x1b[31m\r\n" * 120
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def greet() -> None:
+            for _ in range(2):
+                connection, _ = listening.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.sendall(greeting)
+                    connection.recv(100)
+
+        threading.Thread(target=greet, daemon=True).start()
+        port = listening.getsockname()[1]
+        for ask in (
+            lambda: try_to_connect(sshd.target(port=port, timeout=2), "."),
+            lambda: fetch_host_keys(Server("127.0.0.1", port, 2.0)),
+        ):
+            with pytest.raises(DestinationFailed) as failed:
+                ask()
+            assert "220 ready, ask <address> [31m" in failed.value.message
 
 
 def whole(target: SftpDestination, inbox: Path | str, spool: Path) -> None:
