@@ -7,6 +7,8 @@ Secrets must: a password in the file is refused. `json_schema()` gives the same 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -114,7 +116,10 @@ class SftpDestination(_Destination, Account):
 
 
 def _address(account: Account) -> str:
-    return f"{account.host.lower().rstrip('.')}:{account.port}"
+    host = account.host.lower().rstrip(".")
+    with suppress(ValueError):  # it is a name
+        host = ip_address(host).compressed
+    return f"{host}:{account.port}"
 
 
 class HostedDestination(_Destination):

@@ -54,8 +54,14 @@ def possible_names(campaign: Campaign, integration: Integration) -> Iterator[str
 
 
 def directory(integration: Integration, day: object) -> str:
-    """Where the files of a window go, by its first day, or by the day of a slot."""
-    return integration.directory.format(window=day)
+    """Where the files of a window go, by its first day, or by the day of a slot.
+
+    The share's root, as its clients see it, is `/<namespace>/`: a directory may be written so, too.
+    """
+    path = integration.directory.format(window=day)
+    if integration.destination.type == "hosted" and f"{path}/".startswith(f"/{integration.namespace}/"):
+        path = path.removeprefix(f"/{integration.namespace}")
+    return path
 
 
 def _template(campaign: Campaign, integration: Integration) -> str:

@@ -17,6 +17,7 @@ from delivery.config.templates import AnyDay, AnyNumber, can_meet, check_templat
 from delivery.errors import ConfigError
 from delivery.schedule.names import file_name, possible_names
 from delivery.schedule.places import check_places
+from delivery.setup import open_place
 from delivery.windows import Window
 
 FIELDS = {"namespace": "text", "window": "date", "part": "number"}
@@ -42,11 +43,14 @@ ALIKE = [
     ({"destination": SERVER}, {"destination": SERVER}),
     ({"destination": SERVER}, {"destination": SERVER, "existing": "replace"}),
     ({"destination": SERVER | {"port": 22}}, {"destination": SERVER | {"host": "SFTP.example.com."}}),
+    ({"destination": SERVER | {"host": "2001:db8::1"}}, {"destination": SERVER | {"host": "2001:0DB8:0:0:0:0:0:1"}}),
     ({"destination": SERVER, "directory": "daily"}, {"destination": SERVER, "directory": "./daily/"}),
     ({"destination": SERVER | {"jump": JUMP}}, {"destination": SERVER | {"jump": JUMP | {"username": "other"}}}),
     ({"destination": SERVER, "directory": "."}, {"destination": SERVER, "directory": "./"}),
     ({"destination": SERVER, "directory": "//in"}, {"destination": SERVER, "directory": "/in"}),
     ({"directory": "/daily"}, {"namespace": "acme_outdoor", "directory": "daily"}),
+    ({"directory": "/acme_outdoor/daily"}, {"namespace": "acme_outdoor", "directory": "daily/"}),
+    ({"directory": "/acme_outdoor"}, {"namespace": "acme_outdoor", "directory": "/acme_outdoor/"}),
     ({"destination": SERVER, "directory": "/in//a"}, {"destination": SERVER, "directory": "/in/a/"}),
     ({"destination": {"type": "local"}, "directory": "out"}, {"destination": {"type": "local"}, "directory": "link"}),
     ({"destination": {"type": "local"}, "directory": "share/acme_outdoor/daily"}, {"namespace": "acme_outdoor"}),
@@ -98,6 +102,22 @@ APART = [
 @pytest.mark.parametrize(("one", "other"), APART)
 def test_two_places(tmp_path: Path, one: dict[str, Any], other: dict[str, Any]) -> None:
     assert places(tmp_path, one, BRIGHTSIDE | other) == ""
+
+
+@pytest.mark.parametrize(
+    ("directory", "lies_in"),
+    [
+        ("/acme_outdoor/daily", "daily"),
+        ("/acme_outdoor", "."),
+        ("acme_outdoor/daily", "acme_outdoor/daily"),
+        ("/acme_outdoors/daily", "acme_outdoors/daily"),
+        ("/acme_outdoor/{window:%Y}", "2026"),
+    ],
+)
+def test_a_directory_of_the_share_may_begin_as_its_page_shows_it(tmp_path: Path, directory: str, lies_in: str) -> None:
+    project = Project(tmp_path, "t", {}, tmp_path / "state", tmp_path / "share", "")
+    place = open_place(project, "acme", integration(directory=directory), date(2026, 11, 3))
+    assert place.describe() == str(tmp_path / "share" / "acme_outdoor" / lies_in)
 
 
 def test_two_campaigns_of_one_client_too(tmp_path: Path) -> None:
