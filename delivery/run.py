@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from delivery.schedule.jobs import Job
     from delivery.schedule.request import Request
 
+WRITTEN_NO_MORE = (State.CANCELLED, State.PLANNED)  # or not yet again
 LISTED = 20  # deliveries that did not end, when a signal ends a run
 
 
@@ -131,8 +132,8 @@ def _take(job: Job, request: Request, handing: HandingOver) -> Delivery:
     elif row.state == State.SPOOLED and row.destination != (leads := handing.setup.destination(job).describe()):
         _write_anew(job, handing, f"written anew: {job.integration_name} leads to {leads} now")
         _hold_what_moved(job, ledger, leads)
-    elif row.state == State.SPOOLED and (before := waits_for(row, ledger)) and before.state == State.CANCELLED:
-        _write_anew(job, handing, f"written anew: {before.title}, since which it told the changes, was cancelled")
+    elif row.state == State.SPOOLED and (before := waits_for(row, ledger)) and before.state in WRITTEN_NO_MORE:
+        _write_anew(job, handing, f"written anew: {before.title}, since which it told the changes, is {before.state}")
     return ledger.delivery(job.key)
 
 

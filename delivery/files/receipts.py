@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from delivery.schedule.jobs import Job, Sent
     from delivery.warehouse.rows import Selection
 
-    _Days = dict[date, tuple[datetime, datetime]]
+    _Days = dict[date | None, tuple[datetime, datetime]]
 
 KEY, CHANGED = "unique_key", "updated_at"
 SENT, MEMBERS = "sent", "members"  # folders of the state directory
@@ -170,23 +170,26 @@ class _Looks:
             self._at_work[one.by] = max(one.at, self._at_work.get(one.by, one.at))
 
     def may_differ(self, one: Sent) -> bool:
+        try:
+            return self._may_differ(one)
+        except EngineDown:
+            raise
+        except Exception:  # noqa: BLE001 - whatever is wrong with one receipt: its own correction says so
+            return True
+
+    def _may_differ(self, one: Sent) -> bool:
         dataset = one.job.campaign.dataset
         if dataset.unique_id not in self._built:
             self._built[dataset.unique_id] = _days_built(dataset, self._engine)
         days = self._built[dataset.unique_id]
-        built = [days[day] for day in (one.job.window.days() if one.job.window else ()) if day in days]
+        built = [days[day] for day in (*(one.job.window.days() if one.job.window else ()), None) if day in days]
         if not built:
             return False
         if (known := self._kept.get(one.job.key)) is None:
             return self._is_unknown(one, max(ended for _, ended in built))
         if known == _nanoseconds(max(began for began, _ in built)):
             return False
-        try:
-            return _differs(one.job, self._engine, self._project, keep=self._keep)
-        except EngineDown:
-            raise
-        except Exception:  # noqa: BLE001 - whatever is wrong with one receipt: its own correction says so
-            return True
+        return _differs(one.job, self._engine, self._project, keep=self._keep)
 
     def _is_unknown(self, one: Sent, built: datetime) -> bool:
         """Whether a window without a receipt was built since. Of another runner's, that runner may have it."""
@@ -203,11 +206,18 @@ def _kept(project: Project) -> dict[str, int]:
 
 
 def _days_built(dataset: Dataset, engine: Engine) -> _Days:
-    """Of each day, when the build of it that began last began, and when the last one had ended."""
-    rows = engine.table(
-        "select event_day, max(started_at) as began, max(coalesce(ended_at, started_at)) as ended"
-        f" from {dataset.log}.build_days where unique_id = {literal(dataset.unique_id)} group by event_day"
-    ).to_pylist()
+    """Of each day, when the build of it that began last began, and when the last one had ended.
+
+    Of a table that is built whole these are of no day, and stand under None.
+    """
+    names = f"where unique_id = {literal(dataset.unique_id)}"
+    times = "max(started_at) as began, max(coalesce(ended_at, started_at)) as ended"
+    days = engine.table(f"select event_day, {times} from {dataset.log}.build_days {names} group by event_day")
+    whole = engine.table(
+        f"select cast(null as date) as event_day, {times} from {dataset.log}.build_log {names}"
+        " and phase = 'end' and status = 'success'"
+    )
+    rows = days.to_pylist() or [row for row in whole.to_pylist() if row["began"]]
     return {row["event_day"]: (_utc(row["began"]), _utc(row["ended"])) for row in rows}
 
 
@@ -329,9 +339,12 @@ def _opened(settings: tuple[tuple[str, Any], ...]) -> duckdb.DuckDBPyConnection:
 
 
 def _built(selection: Selection, engine: Engine) -> datetime | None:
-    """When the last build of the window's days began."""
-    window = selection.window
+    """When the last build of the window's days began, or of a table that is built whole."""
+    window, names = selection.window, f"where unique_id = {literal(selection.dataset.unique_id)}"
     bounds = f" and event_day >= date '{window.start}' and event_day < date '{window.end}'" if window else ""
-    query = f"select max(started_at) as built from {selection.dataset.log}.build_days where unique_id = "
-    built = engine.table(query + literal(selection.dataset.unique_id) + bounds)["built"][0].as_py()
+    last = f"select max(started_at) as built from {selection.dataset.log}"
+    built = engine.table(f"{last}.build_days {names}{bounds}")["built"][0].as_py()
+    if built is None and engine.table(f"{last}.build_days {names}")["built"][0].as_py() is None:
+        done = " and phase = 'end' and status = 'success'"
+        built = engine.table(f"{last}.build_log {names}{done}")["built"][0].as_py()
     return _utc(built) if built else None

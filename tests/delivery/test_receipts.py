@@ -28,6 +28,7 @@ from delivery.files.manifest import Changes, Correction, verify
 from delivery.files.receipts import Content, Difference
 from delivery.files.spool import Spool
 from delivery.ledger import Ledger
+from delivery.operations.holds import release
 from delivery.progress import Watch
 from delivery.schedule.gaps import gaps
 from delivery.schedule.jobs import sent, told_since
@@ -519,6 +520,37 @@ def test_what_another_runner_delivered_is_left_to_it_while_it_is_there(
         run(other, window=None, due=True)
 
 
+def test_a_table_that_is_built_whole_is_corrected_too(project: Project) -> None:
+    """As in a dbt project that has no growing models: of no day it is on record when it was built."""
+
+    def change(model: Any, _: Any) -> None:
+        del model["config"]["meta"]["grows_by"]
+        model["config"]["materialized"] = "table"
+
+    def rebuild(*statements: str) -> None:
+        build(project, *statements)
+        with duckdb.connect(str(project.root / "warehouse.duckdb")) as connection:
+            connection.execute("delete from build_days where event_day <> date '2026-11-30'")
+            connection.execute("update build_log set whole_table = true")
+
+    change_manifest(project, change)
+    document = json.loads((project.root / "target" / "manifest.json").read_text())
+    document["nodes"]["test.sweep.unique"]["config"] = {"meta": {}}
+    (project.root / "target" / "manifest.json").write_text(json.dumps(document))
+    with duckdb.connect(str(project.root / "warehouse.duckdb")) as connection:
+        connection.execute(
+            "update build_log set whole_table = true;"
+            " update build_days set unique_id = 'model.sweep.other', event_day = date '2026-11-30'"
+        )
+    run(project)
+    with mock.patch.object(receipts, "_compare", side_effect=AssertionError("compared")):
+        assert list(run(project)) == [0], "nothing was built since"
+    rebuild(late("late1", 1))
+    assert run(project)[1].state == "delivered"
+    rebuild()
+    assert list(run(project)) == [1], "built, and the same"
+
+
 def test_of_a_window_what_the_client_has_is_kept_and_what_came_before_is_not(project: Project) -> None:
     run(project, window="2026-11-02")
     run(project)
@@ -597,6 +629,24 @@ def test_who_has_only_one_of_two_contacts_is_known_by_it(changing: Audiences) ->
     assert told(changing, "2026-11-06") == {
         "entered": ["a-003"], "changed": ["a-001", "a-007"], "left": ["a3@example.com"],
     }  # fmt: skip
+
+
+def test_two_deliveries_never_wait_for_each_other(changing: Audiences) -> None:
+    """One that is held is released and written anew, while the next one told the changes since it."""
+    changing.run()
+    changing.sql("insert into aud_many select namespace, customer_id, is_unsubscribed from people where points = 30")
+    with mock.patch.object(LocalDirectory, "upload", side_effect=DestinationRefused("closed")):
+        (first,) = changing.run(NOW + NEXT)
+    for path in (changing.root / ".delivery" / "spool").rglob("*_entered.csv"):
+        path.write_text("changed")
+    changing.sql("insert into aud_many select namespace, customer_id, is_unsubscribed from people where points = 31")
+    assert [o.state for o in changing.run(NOW + 2 * NEXT, due=True)] == ["held", "failed"]
+    changing.sql("delete from aud_many where customer_id in ('a-031', 'a-004')")
+    release(changing.project, first.delivery.id, "resend", "the disk was mended")
+    changing.built()
+    assert [o.state for o in changing.run(NOW + 2 * NEXT, due=True)] == ["delivered", "delivered"]
+    assert told(changing, "2026-11-05") == {"entered": ["a-030"], "changed": [], "left": ["a4@example.com"]}
+    assert told(changing, "2026-11-06") == {"entered": [], "changed": [], "left": []}
 
 
 def test_each_campaign_tells_of_its_own_last_delivery(changing: Audiences) -> None:
