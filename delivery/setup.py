@@ -11,8 +11,8 @@ from delivery.config.buckets import BucketDestination
 from delivery.config.campaigns import read_campaigns
 from delivery.config.datasets import relation_of
 from delivery.errors import ConfigError, DestinationFailed, LoginRefused, NothingDue
-from delivery.files import receipts
-from delivery.schedule.jobs import Job, jobs, sent
+from delivery.files.corrections import outdated
+from delivery.schedule.jobs import Job, jobs
 from delivery.schedule.names import directory, file_name
 from delivery.schedule.places import check_places
 from delivery.sftp.kept import Kept
@@ -101,8 +101,7 @@ class Setup:
         delivered is remembered.
         """
         wanted = jobs(request, self.campaigns, self.integrations, ledger)
-        delivered = sent(request, self.campaigns, self.integrations, ledger)
-        wanted += receipts.outdated(delivered, self.project, keep=keep)
+        wanted += outdated(request, self.campaigns, self.integrations, self.project, ledger, keep=keep)
         if not wanted:
             raise NothingDue(
                 "Nothing is due.", hint="`delivery plan` shows the schedules; `delivery status` what was done."

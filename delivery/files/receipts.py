@@ -22,34 +22,28 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from delivery.errors import EngineDown, WriteFailed
+from delivery.errors import WriteFailed
 from delivery.files.disk import exclusive, writing
 from delivery.files.manifest import Changes, Correction
 from delivery.ledger import ENDED_WELL, State
-from delivery.ledger.identity import this_runner
 from delivery.schedule.jobs import revisions, told_since
 from delivery.sql import identifier, literal
-from delivery.warehouse import Engine, open_engine
 from delivery.warehouse.duckdb import in_little_memory
 from delivery.warehouse.kinds import cast_back
 from delivery.warehouse.rows import no_rows, selection_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
-    from datetime import date
+    from collections.abc import Generator, Mapping
 
-    from delivery.config.datasets import Dataset
     from delivery.config.project import Project
     from delivery.ledger import Delivery, Ledger
-    from delivery.schedule.jobs import Job, Sent
+    from delivery.schedule.jobs import Job
+    from delivery.warehouse import Engine
     from delivery.warehouse.rows import Selection
-
-    _Days = dict[date | None, tuple[datetime, datetime]]
 
 KEY, CHANGED = "unique_key", "updated_at"
 SENT, MEMBERS = "sent", "members"  # folders of the state directory
 NOW = ".now"  # in the same folder: what is compared with a receipt, and may take its place
-LEFT_TO_OTHERS = timedelta(days=2)  # for the runner that has the receipt to look
 MEMORY = "96MB"
 
 
@@ -144,91 +138,6 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
     return Content(len(keys), {"": replace(selection, keys=keys)}, gone, selection.count(engine), differs=bool(found))
 
 
-def outdated(delivered: Iterable[Sent], project: Project, *, keep: bool) -> list[Job]:
-    """A correction for each window whose rows are not what they were, or cannot be compared: that fails for itself.
-
-    keep: whether what turns out to be the same is remembered, and not compared again.
-    """
-    known = list(delivered)
-    if not known:
-        return []
-    with open_engine(project) as engine:
-        looks = _Looks(project, engine, known, keep=keep)
-        found = [one for one in known if looks.may_differ(one)]
-    return [replace(one.job, revision=one.job.revision + 1, corrects=one.arrived) for one in found]
-
-
-class _Looks:
-    """Whether what was sent is what the table has: windows that were built since are compared, and no others."""
-
-    def __init__(self, project: Project, engine: Engine, known: list[Sent], *, keep: bool) -> None:
-        self._project, self._engine, self._keep = project, engine, keep
-        self._runner, self._kept = this_runner(project.state).name, _kept(project)
-        self._built: dict[str, _Days] = {}
-        self._at_work: dict[str | None, datetime] = {}
-        for one in known:
-            self._at_work[one.by] = max(one.at, self._at_work.get(one.by, one.at))
-
-    def may_differ(self, one: Sent) -> bool:
-        try:
-            return self._may_differ(one)
-        except EngineDown:
-            raise
-        except Exception:  # noqa: BLE001 - whatever is wrong with one receipt: its own correction says so
-            return True
-
-    def _may_differ(self, one: Sent) -> bool:
-        dataset = one.job.campaign.dataset
-        if dataset.unique_id not in self._built:
-            self._built[dataset.unique_id] = _days_built(dataset, self._engine)
-        days = self._built[dataset.unique_id]
-        built = [days[day] for day in (*(one.job.window.days() if one.job.window else ()), None) if day in days]
-        if not built:
-            return False
-        if (known := self._kept.get(one.job.key)) is None:
-            return self._is_unknown(one, max(ended for _, ended in built))
-        if known == _nanoseconds(max(began for began, _ in built)):
-            return False
-        return _differs(one.job, self._engine, self._project, keep=self._keep)
-
-    def _is_unknown(self, one: Sent, built: datetime) -> bool:
-        """Whether a window without a receipt was built since. Of another runner's, that runner may have it."""
-        is_ours = one.by in {self._runner, None}
-        is_left = built < datetime.now(UTC) - LEFT_TO_OTHERS and self._at_work[one.by] < built
-        return built > one.at and (is_ours or is_left)
-
-
-def _kept(project: Project) -> dict[str, int]:
-    """By delivery, the receipts of windows that are here, and as of which build (`_write`)."""
-    with suppress(FileNotFoundError), os.scandir(project.state / SENT) as entries:
-        return {Path(one.name).stem: one.stat().st_mtime_ns for one in entries if one.name.endswith(".parquet")}
-    return {}
-
-
-def _days_built(dataset: Dataset, engine: Engine) -> _Days:
-    """Of each day, when the build of it that began last began, and when the last one had ended.
-
-    Of a table that is built whole these are of no day, and stand under None.
-    """
-    names = f"where unique_id = {literal(dataset.unique_id)}"
-    times = "max(started_at) as began, max(coalesce(ended_at, started_at)) as ended"
-    days = engine.table(f"select event_day, {times} from {dataset.log}.build_days {names} group by event_day")
-    whole = engine.table(
-        f"select cast(null as date) as event_day, {times} from {dataset.log}.build_log {names}"
-        " and phase = 'end' and status = 'success'"
-    )
-    rows = days.to_pylist() or [row for row in whole.to_pylist() if row["began"]]
-    return {row["event_day"]: (_utc(row["began"]), _utc(row["ended"])) for row in rows}
-
-
-def _utc(at: datetime) -> datetime:
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def _nanoseconds(at: datetime) -> int:
-    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
-
-
 def _kind(job: Job, selection: Selection) -> _Kind | None:
     """None when nothing is told of a delivery later."""
     if job.campaign.export.mode == "changes":
@@ -264,16 +173,16 @@ def _is_whole(job: Job, columns: tuple[str, ...], ledger: Ledger) -> bool:
     return job.integration.existing == "replace" or KEY not in columns or not has_delivered
 
 
-def _differs(job: Job, engine: Engine, project: Project, *, keep: bool) -> bool:
-    """What turns out to be the same is not compared again."""
+def differs(job: Job, engine: Engine, project: Project, *, keep: bool) -> bool:
+    """Whether a window's rows are not those of its receipt; with `keep`, one of the same rows is as new as these."""
     kind = _of_window(selection_of(job, (KEY,)))
     sent = kind.path(project, job.key)
     with nullcontext(sent.parent / NOW) if keep else TemporaryDirectory() as folder:
         now = _write(Path(folder, "now.parquet"), kind, engine, project)
-        differs = bool(_compare(sent, now, kind, project))
-        if keep and not differs:
+        found = bool(_compare(sent, now, kind, project))
+        if keep and not found:
             now.replace(sent)
-    return differs
+    return found
 
 
 def _write(path: Path, kind: _Kind, engine: Engine, project: Project) -> Path:
@@ -298,7 +207,7 @@ def _write(path: Path, kind: _Kind, engine: Engine, project: Project) -> Path:
                     writer = stack.enter_context(pq.ParquetWriter(disk, kept.schema, compression="zstd"))
                 writer.write_table(kept)
         if built:
-            os.utime(unfinished, ns=(_nanoseconds(built),) * 2)
+            os.utime(unfinished, ns=(nanoseconds(built),) * 2)
         return unfinished.replace(path)
 
 
@@ -338,6 +247,23 @@ def _opened(settings: tuple[tuple[str, Any], ...]) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config=dict(settings))
 
 
+def kept(project: Project) -> dict[str, int]:
+    """By delivery, the receipts of windows that are here, and as of which build: see `_write`."""
+    with suppress(FileNotFoundError), os.scandir(project.state / SENT) as entries:
+        return {Path(one.name).stem: one.stat().st_mtime_ns for one in entries if one.name.endswith(".parquet")}
+    return {}
+
+
+def nanoseconds(at: datetime) -> int:
+    """Since 1970, to the microsecond: what file systems keep of a time, without rounding."""
+    return (utc(at) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+
+
+def utc(at: datetime) -> datetime:
+    """A time as an engine gives it."""
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
 def _built(selection: Selection, engine: Engine) -> datetime | None:
     """When the last build of the window's days began, or of a table that is built whole."""
     window, names = selection.window, f"where unique_id = {literal(selection.dataset.unique_id)}"
@@ -347,4 +273,4 @@ def _built(selection: Selection, engine: Engine) -> datetime | None:
     if built is None and engine.table(f"{last}.build_days {names}")["built"][0].as_py() is None:
         done = " and phase = 'end' and status = 'success'"
         built = engine.table(f"{last}.build_log {names}{done}")["built"][0].as_py()
-    return _utc(built) if built else None
+    return utc(built) if built else None

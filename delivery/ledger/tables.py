@@ -88,9 +88,19 @@ class Recorded(NamedTuple):
     revision: int
     state: str
     note: str
-    updated_at: str
     asked_by: str | None
     corrects: str | None
+
+
+class Ended(NamedTuple):
+    """What corrections ask of a window's newest delivery that ended: columns of `deliveries`."""
+
+    id: str
+    integration: str
+    namespace: str
+    window_start: str
+    window_end: str
+    updated_at: str
     spooled_by: str | None
 
 

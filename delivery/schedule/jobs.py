@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.config.faults import nearest
@@ -13,27 +13,24 @@ from delivery.schedule.slots import SLOT, instant, slots, window_on_record
 from delivery.windows import DAY, parse_day
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from delivery.config.campaigns import Campaign
+    from delivery.config.datasets import Dataset
     from delivery.config.integrations import Integration
     from delivery.config.values import RejectedLimit, RowCount
-    from delivery.ledger import Layout, Recorded
+    from delivery.ledger import Ended, Layout, Recorded
     from delivery.schedule.request import Request
     from delivery.windows import Window
 
 
 class Sent(NamedTuple):
-    """A window that was delivered: its newest revision, and what the ledger says of it.
-
-    arrived: the delivery that the client has; at: when the newest revision ended; by: the runner that wrote it, None
-    where nobody did.
-    """
+    """A window that was delivered: its newest revision, that as the ledger has it, and what the client has."""
 
     job: Job
+    ended: Ended
     arrived: str
-    at: datetime
-    by: str | None
 
 
 @dataclass(frozen=True)
@@ -201,22 +198,32 @@ def waits_for(row: Delivery, ledger: Ledger) -> Delivery | None:
 
 
 def sent(
-    request: Request, campaigns: Mapping[str, Campaign], integrations: Mapping[str, Integration], ledger: Ledger
+    request: Request,
+    campaigns: Mapping[str, Campaign],
+    integrations: Mapping[str, Integration],
+    ledger: Ledger,
+    was_built: Callable[[Dataset, Ended], bool],
 ) -> Iterator[Sent]:
     """What may need a correction: the newest revision of each window that the request means, and what the client has.
 
     That is the last one that ended well. While one after it is under way or held there is none; one that a person
     cancelled is not made again as long as nothing else changes. Where no days are named: windows of any age.
+    was_built: whether a window was built since; of others nothing more is read.
     """
     first, last = _days(request)
     within = (deliveries.c.window_end > first.isoformat(), deliveries.c.window_start <= last.isoformat())
     for campaign, asked in _asked(request, campaigns, integrations, ledger):
-        recorded = ledger.recorded(campaign.name, *within) if campaign.is_corrected else {}
+        newest = ledger.ended(campaign.name, *within) if campaign.is_corrected else []
+        begins = {row.window_start for row in newest if was_built(campaign.dataset, row)}
+        if not begins:
+            continue
+        ended = {row.id: row for row in newest}
+        recorded = ledger.recorded(campaign.name, *within, deliveries.c.window_start.in_(begins))
         for name, integration in asked.items():
-            for newest, arrived in _arrived(recorded.get((name, integration.namespace), ())):
-                slot, window = instant(newest.slot), window_on_record(newest)
-                job = Job(campaign, name, integration, slot, window, newest.revision, newest.corrects)
-                yield Sent(job, arrived.id, datetime.fromisoformat(newest.updated_at), newest.spooled_by)
+            for last_one, arrived in _arrived(recorded.get((name, integration.namespace), ())):
+                slot, window = instant(last_one.slot), window_on_record(last_one)
+                job = Job(campaign, name, integration, slot, window, last_one.revision, last_one.corrects)
+                yield Sent(job, ended[last_one.id], arrived.id)
 
 
 def _arrived(recorded: Sequence[Recorded]) -> Iterator[tuple[Recorded, Recorded]]:

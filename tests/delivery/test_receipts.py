@@ -23,7 +23,8 @@ from delivery.config.datasets import Column
 from delivery.config.integrations_file import Integrations
 from delivery.config.project import Project
 from delivery.errors import ConfigError, DestinationRefused, ExitCode, NothingDue
-from delivery.files import receipts
+from delivery.files import corrections, receipts
+from delivery.files.corrections import outdated
 from delivery.files.manifest import Changes, Correction, verify
 from delivery.files.receipts import Content, Difference
 from delivery.files.spool import Spool
@@ -230,9 +231,7 @@ def due(project: Project, **request: Any) -> list[str]:
     declared = Integrations(project.integrations_file)
     setup = load(project, declared, ("by_share", "share_of_cedar_books", "share_of_brightside_beauty"))
     with closing(Ledger(project.ledger_url)) as ledger:
-        found = receipts.outdated(
-            sent(Request(**asked), setup.campaigns, setup.integrations, ledger), project, keep=True
-        )
+        found = outdated(Request(**asked), setup.campaigns, setup.integrations, project, ledger, keep=True)
         assert all(one.corrects == replace(one, revision=one.revision - 1).key for one in found)
         assert {one.revision for one in found} <= {1}
     return sorted(f"{one.campaign.name} {one.window}" for one in found)
@@ -306,7 +305,7 @@ def test_the_newest_revision_is_corrected_where_it_has_ended_well(states: list[s
         on_record(ledger, one, "delivered", revision=7, namespace="cedar_books")
         on_record(ledger, one, "delivered", revision=7, **beside)
         asked = Request(at=AT, window=DAY)
-        newest = sent(asked, {"daily": one.campaign}, {"acme": one.integration}, ledger)
+        newest = sent(asked, {"daily": one.campaign}, {"acme": one.integration}, ledger, lambda *_: True)
         assert [(other.job.revision, other.job.window, other.job.slot) for other in newest] == [
             (revision, one.window, one.slot) for revision in found
         ]
@@ -506,7 +505,7 @@ def test_what_another_runner_delivered_is_left_to_it_while_it_is_there(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, works: bool, is_told: bool
 ) -> None:
     """It has the receipt; where it did nothing for days after a build, its windows are said to be unknown here."""
-    monkeypatch.setattr(receipts, "LEFT_TO_OTHERS", timedelta(days=days))
+    monkeypatch.setattr(corrections, "LEFT_TO_OTHERS", timedelta(days=days))
     run(project)
     build(project, late("late1", 1))
     before_the_build(project)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EQUIVALENT = Path(__file__).with_name("equivalent.yml")
 # Where a fault means late, lost, doubled or unproven rows.
 SPINE = [
-    *("judge", "lineage", "bounds", "windows", "slots", "jobs", "gaps", "names", "spool", "receipts"),
+    *("judge", "lineage", "bounds", "windows", "slots", "jobs", "gaps", "names", "spool", "receipts", "corrections"),
     *("text", "proof", "rows", "protocol", "probe", "book", "leases", "run", "setup", "retention", "holds"),
 ]
 

@@ -1,0 +1,149 @@
+"""Which windows need a correction: those that were built since they were delivered, and whose rows are others now.
+
+Thousands of windows are told by what is known of their days, their receipts and the ledger's rows, without a look at
+any of them; only a window that was built since is compared (decision 0069).
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from delivery.errors import EngineDown
+from delivery.files.receipts import differs, kept, nanoseconds, utc
+from delivery.ledger.identity import this_runner
+from delivery.ledger.storage import TIME
+from delivery.schedule.jobs import sent
+from delivery.sql import literal
+from delivery.warehouse import open_engine
+from delivery.windows import window_between
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from delivery.config.campaigns import Campaign
+    from delivery.config.datasets import Dataset
+    from delivery.config.integrations import Integration
+    from delivery.config.project import Project
+    from delivery.ledger import Ended, Ledger
+    from delivery.schedule.jobs import Job, Sent
+    from delivery.schedule.request import Request
+    from delivery.warehouse import Engine
+
+LEFT_TO_OTHERS = timedelta(days=2)  # for the runner that has the receipt to look
+
+
+def outdated(
+    request: Request,
+    campaigns: Mapping[str, Campaign],
+    integrations: Mapping[str, Integration],
+    project: Project,
+    ledger: Ledger,
+    *,
+    keep: bool,
+) -> list[Job]:
+    """A correction for each window whose rows are not what they were, or cannot be compared: that fails for itself.
+
+    keep: whether what turns out to be the same is remembered, and not compared again.
+    """
+    with ExitStack() as stack:
+        looks = _Looks(project, stack, keep=keep)
+        built = list(sent(request, campaigns, integrations, ledger, looks.was_built))
+        found = [one for one in built if looks.may_differ(one)]
+    return [replace(one.job, revision=one.job.revision + 1, corrects=one.arrived) for one in found]
+
+
+class _Built(NamedTuple):
+    """Of some days, when the build of them that began last began, and when the last one had ended."""
+
+    began: datetime
+    ended: datetime
+
+
+class _Looks:
+    """What is known of the warehouse and of the receipts, asked for once and only if there is anything to correct."""
+
+    def __init__(self, project: Project, stack: ExitStack, *, keep: bool) -> None:
+        self._project, self._stack, self._keep = project, stack, keep
+        self._days: dict[str, dict[date | None, _Built]] = {}
+        self._windows: dict[tuple[str, str, str], tuple[int, str] | None] = {}
+        self._at_work: dict[str | None, str] = {}
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self._stack.enter_context(open_engine(self._project))
+
+    @cached_property
+    def _kept(self) -> dict[str, int]:
+        return kept(self._project)
+
+    @cached_property
+    def _runner(self) -> str:
+        return this_runner(self._project.state).name
+
+    def was_built(self, dataset: Dataset, row: Ended) -> bool:
+        """Whether a window was built since, as far as its receipt says, or without one the ledger."""
+        self._at_work[row.spooled_by] = max(row.updated_at, self._at_work.get(row.spooled_by, ""))
+        key = dataset.unique_id, row.window_start, row.window_end
+        try:
+            if key not in self._windows:
+                self._windows[key] = self._of_window(dataset, row.window_start, row.window_end)
+        except EngineDown:
+            raise
+        except Exception:  # noqa: BLE001 - whatever is wrong with one dataset's log: its own corrections say so
+            return True
+        if (built := self._windows[key]) is None:
+            return False
+        began, ended = built
+        known = self._kept.get(row.id)
+        return ended > row.updated_at if known is None else known != began
+
+    def may_differ(self, one: Sent) -> bool:
+        """Whether what was sent may be other than what the table has."""
+        try:
+            if one.ended.id in self._kept:
+                return self.was_built(one.job.campaign.dataset, one.ended) and differs(
+                    one.job, self._engine, self._project, keep=self._keep
+                )
+            return self._is_unknown(one.job.campaign.dataset, one.ended)
+        except EngineDown:
+            raise
+        except Exception:  # noqa: BLE001 - whatever is wrong with one receipt: its own correction says so
+            return True
+
+    def _is_unknown(self, dataset: Dataset, row: Ended) -> bool:
+        """Whether a window without a receipt was built since. Of another runner's, that runner may have it."""
+        if not self.was_built(dataset, row):
+            return False
+        built = self._windows[dataset.unique_id, row.window_start, row.window_end]
+        ended = built[1] if built else ""
+        is_ours = row.spooled_by in {self._runner, None}
+        is_left = ended < (datetime.now(UTC) - LEFT_TO_OTHERS).strftime(TIME)
+        return is_ours or (is_left and self._at_work[row.spooled_by] < ended)
+
+    def _of_window(self, dataset: Dataset, start: str, end: str) -> tuple[int, str] | None:
+        """As receipts and the ledger have these times; None of days that no build has on record."""
+        if dataset.unique_id not in self._days:
+            self._days[dataset.unique_id] = _days_built(dataset, self._engine)
+        days = self._days[dataset.unique_id]
+        built = [days[day] for day in (*window_between(start, end).days(), None) if day in days]
+        if not built:
+            return None
+        return nanoseconds(max(one.began for one in built)), max(one.ended for one in built).strftime(TIME)
+
+
+def _days_built(dataset: Dataset, engine: Engine) -> dict[date | None, _Built]:
+    """By day. Of a table that is built whole nothing is of a day, and stands under None."""
+    names = f"where unique_id = {literal(dataset.unique_id)}"
+    times = "max(started_at) as began, max(coalesce(ended_at, started_at)) as ended"
+    days = engine.table(f"select event_day, {times} from {dataset.log}.build_days {names} group by event_day")
+    whole = engine.table(
+        f"select cast(null as date) as event_day, {times} from {dataset.log}.build_log {names}"
+        " and phase = 'end' and status = 'success'"
+    )
+    rows = days.to_pylist() or [row for row in whole.to_pylist() if row["began"]]
+    return {row["event_day"]: _Built(utc(row["began"]), utc(row["ended"])) for row in rows}
