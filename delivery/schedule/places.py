@@ -44,7 +44,7 @@ def check_places(campaigns: Iterable[Campaign], integrations: Mapping[str, Integ
             if (integration := integrations.get(name)) is not None:
                 place = _place(integration, project)
                 owner = _Owner(campaign.name, name, integration.namespace, place)
-                for file in possible_names(campaign, integration):
+                for file in _names(campaign, name, integration):
                     pattern = f"{place}/{file}"
                     owners.setdefault(fixed_start(pattern), []).append((pattern, owner))
     alike = dict.fromkeys(_alike(owners))
@@ -55,6 +55,15 @@ def check_places(campaigns: Iterable[Campaign], integrations: Mapping[str, Integ
             "One file might be written by two:\n" + "\n".join(lines),
             hint="Give each its own directory, or put {campaign} and {namespace} into file_name.",
         )
+
+
+def _names(campaign: Campaign, name: str, integration: Integration) -> list[str]:
+    try:
+        return list(possible_names(campaign, integration))
+    except ConfigError as error:
+        raise ConfigError(
+            f"integrations.{name}.file_name: {error.message} ({campaign.name})", hint=error.hint
+        ) from None
 
 
 def _alike(owners: Mapping[str, list[tuple[str, _Owner]]]) -> Iterator[tuple[_Owner, _Owner]]:

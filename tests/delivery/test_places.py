@@ -120,6 +120,12 @@ def test_a_directory_of_the_share_may_begin_as_its_page_shows_it(tmp_path: Path,
     assert place.describe() == str(tmp_path / "share" / "acme_outdoor" / lies_in)
 
 
+def test_a_name_that_cannot_be_is_told_with_its_integration(tmp_path: Path) -> None:
+    assert places(tmp_path, {"file_name": "x" * 250}, BRIGHTSIDE).startswith(
+        "integrations.acme.file_name: file name longer than 219 bytes: 'xxx"
+    )
+
+
 def test_two_campaigns_of_one_client_too(tmp_path: Path) -> None:
     project = Project(tmp_path, "t", {}, tmp_path / "state", tmp_path / "share", "")
     two = [replace(campaign(), name=name) for name in ("daily", "hourly")]
