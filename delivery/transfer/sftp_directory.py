@@ -115,7 +115,7 @@ class SftpDirectory:
         return digest
 
     def upload(self, spool: Path, temp: str, progress: Callable[[int], None] | None = None) -> None:
-        """Open exclusively, write, fsync where offered, FSTAT, CLOSE. A server may refuse chmod and FSTAT."""
+        """Open exclusively, write, fsync where offered, FSTAT, CLOSE. A server may refuse chmod, FSTAT, lack fsync."""
         handle = self._open_new(temp)
         try:
             self._finish(handle, self._fill(handle, spool, temp, progress))
@@ -244,7 +244,11 @@ class SftpDirectory:
             counting = self._session.begin(sftp.FSTAT, string(handle))
             closing = self._session.begin(sftp.CLOSE, string(handle))
             if syncing is not None:
-                self._session.finish(syncing)
+                try:
+                    self._session.finish(syncing)
+                except Status as status:  # some offer it and do not know it: as if it were not offered
+                    if status.code != sftp.OP_UNSUPPORTED:
+                        raise
             with suppress(Status):
                 written = self._session.told(counting).size
                 if written not in {size, None}:
