@@ -5,14 +5,17 @@ GnuPG judges them at the moment of encryption, too; what is said here is why it 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 from pydantic import SecretStr
@@ -22,11 +25,12 @@ from delivery.files.disk import exclusive, hash_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from delivery.config.integrations import Signature
 
 CHUNK_BYTES = 1 << 20
+_HOME = "delivery-gnupg-"
+_YOUNG_SECONDS = 5  # within which a folder that was just made is locked
 SIGN_HINT = "Give signature.private_key an OpenPGP secret key that is valid and can sign, and its passphrase."
 HINT = "Ask the client for a certificate (public key) that is valid and can encrypt, and put it there."
 
@@ -96,7 +100,7 @@ def _gnupg(signature: Signature | None = None) -> Iterator[list[str]]:
     program = shutil.which("gpg")
     if program is None:
         raise ConfigError("encryption: openpgp needs gpg.", hint="Install GnuPG (Debian: gpg).")
-    with tempfile.TemporaryDirectory(prefix="delivery-gnupg-") as home:
+    with _home() as home:
         command = [program, "--homedir", home, "--batch", "--no-tty", "--no-options", "--quiet"]
         if signature is None:
             yield [*command, "--no-autostart"]
@@ -106,6 +110,33 @@ def _gnupg(signature: Signature | None = None) -> Iterator[list[str]]:
         finally:
             end = [shutil.which("gpgconf") or "gpgconf", "--homedir", home, "--kill", "gpg-agent"]
             subprocess.run(end, capture_output=True, check=False)
+
+
+@contextmanager
+def _home() -> Iterator[str]:
+    """A folder for one call, locked while it is used: one that nobody holds is of a process that was killed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_HOME}*"):
+        _remove_left(left)
+    with tempfile.TemporaryDirectory(prefix=_HOME) as home, _opened(Path(home)) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield home
+
+
+def _remove_left(home: Path) -> None:
+    """With the key that was to sign there. Its agent, which outlives who began it, ends when it is gone."""
+    with suppress(OSError), _opened(home) as held:  # in use, or another's
+        if os.fstat(held).st_mtime < time.time() - _YOUNG_SECONDS:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(home)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield held
+    finally:
+        os.close(held)
 
 
 class _Signed(NamedTuple):

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from delivery import run as runner
 from delivery.config.integrations_file import Integrations
 from delivery.config.project import Project
 from delivery.errors import ConfigError, ExitCode, WriteFailed
-from delivery.files import spool
+from delivery.files import openpgp, spool
 from delivery.files.nameless import Nameless
 from delivery.files.openpgp import check_certificates, encrypt
 from delivery.files.writer import NewFile
@@ -522,6 +523,66 @@ def test_an_encrypted_file_is_signed_too(
     assert f"GOODSIG {said.split('GOODSIG ')[1].split()[0]} {name}-{VENDOR}" in said
     assert any("--sign" in command for command in ran)
     assert not [command for command in ran if "s3cret" in command]
+
+
+SIGNS = """
+import sys
+from pathlib import Path
+from delivery.config.integrations import Signature
+from delivery.files.openpgp import encrypt
+target, certificate, key = map(Path, sys.argv[1:])
+encrypt(sys.stdin.buffer, target, [certificate], signature=Signature(private_key=key))
+"""
+
+
+def test_a_key_that_a_killed_run_left_goes_with_the_next_file(
+    certificates: Path, signing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its agent. Who is still at it keeps the own one, and what a link leads to is left alone."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # an agent's socket needs a short path
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    command = [sys.executable, "-c", SIGNS]
+    (tmp_path / "plain").write_bytes(b"x")
+
+    def begun(name: str) -> tuple[subprocess.Popen[bytes], Path]:
+        """One that waits for rows, with the key in its folder."""
+        known, given = set(folder.glob("*/private-keys-v1.d/*")), [certificates / "fine", signing / "open"]
+        process = subprocess.Popen(
+            [*command, tmp_path / name, *given], stdin=subprocess.PIPE, env=os.environ | {"TMPDIR": str(folder)}
+        )
+        for _ in range(600):
+            if (new := set(folder.glob("*/private-keys-v1.d/*")) - known) and (tmp_path / name).exists():
+                return process, new.pop().parents[1]
+            time.sleep(0.05)
+        pytest.fail("it did not begin to sign")
+
+    def agents(wanted: int) -> int:
+        """How many there are; those that were told to end have some moments for it."""
+        for _ in range(100):
+            said = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+            found = sum("gpg-agent" in line and str(folder) in line for line in said.splitlines())
+            if found == wanted:
+                break
+            time.sleep(0.05)
+        return found
+
+    try:
+        at_it, held = begun("at it")
+        killed, left = begun("killed")
+        killed.kill()
+        killed.wait()
+        assert (list(left.glob("private-keys-v1.d/*.key")) != [], agents(2)) == (True, 2)
+        (folder / "delivery-gnupg-link").symlink_to(signing)
+        for young in (3600, 0):
+            assert left.exists(), "one that was just made may not be locked yet"
+            monkeypatch.setattr(openpgp, "_YOUNG_SECONDS", young)
+            with (tmp_path / "plain").open("rb") as source:
+                encrypt(source, tmp_path / f"next-{young}", [certificates / "fine"])
+        assert (left.exists(), held.exists(), agents(1), (signing / "open").exists()) == (False, True, 1, True)
+        at_it.communicate(b"rows")
+        assert (at_it.returncode, held.exists(), agents(0)) == (0, False, 0)
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize(
