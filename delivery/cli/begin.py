@@ -11,6 +11,7 @@ from delivery.console import View
 from delivery.errors import ConfigError
 
 OF_SERVER = ("host", "username", "host_key")
+KINDS = click.Choice(["sftp", "local", "hosted"], case_sensitive=False)
 QUESTIONS = {
     "client": "The client, as the column namespace has it",
     "dataset": "The model that it gets",
@@ -25,7 +26,7 @@ QUESTIONS = {
 @command()
 @click.option("--client", metavar="NAME", help=f"{QUESTIONS['client']}.")
 @click.option("--dataset", metavar="MODEL", help=f"{QUESTIONS['dataset']}.")
-@click.option("--destination", type=click.Choice(["sftp", "local", "hosted"]), help="Where its files go.")
+@click.option("--destination", type=KINDS, help="Where its files go.")
 @click.option("--directory", metavar="PATH", help=f"{QUESTIONS['directory']}.")
 @click.option("--host", metavar="HOST[:PORT]", help="The SFTP server.")
 @click.option("--username", metavar="NAME", help=f"{QUESTIONS['username']}; the password comes from the environment.")
@@ -39,7 +40,10 @@ def init(*, schedule: str, **said: str | None) -> View:
     answers: dict[str, str] = {}
     for name, question in QUESTIONS.items():
         if name not in OF_SERVER or answers["destination"] == "sftp":
-            answers[name] = said[name] or (click.prompt(question, err=True) if asks else "")
+            kind = KINDS if name == "destination" else None
+            answers[name] = said[name] or (
+                click.prompt(question, type=kind, show_choices=False, err=True) if asks else ""
+            )
     options = {name: f"--{name.replace('_', '-')}" for name in QUESTIONS}
     if missing := [options[name] for name, answer in answers.items() if not answer]:
         raise ConfigError(f"Not given: {', '.join(missing)}.", hint="Give it, or answer questions on a terminal.")

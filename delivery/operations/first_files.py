@@ -81,7 +81,11 @@ def write_first_files(root: Path, wanted: Wanted) -> FirstFiles:
     with TemporaryDirectory() as folder:  # read as every command reads it, before it is there
         path = Path(folder) / "integrations.yml"
         path.write_text(texts[Path(path.name)], encoding="utf-8")
-        Integrations(path).usable(needed=())
+        try:
+            Integrations(path).usable(needed=())
+        except ConfigError as error:
+            faults = error.message.partition("\n")[2]
+            raise ConfigError(f"Nothing was written:\n{faults}", hint="Give other options, or other answers.") from None
     for path, text in texts.items():
         with writing(root / path):
             (root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -90,6 +90,7 @@ def test_what_has_a_fault_is_not_written(root: Path, options: dict[str, str], sa
     done = init(root, options)
     assert (done.exit_code, written(root)) == (2, set())
     assert said in done.stderr
+    assert "Mend integrations.yml" not in done.stderr, "there is none"
 
 
 @pytest.mark.parametrize(
@@ -109,12 +110,13 @@ def test_a_folder_without_a_project_is_said(tmp_path: Path) -> None:
 
 def test_a_terminal_is_asked_for_what_is_not_given(root: Path) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "delivery", "init", "--client", "acme", "--destination", "local"]
+    command = [sys.executable, "-m", "delivery", "init", "--client", "acme"]
     with subprocess.Popen(command, cwd=root, stdin=theirs, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as asking:
-        os.write(ours, b"orders\n/srv/outgoing\n")
+        os.write(ours, b"orders\nftp\nLocal\n/srv/outgoing\n")
         _, said = asking.communicate(timeout=60)
     os.close(ours)
     os.close(theirs)
     assert asking.returncode == 0, said
     assert b"The model that it gets" in said
+    assert said.count(b"Where its files go") == 2, "what cannot be is asked for again"
     assert Integrations(root / "integrations.yml").usable()["acme"].directory == "/srv/outgoing"
