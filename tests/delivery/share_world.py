@@ -103,17 +103,17 @@ class World:
         more: tuple[str, ...] = (),
     ) -> subprocess.Popen[str]:
         """The same, while it is at it. more: options."""
-        asks = self.keys / "ask"
-        asks.write_text('#!/bin/sh\nprintf "%s\\n" "$SHARE_PASSWORD"\n')
-        asks.chmod(0o700)
+        asks, known = self.keys / "ask", self.keys / "known_hosts"
+        if not known.exists():  # once: others are reading them
+            asks.write_text('#!/bin/sh\nprintf "%s\\n" "$SHARE_PASSWORD"\n')
+            asks.chmod(0o700)
+            host_key = (self.doors.run / "host.key.pub").read_text()
+            known.write_text(f"[localhost]:{self.doors.share.sftp_port} {host_key}")
         login = (
             ["-oPubkeyAuthentication=no"]
             if PASSWORDS[user]
             else ["-i", self.keys / user, "-oPasswordAuthentication=no"]
         )
-        known = self.keys / "known_hosts"
-        host_key = (self.doors.run / "host.key.pub").read_text()
-        known.write_text(f"[localhost]:{self.doors.share.sftp_port} {host_key}")
         begun = subprocess.Popen(
             ["sftp", "-q", f"-oUserKnownHostsFile={known}", "-oNumberOfPasswordPrompts=1", f"-oBindAddress={source}",
              *login, "-oIdentitiesOnly=yes", "-oBatchMode=no", "-P", str(self.doors.share.sftp_port), *more, "-b", "-",

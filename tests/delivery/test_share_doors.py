@@ -442,12 +442,12 @@ def test_large_downloads_resume_and_many_go_at_once(world: World, tmp_path: Path
                 )
                 for source in sources
             ]
+            for one in begun:
+                many.callback(one.kill)  # also where one of them did not come
             _wait_for(lambda: len(_children(world.doors.sftp)) >= SESSIONS)
             time.sleep(3)
             assert sum(one.poll() is None for one in begun) == SESSIONS
             assert _memory(world.doors.sftp) < SESSIONS * (8 << 20)
-            for one in begun:
-                one.kill()
 
         before = _memory(world.doors.web)
         slowly = [*command[:-2], "/dev/null", "--limit-rate", "200k", command[-1]]
