@@ -6,7 +6,9 @@ The servers run as an account of their own, without root, also on a low port; th
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +30,7 @@ WRONG = "This user name and password do not go together."
 # In the order in which Apache is to load them.
 MODULES = (
     *("mpm_event", "unique_id", "authn_core", "authn_file", "authn_anon", "authz_core", "authz_user"),
-    *("authz_groupfile", "request", "session", "session_cookie", "session_crypto", "auth_form", "allowmethods"),
+    *("authz_groupfile", "request", "dbd", "session", "session_dbd", "session_crypto", "auth_form", "allowmethods"),
     *("alias", "autoindex", "dir"),
     *("filter", "include", "mime", "headers", "setenvif", "reqtimeout", "socache_shmcb", "ssl", "security2"),
 )
@@ -43,6 +45,7 @@ PAGES = {
     },
 }
 OWN_PATHS = {"log-in", "log-out", ANALYTICS}  # of the page; everything else is a client's folder
+SESSIONS = "sessions"  # what the page's list of them begins as
 SERVERS = ("web.conf", "sftp.conf", "prepare.sh")
 ANALYTICS_UNIT = "share-analytics.service"
 UNITS = {
@@ -109,6 +112,7 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
         "mount": mount,
         "files": files,
         "here": into,
+        "sessions": SESSIONS,
         "pages": into / "pages",
         "run": run_folder(share),
         "users": users.folder,
@@ -129,7 +133,23 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, text.encode())
             path.chmod(0o644)  # no secret is in it
-    return list(made)
+    _make_sessions(into / SESSIONS)
+    return [*made, into / SESSIONS]
+
+
+def _make_sessions(path: Path) -> None:
+    """The table in which the page keeps its sessions, empty. Each login removes those that have expired."""
+    with writing(path):
+        path.unlink(missing_ok=True)
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("pragma journal_mode = wal")  # nobody waits for who writes
+            database.execute("create table sessions (id text primary key, expiry integer, content text)")
+            database.execute("create index sessions_by_expiry on sessions (expiry)")
+            database.execute(
+                "create trigger expired after insert on sessions begin"
+                " delete from sessions where expiry < strftime('%s', 'now') * 1000000; end"
+            )
+        path.chmod(0o644)
 
 
 def _make_secret(path: Path) -> None:

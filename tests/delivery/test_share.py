@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import stat
 import subprocess
 from contextlib import closing
@@ -163,8 +164,19 @@ def test_the_servers_accept_their_configuration(tmp_path: Path, more: bool) -> N
     if more:
         before = secret.read_text()
         assert (stat.S_IMODE(secret.stat().st_mode), len(before)) == (0o640, 64)
-        assert before not in "".join(path.read_text() for path in out.rglob("*") if path.is_file())
+        assert before.encode() not in b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
     assert config.unit_name(Path("/srv/share-view é")) == r"srv-share\x2dview\x20\xc3\xa9"
+
+    kept = config.run_folder(share) / "sessions"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    with closing(sqlite3.connect(kept)) as sessions:
+        for number, expiry in enumerate((1, 4102444800 * 10**6)):
+            sessions.execute("insert into sessions values (?, ?, 'x')", (str(number), expiry))
+        assert sessions.execute("select id from sessions").fetchall() == [("1",)], "what has expired goes with a login"
+        sessions.commit()
+    subprocess.run(["sh", out / "prepare.sh"], check=True)
+    with closing(sqlite3.connect(kept)) as sessions:
+        assert sessions.execute("select id from sessions").fetchall() == [("1",)], "who is logged in stays so"
 
     written = call(project, "config", "-o", str(tmp_path / "again"))
     assert written.exit_code == 0, written.stderr

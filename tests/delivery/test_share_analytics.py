@@ -184,6 +184,8 @@ def test_a_connection_is_opened_by_the_front_door_alone(world: World, tmp_path: 
     assert opened(outside, world.url) == 401
     assert opened(outside, world.url, Cookie=f"__Host-share={cookie}") == 101
     assert opened(outside, "https://evil.example.com", Cookie=f"__Host-share={cookie}") == 403
+    assert asks.ask("/log-out")[0] == 307
+    assert opened(outside, world.url, Cookie=f"__Host-share={cookie}") == 401, "whoever copied it"
 
 
 @pytest.mark.slow

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -177,15 +181,43 @@ def test_what_is_typed_as_a_name_is_no_line_of_a_log(world: World, tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_cookie_that_somebody_left_in_a_browser_is_worth_nothing_after_a_login(world: World, tmp_path: Path) -> None:
-    """There is no number of a session that could be fixed: who logs in is who he says, with a cookie of his own."""
+    """Each login has a session of its own, and ends the one whose cookie it came with: none can be handed to others."""
     mine, other = visitor(world, tmp_path), visitor(world, tmp_path, "bright_it")
     mine.jar.write_text(other.jar.read_text())
     assert f"{CLIENTS[1]}/".encode() in mine.ask("/")[1]
     assert mine.log_in("acme_it") == 302
     root = mine.ask("/")[1]
     assert (f'href="{CLIENTS[0]}/'.encode() in root, CLIENTS[1].encode() in root) == (True, False)
-    assert f'href="{CLIENTS[1]}/'.encode() in other.ask("/")[1], "nor does the other one become anybody else"
-    assert CLIENTS[0].encode() not in other.ask("/")[1]
+    assert other.ask("/")[0] == 401, "nor does the other one become anybody else"
+
+
+PEOPLE, AT_ONCE = 24, 8
+
+
+@pytest.mark.slow
+def test_sessions_begin_and_end_beside_each_other(world: World, tmp_path: Path) -> None:
+    """While others click and the server reads its configuration anew: each its own, and none is lost or left."""
+
+    def day(number: int) -> tuple[int, ...]:
+        page = Visitor(world, tmp_path / f"jar-{number}", source=f"127.0.4.{number + 1}")
+        told = (page.log_in("acme_it"), page.ask("/")[0])
+        kept = page.jar.read_text()
+        told += (page.ask("/log-out")[0],)
+        page.jar.write_text(kept)
+        return (*told, page.ask("/")[0])
+
+    stays, logged = visitor(world, tmp_path, "bright_it"), len(world.doors.log("web.log"))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        days = [pool.submit(day, number) for number in range(PEOPLE)]
+        clicks = pool.submit(stays.ask_all, ["/"] * 60)
+        world.doors.web.send_signal(signal.SIGUSR1)
+        assert {one.result() for one in days} == {(302, 200, 307, 401)}
+        assert {status for status, _ in clicks.result()} == {200}
+    assert not re.search(r"\[(dbd|session\w*):", world.doors.log("web.log")[logged:])
+    with closing(sqlite3.connect(world.doors.run / "sessions")) as database:
+        contents = [content for (content,) in database.execute("select content from sessions")]
+    assert contents
+    assert not [text for text in contents if "acme_it" in text or PASSWORDS["acme_it"] in text]
 
 
 ODD = {
