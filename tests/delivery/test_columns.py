@@ -118,9 +118,13 @@ def test_swapped_names_reach_the_right_columns(tmp_path: Path) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Each client's rows are opens and clicks by turns; a test lists these two, and one more."""
     monkeypatch.setattr("delivery.handing_over.BACK_OFF", wait_none())
-    made = project_in(tmp_path, rows=6)
+    return with_kinds(tmp_path, rows=6)
+
+
+def with_kinds(folder: Path, *, rows: int) -> Project:
+    """Each client's rows are opens and clicks by turns; a test lists these two, and one more."""
+    made = project_in(folder, rows=rows)
     path = made.root / "target" / "manifest.json"
     document = json.loads(path.read_text())
     nodes = document["nodes"]
