@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import shutil
 import signal
 import sqlite3
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +21,7 @@ from share_world import NAME, PASSWORDS, Visitor, World, call, world_of
 from small_project import CLIENTS
 
 from delivery.config.integrations_file import Integrations
+from delivery.files.disk import hash_file
 from delivery.files.manifest import DeliveryManifest
 from delivery.share import config
 from delivery.share.users import LONGEST, Users, new_user
@@ -24,7 +29,6 @@ from delivery.transfer.descriptions import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from playwright.sync_api import Browser
 
@@ -275,6 +279,31 @@ def test_a_folder_of_very_many_files_is_shown_at_once(world: World, tmp_path: Pa
         assert len(re.findall(r"\d{5}\.csv\s*$", listed, re.MULTILINE)) == MANY
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_a_script_fetches_and_resumes_by_the_lines_of_the_docs(world: World, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "share.md").read_text(encoding="utf-8")
+    log_in, fetch = re.findall(r"^curl .*$", page, re.MULTILINE)
+    (tmp_path / "password").write_text(PASSWORDS["acme_it"])
+    (tmp_path / ".curlrc").write_text(f'cacert = "{world.doors.share.certificate}"\nsilent\n')
+    wanted, got = world.file(CLIENTS[0]), tmp_path / NAME
+
+    def script(line: str) -> int:
+        here = line.replace("https://files.example.com", world.url).replace("/daily/daily_esp_events_", "/inbox/daily_")
+        environment = os.environ | {"CURL_HOME": str(tmp_path)}
+        return subprocess.run(shlex.split(here), cwd=tmp_path, env=environment, check=False).returncode
+
+    assert script(fetch) == 22, "nobody is logged in"
+    assert script(log_in) == script(fetch) == 0
+    assert hash_file(got) == hash_file(wanted)
+    with got.open("r+b") as file:
+        file.truncate(1000)
+    assert script(fetch) == 0
+    assert hash_file(got) == hash_file(wanted)
+    time.sleep(0.3)
+    last = json.loads(world.doors.log("web.json").splitlines()[-1])
+    assert (last["status"], last["bytes"]) == (206, wanted.stat().st_size - 1000)
 
 
 @pytest.mark.slow
