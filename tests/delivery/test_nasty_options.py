@@ -111,7 +111,10 @@ def test_nasty_values_come_back_whatever_is_asked_for(
     assert run(project)[0].message == ""
     how = Integrations(project.integrations_file).loaded["by_share"]
     (said,) = [json.loads(path.read_text()) for path in files(project).values() if path.suffix == ".json"]
-    labels = {label: name for name in ("nasty", "event", "event_time") for label in [how.label(name)]}
+    asked = [
+        one if isinstance(one, dict) else {one: one} for one in option.get("columns", ("nasty", "event", "event_time"))
+    ]
+    labels = {label: name for one in asked for name, label in one.items() if name != "unique_key"}
     for reader in BY:
         seen: list[dict[str, str | None]] = []
         for number, one in enumerate(said["files"]):
