@@ -8,6 +8,7 @@ import hashlib
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import asyncssh
@@ -96,7 +97,8 @@ def test_very_many_sessions_fetch_at_once_with_flat_memory(world: World) -> None
     large.write_bytes(bytes(range(256)) * (LARGE_BYTES // 256))
     shutil.chown(large, group=world.project.share.stat().st_gid)
     large.chmod(0o640)
-    got, there, seen = asyncio.run(all_at_once(world, f"/{CLIENTS[0]}/inbox/large.bin"))
+    with ThreadPoolExecutor(1) as apart:  # this one may have a browser's loop, which stays
+        got, there, seen = apart.submit(asyncio.run, all_at_once(world, f"/{CLIENTS[0]}/inbox/large.bin")).result()
     assert got == [hash_file(large)] * SESSIONS
     assert there == SESSIONS
     most = max(seen) / SESSIONS
