@@ -26,8 +26,16 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 MOST_BYTES = 32 << 20  # of a line, as the model's reader has it
+KEPT_BYTES = 1000  # of a line that is longer
 LONE_RETURN = re.compile(rb"\r(?![\n]|\Z)")  # of a chunk; what follows its last sign is in the next one
 SHAPES = 4096  # of JSON, kept with their answers: programs write few
+MOST_UNPACKED, MOST_TIMES = (
+    1 << 30,
+    200,
+)  # bytes, and times its size, beyond both of which a gzip is no log of anybody's
+MAGIC = b"\x1f\x8b"
+HEAD = 4  # bytes of a gzip's head, the last of which says what else is in it
+PLAIN_HEAD, POSSIBLE_HEAD = 0b1100, 0b11111  # what DuckDB's reader takes: more fields, a name; what the format knows
 GZIP = 31  # window bits: a gzip header and its checksum
 ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")  # a byte of a file's name
 UNREAD = re.compile(r"[\\[*?]")  # to find such a name DuckDB looks through the folder, and may stop at another's name
@@ -139,7 +147,7 @@ def file_fault(path: str) -> str | None:
     if UNREAD.search(path):
         return "a name that DuckDB's reader does not take"
     try:
-        for chunk in _bytes_of(path):
+        for chunk in _bytes_of(path, PLAIN_HEAD):
             decoder.decode(chunk)
             if LONE_RETURN.search(chunk) or (last == b"\r" and not chunk.startswith(b"\n")):
                 return "a carriage return without a line feed"
@@ -163,22 +171,47 @@ def damaged_lines(path: str) -> list[dict[str, Any]]:
 
     Of a gzip that is cut nothing is taken: what is there may be half of what was meant, and the whole will come.
     """
+    found = []
     try:
-        content = b"".join(_bytes_of(path))
+        for number, (line, is_whole) in enumerate(_lines_of(path), 1):
+            fault: str | None = None
+            try:
+                text = line.decode()
+            except UnicodeDecodeError:
+                text, fault = line.decode(errors="replace"), "not UTF-8"
+            if not is_whole:
+                fault = "the line is longer than 32 MB"
+            if text.strip():
+                found.append({"line_number": number, "line": text, "fault": fault})
     except Damaged as why:
         return [{"line_number": 1, "line": "", "fault": f"the file cannot be read: {why}"}]
-    found = []
-    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).splitlines(), 1):
-        fault: str | None = None
-        try:
-            text = line.decode()
-        except UnicodeDecodeError:
-            text, fault = line.decode(errors="replace"), "not UTF-8"
-        if len(line) > MOST_BYTES:
-            text, fault = text[:1000], "the line is longer than 32 MB"
-        if text.strip():
-            found.append({"line_number": number, "line": text, "fault": fault})
     return found
+
+
+def _lines_of(path: str) -> Iterator[tuple[bytes, bool]]:
+    """The lines of a file; of one that is too long its beginning, and False. Raises Damaged."""
+    held, is_whole, is_first = b"", True, True
+
+    def line(content: bytes) -> tuple[bytes, bool]:
+        nonlocal is_first, is_whole
+        content = content.removeprefix(codecs.BOM_UTF8) if is_first else content
+        content = content.rstrip(b"\r\n")
+        whole = is_whole and len(content) <= MOST_BYTES
+        is_first, is_whole = False, True
+        return (content if whole else content[:KEPT_BYTES]), whole
+
+    for chunk in _bytes_of(path):
+        *ended, held = (held + chunk).splitlines(keepends=True) or [b""]
+        for content in ended:
+            yield line(content)
+        if held.endswith(b"\n"):
+            yield line(held)
+            held = b""
+        elif len(held) > MOST_BYTES:  # a carriage return at its end may have its line feed in the next chunk
+            end = b"\r" if held.endswith(b"\r") else b""
+            held, is_whole = held.removesuffix(end)[:KEPT_BYTES] + end, False
+    if held:
+        yield line(held)
 
 
 def json_fault(text: str | None) -> str | None:
@@ -222,14 +255,14 @@ def _no_number(word: str) -> None:
     raise _Refused(f"{word} is no JSON")
 
 
-def _bytes_of(path: str) -> Iterator[bytes]:
-    """A file's content, unpacked where its name says so. Raises Damaged."""
+def _bytes_of(path: str, heads: int = POSSIBLE_HEAD) -> Iterator[bytes]:
+    """A file's content, unpacked where its name says so. heads: what a gzip's may have. Raises Damaged."""
     try:
         if not S_ISREG(os.lstat(_path_of(path)).st_mode):
             raise Damaged("it is a link, or no regular file")
         with open(_path_of(path), "rb", opener=_at_once) as file:
             blocks = iter(lambda: file.read(CHUNK_BYTES), b"")
-            yield from _unpacked(blocks) if path.endswith(".gz") else blocks
+            yield from _unpacked(blocks, heads) if path.endswith(".gz") else blocks
     except FileNotFoundError:
         raise Damaged("it is gone") from None
     except OSError as error:
@@ -243,17 +276,37 @@ def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
-def _unpacked(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """A gzip of one or more members, each with its checksum."""
-    member, data = isal_zlib.decompressobj(GZIP), next(blocks, b"")
+def _unpacked(blocks: Iterator[bytes], heads: int) -> Iterator[bytes]:
+    """A gzip of one or more members, each with its checksum, as long as it is no bomb."""
+    member, data = isal_zlib.decompressobj(GZIP), _with_head(next(blocks, b""), blocks, heads)
+    packed, unpacked = len(data), 0
     if not data:
         raise Damaged("an empty gzip")
     while data:
-        yield member.decompress(data, CHUNK_BYTES)
-        data = (member.unused_data if member.eof else member.unconsumed_tail) or next(blocks, b"")
+        content = member.decompress(data, CHUNK_BYTES)
+        unpacked += len(content)
+        if unpacked > max(MOST_UNPACKED, MOST_TIMES * packed):
+            raise Damaged(f"it unpacks to more than {MOST_TIMES} times its size")
+        yield content
+        data = member.unused_data if member.eof else member.unconsumed_tail
+        if not data:
+            data = next(blocks, b"")
+            packed += len(data)
         if member.eof and data:
             if not data.startswith(b"\x1f"):
                 raise Damaged("there is something after the end of the gzip")
+            before = len(data)
+            data = _with_head(data, blocks, heads)
+            packed += len(data) - before
             member = isal_zlib.decompressobj(GZIP)
     if not member.eof:
         raise Damaged("the gzip is cut")
+
+
+def _with_head(data: bytes, blocks: Iterator[bytes], heads: int) -> bytes:
+    """The beginning of a member, as long as its head at least. Raises Damaged for a head that has what it may not."""
+    while len(data) < HEAD and (more := next(blocks, b"")):
+        data += more
+    if data.startswith(MAGIC) and len(data) >= HEAD and data[HEAD - 1] & ~heads:
+        raise Damaged("the head of the gzip has what not every reader takes")
+    return data

@@ -532,7 +532,7 @@
 {#
     One row per line of the files: file_name, line_number, line. The CSV reader takes any text, where the JSON reader
     would stop at, or drop, a malformed line. Told of \r\n it takes \n as well, and counts each once; a lone \r it would
-    stumble over, so such a file is taken apart. Lines may be 32 MB long. No files: no rows.
+    stumble over, so such a file is taken apart. A folder called line=5 is a name, no column. Lines may be 32 MB long. No files: no rows.
 #}
 {% macro duckdb__file_lines(files, root) -%}
     {%- set damaged = damaged_files(files, root) -%}
@@ -559,7 +559,7 @@
             from read_csv(
                 [{% for file in whole %}{{ dbt_delivery.quoted([no_glob(root ~ '/' ~ file)]) }}{{ ', ' if not loop.last }}{% endfor %}],
                 columns = {'line': 'varchar'}, delim = '\x01', quote = '', escape = '', header = false,
-                filename = true, auto_detect = false, strict_mode = false, new_line = '\r\n',
+                filename = true, hive_partitioning = false, auto_detect = false, strict_mode = false, new_line = '\r\n',
                 max_line_size = 33554432
             )
         )
@@ -583,11 +583,11 @@
 
 {#
     Why a line that DuckDB reads as JSON is none, or means something else to another reader: looked at closely only
-    where it has what could be such a thing.
+    where it has what could be such a thing. It takes nan and inf for numbers, in any case.
 #}
 {% macro duckdb__json_fault(line) -%}
     case
-        when regexp_matches({{ line }}, ',\s*[}\]]|NaN|Infinity|\\u(0000|[dD][89a-fA-F])') then json_fault({{ line }})
+        when regexp_matches({{ line }}, ',\s*[}\]]|[:\[,]\s*-?(?i:nan|inf)|\\u(0000|[dD][89a-fA-F])') then json_fault({{ line }})
     end
 {%- endmacro %}
 

@@ -37,6 +37,17 @@ def written(tmp_path: Path, content: bytes, name: str = "a.ndjson") -> str:
 
 
 TWO = gzip.compress(b'{"a": 1}\n', mtime=0) + gzip.compress(b'{"a": 2}\n', mtime=0)
+
+
+def with_head(flags: int, fields: bytes) -> bytes:
+    """A gzip whose head has more than it needs."""
+    plain = gzip.compress(b'{"a": 3}\n', mtime=0)
+    return plain[:3] + bytes([flags]) + plain[4:10] + fields + plain[10:]
+
+
+COMMENTED, NAMED = with_head(16, b"of whom\0"), with_head(12, b"\2\0xxname\0")
+LONG = "the line is longer than 32 MB"
+HEAD = "the head of the gzip has what not every reader takes"
 FAULTS: list[tuple[str, bytes, str | None]] = [
     ("a.ndjson", b"", None),
     ("a.ndjson", b'{"a": "\xc3\xa9"}\n' * 9, None),
@@ -63,6 +74,11 @@ FAULTS: list[tuple[str, bytes, str | None]] = [
     ("a.gz", TWO + b"\n", "there is something after the end of the gzip"),
     ("a.gz", b"{}\n" * 9, "no gzip, or a damaged one"),
     ("a.gz", TWO[:-8] + b"\0" * 8, "no gzip, or a damaged one"),  # the checksum
+    ("a.gz", NAMED, None),
+    ("a.gz", COMMENTED, HEAD),
+    ("a.gz", TWO + COMMENTED, HEAD),
+    ("a.gz", with_head(1, b""), HEAD),
+    ("a.gz", with_head(32, b""), HEAD),
     ("none.ndjson", b"", "it is gone"),
     (".", b"", "it is a link, or no regular file"),
 ]
@@ -89,6 +105,38 @@ def test_of_a_damaged_file_each_line_that_can_be_read_is(tmp_path: Path) -> None
         path = written(tmp_path, TWO[:-1], name) if name == "cut.gz" else str(tmp_path / name)
         told = {"line_number": 1, "line": "", "fault": f"the file cannot be read: {why}"}
         assert damaged_lines(path) == [told], "of a gzip that is cut nothing is taken"
+
+
+def test_of_a_gzip_whose_head_duckdb_does_not_take_each_line_is_read(tmp_path: Path) -> None:
+    """One that the format does not know is none."""
+    lines = damaged_lines(written(tmp_path, TWO + COMMENTED + NAMED, "a.gz"))
+    assert [line["line"] for line in lines] == ['{"a": 1}', '{"a": 2}', '{"a": 3}', '{"a": 3}']
+    (line,) = damaged_lines(written(tmp_path, TWO + with_head(32, b""), "a.gz"))
+    assert line["fault"] == f"the file cannot be read: {HEAD}"
+
+
+def test_a_gzip_that_unpacks_to_far_more_than_it_is_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, gzip.compress(b"\n" * 40_000, mtime=0), "a.gz")
+    assert file_fault(path) is None, "not much"
+    monkeypatch.setattr(landing, "MOST_UNPACKED", 1000)
+    assert file_fault(path) == "it unpacks to more than 200 times its size"
+    (line,) = damaged_lines(path)
+    assert line["fault"] == "the file cannot be read: it unpacks to more than 200 times its size"
+    lines = b"".join(b"%d\n" % number for number in range(400))
+    assert file_fault(written(tmp_path, gzip.compress(lines, mtime=0), "b.gz")) is None, "not so many times"
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64])
+def test_lines_are_the_same_wherever_a_chunk_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(landing, "CHUNK_BYTES", chunk)
+    assert file_fault(written(tmp_path, TWO + COMMENTED, "a.gz")) == HEAD
+    content = b"\xef\xbb\xbfa\r\n\rb\n" + b"1" * 30 + b"\r\n" + b"2" * 30 + b"\rc\n\n\xff\r"
+    assert [tuple(line.values()) for line in damaged_lines(written(tmp_path, content))] == [
+        (1, "a", None), (3, "b", None), (4, "1" * 30, LONG), (5, "2" * 30, LONG), (6, "c", None),
+        (8, "\ufffd", "not UTF-8"),
+    ]  # fmt: skip
 
 
 def test_of_a_line_that_is_far_too_long_the_beginning_is_kept(tmp_path: Path) -> None:

@@ -57,8 +57,9 @@ def kinds() -> dict[str, Kind]:
         own = content.replace(b'"sg_event_id": "poison"', f'"sg_event_id": "{number}"'.encode())
         own = own.replace(b'"sg_message_id": "poison.1"', f'"sg_message_id": "{number}.1"'.encode())
         if rows is None:
-            lines = path.endswith((".ndjson", ".jsonl"))
-            rows = sum(bool(line.strip(b" \t\r")) for line in content.split(b"\n")) if lines else lost
+            lines = path.removesuffix("" if lost else ".gz").endswith((".ndjson", ".jsonl"))
+            text = gzip.decompress(content) if path.endswith(".gz") and not lost else content
+            rows = sum(bool(line.strip(b" \t\r")) for line in text.split(b"\n")) if lines else lost
         found[name] = Kind(path.replace("poison", number), own, lost, rows)
 
     good, good_line = event(), event().rstrip(b"\n")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +33,10 @@ def event(received: Any = RECEIVED, **fields: Any) -> bytes:
 def record(**fields: Any) -> bytes:
     """A line of an entity of the platform, a shop or the scores."""
     return json.dumps({"namespace": "acme_outdoor"} | fields).encode() + b"\n"
+
+
+def with_head(content: bytes, flag: int) -> bytes:
+    """A gzip whose head has more than it needs, as that flag says."""
+    head = gzip.compress(b"", mtime=0)[:3] + bytes([flag]) + b"\0" * 5 + b"\xff"
+    fields = {2: (zlib.crc32(head) & 0xFFFF).to_bytes(2, "little"), 4: b"\2\0xx", 8: b"name\0", 16: b"of whom\0"}
+    return head + fields.get(flag, b"") + gzip.compress(content, mtime=0)[10:]

@@ -5,12 +5,13 @@ Each is name, content, how many rows are rejected, and a path.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from tests.poison.lines import GOOD, OTHERS, RECEIVED, event, record
+from tests.poison.lines import GOOD, OTHERS, RECEIVED, event, record, with_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ NO_TIMES = ("infinity", "-infinity", "290000-01-01", "2026-11-03 (BC)")
 
 def variants() -> Iterator[Variant]:
     """All of them."""
-    return chain(_times(), _numbers(), _addresses(), _lines(), _ids(), _names())
+    return chain(_times(), _numbers(), _addresses(), _lines(), _ids(), _names(), _packed())
 
 
 def _times() -> Iterator[Variant]:
@@ -84,10 +85,24 @@ def _lines() -> Iterator[Variant]:
         yield f"byte {byte} in a text", text, int(byte != 127), EVENTS
     yield "lines of all other ends", line + "\u2028".encode() + b"\x0b" + line + b"\n", 1, EVENTS
     yield "blanks around a line", b" \t" + line + b" \t\n", 0, EVENTS
+    for word in ("nan", "NAN", "inf", "-Inf", "INFINITY"):
+        yield f"the number {word}", good.replace(b"1793700000", word.encode()), 1, EVENTS
     for depth in (5000, 200_000):
         yield f"{depth} arrays", line[:-2] + b',"a":' + b"[" * depth + b"]" * depth + b"}}\n", 0, EVENTS
-    yield "a long text", event(useragent="x" * (5 << 20)), 0, EVENTS
+    yield "a long text", event(useragent="x" * (31 << 20)), 0, EVENTS
     yield "many names", event(**{f"name {number}": number for number in range(20_000)}), 0, EVENTS
+
+
+def _packed() -> Iterator[Variant]:
+    """Gzips that one reader takes and another does not."""
+    good, packed = event(), "sendgrid/poison.ndjson.gz"
+    two = event(sg_event_id="poison-2", sg_message_id="poison-2.1")
+    for flag, what in {1: "a word", 2: "a checksum", 4: "fields", 8: "a name", 16: "a comment"}.items():
+        yield f"gzip whose head has {what}", with_head(good, flag), 0, packed
+    yield "gzip whose head has what nobody knows", with_head(good, 32), 1, packed
+    yield "gzip whose second head has a comment", gzip.compress(good) + with_head(two, 16), 0, packed
+    yield "gzip of a gzip", gzip.compress(gzip.compress(b"", mtime=0), mtime=0), 1, packed
+    yield "gzip that is a bomb", gzip.compress(b"\n" * (1 << 20)) * 1025, 1, packed
 
 
 def _ids() -> Iterator[Variant]:
@@ -103,5 +118,6 @@ def _ids() -> Iterator[Variant]:
 def _names() -> Iterator[Variant]:
     for name in ("it's", "a\nb", "100%", "a b", "{{ x }}", "$(x)", "[a]*", "ü", "back\\slash", "a;b", '"',
                  "*", "?", "{a,b}", "#", "-dash", " blank", "~", "a\rb", "\x01", "\u202e", "\U0001f4e7", "x" * 230,
-                 os.fsdecode(b"\xff\xfe"), "\\xff\\xfe", "folder.jsonl.gz/in"):  # fmt: skip
+                 os.fsdecode(b"\xff\xfe"), "\\xff\\xfe", "folder.jsonl.gz/in", "line=5/in", "filename=a/in",
+                 "day=2026-11-03/in"):  # fmt: skip
         yield f"a file called {name!r}", event(), 0, f"sendgrid/{name}-poison.ndjson"
