@@ -37,26 +37,36 @@ new_user_agents as (
 
 ),
 
+-- What says what it is stands at its beginning; one of 32 MB would keep everybody waiting for minutes.
+begun as (
+
+    select
+        user_agent,
+        left(user_agent, 2000) as beginning
+    from new_user_agents
+
+),
+
 devices as (
 
     select
-        new_user_agents.user_agent,
+        begun.user_agent,
         device_rules.device_type,
-        row_number() over (partition by new_user_agents.user_agent order by device_rules.priority) as preference
-    from new_user_agents
-    inner join device_rules on {{ lowered('new_user_agents.user_agent') }} like device_rules.user_agent_pattern
+        row_number() over (partition by begun.user_agent order by device_rules.priority) as preference
+    from begun
+    inner join device_rules on {{ lowered('begun.beginning') }} like device_rules.user_agent_pattern
 
 ),
 
 bots as (
 
-    select new_user_agents.user_agent
-    from new_user_agents
-    inner join bot_rules on {{ lowered('new_user_agents.user_agent') }} like bot_rules.user_agent_pattern
+    select begun.user_agent
+    from begun
+    inner join bot_rules on {{ lowered('begun.beginning') }} like bot_rules.user_agent_pattern
     union distinct
-    select new_user_agents.user_agent
-    from new_user_agents
-    inner join known_bots on new_user_agents.user_agent like known_bots.user_agent_pattern
+    select begun.user_agent
+    from begun
+    inner join known_bots on begun.beginning like known_bots.user_agent_pattern
 
 )
 
