@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Mapping
     from datetime import date
 
     from delivery.gate.asked import Asked
@@ -57,6 +57,62 @@ def replaced(read: Iterable[str], lineage: Lineage, views: Container[tuple[str, 
             yield f"{about['name']} was built as a table, and is a view now (`dbt clone`?)"
 
 
+def unstored(read: Iterable[str], lineage: Lineage) -> Iterable[str]:
+    """What shows rows that nothing has stored: whatever lands in its source leaves, and no test has looked at it."""
+    for node in sorted(read):
+        if shown := lineage.shown(node):
+            name = lineage.nodes[node]["name"]
+            yield (
+                f"{name} shows rows of {', '.join(shown)} as they are when somebody looks, tested or not;"
+                f" give it, or what is between, `materialized: table`, and build it"
+            )
+
+
+def disagreeing(built: Iterable[str], lineage: Lineage, log: Log) -> Iterable[str]:
+    """What the manifest makes of other models than its last build did: what that was made of has tests unknown here."""
+    for node in built:
+        last = log.last_build(node)
+        if last and last.fingerprint and not node.startswith("seed.") and last.fingerprint != lineage.fingerprint(node):
+            yield f"{lineage.nodes[node]['name']}: its last build read other models than the manifest says; build it"
+
+
+def overwritten(built: Iterable[str], lineage: Lineage, log: Log) -> Iterable[str]:
+    """What another project, or a model of another name, has put its rows into since."""
+    for node in built:
+        last = log.last_build(node)
+        by = log.stored.get(lineage.place(node), {})
+        for other in sorted(other for other, at in by.items() if other != node and last and at > last.ended_at):
+            yield f"{lineage.nodes[node]['name']}: {other} was built into the same table at {by[other]} UTC"
+
+
+def outrun(
+    built: Iterable[str], lineage: Lineage, builds: Mapping[str, list[tuple[datetime, datetime]]]
+) -> Iterable[str]:
+    """What no build has read since all that it is made of was complete.
+
+    builds: per node, when each whole build by a command that began late enough began and ended.
+    """
+    whole: dict[str, datetime] = {}  # when a node first was: built late enough, from what was whole
+    late = []
+
+    def since(node: str) -> datetime:
+        if node not in whole:
+            ready = max(map(since, lineage.made_of(node)), default=datetime.min)
+            ended = [end for began, end in builds.get(node, ()) if began >= ready]
+            if lineage.is_view(node):  # its rows are those of what it shows, whenever it was made
+                whole[node] = ready
+            else:
+                if not ended:
+                    late.append(lineage.nodes[node]["name"])
+                whole[node] = min(ended, default=ready)
+        return whole[node]
+
+    for node in sorted(built):
+        since(node)
+    if late:
+        yield f"not built since what they are made of was: {', '.join(sorted(late))}"
+
+
 def _open_build(node: str, log: Log) -> Entry | None:
     """A build that replaced the node's rows, or may have, and has not ended."""
     ended = {entry.invocation_id for entry in log.ends[node]}
@@ -89,30 +145,28 @@ def _days(silence: timedelta) -> str:
     return f"{silence.days} days" if silence.days and not silence.seconds else f"{silence / timedelta(hours=1):g} hours"
 
 
-def incomplete(asked: Asked, built: list[str], read: Iterable[str], lineage: Lineage, log: Log) -> Iterable[str]:
+def incomplete(asked: Asked, built: list[str], read: Iterable[str], lineage: Lineage, log: Log) -> list[str]:
     """What may lack rows that came before the window ended. read: what was built, and the sources."""
     if asked.complete_at is None:
-        return
+        return []
     until = asked.complete_at.astimezone(UTC).replace(tzinfo=None)
     what = "the window ended" if asked.window else "the slot"
     if until > datetime.now(UTC).replace(tzinfo=None):
-        yield f"not built since {what} at {until} UTC, which is yet to come"
-        return
-    yield from _stale(until, what, read, lineage, log)
+        return [f"not built since {what} at {until} UTC, which is yet to come"]
+    found = list(_stale(until, what, read, lineage, log))
     begun = {node: last.started_at for node in built if (last := log.last_build(node))}
     if late := [lineage.nodes[node]["name"] for node, at in begun.items() if at < until]:
-        yield f"not built since {what} at {until} UTC, but at {min(begun.values())}: {', '.join(late)}"
-        return
+        return [*found, f"not built since {what} at {until} UTC, but at {min(begun.values())}: {', '.join(late)}"]
     if asked.window is None:
-        return
+        return found
     missing: dict[date, list[str]] = {}
     for node in built:
         if lineage.grows(node):
             for day in asked.window.days():
                 if day not in log.days[node]:
                     missing.setdefault(day, []).append(lineage.nodes[node]["name"])
-    for day, names in missing.items():
-        yield (
-            f"{day} is not built: no build has it on record ({', '.join(names)}); if nothing was to come: "
-            f"dbt build --vars '{{rebuild_from: {day}, rebuild_to: {day}}}'"
-        )
+    return found + [
+        f"{day} is not built: no build has it on record ({', '.join(names)}); if nothing was to come: "
+        f"dbt build --vars '{{rebuild_from: {day}, rebuild_to: {day}}}'"
+        for day, names in missing.items()
+    ]

@@ -8,15 +8,24 @@ tables cover the days built since they last passed; for those the gate asks abou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from delivery.config.datasets import ACCEPTED_TESTS, PACKAGE, build_log, datasets, relation_of
 from delivery.errors import EngineDown, GateRefused, WriteFailed, redact
 from delivery.gate.asked import Asked
-from delivery.gate.complete import incomplete, replaced, unbuilt
+from delivery.gate.complete import (
+    disagreeing,
+    incomplete,
+    outrun,
+    overwritten,
+    replaced,
+    unbuilt,
+    unstored,
+)
 from delivery.gate.lineage import Lineage
-from delivery.gate.log import Log, read_log
+from delivery.gate.log import Log, read_builds, read_log
 from delivery.gate.rejected import Rejected, Rejections
 from delivery.gate.tested import Tested
 
@@ -149,14 +158,20 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - without a readable log nothing is proven, whatever the cause
             return Verdict(dataset.name, (self._unreadable(error),))
         tested = Tested(asked, built, tests, self._lineage, log)
-        reasons = [*replaced(read, self._lineage, self._views), *unbuilt(complete, self._lineage, log)]
+        reasons = [
+            *replaced(read, self._lineage, self._views),
+            *unstored({dataset.unique_id, *asked.proven_with}, self._lineage),
+            *disagreeing(complete, self._lineage, log),
+            *overwritten(complete, self._lineage, log),
+            *unbuilt(complete, self._lineage, log),
+        ]
         if reasons:
             reasons = [*tested.failed(), *reasons]  # the cause before what it kept from being built
         else:
             for test in tests:
                 tested.judge(test)
             reasons = [
-                *incomplete(asked, complete, read, self._lineage, log),
+                *(incomplete(asked, complete, read, self._lineage, log) or self._outrun(asked, complete, log)),
                 *tested.missing(read, accepted),
                 *tested.reasons,
             ]
@@ -170,6 +185,14 @@ class Gate:
             min((entry.started_at for node in built if (entry := log.last_build(node))), default=None),
             None if reasons or asked.namespace is None else self._rejections.of(dataset, asked.namespace, asked.window),
         )
+
+    def _outrun(self, asked: Asked, complete: list[str], log: Log) -> list[str]:
+        """What was built before what it is made of. One command builds in order, so only of several is that asked."""
+        commands = {last.invocation_id for node in complete if (last := log.last_build(node))}
+        if asked.complete_at is None or len(commands) == 1:
+            return []
+        since = asked.complete_at.astimezone(UTC).replace(tzinfo=None)
+        return list(outrun(complete, self._lineage, read_builds(self._engine, asked.dataset.log, complete, since)))
 
     @cached_property
     def _views(self) -> frozenset[tuple[str, str]]:

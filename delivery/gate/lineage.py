@@ -17,6 +17,7 @@ TESTS = ("test", "unit_test")
 BY_DAY = "__rebuilt_days__"  # the bound of tests on growing models: macros/days.sql
 # A test says less than its name with another value of these.
 WHOLE = {"where": "", "limit": "", "severity": "error", "warn_if": "!= 0", "error_if": "!= 0", "fail_calc": "count(*)"}
+OF_DBT = ("macro.dbt.", "macro.dbt_duckdb.", "macro.dbt_postgres.", "macro.dbt_spark.")  # macros
 KEY_TESTS = ("is_key", "unique", "unique_together", "unique_combination_of_columns")
 
 
@@ -30,6 +31,8 @@ class Lineage:
             **manifest.get("sources", {}),
         }
         self._parents: dict[str, list[str]] = manifest["parent_map"]
+        self._macros: dict[str, Any] = manifest.get("macros", {})
+        self._project = (manifest.get("metadata") or {}).get("project_name")
         self._disabled: dict[str, list[Any]] = manifest.get("disabled", {})
 
     def upstream(self, unique_ids: Iterable[str]) -> set[str]:
@@ -51,9 +54,40 @@ class Lineage:
         """The tests that speak of any of the nodes."""
         return sorted(test for test, subjects in self._subjects.items() if subjects & nodes)
 
+    def spoken_of(self, test: str) -> set[str]:
+        """The nodes of which the test speaks, in the place of an ephemeral model what it is made of."""
+        return self._tables(self._subjects[test])
+
     def read_by(self, test: str) -> set[str]:
         """What has to be older than a result of the test: the tables that it reads, also through views."""
         return self._tables(self.nodes[test]["depends_on"]["nodes"])
+
+    def made_of(self, node: str) -> set[str]:
+        """What dbt builds before the node, in the place of an ephemeral model what that is made of."""
+        return {one for one in self._tables(self._parents.get(node, [])) if one in self.nodes and self._is_built(one)}
+
+    def is_view(self, node: str) -> bool:
+        """Whether it holds no rows of its own."""
+        return bool(self.nodes[node]["config"].get("materialized") == "view")
+
+    def shown(self, node: str) -> list[str]:
+        """The sources whose rows a view shows, with nothing between that stores them."""
+        if node not in self.nodes or self.nodes[node]["config"].get("materialized") not in ("view", "ephemeral"):
+            return []
+        found = set()
+        for parent in self._parents.get(node, []):
+            found |= {self._called(parent)} if parent.startswith("source.") else {*self.shown(parent)}
+        return sorted(found)
+
+    def place(self, node: str) -> str:
+        """Database, schema and name of what it is built into, as the log has it."""
+        found = self.nodes[node]
+        parts = (found.get("database"), found.get("schema"), found.get("alias") or found["name"])
+        return ".".join(part or "" for part in parts).lower()
+
+    def _called(self, source: str) -> str:
+        found = self.nodes.get(source) or {}
+        return f"{found.get('source_name')}.{found.get('name')}"
 
     def readers(self, source: str, among: Iterable[str]) -> set[str]:
         """Which of the nodes read a source."""
@@ -69,10 +103,27 @@ class Lineage:
         return bool((self.nodes[node]["config"].get("meta") or {}).get("grows_by") == "event_day")
 
     def fingerprint(self, node: str) -> str:
-        """How a test is defined, as dbt_package/macros/audit.sql logs it with each result."""
+        """How a test is defined, or what a model reads, as dbt_package/macros/audit.sql logs it with each result."""
         found = self.nodes[node]
-        parts = [found.get("raw_code") or "", *(str(found["config"].get(key) or "").lower() for key in WHOLE)]
+        if found["resource_type"] == "test":
+            parts = [found.get("raw_code") or "", *(str(found["config"].get(key) or "").lower() for key in WHOLE)]
+            parts += self._rules(found)
+        else:
+            parts = sorted(found["depends_on"]["nodes"])
         return md5("|".join(parts).encode(), usedforsecurity=False).hexdigest()
+
+    def _rules(self, test: dict[str, Any]) -> list[str]:
+        """The macros that a test names, what bounds it, and what those call; dbt's own are dbt's to answer for."""
+        found: list[str] = []
+        named = (test.get("depends_on") or {}).get("macros") or []  # dbt adds what it calls itself when it runs one
+        queue = [name for name in named if name.rpartition(".")[2] in (test.get("raw_code") or "")]
+        queue += [f"macro.{self._project}.get_where_subquery"] if test.get("attached_node") else []
+        while queue:
+            name = queue.pop()
+            if name not in found and name in self._macros and not name.startswith(OF_DBT):
+                found.append(name)
+                queue += self._macros[name]["depends_on"]["macros"]
+        return [self._macros[name]["macro_sql"] for name in sorted(found)]
 
     def weakened(self, tests: Iterable[str], nodes: set[str]) -> Iterable[tuple[str, str]]:
         """Names of tests that say less than they seem to, and how; of those on the nodes that are switched off, too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from delivery.warehouse import Engine
     from delivery.windows import Window
 
+AROUND = re.compile(r"^[\s\u200b\ufeff]+|[\s\u200b\ufeff]+$")  # as macros/engine/text.sql has it
 # Whose failing rows, of which day, and how many; None where the rows do not say.
 Failing = tuple["str | None", "date | None", int]
 
@@ -35,6 +37,12 @@ class Entry:
     began_at: datetime
     ended_at: datetime
     fingerprint: str
+    command: str = ""
+
+    @property
+    def variables(self) -> str:
+        """Which variables the command was given, as the log tells them apart; those that choose days do not count."""
+        return self.command.partition(" --vars ")[2]
 
     def __str__(self) -> str:
         rows = f" with {self.failures} rows" if self.failures else ""
@@ -57,7 +65,8 @@ class Log:
     """What the build log says about some nodes.
 
     starts and ends: per node, oldest first. replaced: where builds run beside each other, when a node's rows were last
-    replaced, and by which command. days: per node and day, when it was built. failing: per command and test.
+    replaced, and by which command. days: per node and day, when it was built. failing: per command and test. stored:
+    per table, what was built into it, and when last.
     """
 
     starts: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
@@ -66,6 +75,7 @@ class Log:
     days: dict[str, dict[date, datetime]] = field(default_factory=lambda: defaultdict(dict))
     failing: dict[tuple[str, str], list[Failing]] = field(default_factory=lambda: defaultdict(list))
     tests: list[Known] = field(default_factory=list)
+    stored: dict[str, dict[str, datetime]] = field(default_factory=lambda: defaultdict(dict))
 
     def last_build(self, node: str) -> Entry | None:
         """The last result of building the node."""
@@ -95,9 +105,14 @@ class Log:
         return sum(
             count
             for of, when, count in rows
-            if (asked.namespace is None or of is None or of == asked.namespace)
+            if (asked.namespace is None or not (said := _said(of)) or said == _said(asked.namespace))
             and (days is None or when is None or when in days)
         )
+
+
+def _said(namespace: str | None) -> str:
+    """A client's name as a row may write it: neither case nor blanks count, and of blanks alone it is nobody's."""
+    return AROUND.sub("", namespace or "").lower()
 
 
 def read_log(engine: Engine, schema: str, nodes: Iterable[str], window: Window | None) -> Log:
@@ -116,7 +131,7 @@ def read_log(engine: Engine, schema: str, nodes: Iterable[str], window: Window |
     for row in engine.table(
         "select * from (select unique_id, resource_type, phase, invocation_id, started_at, status, failures, partial,"
         " whole_table, message, coalesce(began_at, started_at) as began_at, coalesce(ended_at, started_at) as ended_at,"
-        " fingerprint, row_number() over (partition by unique_id, phase, whole_table order by"
+        " fingerprint, command, row_number() over (partition by unique_id, phase, whole_table order by"
         " coalesce(ended_at, started_at) desc, started_at desc) as age,"
         " row_number() over (partition by unique_id, phase order by started_at desc) as command_age"
         f" from {schema}.build_log"
@@ -134,6 +149,7 @@ def read_log(engine: Engine, schema: str, nodes: Iterable[str], window: Window |
             row["began_at"],
             row["ended_at"],
             row["fingerprint"] or "",
+            row["command"] or "",
         )
         if row["phase"] == "built":
             log.replaced[row["unique_id"]] = entry
@@ -152,4 +168,25 @@ def read_log(engine: Engine, schema: str, nodes: Iterable[str], window: Window |
         " where phase = 'end' and resource_type = 'test' and speaks_of is not null) as tests where age = 1"
     ).to_pylist():
         log.tests.append(Known(row["unique_id"], frozenset(row["speaks_of"].split()), row["status"]))
+    for row in engine.table(
+        f"select speaks_of, unique_id, max(coalesce(ended_at, started_at)) as at from {schema}.build_log"
+        " where phase = 'end' and resource_type in ('model', 'seed', 'snapshot') and status = 'success'"
+        " and speaks_of is not null group by speaks_of, unique_id"
+    ).to_pylist():
+        log.stored[row["speaks_of"]][row["unique_id"]] = row["at"]
     return log
+
+
+def read_builds(
+    engine: Engine, schema: str, nodes: Iterable[str], since: datetime
+) -> dict[str, list[tuple[datetime, datetime]]]:
+    """Per node, when its whole builds, by commands that began since then (UTC), began and ended."""
+    names = ", ".join(literal(node) for node in nodes)
+    found: dict[str, list[tuple[datetime, datetime]]] = defaultdict(list)
+    for row in engine.table(
+        "select unique_id, coalesce(began_at, started_at) as began, coalesce(ended_at, started_at) as ended"
+        f" from {schema}.build_log where unique_id in ({names}) and phase = 'end' and status = 'success'"
+        f" and not partial and started_at >= timestamp '{since}'"
+    ).to_pylist():
+        found[row["unique_id"]].append((row["began"], row["ended"]))
+    return found

@@ -108,6 +108,8 @@ class Tested:
             self.reasons.append(f"{name}: its last run{where} was partial")
         elif proof.fingerprint and proof.fingerprint != self._lineage.fingerprint(test):
             self.reasons.append(f"{name}: was changed since its last run{where}")
+        elif other := self._other_variables(test, proof):
+            self.reasons.append(f"{name}: its last run{where} had other --vars than the build of {other}")
         elif self._may_warn(test, proof):
             rows = self._log.concerning(test, proof, self._asked, day)
             if rows != 0:
@@ -117,6 +119,15 @@ class Tested:
                 self.reasons.append(f"{name}: {proof.status}{where}{proof}")
             elif (said := f"{name}: {proof.status}{proof}, of other clients or days") not in self.warnings:
                 self.warnings.append(said)
+
+    def _other_variables(self, test: str, proof: Entry) -> str | None:
+        """What the test speaks of, where its command had other variables: what it asks may be less for it."""
+        built = [node for node in sorted(self._lineage.spoken_of(test)) if self._log.ends[node]]
+        for node in built:
+            ends = self._log.ends[node]
+            if ends[-1].variables == proof.variables or any(end.invocation_id == proof.invocation_id for end in ends):
+                return None
+        return ", ".join(self._nodes[node]["name"] for node in built) or None
 
     def _has_passed(self, test: str, entry: Entry) -> bool:
         return not entry.partial and (entry.status == "pass" or self._may_warn(test, entry))

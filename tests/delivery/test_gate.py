@@ -574,6 +574,127 @@ def test_a_current_state_leaves_when_it_was_built_at_or_after_its_slot() -> None
     )
 
 
+def test_what_was_built_before_what_it_is_made_of_refuses_until_it_is_built_again() -> None:
+    """Each is of a command that began late enough; what events read was not."""
+    builds = Builds()
+    builds.connection.execute(
+        "update build_log set started_at = timestamp '2026-11-03 05:00:00'"
+        " where unique_id in ('model.p.raw', 'model.p.twin')"
+    )
+    for hour, name in ((6, "twin"), (7, "raw")):
+        builds.log(hour, name, "success")
+    for test in ("raw_key", "both", "events_key", "pair"):
+        builds.log(8, test, "pass")
+    said = "not built since what they are made of was: {}"
+    assert builds.refusals() == [said.format("events, twin")]
+    builds.log(9, "twin", "success", ended=datetime(2026, 11, 20, 9, 30))
+    builds.log(10, "pair", "pass")
+    assert builds.refusals() == [said.format("events")]
+    builds.log(10, "events", "success", began=datetime(2026, 11, 20, 9, 29))
+    for test in ("both", "events_key", "pair"):
+        builds.log(11, test, "pass")
+    assert builds.refusals() == [said.format("events")], "it began before that one had ended"
+    builds.log(12, "events", "success", partial=True)
+    builds.log(12, "events", "error")
+    builds.log(13, "events", "success")
+    for test in ("both", "events_key", "pair"):
+        builds.log(13, test, "pass")
+    assert builds.refusals() == []
+    builds.log(14, "raw", "success")
+    for test in ("raw_key", "both"):
+        builds.log(14, test, "pass")
+    assert builds.refusals() == [], "they have read it whole"
+
+
+def test_a_partial_build_is_not_what_anything_may_be_made_of() -> None:
+    builds = Builds()
+    builds.connection.execute(
+        "update build_log set started_at = '2026-11-03 05:00:00' where unique_id not in ('model.p.beside')"
+    )
+    builds.log(6, "raw", "success", partial=True)
+    for name in ("twin", "events"):
+        builds.log(7, name, "success")
+    builds.log(8, "raw", "success")
+    for test in ("raw_key", "both", "events_key", "pair"):
+        builds.log(9, test, "pass")
+    assert builds.refusals() == ["not built since what they are made of was: events, twin"]
+
+
+def test_a_view_is_as_whole_as_what_it_shows() -> None:
+    builds, manifest = Builds(), manifest_by_hand()
+    manifest["nodes"]["model.p.twin"]["config"] |= {"materialized": "view", "meta": {}}
+    builds.connection.execute("update build_log set started_at = '2026-11-03 05:00:00' where unique_id = 'model.p.raw'")
+    builds.log(6, "raw", "success")
+    builds.log(7, "events", "success", began=datetime(2026, 11, 20, 6, 30))
+    for test in ("raw_key", "both", "events_key", "pair"):
+        builds.log(8, test, "pass")
+    assert Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).reasons == ()
+
+
+def test_a_dataset_that_shows_rows_of_a_source_refuses() -> None:
+    """Whatever lands after its tests would leave."""
+    builds, manifest = Builds(), manifest_by_hand()
+    manifest["sources"] = {
+        f"source.p.{name}": {"resource_type": "source", "source_name": "crm", "name": name, "config": {}}
+        for name in ("landed", "other")
+    }
+    manifest["nodes"]["model.p.thin"] = manifest["nodes"]["model.p.raw"] | {
+        "name": "thin", "config": {"materialized": "ephemeral"},
+    }  # fmt: skip
+    manifest["parent_map"] |= {
+        "model.p.thin": ["source.p.landed"], "model.p.events": ["model.p.thin", "model.p.twin"],
+        "model.p.raw": ["source.p.other"],
+    }  # fmt: skip
+
+    def reasons(**kinds: str) -> tuple[str, ...]:
+        for name, kind in kinds.items():
+            manifest["nodes"][f"model.p.{name}"]["config"]["materialized"] = kind
+        return Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).reasons
+
+    assert reasons() == ()
+    said = (
+        "events shows rows of crm.landed as they are when somebody looks, tested or not; give it, or what is between, "
+        "`materialized: table`, and build it"
+    )
+    assert reasons(events="view") == (said,)
+    assert reasons(thin="table") == ("no dbt build of this warehouse made it: thin",)
+    manifest["parent_map"]["model.p.events"] = ["model.p.twin"]
+    assert reasons(raw="view") == (), "a table lies between"
+
+
+def test_a_manifest_that_makes_a_model_of_others_than_its_last_build_refuses() -> None:
+    """What it was made of may have failing tests, which that manifest does not know."""
+    builds, now = Builds(), Lineage(manifest_by_hand()).fingerprint("model.p.twin")
+    builds.log(6, "beside", "success", fingerprint="of others")
+    builds.log(6, "twin", "success", fingerprint="of others")
+    for test in ("pair", "both"):
+        builds.log(6, test, "pass")
+    assert builds.refusals() == ["twin: its last build read other models than the manifest says; build it"]
+    builds.log(7, "twin", "success", fingerprint=now)
+    builds.log(7, "pair", "pass")
+    assert builds.refusals() == []
+
+
+def test_what_another_project_was_built_into_refuses() -> None:
+    builds, manifest = Builds(), manifest_by_hand()
+    for name in MODELS:
+        manifest["nodes"][f"model.p.{name}"] |= {"database": "W", "schema": "main", "alias": f"{name}_now"}
+    one = "insert into build_log by name select * replace ('model.q.x' as unique_id, {} as speaks_of, {} as started_at"
+    one += ") from build_log where unique_id = 'model.p.twin' and phase = 'end' and started_at < '2026-11-20 06:00'"
+
+    def reasons() -> tuple[str, ...]:
+        return Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).reasons
+
+    for place, at in (("w.main.twin", 6), ("w.other.twin_now", 6), ("v.main.twin_now", 6), ("w.main.twin_now", 4)):
+        builds.connection.execute(one.format(f"'{place}'", f"timestamp '2026-11-20 0{at}:00:00'"))
+    assert reasons() == ()
+    builds.connection.execute(one.format("'w.main.twin_now'", "timestamp '2026-11-20 06:00:00'"))
+    assert reasons() == ("twin: model.q.x was built into the same table at 2026-11-20 06:00:00 UTC",)
+    builds.log(7, "twin", "success")
+    builds.log(7, "pair", "pass")
+    assert reasons() == ()
+
+
 def test_what_is_yet_to_come_is_refused() -> None:
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     (reason,) = Builds().refusals(Window(tomorrow, tomorrow + timedelta(days=1)))
@@ -779,6 +900,64 @@ def test_a_test_that_was_changed_since_it_ran_refuses() -> None:
     assert builds.refusals() == []
 
 
+def test_a_test_that_ran_with_other_variables_than_what_it_is_of_refuses() -> None:
+    builds = Builds()
+
+    def given(hour: int, name: str, status: str, command: str, variables: str) -> None:
+        builds.log(hour, name, status, command=command)
+        builds.connection.execute(
+            f"update build_log set command = 'build{variables}' where invocation_id = '{command}'"
+            f" and unique_id = '{node_id(name)}'"
+        )
+
+    given(6, "raw_key", "pass", "weak", " --vars a")
+    assert builds.refusals() == ["raw_key: its last run had other --vars than the build of raw"]
+    given(7, "raw_key", "pass", "plain", "")
+    assert builds.refusals() == []
+    given(8, "raw", "success", "both", " --vars a")
+    for test in ("raw_key", "both"):
+        given(8, test, "pass", "both", " --vars a")
+    assert builds.refusals() == ["both: its last run had other --vars than the build of events"]
+    given(8, "both", "pass", "as events", "")
+    assert builds.refusals() == [], "one command built and tested the other"
+    given(9, "raw_key", "pass", "plain again", "")
+    assert builds.refusals() == ["raw_key: its last run had other --vars than the build of raw"]
+    given(10, "raw_key", "pass", "as the build", " --vars a")
+    assert builds.refusals() == []
+    for name, status in (("events", "success"), ("events_key", "pass"), ("pair", "pass"), ("both", "pass")):
+        given(11, name, status, "one", " --vars b")
+    for name, status in (("events", "success"), ("events_key", "fail"), ("pair", "pass"), ("both", "pass")):
+        given(12, name, status, "another", "")
+    builds.days(12, ("events",), NOV[5])
+    assert builds.refusals() == [], "the day was tested by the command that built it"
+
+
+def test_a_test_whose_macros_were_changed_since_it_ran_is_another() -> None:
+    manifest = manifest_by_hand()
+    manifest["metadata"] = {"project_name": "p"}
+    manifest["nodes"]["test.p.raw_key"] |= {"raw_code": "{{ test_rule(model) }}"}
+    manifest["nodes"]["test.p.raw_key"]["depends_on"]["macros"] = ["macro.p.test_rule", "macro.dbt.statement"]
+
+    def macro(text: str, *calls: str) -> dict[str, Any]:
+        return {"macro_sql": text, "depends_on": {"macros": list(calls)}}
+
+    manifest["macros"] = macros = {
+        "macro.p.test_rule": macro("a", "macro.p.inner", "macro.dbt.x"),
+        "macro.p.inner": macro("b", "macro.p.test_rule"),
+        "macro.p.get_where_subquery": macro("c"),
+        "macro.p.beside": macro("d"),
+        "macro.dbt.x": macro("e"),
+    }
+    first = Lineage(manifest).fingerprint("test.p.raw_key")
+    for name, counts in {"test_rule": True, "inner": True, "get_where_subquery": True, "beside": False}.items():
+        kept = macros[f"macro.p.{name}"]
+        macros[f"macro.p.{name}"] = kept | {"macro_sql": "weak"}
+        assert (Lineage(manifest).fingerprint("test.p.raw_key") != first) == counts, name
+        macros[f"macro.p.{name}"] = kept
+    macros["macro.dbt.x"] = macro("of another release of dbt")
+    assert Lineage(manifest).fingerprint("test.p.raw_key") == first
+
+
 @pytest.mark.parametrize(
     ("metadata", "has_key"),
     [
@@ -878,6 +1057,9 @@ def test_a_source_that_was_silent_for_longer_than_it_allows_refuses(
         ([("a", NOV[4], 2), ("b", NOV[2], 1)], 3, {"b", None}),
         ([("a", NOV[4], 2), (None, NOV[2], 1)], 3, {"a", "b", "c", None}),
         ([("a", None, 2)], 3, {"a", "b", "c", None}),  # one row is not accounted for
+        ([(" A\u00a0", None, 3)], 3, {"a", None}),  # as a raw row may write it
+        ([("", None, 1), ("b", None, 2)], 3, {"a", "b", "c", None}),
+        ([("\u200b ", None, 3)], 3, {"a", "b", "c", None}),
         ([], 3, {"a", "b", "c", None}),
     ],
 )

@@ -138,6 +138,76 @@ def taken_back(world: World) -> None:
     assert world.dbt("build") == 0, world.said
 
 
+def parents_last(world: World) -> None:
+    """What is to leave was built since, of what had not been; then that was, and all was tested."""
+    days_earlier(world)
+    world.land(ACME)
+    commands("run --select events", "seed", "run --exclude events", "test")(world)
+
+
+def taken_back_alone(world: World) -> None:
+    """Tables that do not grow still hold what the command made."""
+    world.land(ACME, BAD)
+    world.dbt("run", "--select", "people")
+    (invocation,) = world.asked("select invocation_id from build_log order by started_at desc limit 1")
+    assert world.dbt("run-operation", "take_back", "--args", json.dumps({"invocation_id": invocation})) == 0, world.said
+
+
+def another_project(world: World) -> None:
+    """One of another name, with a model of its own in the place of ours."""
+    other = world.folder / "other"
+    (other / "models").mkdir(parents=True)
+    name = "flags: {send_anonymous_usage_stats: false}"
+    (other / "dbt_project.yml").write_text(f"name: other\nprofile: gate\nconfig-version: 2\n{name}\n")
+    at = str(world.folder / "warehouse.duckdb")
+    profiles = (world.folder / "profiles.yml").read_text().replace("warehouse.duckdb", at)
+    (other / "profiles.yml").write_text(profiles)
+    (other / "dbt_packages").symlink_to(world.folder / "dbt_packages")
+    people = "{{ config(materialized='table') }} select 'acme_outdoor' as namespace, 'theirs' as email"
+    (other / "models" / "people.sql").write_text(people)
+    here = ("--project-dir", str(other), "--profiles-dir", str(other), "--target-path", str(other / "target"))
+    assert world.dbt("run", *here) == 0, world.said
+
+
+def manifest_without_a_parent(world: World) -> None:
+    """That of another branch, where nothing is made of the model whose test fails."""
+    before = (world.folder / "target" / "manifest.json").read_text()
+    (world.folder / "models" / "extra.sql").write_text("select distinct event from {{ source('raw', 'landed') }}")
+    listed = "{listed_in: {arguments: {to: ref('accepted_tests'), field: test, key: event}}}"
+    column = f"columns: [{{name: event, data_tests: [{listed}]}}]"
+    (world.folder / "models" / "extra.yml").write_text(f"models: [{{name: extra, {column}}}]\n")
+    world.edit(
+        "models/events.sql", "order by", "and stg_events.event in (select event from {{ ref('extra') }})\norder by"
+    )
+    commands("run", "test")(world)
+    (world.folder / "target" / "manifest.json").write_text(before)
+
+
+def a_view_of_the_source(world: World) -> None:
+    world.edit("models/people.sql", "config(", "config(materialized='view', ")
+    commands("build")(world)
+    world.land(ACME, BAD)
+
+
+def weakened_rule(world: World) -> None:
+    """The macro of a test says less while it runs, and is then as it was."""
+    world.land(ACME, BAD)
+    rule, weak = "not like '%@%'", "not like '%'"
+    commands("run")(world)
+    world.edit("tests/generic/tests.sql", rule, weak)
+    commands("test")(world)
+    world.edit("tests/generic/tests.sql", weak, rule)
+    commands("parse")(world)
+
+
+def weakened_by_a_variable(world: World) -> None:
+    sign = '{{ "" if var("bad") == "weak" else "@" }}'
+    world.edit("tests/generic/tests.sql", "not like '%@%'", f"not like '%{sign}%'")
+    commands("build")(world)
+    world.land(ACME, BAD)
+    commands("run", 'test --vars {"bad":"weak"}')(world)
+
+
 def without_the_log(world: World) -> None:
     world.sql("drop table build_log")
 
@@ -184,6 +254,11 @@ WAYS = [
     Way("a clock that was ahead", clock_ahead, said="yet to come"),
     Way("no log", without_the_log, said="cannot be read"),
     *(Way(f"killed at event {at}", killed(at), said="did not end") for at in KILLED_AT),
+    Way("built before what it is made of", parents_last, said="not built since what they are made of was"),
+    Way("taken back and not built again", taken_back_alone, said="did not end", campaign="hourly", day=None),
+    Way("another project in the same schema", another_project, said="into the same table", campaign="hourly", day=None),
+    Way("a manifest that lacks a parent", manifest_without_a_parent, said="read other models"),
+    Way("a view of a source", a_view_of_the_source, said="tested or not", campaign="hourly", day=None),
     # Not tested
     Way("run alone", commands("run"), said="no result since"),
     Way("run anew alone", commands("run --full-refresh --select events"), said="no result"),
@@ -235,7 +310,12 @@ WAYS = [
         "when it last looked at all days", day=BEFORE),
     Way("the weekly run fails for another day",
         then(spoil_without_a_trace, f"test --vars {ALL_DAYS}", "test"), NOBODY),
+    Way("a bad row whose client is spelt otherwise", then(land(" ACME_Outdoor", BAD), "build"),
+        frozenset({"acme"}), "has_at_events_email"),
+    Way("a bad row whose client is a blank", then(land(" ", BAD), "build"), said="has_at_events_email"),
     # Tests that say less, or are not there
+    Way("a rule weakened while it ran", weakened_rule, said="has_at_events_email__unique_key: was changed since"),
+    Way("a rule weakened by a variable", weakened_by_a_variable, said="had other --vars"),
     Way("warns only", then(weaken("severity: warn"), "build"), said="severity: warn"),
     Way("where false", then(weaken('where: "false"'), "build"), said="where: false"),
     Way("where the days are not",

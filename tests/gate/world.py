@@ -85,6 +85,11 @@ class World:
             for statement in statements:
                 connection.execute(statement)
 
+    def asked(self, query: str) -> list[str]:
+        """The first column of a query on the warehouse."""
+        with duckdb.connect(str(self.folder / "warehouse.duckdb")) as connection:
+            return [str(row[0]) for row in connection.sql(query).fetchall()]
+
     def land(
         self, namespace: str | None, email: str | None = "new@example.com", day: date = DAY, event: str = "open"
     ) -> None:

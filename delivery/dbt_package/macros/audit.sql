@@ -5,7 +5,8 @@
     build_log       at the start one row per model, seed and snapshot selected (phase start); at the end one row per result
                     (phase end). A start without an end is a build that was killed. started_at: of the command; began_at
                     and ended_at: of the node itself. Of a test, fingerprint says how it was defined, speaks_of on what;
-                    of a seed, fingerprint is its file's.
+                    of a seed, fingerprint is its file's; of a model, of what it is made; speaks_of then is its table.
+                    command: with a sign for the variables that it was given, but for those that choose days.
     build_days      the days that each growing model built, and those that ended since its build before and have no rows.
     build_failures  how many failing rows a test found, by namespace and day; NULL where the rows do not say.
 #}
@@ -24,6 +25,16 @@
 {% macro is_partial() -%}
     {%- set args = invocation_args_dict -%}
     {{ return((args.get('empty') or args.get('sample') or args.get('defer') or false) and true) }}
+{%- endmacro %}
+
+
+{# The command, with a sign for its variables: what a test asks may be less with others. Those that choose days are said elsewhere. #}
+{% macro command_given() -%}
+    {%- set given = {} -%}
+    {%- for name, value in (invocation_args_dict.get('vars') or {}).items() -%}
+        {%- do given.update({name: value}) if name not in ['rebuild_from', 'rebuild_to', 'test_all_days'] -%}
+    {%- endfor -%}
+    {{ return(invocation_args_dict.which ~ (' --vars ' ~ local_md5(tojson(given, sort_keys=true)) if given else '')) }}
 {%- endmacro %}
 
 
@@ -140,7 +151,8 @@
 
 {#
     Forgets a command that ran while the clock was ahead. Tables that it made hold its times, too, so those that grow are
-    dropped: the next `dbt build` makes them anew. Run it for each such command.
+    dropped: the next `dbt build` makes them anew. The others hold its rows until then, which the log says, as of a build
+    that began and did not end. Run it for each such command.
 #}
 {% macro take_back(invocation_id) -%}
     {%- set its = dbt_delivery.quoted([invocation_id]) -%}
@@ -159,6 +171,11 @@
     {%- for name in ['build_log', 'build_days', 'build_failures'] -%}
         {{ dbt_delivery.forget_command(dbt_delivery.audit_table(name), its) }}
     {%- endfor -%}
+    {%- set left = [] -%}
+    {%- for unique_id in found if unique_id.split('.')[0] in ['model', 'seed', 'snapshot'] -%}
+        {%- do left.append(dbt_delivery.log_row('start', unique_id, 'taken back')) -%}
+    {%- endfor -%}
+    {%- do dbt_delivery.log_apart(dbt_delivery.log_insert(left)) if left -%}
     {%- do log('Taken back: ' ~ invocation_id ~ '. Dropped: ' ~ (dropped | join(', ') or 'nothing')
         ~ '. Now run `dbt build`.', info=true) -%}
 {%- endmacro %}
@@ -341,29 +358,47 @@
 {% macro log_row(phase, unique_id, status, failures=none, whole_table=false, message=none, result=none) -%}
     {%- set node = result.node if result else none -%}
     {%- set cells = [
-        "'" ~ invocation_id ~ "'", dbt_delivery.started_at(), "'" ~ phase ~ "'", "'" ~ invocation_args_dict.which ~ "'",
-        dbt_delivery.is_partial() | string | lower,
+        "'" ~ invocation_id ~ "'", dbt_delivery.started_at(), "'" ~ phase ~ "'", "'" ~ dbt_delivery.command_given() ~ "'",
+        (dbt_delivery.is_partial() or dbt_delivery.is_some_batches(node)) | string | lower,
         "'" ~ unique_id ~ "'", "'" ~ unique_id.split('.')[0] ~ "'", "'" ~ status ~ "'",
         'null' if failures is none else failures, whole_table | string | lower,
         'null' if not message else dbt_delivery.quoted([(message | string)[:1000] | replace('\\', '/')]),
         dbt_delivery.time_of(result.timing if result else [], 'started_at'),
         dbt_delivery.time_of(result.timing if result else [], 'completed_at'),
         'null' if not node else "'" ~ dbt_delivery.fingerprint(node) ~ "'",
-        'null' if unique_id.split('.')[0] != 'test'
-            else dbt_delivery.quoted([node.attached_node or node.depends_on.nodes | sort | join(' ')])
+        'null' if not node else dbt_delivery.quoted([dbt_delivery.spoken_of(node)])
     ] -%}
     {{ return('(' ~ cells | join(', ') ~ ')') }}
 {%- endmacro %}
 
 
+{# Of a test, the node that it is of, or all that it reads; of what is built, its table. #}
+{% macro spoken_of(node) -%}
+    {%- if node.unique_id.split('.')[0] == 'test' -%}
+        {{ return(node.attached_node or node.depends_on.nodes | sort | join(' ')) }}
+    {%- endif -%}
+    {{ return(((node.database or '') ~ '.' ~ (node.schema or '') ~ '.' ~ (node.alias or node.name)) | lower) }}
+{%- endmacro %}
+
+
+{# Whether a model that is built by batches was asked for some of them. #}
+{% macro is_some_batches(node) -%}
+    {%- set args = invocation_args_dict -%}
+    {{ return(true if node and node.config.get('incremental_strategy') == 'microbatch'
+        and (args.get('event_time_start') or args.get('event_time_end')) else false) }}
+{%- endmacro %}
+
+
 {#
-    How a test is defined, or what is in a seed's file; delivery/gate/lineage.py computes the same from the manifest.
-    A test's arguments are in its unique id.
+    How a test is defined, its macros with it, or what is in a seed's file, or what a model is made of;
+    delivery/gate/lineage.py computes the same from the manifest. A test's arguments are in its unique id.
 #}
 {% macro fingerprint(node) -%}
     {%- set kind = node.unique_id.split('.')[0] -%}
     {%- if kind == 'seed' -%}
         {{ return(node.checksum.checksum) }}
+    {%- elif kind in ['model', 'snapshot'] -%}
+        {{ return(local_md5(graph.nodes[node.unique_id].depends_on.nodes | sort | join('|'))) }}
     {%- elif kind != 'test' -%}
         {{ return('') }}
     {%- endif -%}
@@ -371,7 +406,34 @@
     {%- for key in ['where', 'limit', 'severity', 'warn_if', 'error_if', 'fail_calc'] -%}
         {%- do parts.append((node.config.get(key) or '') | string | lower) -%}
     {%- endfor -%}
-    {{ return(local_md5(parts | join('|'))) }}
+    {{ return(local_md5((parts + dbt_delivery.rules_of(node)) | join('|'))) }}
+{%- endmacro %}
+
+
+{#
+    The macros that a test names, what bounds it, and what those call, as they are written; dbt's own are dbt's to answer for.
+    Its depends_on has more by the time that it has run: what dbt calls itself.
+#}
+{% macro rules_of(test) -%}
+    {%- set named = ['macro.' ~ project_name ~ '.get_where_subquery'] if test.attached_node else [] -%}
+    {%- for unique_id in test.depends_on.macros if unique_id.split('.')[-1] in test.raw_code -%}
+        {%- do named.append(unique_id) -%}
+    {%- endfor -%}
+    {%- set found = {} -%}
+    {#- The list grows while it is walked. -#}
+    {%- for unique_id in named if unique_id not in found -%}
+        {%- set package, name = unique_id.split('.')[1:] -%}
+        {%- set macro = (context.get(package) or {}).get(name) -%}
+        {%- if macro and package not in ['dbt', 'dbt_duckdb', 'dbt_postgres', 'dbt_spark'] -%}
+            {%- do found.update({unique_id: macro.macro.macro_sql}) -%}
+            {%- do named.extend(macro.macro.depends_on.macros) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- set texts = [] -%}
+    {%- for unique_id in found | sort -%}
+        {%- do texts.append(found[unique_id]) -%}
+    {%- endfor -%}
+    {{ return(texts) }}
 {%- endmacro %}
 
 

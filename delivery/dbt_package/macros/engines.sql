@@ -46,7 +46,7 @@
             invocation_id, started_at, phase, command, partial, unique_id, resource_type, status, whole_table, ended_at
         )
         values (
-            '{{ invocation_id }}', {{ dbt_delivery.started_at() }}, 'built', '{{ invocation_args_dict.which }}',
+            '{{ invocation_id }}', {{ dbt_delivery.started_at() }}, 'built', '{{ dbt_delivery.command_given() }}',
             {{ dbt_delivery.is_partial() | string | lower }}, '{{ model.unique_id }}', '{{ model.resource_type }}', 'built', false,
             clock_timestamp() at time zone 'UTC'
         )
@@ -91,6 +91,20 @@
 
 {% macro postgres__drop_grown(relation) -%}
     {%- do run_query('drop table if exists ' ~ relation ~ ' cascade; commit') -%}
+{%- endmacro %}
+
+
+{# Writes into an audit table at once, outside of dbt's transactions, as above. #}
+{% macro log_apart(statement) -%}
+    {{ return(adapter.dispatch('log_apart', 'dbt_delivery')(statement)) }}
+{%- endmacro %}
+
+{% macro default__log_apart(statement) -%}
+    {%- do run_query(statement) -%}
+{%- endmacro %}
+
+{% macro postgres__log_apart(statement) -%}
+    {%- do run_query(statement ~ '; commit') -%}
 {%- endmacro %}
 
 
