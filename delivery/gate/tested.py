@@ -121,7 +121,12 @@ class Tested:
                 self.warnings.append(said)
 
     def _other_variables(self, test: str, proof: Entry) -> str | None:
-        """What the test speaks of, where its command had other variables: what it asks may be less for it."""
+        """What the test speaks of, where its command had variables that were not given when that was built.
+
+        What it asks may be less for them; without any it asks what the project says.
+        """
+        if not proof.variables:
+            return None
         built = [node for node in sorted(self._lineage.spoken_of(test)) if self._log.ends[node]]
         for node in built:
             ends = self._log.ends[node]

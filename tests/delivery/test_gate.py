@@ -921,6 +921,8 @@ def test_a_test_that_ran_with_other_variables_than_what_it_is_of_refuses() -> No
     given(8, "both", "pass", "as events", "")
     assert builds.refusals() == [], "one command built and tested the other"
     given(9, "raw_key", "pass", "plain again", "")
+    assert builds.refusals() == [], "as the project says"
+    given(9, "raw_key", "pass", "weaker", " --vars c")
     assert builds.refusals() == ["raw_key: its last run had other --vars than the build of raw"]
     given(10, "raw_key", "pass", "as the build", " --vars a")
     assert builds.refusals() == []
