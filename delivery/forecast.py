@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError, DeliveryError, ExitCode
 from delivery.files import layouts
+from delivery.files.receipts import unknown
 from delivery.gate import chosen, entitlements, rejected
 from delivery.gate.judge import Gate, Verdict
 from delivery.ledger import OPEN_STATES, Ledger, State, deliveries
@@ -103,7 +104,9 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecas
         check_namespace(job.integration_name, job.integration, seen.clients)
     except ConfigError as error:
         refusal = error
-    lack = setup.lack(job)
+    lack: DeliveryError | None = setup.lack(job)
+    if state == State.PLANNED:
+        lack = lack or unknown(job, setup.project)
     title, destination = (
         f"{job.campaign.name} to {job.integration_name} {job.window or job.when}",
         setup.destination(job),

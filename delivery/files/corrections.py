@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from delivery.schedule.request import Request
     from delivery.warehouse import Engine
 
+A_SECOND = 10**9  # of nanoseconds: some file systems keep no more of a time
 LEFT_TO_OTHERS = timedelta(days=2)  # for the runner that has the receipt to look
 
 
@@ -100,7 +101,7 @@ class _Looks:
             return False
         began, ended = built
         known = self._kept.get(row.id)
-        return ended > row.updated_at if known is None else known != began
+        return ended > row.updated_at if known is None else abs(known - began) >= A_SECOND
 
     def may_differ(self, one: Sent) -> bool:
         """Whether what was sent may be other than what the table has."""

@@ -115,11 +115,8 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
     kind = _kind(job, selection)
     if kind is None:
         return Content(selection.count(engine), {"": selection})
-    if job.corrects and not kind.path(project, job.corrects).is_file():
-        raise WriteFailed(
-            f"There is no record here of the rows that delivery {job.corrects[:12]} had.",
-            hint="Run where it was delivered, or send the window again with --redeliver.",
-        )
+    if lack := unknown(job, project):
+        raise lack
     now = _write(kind.path(project, job.key), kind, engine, project)
     past, since = (_replaced(job, ledger), job.corrects) if kind.folder == SENT else told_since(job, ledger)
     for row in past:
@@ -136,6 +133,16 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
     keys = pa.concat_arrays([found.entered, found.changed])
     gone = {"withdrawn": found.left} if found.left.num_rows else {}
     return Content(len(keys), {"": replace(selection, keys=keys)}, gone, selection.count(engine), differs=bool(found))
+
+
+def unknown(job: Job, project: Project) -> WriteFailed | None:
+    """Why a correction cannot be made, where there is no receipt of what it corrects."""
+    if job.corrects is None or (project.state / SENT / f"{job.corrects}.parquet").is_file():
+        return None
+    return WriteFailed(
+        f"There is no record here of the rows that delivery {job.corrects[:12]} had.",
+        hint="Run where it was delivered, or send the window again with --redeliver.",
+    )
 
 
 def _kind(job: Job, selection: Selection) -> _Kind | None:
