@@ -123,10 +123,10 @@ def _take(job: Job, request: Request, handing: HandingOver) -> Delivery:
         handing.failed(job, busy)
         return row
     row = ledger.delivery(job.key)
-    if request.redeliver and job.campaign.export.mode == "full":
+    if request.redeliver and _may_be_all(job, row, ledger):
         ledger.ask_again(row, request.reason or "")
-    if request.redeliver and row.state == State.SPOOLED and row.corrects:
-        _write_anew(job, handing, "written anew: all of it is to be sent again")
+        if row.state == State.SPOOLED and row.corrects:
+            _write_anew(job, handing, "written anew: all of it is to be sent again")
     elif row.state == State.SPOOLED and not ledger.is_ours(row.spooled_by):
         _write_anew(job, handing, f"written anew: {row.spooled_by} has the spool")
     elif row.state == State.SPOOLED and row.destination != (leads := handing.setup.destination(job).describe()):
@@ -135,6 +135,15 @@ def _take(job: Job, request: Request, handing: HandingOver) -> Delivery:
     elif row.state == State.SPOOLED and (before := waits_for(row, ledger)) and before.state in WRITTEN_NO_MORE:
         _write_anew(job, handing, f"written anew: {before.title}, since which it told the changes, is {before.state}")
     return ledger.delivery(job.key)
+
+
+def _may_be_all(job: Job, row: Delivery, ledger: Ledger) -> bool:
+    """Whether a delivery that has not left can be the whole one that is asked for again.
+
+    Changes are what they are, and so is a correction of which a part went: the whole one comes after these.
+    """
+    begun = {file.state for file in ledger.files(row.id)} - {FileState.SPOOLED, FileState.UPLOADED}
+    return job.campaign.export.mode == "full" and not (row.corrects and begun)
 
 
 def _write_anew(job: Job, handing: HandingOver, note: str) -> None:

@@ -231,6 +231,26 @@ def fails(*_: Any, **__: Any) -> None:
     raise RuntimeError
 
 
+def test_a_correction_of_which_a_part_went_is_not_what_is_sent_again(project: Project) -> None:
+    run(project)
+    build(project, late("late1", 1))
+    upload = LocalDirectory.upload
+
+    def only_data(self: LocalDirectory, spool: Path, temp: str, progress: Any = None) -> None:
+        if ".manifest.json" in temp:
+            raise RuntimeError
+        upload(self, spool, temp, progress)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(LocalDirectory, "upload", only_data)
+        run(project)
+    asked = Request(at=AT, window=DAY, integrations=("by_share",), redeliver=True, reason="the client lost it")
+    ended = [
+        (o.state, o.delivery.revision, o.delivery.rows) for _ in range(3) for o in runner.run(project, asked, Watch())
+    ]
+    assert ended == [("delivered", 1, 1), ("delivered", 2, ROWS + 1), ("already delivered", 2, ROWS + 1)]
+
+
 MOVED = "  by_share:\n    vendor_name: Acme\n    namespace: acme_outdoor\n    directory: "
 
 
