@@ -40,7 +40,7 @@ postgres: $(VENV)/dev.stamp ## the sample loaded into PostgreSQL (PGHOST, PGDATA
 	@$(BIN)/delivery --target postgres load
 	@DBT_TARGET_PATH=target/postgres $(BIN)/delivery --target postgres run --build --window $(or $(WINDOW),2026-11-03)
 
-test: $(VENV)/dev.stamp ## the product's tests, in three to four minutes
+test: $(VENV)/dev.stamp ## the product's tests, in five to ten minutes
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not project" $(PYTEST_ARGS)
 
 project: $(VENV)/dev.stamp ## the tests of docs, sample, generator and of how it is tested

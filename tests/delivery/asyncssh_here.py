@@ -64,17 +64,20 @@ def running(
     key, given, loop = keygen(tmp_path / "host"), list[str](), asyncio.new_event_loop()
     (tmp_path / "home").mkdir()
     port = free_port()
-    listening = asyncssh.listen(
-        "127.0.0.1",
-        port,
-        server_factory=lambda: account(given, rounds, expired=expired, asks=asks),
-        server_host_keys=[str(tmp_path / "host")],
-        sftp_factory=lambda channel: sftp(channel, chroot=str(tmp_path / "home").encode()),
-        **settings,
-    )
-    server = loop.run_until_complete(listening)
+
+    async def listen() -> asyncssh.SSHAcceptor:
+        return await asyncssh.listen(
+            "127.0.0.1",
+            port,
+            server_factory=lambda: account(given, rounds, expired=expired, asks=asks),
+            server_host_keys=[str(tmp_path / "host")],
+            sftp_factory=lambda channel: sftp(channel, chroot=str(tmp_path / "home").encode()),
+            **settings,
+        )
+
     thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
+    thread.start()  # the loop of a browser's tests may be this thread's
+    server = asyncio.run_coroutine_threadsafe(listen(), loop).result(60)
     try:
         yield target(port, key, password=PASSWORD), given
     finally:

@@ -108,7 +108,7 @@ def test_unit_tests_are_not_asked_for_but_one_that_failed_refuses(project: Copy)
     sql(
         project,
         "insert into build_log by name select * replace"
-        f" ('{test}' as unique_id, 'unit_test' as resource_type, 'fail' as status, 1 as failures)"
+        f" ('{test}' as unique_id, 'unit_test' as resource_type, 'fail' as status, 1 as failures, '' as fingerprint)"
         " from build_log where phase = 'end' and unique_id = 'model.delivery.esp_events'",
     )
     assert [reason for reason in judge(project).reasons if "sends_and_resubscribes_do_not_leave: fail" in reason]

@@ -363,7 +363,7 @@ def check(machine: type[Deliveries], chosen: settings) -> None:
     assert happened["held"], happened
     if sequences >= 250:
         for what in ("lie", "kill", "kill after", "fail", "fail after", "collect", "second runner"):
-            assert sum(n for name, n in happened.items() if name.startswith(f"{what} at ")) > 5, (what, happened)
+            assert sum(n for name, n in happened.items() if name.startswith(f"{what} at ")) > 2, (what, happened)
         assert sum(n for name, n in happened.items() if name.endswith(" at publish")) > 5, happened
         assert all(happened[decision] for decision in ("resend", "accept", "cancel")), happened
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FEW_KINDS = 5  # of arrival in one history: where everything happens, every day is due anyway
-CORRECTED = 7  # days of which `delivery run --due` looks for corrections
 
 
 @dataclass
@@ -63,7 +62,7 @@ class History:
         Those before the first run of `--due` are nobody's.
         """
         world = self.world
-        first, end = (f"{world.moment(day):%Y-%m-%d}" for day in (DAYS - CORRECTED, DAYS))
+        first, end = (f"{world.moment(day):%Y-%m-%d}" for day in (0, DAYS))
         asked = ("--from", first, "--to", end, "--at", text(world.moment(DAYS, 25200)))
         rebuilt, shares = folder / "rebuilt" / WAREHOUSE, [folder / f"{of}-{world.seed}" for of in ("truth", "share")]
         builder.deliver(*asked, clients=world.clients, warehouse=rebuilt, share=shares[0])

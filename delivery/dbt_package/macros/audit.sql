@@ -32,7 +32,7 @@
 {% macro command_given() -%}
     {%- set given = {} -%}
     {%- for name, value in (invocation_args_dict.get('vars') or {}).items() -%}
-        {%- do given.update({name: value}) if name not in ['rebuild_from', 'rebuild_to', 'test_all_days'] -%}
+        {%- do given.update({name: value | string}) if name not in ['rebuild_from', 'rebuild_to', 'test_all_days'] -%}
     {%- endfor -%}
     {{ return(invocation_args_dict.which ~ (' --vars ' ~ local_md5(tojson(given, sort_keys=true)) if given else '')) }}
 {%- endmacro %}
