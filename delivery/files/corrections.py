@@ -10,14 +10,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from delivery.errors import EngineDown
-from delivery.files.receipts import differs, kept, nanoseconds, utc
+from delivery.files.built import days_built, last_of
+from delivery.files.receipts import differs, kept, nanoseconds
 from delivery.ledger.identity import this_runner
 from delivery.ledger.storage import TIME
 from delivery.schedule.jobs import sent
-from delivery.sql import literal
 from delivery.warehouse import open_engine
 from delivery.windows import window_between
 
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from delivery.config.datasets import Dataset
     from delivery.config.integrations import Integration
     from delivery.config.project import Project
-    from delivery.ledger import Ended, Ledger
+    from delivery.files.built import Built
+    from delivery.ledger import LastEnded, Ledger
     from delivery.schedule.jobs import Job, Sent
     from delivery.schedule.request import Request
     from delivery.warehouse import Engine
@@ -58,19 +59,12 @@ def outdated(
     return [replace(one.job, revision=one.job.revision + 1, corrects=one.arrived) for one in found]
 
 
-class _Built(NamedTuple):
-    """Of some days, when the build of them that began last began, and when the last one had ended."""
-
-    began: datetime
-    ended: datetime
-
-
 class _Looks:
     """What is known of the warehouse and of the receipts, asked for once and only if there is anything to correct."""
 
     def __init__(self, project: Project, stack: ExitStack, *, keep: bool) -> None:
         self._project, self._stack, self._keep = project, stack, keep
-        self._days: dict[str, dict[date | None, _Built]] = {}
+        self._days: dict[str, dict[date | None, Built]] = {}
         self._windows: dict[tuple[str, str, str], tuple[int, str] | None] = {}
         self._at_work: dict[str | None, str] = {}
 
@@ -86,7 +80,7 @@ class _Looks:
     def _runner(self) -> str:
         return this_runner(self._project.state).name
 
-    def was_built(self, dataset: Dataset, row: Ended) -> bool:
+    def was_built(self, dataset: Dataset, row: LastEnded) -> bool:
         """Whether a window was built since, as far as its receipt says, or without one the ledger."""
         self._at_work[row.spooled_by] = max(row.updated_at, self._at_work.get(row.spooled_by, ""))
         key = dataset.unique_id, row.window_start, row.window_end
@@ -106,17 +100,17 @@ class _Looks:
     def may_differ(self, one: Sent) -> bool:
         """Whether what was sent may be other than what the table has."""
         try:
-            if one.ended.id in self._kept:
-                return self.was_built(one.job.campaign.dataset, one.ended) and differs(
+            if one.last_ended.id in self._kept:
+                return self.was_built(one.job.campaign.dataset, one.last_ended) and differs(
                     one.job, self._engine, self._project, keep=self._keep
                 )
-            return self._is_unknown(one.job.campaign.dataset, one.ended)
+            return self._is_unknown(one.job.campaign.dataset, one.last_ended)
         except EngineDown:
             raise
         except Exception:  # noqa: BLE001 - whatever is wrong with one receipt: its own correction says so
             return True
 
-    def _is_unknown(self, dataset: Dataset, row: Ended) -> bool:
+    def _is_unknown(self, dataset: Dataset, row: LastEnded) -> bool:
         """Whether a window without a receipt was built since. Of another runner's, that runner may have it."""
         if not self.was_built(dataset, row):
             return False
@@ -129,22 +123,7 @@ class _Looks:
     def _of_window(self, dataset: Dataset, start: str, end: str) -> tuple[int, str] | None:
         """As receipts and the ledger have these times; None of days that no build has on record."""
         if dataset.unique_id not in self._days:
-            self._days[dataset.unique_id] = _days_built(dataset, self._engine)
+            self._days[dataset.unique_id] = days_built(dataset, self._engine)
         days = self._days[dataset.unique_id]
-        built = [days[day] for day in (*window_between(start, end).days(), None) if day in days]
-        if not built:
-            return None
-        return nanoseconds(max(one.began for one in built)), max(one.ended for one in built).strftime(TIME)
-
-
-def _days_built(dataset: Dataset, engine: Engine) -> dict[date | None, _Built]:
-    """By day. Of a table that is built whole nothing is of a day, and stands under None."""
-    names = f"where unique_id = {literal(dataset.unique_id)}"
-    times = "max(started_at) as began, max(coalesce(ended_at, started_at)) as ended"
-    days = engine.table(f"select event_day, {times} from {dataset.log}.build_days {names} group by event_day")
-    whole = engine.table(
-        f"select cast(null as date) as event_day, {times} from {dataset.log}.build_log {names}"
-        " and phase = 'end' and status = 'success'"
-    )
-    rows = days.to_pylist() or [row for row in whole.to_pylist() if row["began"]]
-    return {row["event_day"]: _Built(utc(row["began"]), utc(row["ended"])) for row in rows}
+        last = last_of([days[day] for day in (*window_between(start, end).days(), None) if day in days])
+        return last and (nanoseconds(last.began), last.ended.strftime(TIME))

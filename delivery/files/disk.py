@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -42,6 +43,20 @@ def writing(path: Path) -> Iterator[None]:
             f"{path} could not be written: {error.strerror or type(error).__name__}.",
             hint="Free space or permission there, then run again.",
         ) from None
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = True, follow: bool = True) -> Iterator[int]:
+    """A folder's own lock, which ends with whoever holds it. Gives its descriptor.
+
+    follow: whether it may be a link. Raises OSError, BlockingIOError where another has it and nobody is to wait.
+    """
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | (0 if follow else os.O_NOFOLLOW))
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield held
+    finally:
+        os.close(held)
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -5,7 +5,6 @@ GnuPG judges them at the moment of encryption, too; what is said here is why it 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -21,7 +20,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, cast
 from pydantic import SecretStr
 
 from delivery.errors import ConfigError, WriteFailed
-from delivery.files.disk import exclusive, hash_file
+from delivery.files.disk import exclusive, hash_file, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -117,26 +116,15 @@ def _home() -> Iterator[str]:
     """A folder for one call, locked while it is used: one that nobody holds is of a process that was killed."""
     for left in Path(tempfile.gettempdir()).glob(f"{_HOME}*"):
         _remove_left(left)
-    with tempfile.TemporaryDirectory(prefix=_HOME) as home, _opened(Path(home)) as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with tempfile.TemporaryDirectory(prefix=_HOME) as home, locked(Path(home)):
         yield home
 
 
 def _remove_left(home: Path) -> None:
     """With the key that was to sign there. Its agent, which outlives who began it, ends when it is gone."""
-    with suppress(OSError), _opened(home) as held:  # in use, or another's
+    with suppress(OSError), locked(home, wait=False) as held:  # in use, or another's
         if os.fstat(held).st_mtime < time.time() - _YOUNG_SECONDS:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(home)
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield held
-    finally:
-        os.close(held)
 
 
 class _Signed(NamedTuple):

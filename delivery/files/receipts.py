@@ -23,11 +23,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delivery.errors import WriteFailed
+from delivery.files.built import days_built, last_of
 from delivery.files.disk import exclusive, writing
 from delivery.files.manifest import Changes, Correction
 from delivery.ledger import ENDED_WELL, State
 from delivery.schedule.jobs import revisions, told_since
-from delivery.sql import identifier, literal
+from delivery.sql import identifier
 from delivery.warehouse.duckdb import in_little_memory
 from delivery.warehouse.kinds import cast_back
 from delivery.warehouse.rows import no_rows, selection_of
@@ -199,7 +200,7 @@ def _write(path: Path, kind: _Kind, engine: Engine, project: Project) -> Path:
     """
     columns = ", ".join(identifier(name) for name in kind.reads.columns)
     query = f"select {columns} from {kind.reads.dataset.relation} where {kind.reads.where()}"
-    built = _built(kind.reads, engine) if kind.folder == SENT else None
+    built = last_of(days_built(kind.reads.dataset, engine, kind.reads.window).values()) if kind.folder == SENT else None
     of_none = no_rows(engine.table(f"{query} limit 0").schema)
     unfinished = path.with_name(path.name + ".part")
     with writing(path), _duckdb(project) as connection:
@@ -214,7 +215,7 @@ def _write(path: Path, kind: _Kind, engine: Engine, project: Project) -> Path:
                     writer = stack.enter_context(pq.ParquetWriter(disk, kept.schema, compression="zstd"))
                 writer.write_table(kept)
         if built:
-            os.utime(unfinished, ns=(nanoseconds(built),) * 2)
+            os.utime(unfinished, ns=(nanoseconds(built.began),) * 2)
         return unfinished.replace(path)
 
 
@@ -263,21 +264,4 @@ def kept(project: Project) -> dict[str, int]:
 
 def nanoseconds(at: datetime) -> int:
     """Since 1970, to the microsecond: what file systems keep of a time, without rounding."""
-    return (utc(at) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
-
-
-def utc(at: datetime) -> datetime:
-    """A time as an engine gives it."""
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def _built(selection: Selection, engine: Engine) -> datetime | None:
-    """When the last build of the window's days began, or of a table that is built whole."""
-    window, names = selection.window, f"where unique_id = {literal(selection.dataset.unique_id)}"
-    bounds = f" and event_day >= date '{window.start}' and event_day < date '{window.end}'" if window else ""
-    last = f"select max(started_at) as built from {selection.dataset.log}"
-    built = engine.table(f"{last}.build_days {names}{bounds}")["built"][0].as_py()
-    if built is None and engine.table(f"{last}.build_days {names}")["built"][0].as_py() is None:
-        done = " and phase = 'end' and status = 'success'"
-        built = engine.table(f"{last}.build_log {names}{done}")["built"][0].as_py()
-    return utc(built) if built else None
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000

@@ -145,28 +145,30 @@ def _days(silence: timedelta) -> str:
     return f"{silence.days} days" if silence.days and not silence.seconds else f"{silence / timedelta(hours=1):g} hours"
 
 
-def incomplete(asked: Asked, built: list[str], read: Iterable[str], lineage: Lineage, log: Log) -> list[str]:
+def incomplete(asked: Asked, built: list[str], read: Iterable[str], lineage: Lineage, log: Log) -> Iterable[str]:
     """What may lack rows that came before the window ended. read: what was built, and the sources."""
     if asked.complete_at is None:
-        return []
+        return
     until = asked.complete_at.astimezone(UTC).replace(tzinfo=None)
     what = "the window ended" if asked.window else "the slot"
     if until > datetime.now(UTC).replace(tzinfo=None):
-        return [f"not built since {what} at {until} UTC, which is yet to come"]
-    found = list(_stale(until, what, read, lineage, log))
+        yield f"not built since {what} at {until} UTC, which is yet to come"
+        return
+    yield from _stale(until, what, read, lineage, log)
     begun = {node: last.started_at for node in built if (last := log.last_build(node))}
     if late := [lineage.nodes[node]["name"] for node, at in begun.items() if at < until]:
-        return [*found, f"not built since {what} at {until} UTC, but at {min(begun.values())}: {', '.join(late)}"]
+        yield f"not built since {what} at {until} UTC, but at {min(begun.values())}: {', '.join(late)}"
+        return
     if asked.window is None:
-        return found
+        return
     missing: dict[date, list[str]] = {}
     for node in built:
         if lineage.grows(node):
             for day in asked.window.days():
                 if day not in log.days[node]:
                     missing.setdefault(day, []).append(lineage.nodes[node]["name"])
-    return found + [
-        f"{day} is not built: no build has it on record ({', '.join(names)}); if nothing was to come: "
-        f"dbt build --vars '{{rebuild_from: {day}, rebuild_to: {day}}}'"
-        for day, names in missing.items()
-    ]
+    for day, names in missing.items():
+        yield (
+            f"{day} is not built: no build has it on record ({', '.join(names)}); if nothing was to come: "
+            f"dbt build --vars '{{rebuild_from: {day}, rebuild_to: {day}}}'"
+        )

@@ -15,15 +15,7 @@ from typing import TYPE_CHECKING
 from delivery.config.datasets import ACCEPTED_TESTS, PACKAGE, build_log, datasets, relation_of
 from delivery.errors import EngineDown, GateRefused, WriteFailed, redact
 from delivery.gate.asked import Asked
-from delivery.gate.complete import (
-    disagreeing,
-    incomplete,
-    outrun,
-    overwritten,
-    replaced,
-    unbuilt,
-    unstored,
-)
+from delivery.gate.complete import disagreeing, incomplete, outrun, overwritten, replaced, unbuilt, unstored
 from delivery.gate.lineage import Lineage
 from delivery.gate.log import Log, read_builds, read_log
 from delivery.gate.rejected import Rejected, Rejections
@@ -77,6 +69,7 @@ class Gate:
         self._logs: dict[tuple[str, Window | None, tuple[str, ...]], Log] = {}
         self._verdicts: dict[Asked, Verdict] = {}
         self._lists: dict[tuple[str, Window], tuple[str, ...]] = {}  # why a list of rejected rows is not known
+        self._outruns: dict[tuple[str, datetime, tuple[str, ...]], list[str]] = {}
         self._seen: dict[str, int] = {}  # lines of the build log, by schema, before it was first read
 
     def judge(
@@ -152,7 +145,7 @@ class Gate:
         tests = self._lineage.tests_on(read)
         try:
             log = self._log(asked, {*complete, *read}, tests)
-            accepted = self._accepted()
+            accepted = self._accepted
         except EngineDown:
             raise
         except Exception as error:  # noqa: BLE001 - without a readable log nothing is proven, whatever the cause
@@ -171,7 +164,7 @@ class Gate:
             for test in tests:
                 tested.judge(test)
             reasons = [
-                *(incomplete(asked, complete, read, self._lineage, log) or self._outrun(asked, complete, log)),
+                *(list(incomplete(asked, complete, read, self._lineage, log)) or self._outrun(asked, complete, log)),
                 *tested.missing(read, accepted),
                 *tested.reasons,
             ]
@@ -191,8 +184,12 @@ class Gate:
         commands = {last.invocation_id for node in complete if (last := log.last_build(node))}
         if asked.complete_at is None or len(commands) == 1:
             return []
-        since = asked.complete_at.astimezone(UTC).replace(tzinfo=None)
-        return list(outrun(complete, self._lineage, read_builds(self._engine, asked.dataset.log, complete, since)))
+        key = (asked.dataset.unique_id, asked.complete_at, asked.proven_with)
+        if key not in self._outruns:  # the log says the same of every client
+            since = asked.complete_at.astimezone(UTC).replace(tzinfo=None)
+            builds = read_builds(self._engine, asked.dataset.log, complete, since)
+            self._outruns[key] = list(outrun(complete, self._lineage, builds))
+        return self._outruns[key]
 
     @cached_property
     def _views(self) -> frozenset[tuple[str, str]]:
@@ -213,6 +210,7 @@ class Gate:
             self._logs[key] = read_log(self._engine, log, sorted({*nodes, *tests, *beside}), asked.window)
         return self._logs[key]
 
+    @cached_property
     def _accepted(self) -> set[tuple[str, str]]:
         relation = relation_of(self._manifest, ACCEPTED_TESTS)
         if relation is None:

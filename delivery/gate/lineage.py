@@ -34,6 +34,7 @@ class Lineage:
         self._macros: dict[str, Any] = manifest.get("macros", {})
         self._project = (manifest.get("metadata") or {}).get("project_name")
         self._disabled: dict[str, list[Any]] = manifest.get("disabled", {})
+        self._fingerprints: dict[str, str] = {}  # of the nodes that were asked about: for each client again
 
     def upstream(self, unique_ids: Iterable[str]) -> set[str]:
         """The nodes and all that they are built from; sources and ephemeral models, which dbt never builds, are out."""
@@ -104,13 +105,16 @@ class Lineage:
 
     def fingerprint(self, node: str) -> str:
         """How a test is defined, or what a model reads, as dbt_package/macros/audit.sql logs it with each result."""
+        if node in self._fingerprints:
+            return self._fingerprints[node]
         found = self.nodes[node]
         if found["resource_type"] == "test":
             parts = [found.get("raw_code") or "", *(str(found["config"].get(key) or "").lower() for key in WHOLE)]
             parts += self._rules(found)
         else:
             parts = sorted(found["depends_on"]["nodes"])
-        return md5("|".join(parts).encode(), usedforsecurity=False).hexdigest()
+        self._fingerprints[node] = md5("|".join(parts).encode(), usedforsecurity=False).hexdigest()
+        return self._fingerprints[node]
 
     def _rules(self, test: dict[str, Any]) -> list[str]:
         """The macros that a test names, what bounds it, and what those call; dbt's own are dbt's to answer for."""

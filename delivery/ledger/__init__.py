@@ -6,18 +6,19 @@ directory knows. opened: all of it, as a run needs it. fetches: what clients too
 """
 
 from delivery.ledger.book import Ledger
-from delivery.ledger.states import ENDED_WELL, OPEN_STATES, AskedBy, FileState, Role, State
-from delivery.ledger.tables import Delivery, Ended, Fetch, File, Layout, Recorded, deliveries, delivery_id
+from delivery.ledger.states import ENDED, ENDED_WELL, OPEN_STATES, AskedBy, FileState, Role, State
+from delivery.ledger.tables import Delivery, Fetch, File, LastEnded, Layout, Recorded, deliveries, delivery_id
 
 __all__ = [
+    "ENDED",
     "ENDED_WELL",
     "OPEN_STATES",
     "AskedBy",
     "Delivery",
-    "Ended",
     "Fetch",
     "File",
     "FileState",
+    "LastEnded",
     "Layout",
     "Ledger",
     "Recorded",

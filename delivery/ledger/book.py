@@ -18,12 +18,12 @@ from sqlalchemy.exc import IntegrityError
 
 from delivery.errors import Busy
 from delivery.ledger import leases
-from delivery.ledger.states import ENDED_WELL, FileState, State
+from delivery.ledger.states import ENDED, FileState, State
 from delivery.ledger.storage import TIME, Storage, now
 from delivery.ledger.tables import (
     Delivery,
-    Ended,
     File,
+    LastEnded,
     Layout,
     Probe,
     Recorded,
@@ -154,13 +154,13 @@ class Ledger:
             found[one.integration, one.namespace].append(one)
         return found
 
-    def ended(self, campaign: str, *conditions: sa.ColumnElement[bool]) -> list[Ended]:
+    def last_ended(self, campaign: str, *conditions: sa.ColumnElement[bool]) -> list[LastEnded]:
         """Of each window of a campaign the newest revision that ended, be it that a person cancelled it."""
-        columns, found = [deliveries.c[name] for name in Ended._fields], {}
-        states = deliveries.c.state.in_((*ENDED_WELL, State.CANCELLED))
+        columns, found = [deliveries.c[name] for name in LastEnded._fields], {}
+        states = deliveries.c.state.in_(ENDED)
         query = sa.select(*columns).where(deliveries.c.campaign == campaign, states, *conditions)
         for row in self._all(query.order_by(deliveries.c.revision)):
-            one = Ended._make(row)
+            one = LastEnded._make(row)
             found[one[1:5]] = one
         return list(found.values())
 

@@ -45,3 +45,4 @@ class AskedBy(StrEnum):
 
 OPEN_STATES = (State.PLANNED, State.SPOOLED)
 ENDED_WELL = (State.DELIVERED, State.SKIPPED)
+ENDED = (*ENDED_WELL, State.CANCELLED)

@@ -92,7 +92,7 @@ class Recorded(NamedTuple):
     corrects: str | None
 
 
-class Ended(NamedTuple):
+class LastEnded(NamedTuple):
     """What corrections ask of a window's newest delivery that ended: columns of `deliveries`."""
 
     id: str

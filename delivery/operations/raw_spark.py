@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delivery.errors import Busy, ConfigError
+from delivery.files.disk import locked
 from delivery.operations.loading import KNOWN, Loaded
 from delivery.sql import literal
 
@@ -65,11 +65,8 @@ def open_parts(project: Project) -> Iterator[RawParts]:  # noqa: ARG001 - as tha
         )
     root = Path(where)
     root.mkdir(parents=True, exist_ok=True)
-    held = os.open(root, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield RawParts(root)
+        with locked(root, wait=False):
+            yield RawParts(root)
     except BlockingIOError:
         raise Busy(f"Another `load` is at work on {root}.", hint="Let it end, then run again.") from None
-    finally:
-        os.close(held)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.config.campaigns import campaigns as campaigns_of
 from delivery.errors import ConfigError
-from delivery.ledger import ENDED_WELL, Ledger, State
+from delivery.ledger import ENDED, Ledger
 from delivery.schedule.slots import SLOT, days_on_record, first_due, instant, scheduled, window_on_record
 from delivery.windows import midnight, parse_day
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from delivery.ledger import Recorded
 
 # What needs nothing more: it went, there was nothing to send, or a person did not want it.
-ENDED = (*ENDED_WELL, State.CANCELLED)
 
 
 class Gap(NamedTuple):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.config.faults import nearest
 from delivery.errors import ConfigError
-from delivery.ledger import ENDED_WELL, OPEN_STATES, Delivery, Ledger, State, deliveries, delivery_id
+from delivery.ledger import ENDED, ENDED_WELL, OPEN_STATES, Delivery, Ledger, State, deliveries, delivery_id
 from delivery.schedule.slots import SLOT, instant, slots, window_on_record
 from delivery.windows import DAY, parse_day
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from delivery.config.datasets import Dataset
     from delivery.config.integrations import Integration
     from delivery.config.values import RejectedLimit, RowCount
-    from delivery.ledger import Ended, Layout, Recorded
+    from delivery.ledger import LastEnded, Layout, Recorded
     from delivery.schedule.request import Request
     from delivery.windows import Window
 
@@ -29,7 +29,7 @@ class Sent(NamedTuple):
     """A window that was delivered: its newest revision, that as the ledger has it, and what the client has."""
 
     job: Job
-    ended: Ended
+    last_ended: LastEnded
     arrived: str
 
 
@@ -202,7 +202,7 @@ def sent(
     campaigns: Mapping[str, Campaign],
     integrations: Mapping[str, Integration],
     ledger: Ledger,
-    was_built: Callable[[Dataset, Ended], bool],
+    was_built: Callable[[Dataset, LastEnded], bool],
 ) -> Iterator[Sent]:
     """What may need a correction: the newest revision of each window that the request means, and what the client has.
 
@@ -213,17 +213,17 @@ def sent(
     first, last = _days(request)
     within = (deliveries.c.window_end > first.isoformat(), deliveries.c.window_start <= last.isoformat())
     for campaign, asked in _asked(request, campaigns, integrations, ledger):
-        newest = ledger.ended(campaign.name, *within) if campaign.is_corrected else []
-        begins = {row.window_start for row in newest if was_built(campaign.dataset, row)}
+        ended = ledger.last_ended(campaign.name, *within) if campaign.is_corrected else []
+        begins = {row.window_start for row in ended if was_built(campaign.dataset, row)}
         if not begins:
             continue
-        ended = {row.id: row for row in newest}
+        by_id = {row.id: row for row in ended}
         recorded = ledger.recorded(campaign.name, *within, deliveries.c.window_start.in_(begins))
         for name, integration in asked.items():
-            for last_one, arrived in _arrived(recorded.get((name, integration.namespace), ())):
-                slot, window = instant(last_one.slot), window_on_record(last_one)
-                job = Job(campaign, name, integration, slot, window, last_one.revision, last_one.corrects)
-                yield Sent(job, ended[last_one.id], arrived.id)
+            for newest, arrived in _arrived(recorded.get((name, integration.namespace), ())):
+                slot, window = instant(newest.slot), window_on_record(newest)
+                job = Job(campaign, name, integration, slot, window, newest.revision, newest.corrects)
+                yield Sent(job, by_id[newest.id], arrived.id)
 
 
 def _arrived(recorded: Sequence[Recorded]) -> Iterator[tuple[Recorded, Recorded]]:
@@ -233,7 +233,7 @@ def _arrived(recorded: Sequence[Recorded]) -> Iterator[tuple[Recorded, Recorded]
         windows.setdefault((row.window_start, row.window_end), []).append(row)
     for revised in windows.values():
         newest, arrived = revised[-1], [row for row in revised if row.state in ENDED_WELL]
-        if arrived and newest.state in (*ENDED_WELL, State.CANCELLED):
+        if arrived and newest.state in ENDED:
             yield newest, arrived[-1]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import fcntl
-import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from delivery.config.host_keys import HostKey
 from delivery.errors import ConfigError
-from delivery.files.disk import writing
+from delivery.files.disk import locked, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,17 +103,13 @@ class Users:
                 if not folder.exists():
                     folder.mkdir()
                     folder.chmod(0o2750)
-            locked = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                fcntl.flock(locked, fcntl.LOCK_EX)
+            with locked(self.folder):
                 users = self.all()
                 yield users
                 self._write(users)
                 for path in keys.iterdir():
                     if path.name not in users:
                         path.unlink()
-            finally:
-                os.close(locked)
 
     def _write(self, users: dict[str, User]) -> None:
         """What lets in comes last for who is new; for who is gone nothing is left that lets in after the first."""

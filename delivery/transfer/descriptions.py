@@ -5,14 +5,14 @@ Apache reads it as the folder's `.htaccess`, in which the page's configuration a
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from delivery.config.integrations import kept_days
+from delivery.files.disk import locked
 from delivery.files.manifest import DeliveryManifest
 from delivery.schedule.names import MANIFEST_SUFFIX
 
@@ -33,7 +33,7 @@ def describe(folder: Path, share: Path, integrations: Mapping[str, Integration])
 
     Nothing fails by it: what could not be written is written with the folder's next delivery, or by `prune`.
     """
-    with suppress(OSError), _alone(folder):
+    with suppress(OSError), locked(folder, follow=False):  # whoever writes last has seen all that lies there
         content = "".join(_lines(folder, share, integrations)).encode()
         path, unfinished = folder / NAME, folder / _UNFINISHED
         if content == (path.read_bytes() if path.exists() else b""):
@@ -49,17 +49,6 @@ def describe(folder: Path, share: Path, integrations: Mapping[str, Integration])
             os.fsync(opened)
             os.fchmod(opened, MODE)
         unfinished.replace(path)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Whoever writes last has seen all that lies there."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(opened)
 
 
 def _lines(folder: Path, share: Path, integrations: Mapping[str, Integration]) -> Iterator[str]:

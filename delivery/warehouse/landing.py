@@ -29,10 +29,8 @@ MOST_BYTES = 32 << 20  # of a line, as the model's reader has it
 KEPT_BYTES = 1000  # of a line that is longer
 LONE_RETURN = re.compile(rb"\r(?![\n]|\Z)")  # of a chunk; what follows its last sign is in the next one
 SHAPES = 4096  # of JSON, kept with their answers: programs write few
-MOST_UNPACKED, MOST_TIMES = (
-    1 << 30,
-    200,
-)  # bytes, and times its size, beyond both of which a gzip is no log of anybody's
+# Bytes, and times its size, beyond both of which a gzip is no log of anybody's.
+MOST_UNPACKED, MOST_TIMES = 1 << 30, 200
 MAGIC = b"\x1f\x8b"
 HEAD = 4  # bytes of a gzip's head, the last of which says what else is in it
 PLAIN_HEAD, POSSIBLE_HEAD = 0b1100, 0b11111  # what DuckDB's reader takes: more fields, a name; what the format knows

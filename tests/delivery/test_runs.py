@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from delivery.transfer.local_directory import LocalDirectory
 from delivery.transfer.sftp_directory import SftpDirectory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 PINNED = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIlOM4VJ6dIqWGYKzvYF8Jj0yD5T2i6yL7O5m0c7b9Xk"
@@ -231,18 +232,25 @@ def fails(*_: Any, **__: Any) -> None:
     raise RuntimeError
 
 
-def test_a_correction_of_which_a_part_went_is_not_what_is_sent_again(project: Project) -> None:
-    run(project)
-    build(project, late("late1", 1))
+@contextmanager
+def only_data() -> Iterator[None]:
+    """No manifest gets to a directory of this machine."""
     upload = LocalDirectory.upload
 
-    def only_data(self: LocalDirectory, spool: Path, temp: str, progress: Any = None) -> None:
+    def of_data(self: LocalDirectory, spool: Path, temp: str, progress: Any = None) -> None:
         if ".manifest.json" in temp:
             raise RuntimeError
         upload(self, spool, temp, progress)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(LocalDirectory, "upload", only_data)
+        patched.setattr(LocalDirectory, "upload", of_data)
+        yield
+
+
+def test_a_correction_of_which_a_part_went_is_not_what_is_sent_again(project: Project) -> None:
+    run(project)
+    build(project, late("late1", 1))
+    with only_data():
         run(project)
     asked = Request(at=AT, window=DAY, integrations=("by_share",), redeliver=True, reason="the client lost it")
     ended = [
@@ -279,15 +287,7 @@ def test_a_delivery_lies_where_the_ledger_says(project: Project, stands: str) ->
 
 def test_no_delivery_lies_in_two_places(project: Project) -> None:
     """A part of it went; then its integration leads elsewhere: a person decides, and the others' leave."""
-    upload = LocalDirectory.upload
-
-    def only_data(self: LocalDirectory, spool: Path, temp: str, progress: Any = None) -> None:
-        if ".manifest.json" in temp:
-            raise RuntimeError
-        upload(self, spool, temp, progress)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(LocalDirectory, "upload", only_data)
+    with only_data():
         assert {o.state for o in run(project).values()} == {"failed"}
     move(project)
     found = run(project)
