@@ -31,7 +31,41 @@
 
 {# A condition: that event_day is one of the days due of a model. #}
 {% macro is_due(model_name) -%}
-    event_day {{ one_of(days_due(model_name)) }}
+    {%- set days = days_written(model_name) -%}
+    event_day {{ one_of(days_due(model_name)) if days is none else one_of_days(days) }}
+{%- endmacro %}
+
+{# A condition: that event_day is no more than so many days before the first day due of a model, or after the last. #}
+{% macro is_near_due(model_name, number) -%}
+    {%- set days = days_written(model_name) -%}
+    {%- set reach = modules.datetime.timedelta(number) -%}
+    {%- if days is none -%}
+        event_day between (
+            select cast({{ dbt.dateadd('day', -number, 'min(event_day)') }} as date) from ({{ days_due(model_name) }}) as due
+        ) and (
+            select cast({{ dbt.dateadd('day', number, 'max(event_day)') }} as date) from ({{ days_due(model_name) }}) as due
+        )
+    {%- elif days -%}
+        event_day between cast('{{ days | min - reach }}' as date) and cast('{{ days | max + reach }}' as date)
+    {%- else -%}
+        false
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+    The days due of a model, to be written out; none where a query asks for them. DuckDB takes what is written down through
+    joins and unions to the rows that it reads; by a query it works out all of history first.
+#}
+{% macro days_written(model_name) -%}
+    {%- if target.type == 'duckdb' and execute and model.resource_type == 'model' and is_incremental() -%}
+        {{ return(run_query(days_due(model_name)).columns[0].values() | list) }}
+    {%- endif -%}
+    {{ return(none) }}
+{%- endmacro %}
+
+{# What follows a column: that it is one of the days. #}
+{% macro one_of_days(days) -%}
+    in ({% for day in days %}cast('{{ day }}' as date){{ ', ' if not loop.last }}{% else %}cast(null as date){% endfor %})
 {%- endmacro %}
 
 {# A query: the days due of a model. #}

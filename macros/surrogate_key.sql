@@ -5,5 +5,5 @@
     {%- for column in columns -%}
         {%- do parts.append("coalesce(cast(" ~ column ~ " as " ~ dbt.type_string() ~ "), '(null)')") -%}
     {%- endfor -%}
-    {{ dbt.hash(parts | join(" || '|' || ")) }}
+    {{ dbt.hash('concat(' ~ parts | join(", '|', ") ~ ')') }}
 {%- endmacro %}

@@ -144,6 +144,7 @@ def exported(project: Copy, dataset: str, grain: str, kind: str, *more: str) -> 
     return path.read_bytes()
 
 
+@pytest.mark.slow
 def test_what_is_shown_is_what_an_export_has(browser: Browser, project: Copy) -> None:
     with looking(browser, project) as seen:
         total = json.loads(exported(project, "performance", "total", "json"))[0]

@@ -368,5 +368,6 @@ def check(machine: type[Deliveries], chosen: settings) -> None:
         assert all(happened[decision] for decision in ("resend", "accept", "cancel")), happened
 
 
+@pytest.mark.slow
 def test_sequences() -> None:
     check(Deliveries, SETTINGS)

@@ -439,6 +439,7 @@ def traffic(sshd: SshServer, tmp_path_factory: pytest.TempPathFactory) -> int:
         return proxy.passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["cut", "freeze"])
 def test_a_connection_that_breaks_or_freezes_anywhere(
     sshd: SshServer, inbox: Path, spool: Path, kind: str, traffic: int

@@ -1,6 +1,6 @@
 """`make poison`: bad data of one client in a copy of the sample, all kinds at once, one by one, then none.
 
-Each build mends what the one before had. Of a sample ten kinds share a build.
+Each build mends what the one before had. The kinds of a sample share a build.
 
 Nobody else's rows change, no build stops, no row is unaccounted for, nothing of a raw row stands in a log. Ends with
 `poison: <kinds> kinds <n> others changed <n> builds stopped <n> unaccounted <n> quoted`, the last four 0.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.poison.kinds import Kind
 
-AT_ONCE = 10  # kinds of a sample in one build; of the whole, each has its own
+AT_ONCE = 40  # kinds of a sample in one build; of the whole, each has its own
 OTHERS = " union all ".join(
     f"select '{table}', md5(string_agg(to_json(e), '' order by {key})) from {table} e where namespace <> 'acme_outdoor'"
     for table, key in (

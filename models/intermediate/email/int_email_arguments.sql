@@ -7,26 +7,11 @@
     )
 }}
 
-with due as (
-
-    {{ days_due('int_email_arguments') }}
-
-),
-
-reach as (
-
-    select
-        cast({{ dbt.dateadd('day', -var('late_event_days'), 'min(event_day)') }} as date) as first_day,
-        cast({{ dbt.dateadd('day', var('late_event_days'), 'max(event_day)') }} as date) as last_day
-    from due
-
-),
-
-events as (
+with events as (
 
     select * from {{ ref('int_email_events_posted') }}
     where (message_id is not null or smtp_id is not null)
-        and event_day between (select first_day from reach) and (select last_day from reach)
+        and {{ is_near_due('int_email_arguments', var('late_event_days')) }}
 
 ),
 
