@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import itertools
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -25,70 +24,125 @@ ONLY_ENV_VAR = r"^\{\{\s*env_var\(\s*(?:'[^']+'|\"[^\"]+\")\s*\)\s*\}\}$"
 LARGEST, MOST_TIMES = 10_000, 100  # nodes, and how often one may stand for another on average: more is no configuration
 DEEPEST = 100  # what is in what: libyaml itself knows no limit but the stack's end
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
+_TEXT, *_COLLECTIONS = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq"))
 
 
-def _document(text: str) -> Any:
-    """The content. Raises yaml.MarkedYAMLError also for aliases that make much of little, or of themselves."""
-    _check_depth(text)
-    loader = _LOADER(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
+class _Document:
+    """A document, made as it is parsed: nodes in between would cost more than all else that reads thousands of clients.
+
+    Raises yaml.MarkedYAMLError also for a key that stands twice in one mapping, of which PyYAML would keep the last,
+    for what is too deep, and for aliases that make much of little, or of themselves.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self._loader, self._next = loader, loader.get_event
+        self._nodes = 0
+        self._anchors: dict[
+            str, tuple[Any, int] | None
+        ] = {}  # with how many nodes it is made of; None while it is open
+        self._merges: list[tuple[dict[Any, Any], Any, Any]] = []
+
+    def read(self) -> Any:
+        self._next()  # the stream begins
+        if isinstance(begun := self._next(), yaml.StreamEndEvent):
             return None
-        sizes: dict[int, int] = {}
-        if _size(node, sizes) > LARGEST + MOST_TIMES * len(sizes):
-            raise yaml.MarkedYAMLError(problem="its aliases stand for too much", problem_mark=node.start_mark)
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
+        content, size = self._node(self._next(), 0)
+        self._next()  # the document ends
+        if not isinstance(more := self._next(), yaml.StreamEndEvent):
+            raise _fault("a second document begins", more)
+        if size > LARGEST + MOST_TIMES * self._nodes:
+            raise _fault("its aliases stand for too much", begun)
+        for mapping, merged, event in self._merges:
+            _merge(mapping, merged, event)
+        return content
+
+    def _node(self, event: Any, depth: int) -> tuple[Any, int]:
+        """The node that an event begins, and of how many it is made with each alias written out."""
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                raise _fault(f"nothing is called {event.anchor!r} before it", event)
+            if (known := self._anchors[event.anchor]) is None:
+                raise _fault("an alias stands for what it is part of", event)
+            return known
+        self._nodes += 1
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        if isinstance(event, yaml.ScalarEvent):
+            made: tuple[Any, int] = self._scalar(event), 1
+        elif depth == DEEPEST:
+            raise _fault("it is nested too deeply", event)
+        elif event.tag not in (None, "!", *_COLLECTIONS):
+            raise _fault(f"could not determine what {event.tag!r} means", event)
+        elif isinstance(event, yaml.MappingStartEvent):
+            made = self._mapping(depth + 1)
+        else:
+            made = self._sequence(depth + 1)
+        if event.anchor:
+            self._anchors[event.anchor] = made
+        return made
+
+    def _scalar(self, event: Any) -> Any:
+        tag = event.tag
+        if tag in (None, "!"):
+            tag = self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
+        if tag == _TEXT:
+            return event.value
+        return self._loader.construct_object(yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark))
+
+    def _sequence(self, depth: int) -> tuple[list[Any], int]:
+        found, size = [], 1
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            part, of = self._node(event, depth)
+            found.append(part)
+            size += of
+        return found, size
+
+    def _mapping(self, depth: int) -> tuple[dict[Any, Any], int]:
+        found: dict[Any, Any] = {}
+        lines: dict[str, int] = {}
+        size = 1
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            merges = isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]
+            key, of = ("<<", 1) if merges else self._node(event, depth)
+            name = getattr(event, "value", None) or str(key)
+            if name in lines:
+                raise _fault(f"the key {name!r} stands in line {lines[name]} already", event)
+            lines[name] = event.start_mark.line + 1
+            value, of_value = self._node(self._next(), depth)
+            size += of + of_value
+            if merges:
+                self._merges.append((found, value, event))
+                continue
+            try:
+                found[key] = value
+            except TypeError:
+                raise _fault("a list or a mapping cannot be a key", event) from None
+        return found, size
 
 
-def _check_depth(text: str) -> None:
-    depth = 0
-    for event in yaml.parse(text, Loader=_LOADER):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > DEEPEST:
-                mark: Any = event.start_mark  # of either loader
-                raise yaml.MarkedYAMLError(problem="it is nested too deeply", problem_mark=mark)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+def _merge(mapping: dict[Any, Any], merged: Any, event: Any) -> None:
+    """Adds what `<<` names, the first of several first; what the mapping has itself stays. Applied when all is read."""
+    others = merged if isinstance(merged, list) else [merged]
+    if not all(isinstance(other, dict) for other in others):
+        raise _fault("<< must name a mapping, or a list of them", event)
+    own = dict(mapping)
+    mapping.clear()
+    for other in (*reversed(others), own):
+        mapping.update(other)
 
 
-def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """Of how many nodes it is made, with each alias written out. sizes: of those that were seen; 0 while it is open."""
-    if (known := sizes.get(id(node))) is not None:
-        if not known:
-            raise yaml.MarkedYAMLError(problem="an alias stands for what it is part of", problem_mark=node.start_mark)
-        return known
-    if isinstance(node, yaml.ScalarNode):
-        sizes[id(node)] = 1
-        return 1
-    sizes[id(node)] = 0
-    parts = node.value
-    if isinstance(node, yaml.MappingNode):
-        _check_keys(node)
-        parts = itertools.chain.from_iterable(parts)
-    sizes[id(node)] = 1 + sum(_size(part, sizes) for part in parts)
-    return sizes[id(node)]
-
-
-def _check_keys(node: yaml.MappingNode) -> None:
-    """Refuses a key that stands twice in one mapping; PyYAML would silently keep the last."""
-    seen: dict[str, int] = {}
-    for key, _ in node.value:
-        name = str(key.value)
-        if name in seen:
-            raise yaml.MarkedYAMLError(
-                problem=f"the key {name!r} stands in line {seen[name]} already", problem_mark=key.start_mark
-            )
-        seen[name] = key.start_mark.line + 1
+def _fault(problem: str, event: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
 def read_yaml(path: Path, *, hint: str = "") -> Any:
     """The document. Raises ConfigError with line and column. hint: what to do when there is no file."""
     try:
-        return _document(path.read_text(encoding="utf-8"))
+        loader = _LOADER(path.read_text(encoding="utf-8"))
+        try:
+            return _Document(loader).read()
+        finally:
+            loader.dispose()
     except FileNotFoundError:
         raise ConfigError(f"No {path.name} in {path.parent}.", hint=hint) from None
     except OSError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from delivery.config import yaml_file
 from delivery.config.project import open_project
@@ -211,3 +212,65 @@ def test_aliases_that_save_writing_are_read(file: Path) -> None:
     assert document["c299"] == {**document["base"], "namespace": "c299"}
     file.write_text("")
     assert read_yaml(file) is None
+
+
+DOCUMENTS = [
+    "a: 1\nb: 1.5\nc: yes\nd: null\ne: ~\nf:\ng: 0640\nh: 2026-11-03\ni: 2026-11-03T04:05:06Z\nj: .inf\nk: 1_000\n",
+    "a: '1'\nb: \"2\"\nc: !!str 3\nd: !!int '4'\ne: ! 5\nf: |\n  x\n  y\ng: >-\n  x\n  y\nh: ''\n? 7\n: eight\n",
+    "- [a, [b, {c: d}], {}]\n- []\n- !!map {a: b}\n- !!seq [a]\n",
+    "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3, z: 4}\nc: {y: 5, <<: *a}\nd: {<<: [{x: 6}, *a], w: 7}\ne: [*a, '<<']\n",
+    "a: &a {x: 1}\nb: &b {<<: *a, y: 2}\nc: {<<: *b, z: 3}\n",
+    "--- a\n...\n",
+    "# nothing\n",
+    "'<<': {a: 1}\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DOCUMENTS)
+def test_a_document_is_what_another_reader_makes_of_it(file: Path, text: str) -> None:
+    file.write_text(text)
+    made, expected = read_yaml(file), yaml.safe_load(text)
+    assert made == expected
+    assert repr(made) == repr(expected), "types and order, too"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: *b\n", "line 1, column 4: nothing is called 'b' before it"),
+        ("a: 1\n---\nb: 2\n", "line 2, column 1: a second document begins"),
+        ("a: {<<: 1}\n", "line 1, column 5: << must name a mapping, or a list of them"),
+        ("a: {<<: [{b: 1}, 2]}\n", "<< must name a mapping, or a list of them"),
+        ("? [a]\n: b\n", "line 1, column 3: a list or a mapping cannot be a key"),
+        ("a: !!set {b, c}\n", "line 1, column 4: could not determine what 'tag:yaml.org,2002:set' means"),
+        ("a: &a {x: 1}\n" + "b: {<<: *a}\n" * 2, "the key 'b' stands in line 2 already"),
+    ],
+)
+def test_what_means_nothing_is_said_with_its_place(file: Path, text: str, problem: str) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        read_yaml(file)
+    assert problem in refused.value.message
+
+
+def test_a_bomb_of_merges_is_refused_before_one_is_made(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_file, "_merge", lambda *_: pytest.fail("it was merged"))
+    keys = ", ".join(f"k{n}: 1" for n in range(2_000))
+    file.write_text(f"a: &a {{{keys}}}\n" + "".join(f"b{n}: {{<<: *a}}\n" for n in range(1_000)))
+    with pytest.raises(ConfigError, match="its aliases stand for too much"):
+        read_yaml(file)
+
+
+def test_no_nodes_are_made_of_what_is_text(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10,000 clients have 150,000: PyYAML's nodes and constructors took four times as long as all the rest."""
+    made: list[Any] = []
+
+    class Counting(yaml_file._LOADER):  # type: ignore[misc]
+        def construct_object(self, node: Any, deep: bool = False) -> Any:
+            made.append(node.value)
+            return super().construct_object(node, deep)
+
+    monkeypatch.setattr(yaml_file, "_LOADER", Counting)
+    file.write_text("".join(f"c{n}: {{directory: in, names: [a, b], port: {n}}}\n" for n in range(3)))
+    assert len(read_yaml(file)) == 3
+    assert made == ["0", "1", "2"], "what is no text alone"
