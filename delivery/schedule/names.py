@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.config.templates import ANY, AnyDay, AnyNumber, shortest
 from delivery.errors import ConfigError
@@ -29,28 +29,83 @@ _NEVER = re.compile(r"[/\x00-\x1f\x7f]")
 EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
+class Naming(NamedTuple):
+    """All that the names of a campaign's files for an integration are made of; of thousands of clients most are alike.
+
+    namespace, campaign: empty where the template does not name them; by_value: the values that have a part each.
+    """
+
+    template: str
+    namespace: str
+    campaign: str
+    extension: bool
+    compressed: str
+    encrypted: str
+    renames_revised: bool
+    is_split: bool
+    by_value: tuple[str, ...]
+    is_stamped: bool
+    beside: tuple[str, ...]
+    kinds: tuple[str, ...]
+    temporary: str
+
+    @classmethod
+    def of(cls, campaign: Campaign, integration: Integration) -> Naming:
+        """What an integration says of names, and of a campaign what it may name."""
+        template = _template(campaign, integration)
+        tells = campaign.export.mode == "changes" or campaign.is_corrected
+        return cls(
+            template,
+            integration.namespace if "{namespace" in template else "",
+            campaign.name if "{campaign" in template else "",
+            integration.extension,
+            EXTENSIONS[integration.compression],
+            f".{integration.encrypted_extension}" if integration.certificates else "",
+            "{revision" not in template and integration.existing != "replace",
+            integration.split is not None,
+            integration.split_values,
+            integration.filename_timestamped,
+            (MANIFEST_SUFFIX,) * integration.manifest + (DONE_SUFFIX,) * integration.has_done_file,
+            KINDS if tells else (),
+            integration.destination.temporary_name,
+        )
+
+    def possible(self) -> Iterator[str]:
+        """Patterns (delivery/config/templates.py) of all the names that there can be."""
+        parts = (*self.by_value, ALL) if self.by_value else (AnyNumber(),)
+        for part, kind, is_revised in product(parts, ("", *self.kinds), (False, True)):
+            values = {"window": AnyDay(), "revision": AnyNumber(), "part": part}
+            name = self.name(values, format(AnyDay(), STAMP), kind, is_revised=is_revised)
+            yield from (name + ending for ending in ("", *self.beside))
+
+    def name(self, values: Mapping[str, object], stamp: str, kind: str, *, is_revised: bool) -> str:
+        """One of them."""
+        name = self.template.format(namespace=self.namespace, campaign=self.campaign, **values)
+        name = name.removesuffix(self.encrypted)
+        packed = self.compressed != "" and name.endswith(self.compressed)
+        stem, suffix = split_name(name.removesuffix(self.compressed) if packed else name)
+        if is_revised and self.renames_revised:
+            stem += f"_r{values['revision']}"
+        if self.is_split and "{part" not in self.template:
+            stem += f"_{values['part']}" if self.by_value else f"_part{values['part']:04}"
+        if kind:
+            stem += f"_{kind}"
+        if self.is_stamped:
+            stem += stamp
+        name = stem + (suffix or ("" if packed or not self.extension else ".csv")) + self.compressed + self.encrypted
+        longest = temporary_name(self.temporary, MANIFEST_SUFFIX, "0" * 8, fence=999_999)
+        return check_name(name, room=len(longest.encode()))
+
+
 def file_name(job: Job, now: datetime, part: int = 1, kind: str = "") -> str:
     """The final name of a part, or of the only file.
 
     now: for `filename_timestamped`; kept by the ledger from the first time on. kind: what else than rows it has.
     """
-    by_value = job.integration.split_values
-    named = (ALL if kind in LISTED else by_value[part - 1]) if by_value else part
+    naming = Naming.of(job.campaign, job.integration)
+    named = (ALL if kind in LISTED else naming.by_value[part - 1]) if naming.by_value else part
     values = {"window": job.day, "revision": job.revision, "part": named}
-    stamp = now.astimezone(UTC).strftime(STAMP)
-    return _named(job.campaign, job.integration, values, stamp, kind, is_revised=job.revision > 0)
-
-
-def possible_names(campaign: Campaign, integration: Integration) -> Iterator[str]:
-    """Patterns (delivery/config/templates.py) of all the names that a campaign's files for an integration can have."""
-    kinds = ("", *KINDS) if campaign.export.mode == "changes" or campaign.is_corrected else ("",)
-    by_value = integration.split_values
-    for part, kind, is_revised in product((*by_value, ALL) if by_value else (AnyNumber(),), kinds, (False, True)):
-        values = {"window": AnyDay(), "revision": AnyNumber(), "part": part}
-        name = _named(campaign, integration, values, format(AnyDay(), STAMP), kind, is_revised=is_revised)
-        yield name
-        yield from (name + MANIFEST_SUFFIX for _ in range(integration.manifest))
-        yield from (name + DONE_SUFFIX for _ in range(integration.has_done_file))
+    return naming.name(values, now.astimezone(UTC).strftime(STAMP), kind, is_revised=job.revision > 0)
 
 
 def directory(integration: Integration, day: object) -> str:
@@ -67,28 +122,6 @@ def directory(integration: Integration, day: object) -> str:
 def _template(campaign: Campaign, integration: Integration) -> str:
     by_day = campaign.dataset.window or campaign.export.schedule != "once"
     return integration.file_name or ("{campaign}_{window:%Y-%m-%d}" if by_day else "{campaign}")
-
-
-def _named(
-    campaign: Campaign, keys: Integration, values: Mapping[str, object], stamp: str, kind: str, *, is_revised: bool
-) -> str:
-    template = _template(campaign, keys)
-    name = template.format(namespace=keys.namespace, campaign=campaign.name, **values)
-    compressed, encrypted = EXTENSIONS[keys.compression], f".{keys.encrypted_extension}" if keys.certificates else ""
-    name = name.removesuffix(encrypted)
-    packed = compressed != "" and name.endswith(compressed)
-    stem, suffix = split_name(name.removesuffix(compressed) if packed else name)
-    if is_revised and "{revision" not in template and keys.existing != "replace":
-        stem += f"_r{values['revision']}"
-    if keys.split and "{part" not in template:
-        stem += f"_{values['part']}" if keys.split_values else f"_part{values['part']:04}"
-    if kind:
-        stem += f"_{kind}"
-    if keys.filename_timestamped:
-        stem += stamp
-    name = stem + (suffix or ("" if packed or not keys.extension else ".csv")) + compressed + encrypted
-    longest = temporary_name(keys.destination.temporary_name, MANIFEST_SUFFIX, "0" * 8, fence=999_999)
-    return check_name(name, room=len(longest.encode()))
 
 
 def temporary_name(pattern: str, name: str, sha256: str, *, fence: int = 0) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import posixpath
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.config.buckets import BucketDestination
 from delivery.config.templates import AnyDay, can_meet, fixed_start
 from delivery.errors import ConfigError
-from delivery.schedule.names import directory, possible_names
+from delivery.schedule.names import Naming, directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from delivery.config.campaigns import Campaign
     from delivery.config.integrations import Integration
@@ -36,18 +37,21 @@ class _Owner(NamedTuple):
 def check_places(campaigns: Iterable[Campaign], integrations: Mapping[str, Integration], project: Project) -> None:
     """Raises ConfigError, naming each two whose files might have one name, on whatever days.
 
-    What a name begins with is looked up: names that begin otherwise are never compared, however many there are.
+    Names are made once for all that are named alike, and compared only within a place, or between two that may be one.
     """
-    owners: dict[str, list[tuple[str, _Owner]]] = {}
+    real = _real_paths()
+    where = {name: _place(integration, project, real) for name, integration in integrations.items()}
+    patterns: dict[Naming, list[str]] = {}
+    places: dict[str, list[tuple[_Owner, Naming]]] = {}
     for campaign in campaigns:
         for name in dict.fromkeys(campaign.integrations):
             if (integration := integrations.get(name)) is not None:
-                place = _place(integration, project)
-                owner = _Owner(campaign.name, name, integration.namespace, place)
-                for file in _names(campaign, name, integration):
-                    pattern = f"{place}/{file}"
-                    owners.setdefault(fixed_start(pattern), []).append((pattern, owner))
-    alike = dict.fromkeys(_alike(owners))
+                naming = Naming.of(campaign, integration)
+                if naming not in patterns:
+                    patterns[naming] = _names(naming, campaign, name)
+                owner = _Owner(campaign.name, name, integration.namespace, where[name])
+                places.setdefault(owner.place, []).append((owner, naming))
+    alike = dict.fromkeys(_alike(places, patterns))
     if alike:
         lines = [f"  {one} and {other}, in {_shown(one.place)}" for one, other in list(alike)[:SHOWN]]
         lines += [f"  and {len(alike) - SHOWN} more"] if len(alike) > SHOWN else []
@@ -57,27 +61,51 @@ def check_places(campaigns: Iterable[Campaign], integrations: Mapping[str, Integ
         )
 
 
-def _names(campaign: Campaign, name: str, integration: Integration) -> list[str]:
+def _names(naming: Naming, campaign: Campaign, name: str) -> list[str]:
     try:
-        return list(possible_names(campaign, integration))
+        return list(naming.possible())
     except ConfigError as error:
         raise ConfigError(
             f"integrations.{name}.file_name: {error.message} ({campaign.name})", hint=error.hint
         ) from None
 
 
-def _alike(owners: Mapping[str, list[tuple[str, _Owner]]]) -> Iterator[tuple[_Owner, _Owner]]:
-    lengths = {len(start) for start in owners}
-    for start, mine in owners.items():
+def _alike(
+    places: Mapping[str, list[tuple[_Owner, Naming]]], patterns: Mapping[Naming, list[str]]
+) -> Iterator[tuple[_Owner, _Owner]]:
+    known: dict[tuple[Naming, ...], set[tuple[int, int]]] = {}
+    apart = list(places.values())
+    both = (apart[one] + apart[other] for one, other in _meeting([[place] for place in places]))
+    for there in (*apart, *both):
+        if len(there) > 1:
+            owners, namings = zip(*there, strict=True)
+            if namings not in known:
+                known[namings] = set(_meeting([patterns[naming] for naming in namings]))
+            for pair in sorted(known[namings]):
+                one, other = sorted(owners[number] for number in pair)
+                yield one, other
+
+
+def _meeting(lists: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
+    """Which two of several lists of patterns have such as may be one name.
+
+    What a name begins with is looked up: names that begin otherwise are never compared, however many there are.
+    """
+    begin: dict[str, list[tuple[str, int]]] = {}
+    for number, patterns in enumerate(lists):
+        for pattern in patterns:
+            begin.setdefault(fixed_start(pattern), []).append((pattern, number))
+    lengths = {len(start) for start, found in begin.items() if any(pattern != start for pattern, _ in found)}
+    for start, mine in begin.items():
         shorter = [start[:length] for length in lengths if length < len(start)]
-        for number, (pattern, owner) in enumerate(mine):
-            others = [*mine[:number], *(other for begin in shorter for other in owners.get(begin, ()))]
+        for number, (pattern, of) in enumerate(mine):
+            others = [*mine[:number], *(other for begun in shorter for other in begin.get(begun, ()))]
             for seen, other in others:
-                if other != owner and can_meet(pattern, seen):
-                    yield min(owner, other), max(owner, other)
+                if other != of and can_meet(pattern, seen):
+                    yield min(of, other), max(of, other)
 
 
-def _place(integration: Integration, project: Project) -> str:
+def _place(integration: Integration, project: Project, real: Callable[[str], str]) -> str:
     """Where the files go, so that what is one place has one text."""
     target, path = integration.destination, directory(integration, AnyDay())
     if target.type == "sftp":
@@ -86,8 +114,22 @@ def _place(integration: Integration, project: Project) -> str:
         return f"{target.server}/{root}{tidy}"
     if isinstance(target, BucketDestination):
         return f"{target.url}/{posixpath.normpath(f'/{path}').strip('/')}"
-    below = project.share / integration.namespace / path.strip("/") if target.type == "hosted" else project.root / path
-    return os.path.realpath(below)
+    if target.type == "hosted":
+        return real(f"{project.share}/{integration.namespace}/{path.strip('/')}")
+    return real(path if path.startswith("/") else f"{project.root}/{path}")
+
+
+def _real_paths() -> Callable[[str], str]:
+    """`os.path.realpath`, which looks at no folder twice."""
+
+    @cache
+    def real(path: str) -> str:
+        above, name = os.path.split(path)
+        if name in {"", ".", ".."} or os.path.islink(path):  # noqa: PTH114 - of thousands
+            return os.path.realpath(path)
+        return f"{real(above).rstrip('/')}/{name}"
+
+    return real
 
 
 def _shown(place: str) -> str:

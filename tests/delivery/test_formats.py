@@ -16,7 +16,7 @@ from delivery.files.parts import write_parts
 from delivery.files.proof import Dialect, read_back
 from delivery.files.times import parsed
 from delivery.files.writer import write_file
-from delivery.schedule.names import file_name, possible_names
+from delivery.schedule.names import Naming, file_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -240,7 +240,7 @@ def test_all_but_the_last_line_passes_in_pieces_of_any_size(size: int) -> None:
 )
 def test_a_name_may_have_no_extension(keys: dict[str, Any], name: str) -> None:
     assert file_name(job(**keys), datetime(2026, 11, 4, 5, 35, 12, tzinfo=UTC)) == name
-    assert f"{name[:5]}" == next(possible_names(campaign(), integration(**keys)))[:5]
+    assert f"{name[:5]}" == next(Naming.of(campaign(), integration(**keys)).possible())[:5]
 
 
 def test_a_block_that_is_read_again_counts_once(tmp_path: Path) -> None:

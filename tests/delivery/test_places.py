@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from delivery.config.project import Project
 from delivery.config.templates import AnyDay, AnyNumber, can_meet, check_template
 from delivery.errors import ConfigError
-from delivery.schedule.names import file_name, possible_names
+from delivery.schedule.names import Naming, file_name
 from delivery.schedule.places import check_places
 from delivery.setup import open_place
 from delivery.windows import Window
@@ -165,6 +166,39 @@ def test_ten_thousand_clients_are_looked_at_in_seconds(tmp_path: Path) -> None:
         check_places([replace(campaign(), integrations=tuple(many))], many, project)
 
 
+def test_names_are_made_once_for_all_that_are_named_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no folder is looked at twice: of 10,000 clients that took most of a run in which nothing was due."""
+    made: list[Naming] = []
+    looked: list[str] = []
+    possible, is_link = Naming.possible, os.path.islink
+    monkeypatch.setattr(Naming, "possible", lambda naming: made.append(naming) or possible(naming))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(os.path, "islink", lambda path: looked.append(path) or is_link(path))  # type: ignore[func-returns-value]
+    project = Project(tmp_path, "t", {}, tmp_path / "state", tmp_path / "share", "")
+    of = {f"c{n}": integration(namespace=f"client{n}", directory="in/daily") for n in range(50)}
+    of["other"] = integration(namespace="other", compression="gzip")
+    two = [replace(campaign(), name=name, integrations=tuple(of)) for name in ("daily", "hourly")]
+    check_places(two, of, project)
+    assert len(made) == 4, "two campaigns, packed and not"
+    assert len(looked) == len(set(looked))
+
+
+def test_two_in_a_place_are_told_of_each_place(tmp_path: Path) -> None:
+    """Also where those named alike were compared before, and where a place with a day in it may be another's."""
+    project = Project(tmp_path, "t", {}, tmp_path / "state", tmp_path / "share", "")
+    of = {f"c{n}": integration(destination=SERVER, directory=f"in{n}", file_name="x") for n in range(3)}
+    of["c3"] = integration(destination=SERVER, directory="in{window:%d}", file_name="x")
+    of["c4"] = integration(destination=SERVER, directory="in03", file_name="x")
+    two = [replace(campaign(), name=name, integrations=tuple(of)) for name in ("daily", "hourly")]
+    with pytest.raises(ConfigError) as said:
+        check_places(two, of, project)
+    alone = {f"  daily to c{n} (acme_outdoor) and hourly to c{n} (acme_outdoor)" for n in range(5)}
+    pairs = {line.rpartition(", in ")[0] for line in said.value.message.splitlines()[1:]}
+    both = {(a, b) for a in ("daily", "hourly") for b in ("daily", "hourly")}
+    assert pairs == alone | {
+        "  " + " and ".join(sorted([f"{a} to c3 (acme_outdoor)", f"{b} to c4 (acme_outdoor)"])) for a, b in both
+    }
+
+
 @pytest.mark.parametrize(
     "keys",
     [
@@ -178,7 +212,7 @@ def test_ten_thousand_clients_are_looked_at_in_seconds(tmp_path: Path) -> None:
 def test_each_name_is_among_those_that_are_possible(keys: dict[str, Any]) -> None:
     """Whatever day, revision and part it is of."""
     of = integration(**keys)
-    patterns = list(possible_names(campaign(), of))
+    patterns = list(Naming.of(campaign(), of).possible())
     for number in (0, 3, 40, 399):
         day = date(2026, 1, 31) + timedelta(days=number)
         for revision in (0, 1, 12):
