@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from delivery.config.integrations import Integration
     from delivery.config.project import Project
     from delivery.files.built import Built
-    from delivery.ledger import LastEnded, Ledger
+    from delivery.ledger import Ended, Ledger, Recorded
     from delivery.schedule.jobs import Job, Sent
     from delivery.schedule.request import Request
     from delivery.warehouse import Engine
@@ -54,7 +54,7 @@ def outdated(
     """
     with ExitStack() as stack:
         looks = _Looks(project, stack, keep=keep)
-        built = list(sent(request, campaigns, integrations, ledger, looks.was_built))
+        built = sent(request, campaigns, integrations, ledger, looks.was_built)
         found = [one for one in built if looks.may_differ(one)]
     return [replace(one.job, revision=one.job.revision + 1, corrects=one.arrived) for one in found]
 
@@ -80,50 +80,49 @@ class _Looks:
     def _runner(self) -> str:
         return this_runner(self._project.state).name
 
-    def was_built(self, dataset: Dataset, row: LastEnded) -> bool:
-        """Whether a window was built since, as far as its receipt says, or without one the ledger."""
-        self._at_work[row.spooled_by] = max(row.updated_at, self._at_work.get(row.spooled_by, ""))
-        key = dataset.unique_id, row.window_start, row.window_end
+    def was_built(self, dataset: Dataset, ended: Ended) -> bool:
+        """Whether a window was built since any of these, as far as its receipt says, or without one the ledger."""
+        self._at_work[ended.spooled_by] = max(ended.last, self._at_work.get(ended.spooled_by, ""))
         try:
-            if key not in self._windows:
-                self._windows[key] = self._of_window(dataset, row.window_start, row.window_end)
+            built = self._of_window(dataset, ended.window_start, ended.window_end)
         except EngineDown:
             raise
         except Exception:  # noqa: BLE001 - whatever is wrong with one dataset's log: its own corrections say so
             return True
-        if (built := self._windows[key]) is None:
-            return False
-        began, ended = built
-        known = self._kept.get(row.id)
-        return ended > row.updated_at if known is None else abs(known - began) >= A_SECOND
+        return built is not None and any(self._is_older(key, ended.first, built) for key in ended.ids)
+
+    def _is_older(self, key: str, ended_at: str, built: tuple[int, str]) -> bool:
+        known = self._kept.get(key)
+        return built[1] > ended_at if known is None else abs(known - built[0]) >= A_SECOND
 
     def may_differ(self, one: Sent) -> bool:
         """Whether what was sent may be other than what the table has."""
+        row = one.newest
         try:
-            if one.last_ended.id in self._kept:
-                return self.was_built(one.job.campaign.dataset, one.last_ended) and differs(
-                    one.job, self._engine, self._project, keep=self._keep
-                )
-            return self._is_unknown(one.job.campaign.dataset, one.last_ended)
+            built = self._of_window(one.job.campaign.dataset, row.window_start or "", row.window_end or "")
+            if built is None or not self._is_older(row.id, row.updated_at, built):
+                return False
+            if row.id in self._kept:
+                return differs(one.job, self._engine, self._project, keep=self._keep)
+            return self._is_unknown(row, built[1])
         except EngineDown:
             raise
         except Exception:  # noqa: BLE001 - whatever is wrong with one receipt: its own correction says so
             return True
 
-    def _is_unknown(self, dataset: Dataset, row: LastEnded) -> bool:
-        """Whether a window without a receipt was built since. Of another runner's, that runner may have it."""
-        if not self.was_built(dataset, row):
-            return False
-        built = self._windows[dataset.unique_id, row.window_start, row.window_end]
-        ended = built[1] if built else ""
+    def _is_unknown(self, row: Recorded, ended: str) -> bool:
+        """Whether nobody can compare a window that was built since. Of another runner's, that runner may."""
         is_ours = row.spooled_by in {self._runner, None}
         is_left = ended < (datetime.now(UTC) - LEFT_TO_OTHERS).strftime(TIME)
         return is_ours or (is_left and self._at_work[row.spooled_by] < ended)
 
     def _of_window(self, dataset: Dataset, start: str, end: str) -> tuple[int, str] | None:
         """As receipts and the ledger have these times; None of days that no build has on record."""
-        if dataset.unique_id not in self._days:
-            self._days[dataset.unique_id] = days_built(dataset, self._engine)
-        days = self._days[dataset.unique_id]
-        last = last_of([days[day] for day in (*window_between(start, end).days(), None) if day in days])
-        return last and (nanoseconds(last.began), last.ended.strftime(TIME))
+        key = dataset.unique_id, start, end
+        if key not in self._windows:
+            if dataset.unique_id not in self._days:
+                self._days[dataset.unique_id] = days_built(dataset, self._engine)
+            days = self._days[dataset.unique_id]
+            last = last_of([days[day] for day in (*window_between(start, end).days(), None) if day in days])
+            self._windows[key] = last and (nanoseconds(last.began), last.ended.strftime(TIME))
+        return self._windows[key]

@@ -7,7 +7,7 @@ directory knows. opened: all of it, as a run needs it. fetches: what clients too
 
 from delivery.ledger.book import Ledger
 from delivery.ledger.states import ENDED, ENDED_WELL, OPEN_STATES, AskedBy, FileState, Role, State
-from delivery.ledger.tables import Delivery, Fetch, File, LastEnded, Layout, Recorded, deliveries, delivery_id
+from delivery.ledger.tables import Delivery, Ended, Fetch, File, Layout, Past, Recorded, deliveries, delivery_id
 
 __all__ = [
     "ENDED",
@@ -15,12 +15,13 @@ __all__ = [
     "OPEN_STATES",
     "AskedBy",
     "Delivery",
+    "Ended",
     "Fetch",
     "File",
     "FileState",
-    "LastEnded",
     "Layout",
     "Ledger",
+    "Past",
     "Recorded",
     "Role",
     "State",

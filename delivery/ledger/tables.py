@@ -77,7 +77,7 @@ class Delivery(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What schedules ask of a delivery: the columns of the same names, of a row of `deliveries`."""
+    """What is asked of thousands of deliveries: the columns of the same names, of a row of `deliveries`."""
 
     id: str
     integration: str
@@ -88,20 +88,34 @@ class Recorded(NamedTuple):
     revision: int
     state: str
     note: str
-    asked_by: str | None
     corrects: str | None
-
-
-class LastEnded(NamedTuple):
-    """What corrections ask of a window's newest delivery that ended: columns of `deliveries`."""
-
-    id: str
-    integration: str
-    namespace: str
-    window_start: str
-    window_end: str
     updated_at: str
     spooled_by: str | None
+
+
+class Past(NamedTuple):
+    """What schedules ask of a delivery: of the columns of these names, those that many clients have alike."""
+
+    slot: str
+    window_start: str | None
+    window_end: str | None
+    revision: int
+    state: str
+    asked_by: str | None
+
+
+class Ended(NamedTuple):
+    """What corrections ask of a window's newest deliveries that ended, to whomever, by the runner that wrote them.
+
+    first, last: of the times of their last steps.
+    """
+
+    window_start: str
+    window_end: str
+    spooled_by: str | None
+    first: str
+    last: str
+    ids: list[str]
 
 
 class File(NamedTuple):

@@ -13,14 +13,14 @@ from delivery.schedule.slots import SLOT, instant, slots, window_on_record
 from delivery.windows import DAY, parse_day
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from delivery.config.campaigns import Campaign
     from delivery.config.datasets import Dataset
     from delivery.config.integrations import Integration
     from delivery.config.values import RejectedLimit, RowCount
-    from delivery.ledger import LastEnded, Layout, Recorded
+    from delivery.ledger import Ended, Layout, Past, Recorded
     from delivery.schedule.request import Request
     from delivery.windows import Window
 
@@ -29,7 +29,7 @@ class Sent(NamedTuple):
     """A window that was delivered: its newest revision, that as the ledger has it, and what the client has."""
 
     job: Job
-    last_ended: LastEnded
+    newest: Recorded
     arrived: str
 
 
@@ -112,20 +112,24 @@ def jobs(
     _check_names("campaign", request.select, campaigns)
     _check_names("integration", request.integrations, integrations)
     found: dict[str, Job] = {}
-    for campaign, asked in _asked(request, campaigns, integrations, ledger):
-        recorded = ledger.recorded(campaign.name) if request.due else {}
+    for campaign, asked in _asked(request, campaigns, integrations):
+        histories = ledger.histories(campaign.name) if request.due else {}
+        meant: dict[tuple[Past, ...], list[tuple[datetime, Window | None]]] = {}
         for name, integration in asked.items():
-            past = recorded.get((name, integration.namespace), ())
-            for job in _meant(request, campaign, name, integration, past):
-                revised = _revised(job, request, ledger)
+            _check_fits(campaign, name, integration)
+            past = histories.get((name, integration.namespace), ())
+            if past not in meant:
+                meant[past] = list(slots(request, campaign, past))
+            for slot, window in meant[past]:
+                revised = _revised(Job(campaign, name, integration, slot, window), request, ledger)
                 found[revised.key] = revised
-    return sorted(found.values(), key=lambda job: (job.slot, job.campaign.name, job.integration_name))
+    return sorted(
+        _as_frozen(found.values(), ledger), key=lambda job: (job.slot, job.campaign.name, job.integration_name)
+    )
 
 
-def _meant(
-    request: Request, campaign: Campaign, name: str, integration: Integration, past: Sequence[Recorded]
-) -> Iterator[Job]:
-    """The deliveries of one campaign to one integration, as if none had been made."""
+def _check_fits(campaign: Campaign, name: str, integration: Integration) -> None:
+    """Raises ConfigError for what an integration asks of files that a campaign cannot make."""
     if integration.split and integration.split.by == "day" and campaign.dataset.window is None:
         raise ConfigError(
             f"integrations.{name}.split: {campaign.dataset.name} ({campaign.name}) has no days to split by.",
@@ -136,8 +140,6 @@ def _meant(
             f"integrations.{name}.existing: replace would overwrite changes ({campaign.name}) not loaded yet.",
             hint="Put {window:%Y-%m-%d} into file_name, or set filename_timestamped, with existing: hold.",
         )
-    for slot, window in slots(request, campaign, past):
-        yield Job(campaign, name, integration, slot, window)
 
 
 def _check_names(kind: str, asked: tuple[str, ...], known: Mapping[str, object]) -> None:
@@ -202,28 +204,30 @@ def sent(
     campaigns: Mapping[str, Campaign],
     integrations: Mapping[str, Integration],
     ledger: Ledger,
-    was_built: Callable[[Dataset, LastEnded], bool],
-) -> Iterator[Sent]:
+    was_built: Callable[[Dataset, Ended], bool],
+) -> list[Sent]:
     """What may need a correction: the newest revision of each window that the request means, and what the client has.
 
     That is the last one that ended well. While one after it is under way or held there is none; one that a person
     cancelled is not made again as long as nothing else changes. Where no days are named: windows of any age.
-    was_built: whether a window was built since; of others nothing more is read.
+    was_built: whether a window was built since any of some deliveries of it; of others nothing more is read.
     """
     first, last = _days(request)
     within = (deliveries.c.window_end > first.isoformat(), deliveries.c.window_start <= last.isoformat())
-    for campaign, asked in _asked(request, campaigns, integrations, ledger):
-        ended = ledger.last_ended(campaign.name, *within) if campaign.is_corrected else []
-        begins = {row.window_start for row in ended if was_built(campaign.dataset, row)}
+    found: list[Sent] = []
+    for campaign, asked in _asked(request, campaigns, integrations):
+        ended = ledger.ended(campaign.name, *within) if campaign.is_corrected else []
+        begins = {one.window_start for one in ended if was_built(campaign.dataset, one)}
         if not begins:
             continue
-        by_id = {row.id: row for row in ended}
         recorded = ledger.recorded(campaign.name, *within, deliveries.c.window_start.in_(begins))
         for name, integration in asked.items():
             for newest, arrived in _arrived(recorded.get((name, integration.namespace), ())):
                 slot, window = instant(newest.slot), window_on_record(newest)
                 job = Job(campaign, name, integration, slot, window, newest.revision, newest.corrects)
-                yield Sent(job, by_id[newest.id], arrived.id)
+                found.append(Sent(job, newest, arrived.id))
+    jobs = _as_frozen([one.job for one in found], ledger)
+    return [one._replace(job=job) for one, job in zip(found, jobs, strict=True)]
 
 
 def _arrived(recorded: Sequence[Recorded]) -> Iterator[tuple[Recorded, Recorded]]:
@@ -238,24 +242,25 @@ def _arrived(recorded: Sequence[Recorded]) -> Iterator[tuple[Recorded, Recorded]
 
 
 def _asked(
-    request: Request, campaigns: Mapping[str, Campaign], integrations: Mapping[str, Integration], ledger: Ledger
+    request: Request, campaigns: Mapping[str, Campaign], integrations: Mapping[str, Integration]
 ) -> Iterator[tuple[Campaign, dict[str, Integration]]]:
-    """The campaigns that are asked for, with each integration that is, as its files are since their first delivery."""
-    frozen = ledger.layouts()
+    """The campaigns that are asked for, with each integration that is."""
     for campaign in campaigns.values():
         if not request.select or campaign.name in request.select:
             asked = set(request.integrations or campaign.integrations)
-            yield (
-                campaign,
-                {
-                    name: _as_frozen(integrations[name], frozen.get((campaign.name, name)))
-                    for name in campaign.integrations
-                    if name in asked
-                },
-            )
+            yield campaign, {name: integrations[name] for name in campaign.integrations if name in asked}
 
 
-def _as_frozen(integration: Integration, layout: Layout | None) -> Integration:
+def _as_frozen(asked: Collection[Job], ledger: Ledger) -> list[Job]:
+    """The jobs with their integrations as the files are since the first delivery."""
+    layouts = ledger.layouts() if asked else {}
+    return [
+        replace(job, integration=_frozen(job.integration, layouts.get((job.campaign.name, job.integration_name))))
+        for job in asked
+    ]
+
+
+def _frozen(integration: Integration, layout: Layout | None) -> Integration:
     if layout is None:
         return integration
     columns = dict(zip(layout.columns, layout.labels or layout.columns, strict=True))

@@ -25,22 +25,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from delivery.config.campaigns import Campaign
-    from delivery.ledger import Delivery, Recorded
+    from delivery.ledger import Delivery, Past, Recorded
     from delivery.schedule.request import Request
 
 SLOT = "%Y-%m-%dT%H:%M:%SZ"
 
 
-def slots(
-    request: Request, campaign: Campaign, recorded: Sequence[Recorded]
-) -> Iterator[tuple[datetime, Window | None]]:
+def slots(request: Request, campaign: Campaign, past: Sequence[Past]) -> Iterator[tuple[datetime, Window | None]]:
     """The slots that are meant, and their windows; None for the window of a current-state dataset.
 
-    recorded: the campaign's deliveries to one integration, oldest first; only what is due depends on them.
+    past: the campaign's deliveries to one integration, oldest first; only what is due depends on them.
     Raises ConfigError for days that have not ended or cannot be.
     """
     if request.due:
-        yield from _due(request, campaign, recorded)
+        yield from _due(request, campaign, past)
     elif campaign.dataset.window is None and (request.window or request.start):
         if campaign.name in request.select:
             raise ConfigError(
@@ -94,15 +92,13 @@ def _ended(request: Request, slot: datetime, window: Window) -> tuple[datetime, 
     return slot, window
 
 
-def _due(
-    request: Request, campaign: Campaign, recorded: Sequence[Recorded]
-) -> Iterator[tuple[datetime, Window | None]]:
+def _due(request: Request, campaign: Campaign, past: Sequence[Past]) -> Iterator[tuple[datetime, Window | None]]:
     """Slots since the first that the schedule asked for that are not on record, and deliveries that are unfinished.
 
     What was sent by hand hides no slot that was missed, and does not make older ones due. What lies after `at` counts
     for nothing: a clock that ran ahead may have left it.
     """
-    known = [row for row in recorded if instant(row.slot) <= request.at]
+    known = [row for row in past if instant(row.slot) <= request.at]
     yield from ((instant(row.slot), window_on_record(row)) for row in known if row.state in OPEN_STATES)
     schedule, windowed = campaign.export.schedule, campaign.dataset.window is not None
     if schedule == "once":
@@ -136,15 +132,15 @@ def scheduled(campaign: Campaign, after: datetime, until: datetime) -> list[tupl
     return [(slot, window) for slot, window in found if window or not windowed]
 
 
-def first_due(recorded: Iterable[Recorded]) -> datetime | None:
+def first_due(past: Iterable[Past]) -> datetime | None:
     """The first slot that was delivered because the schedule said so; None when none was."""
-    return min((instant(row.slot) for row in recorded if row.asked_by == AskedBy.SCHEDULE), default=None)
+    return min((instant(row.slot) for row in past if row.asked_by == AskedBy.SCHEDULE), default=None)
 
 
-def days_on_record(recorded: Iterable[Recorded]) -> set[date]:
+def days_on_record(past: Iterable[Past]) -> set[date]:
     """The days that deliveries cover, also in other windows than today's schedule has; of slots without, their days."""
     days: set[date] = set()
-    for row in recorded:
+    for row in past:
         window = window_on_record(row)
         days.update(window.days() if window else [instant(row.slot).date()])
     return days
@@ -156,7 +152,7 @@ def instant(slot: str) -> datetime:
     return datetime.strptime(slot, SLOT).replace(tzinfo=UTC)
 
 
-def window_on_record(row: Delivery | Recorded) -> Window | None:
+def window_on_record(row: Delivery | Recorded | Past) -> Window | None:
     """The days of a recorded delivery; None for a current-state dataset."""
     if row.window_start is None or row.window_end is None:
         return None

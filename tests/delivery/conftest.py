@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sampling
+import sqlalchemy as sa
 
 from delivery.ledger import Ledger
 
@@ -37,6 +38,14 @@ def ledger() -> Generator[Ledger]:
     opened = Ledger("sqlite://")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def queries(ledger: Ledger) -> list[str]:
+    """Texts of all that the ledger is asked from now on."""
+    asked: list[str] = []
+    sa.event.listen(ledger.storage.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    return asked
 
 
 @pytest.fixture

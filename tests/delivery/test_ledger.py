@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from delivery.errors import Busy, ConfigError, WriteFailed
 from delivery.ledger import Ledger, delivery_id
-from delivery.ledger.book import DOUBT
+from delivery.ledger.book import DOUBT, _history
 from delivery.ledger.storage import TIME
 from delivery.ledger.tables import (
     METADATA,
@@ -30,6 +31,7 @@ from delivery.ledger.tables import (
     Delivery,
     Fetch,
     File,
+    Past,
     Probe,
     deliveries,
     fetches,
@@ -534,6 +536,82 @@ def test_what_is_recorded_of_a_campaign_is_by_client_oldest_first(ledger: Ledger
         assert value == getattr(rows[1], name), name
     later = ledger.recorded("a", deliveries.c.window_start > "2026-11-02")
     assert [row.id for row in later["x", client]] == [rows[0].id]
+
+
+def test_a_history_is_what_a_campaign_sent_to_a_client_oldest_first(ledger: Ledger) -> None:
+    """Those who have the same share one, in whatever order it was planned."""
+    for client, days in {"x": (3, 2), "y": (2, 3), "z": (2,)}.items():
+        for number in days:
+            of_day(ledger, "a", client, number)
+    of_day(ledger, "b", "x", 4)
+    key = delivery_id("a", "v", "acme_outdoor", "2026-11-09T05:00:00Z", 1)
+    bare = {"window_start": None, "window_end": None, "revision": 1, "asked_by": "hand"}
+    ledger.plan(**job().record("/share", None) | bare | {"id": key, "campaign": "a", "integration": "v"})
+    found = {name: past for (name, _), past in ledger.histories("a").items()}
+    second, third = (
+        Past(f"2026-11-0{n + 1}T05:00:00Z", f"2026-11-0{n}", f"2026-11-0{n + 1}", 0, "planned", None) for n in (2, 3)
+    )
+    assert found == {
+        "x": (second, third),
+        "y": (second, third),
+        "z": (second,),
+        "v": (Past("2026-11-04T05:00:00Z", None, None, 1, "planned", "hand"),),
+    }
+    assert {namespace for _, namespace in ledger.histories("a")} == {"acme_outdoor"}
+    assert ledger.histories("c") == {}
+
+
+def test_a_history_is_in_order_whatever_order_the_database_gives() -> None:
+    later, first = "2026-11-04T05:00:00Z|||1|planned|", "2026-11-03T05:00:00Z|||0|held|hand"
+    again = "2026-11-04T05:00:00Z|||0|held|"
+    assert [(row.slot[:10], row.revision) for row in _history(",".join((later, again, first)))] == [
+        ("2026-11-03", 0), ("2026-11-04", 0), ("2026-11-04", 1),
+    ]  # fmt: skip
+
+
+def test_of_a_window_the_newest_that_ended_are_named_by_who_wrote_them(ledger: Ledger) -> None:
+    def went(client: str, day: int, state: str = "delivered", revision: int = 0, by: str | None = "host") -> str:
+        days = window(f"2026-11-{day:02}", f"2026-11-{day + 1:02}")
+        one = replace(job(), window=days, integration_name=client, revision=revision)
+        key = ledger.plan(**one.record("/share", None)).id
+        ledger.advance(key, "planned", state, spooled_by=by)
+        return key
+
+    first = went("x", 2)
+    last = went("y", 2)
+    went("x", 3)
+    corrected, cancelled = went("x", 3, revision=1), went("x", 4, "cancelled")
+    for revision, state in enumerate(("delivered", "held", "spooled"), 5):
+        went("y", 5, state, revision)
+    other = went("z", 2, by="another")
+    at = {key: ledger.delivery(key).updated_at for key in (first, last, other)}
+    found = {(one.window_start, one.spooled_by): one for one in ledger.ended("daily")}
+    assert {key: set(one.ids) for key, one in found.items()} == {
+        ("2026-11-02", "host"): {first, last},
+        ("2026-11-02", "another"): {other},
+        ("2026-11-03", "host"): {corrected},
+        ("2026-11-04", "host"): {cancelled},
+        ("2026-11-05", "host"): {delivery_id("daily", "y", "acme_outdoor", "2026-11-05/2026-11-06", 5)},
+    }
+    one = found["2026-11-02", "host"]
+    assert (one.window_end, one.first, one.last) == ("2026-11-03", at[first], at[last])
+    assert [one.window_start for one in ledger.ended("daily", deliveries.c.window_start > "2026-11-04")] == [
+        "2026-11-05"
+    ]
+    assert ledger.ended("weekly") == []
+
+
+def test_one_layout_is_read_for_one(path: Path) -> None:
+    with closing(Ledger(f"sqlite:///{path}")) as ledger:
+        for name in ("acme", "other"):
+            key = ledger.plan(**replace(job(), integration_name=name).record("/share", None)).id
+            ledger.advance(key, "planned", "spooled", layout=json.dumps({"columns": [name]}))
+            ledger.freeze_layout(key)
+        with mock.patch.object(json, "loads", wraps=json.loads) as read:
+            found = ledger.layout("daily", "other")
+        assert found is not None
+        assert found.columns == ("other",)
+        assert [call.args[0] for call in read.call_args_list if "acme" in call.args[0]] == []
 
 
 def test_files_below_a_folder_are_those_that_are_there(ledger: Ledger) -> None:

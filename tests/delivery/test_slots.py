@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import campaign, dataset, integration, utc, window
 
+from delivery.config.datasets import Column
 from delivery.errors import ConfigError
-from delivery.schedule.jobs import Job
+from delivery.schedule import jobs as jobs_module
+from delivery.schedule.jobs import Job, jobs
 from delivery.schedule.request import Request
 from delivery.schedule.slots import days_on_record, first_due, instant, scheduled, slots, window_on_record
 
@@ -46,7 +48,7 @@ def day(text: str) -> Window:
 
 def asked(ledger: Ledger, chosen: Campaign, at: str = "2026-11-05 06:00", **request: Any) -> list[str]:
     """What is meant: windows, or slots where there is no window."""
-    found = slots(Request(at=utc(at), **request), chosen, ledger.recorded(chosen.name)["acme", CLIENT])
+    found = slots(Request(at=utc(at), **request), chosen, ledger.histories(chosen.name).get(("acme", CLIENT), ()))
     return [str(days) if days else f"{slot:%Y-%m-%d %H:%M}" for slot, days in found]
 
 
@@ -242,6 +244,53 @@ def test_days_of_a_current_state_are_refused_only_where_it_is_named(ledger: Ledg
 def test_a_once_campaign_is_meant_by_its_days(ledger: Ledger, request_: dict[str, str], is_meant: bool) -> None:
     once = campaign("once", start="2026-11-01", end="2026-11-04")
     assert asked(ledger, once, **request_) == (["2026-11-01..2026-11-03"] if is_meant else [])
+
+
+# Of many clients
+
+
+@pytest.mark.parametrize("clients", [2, 40])
+def test_what_is_asked_of_each_client_is_asked_of_all_at_once(
+    ledger: Ledger, queries: list[str], monkeypatch: pytest.MonkeyPatch, clients: int
+) -> None:
+    """Nothing is due: no more is read of 10,000 than of two, and those with the same behind them are judged once."""
+    columns = tuple(Column(name, "text", "file") for name in ("namespace", "unique_key", "updated_at"))
+    names = {f"c{n}": integration(namespace=f"n{n}") for n in range(clients)}
+    chosen = replace(campaign(of=dataset(columns=columns)), integrations=tuple(names))
+    for name, one in names.items():
+        for number in (2, 3):
+            own = {"integration": name, "namespace": one.namespace}
+            sent(ledger, f"2026-11-{number + 1:02} 05:00", day(str(number)), **own)
+    asked_of: list[Any] = []
+    known = jobs_module.slots
+    monkeypatch.setattr(jobs_module, "slots", lambda *given: asked_of.append(given) or known(*given))
+    request = Request(at=utc("2026-11-04 06:00"), due=True)
+    seen: list[list[str]] = []
+    queries.clear()
+    assert jobs(request, {"daily": chosen}, names, ledger) == []
+    assert jobs_module.sent(request, {"daily": chosen}, names, ledger, lambda _, ended: seen.append(ended.ids)) == []
+    assert [len(ids) for ids in seen] == [clients, clients], "two days"
+    assert len([text for text in queries if text.startswith("SELECT")]) == 2, queries
+    assert len(asked_of) == 1
+    later = replace(request, at=utc("2026-11-05 06:00"))
+    assert len(jobs(later, {"daily": chosen}, names, ledger)) == clients
+
+
+def test_of_clients_alike_each_gets_what_is_due_to_it(ledger: Ledger) -> None:
+    """One missed a day, one has none behind it, one has one under way; the two that have the same are told apart."""
+    names = {f"c{n}": integration(namespace="one" if n < 2 else "other") for n in range(5)}
+    chosen = replace(campaign(), integrations=tuple(names))
+    for name, numbers in {"c0": (1, 2, 3), "c1": (1, 2, 3), "c2": (1, 3)}.items():
+        for number in numbers:
+            own = {"integration": name, "namespace": names[name].namespace}
+            sent(ledger, f"2026-11-{number + 1:02} 05:00", day(str(number)), **own)
+    sent(ledger, "2026-11-04 05:00", day("3"), integration="c4", namespace="other", state="planned")
+    found = jobs(Request(at=utc("2026-11-04 06:00"), due=True), {"daily": chosen}, names, ledger)
+    assert [(one.integration_name, str(one.window)) for one in found] == [
+        ("c2", "2026-11-02"), ("c3", "2026-11-03"), ("c4", "2026-11-03"),
+    ]  # fmt: skip
+    found = jobs(Request(at=utc("2026-11-05 06:00"), due=True), {"daily": chosen}, names, ledger)
+    assert [one.integration_name for one in found if one.window == day("4")] == list(names)
 
 
 # What others ask
