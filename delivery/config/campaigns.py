@@ -230,7 +230,7 @@ def definition_faults(chosen: Mapping[str, Campaign], definitions: Mapping[str, 
     faults = []
     defined = [(one.dataset, frozenset(one.integrations)) for one in chosen.values() if one.dataset.definitions]
     for name, asked in definitions.items():
-        of = [dataset for dataset, integrations in defined if name in integrations]
+        of = [dataset for dataset, integrations in defined if name in integrations] if asked else []
         known = sorted({definition for dataset in of for definition in dataset.definitions})
         if not of:
             continue

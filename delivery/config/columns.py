@@ -82,6 +82,8 @@ def _columns(campaign: Campaign, integration: Integration) -> Iterator[str]:
 
 
 def _rows(campaign: Campaign, integration: Integration) -> Iterator[str]:
+    if not integration.rows:
+        return
     known = [column.name for column in campaign.dataset.columns if column.data_type.lower() in TEXT]
     for name in integration.rows:
         if name not in known:

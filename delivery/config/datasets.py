@@ -8,6 +8,7 @@ A dataset is a model with `config.meta.dataset`. Which columns a file has comes 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -76,7 +77,7 @@ class Dataset:
         """The columns that an integration may ask for."""
         return tuple(column.name for column in self.columns if column.is_definition)
 
-    @property
+    @cached_property  # asked of each client
     def tells_changes(self) -> bool:
         """Whether the rows of a window have an identity and a time of their last change."""
         return self.window is not None and {"unique_key", "updated_at"} <= {column.name for column in self.columns}

@@ -68,6 +68,7 @@ class Integrations:
         self.definitions = {name: entry.definitions for name, entry in self._entries.items()}
         self.possible = {name: one.integration for name, one in self._entries.items() if one.integration}
         self.loaded = {name: one for name, one in self.possible.items() if not self._entries[name].missing}
+        self._looked: dict[str, list[str]] = {}
         self.share = None
         self.alerts: dict[str, Sink] = {}
         if isinstance(document, dict) and "share" in document:
@@ -99,10 +100,16 @@ class Integrations:
         for name, entry in self._entries.items():
             found += _lines(entry.faults)
             if name in needed and name not in apart:
-                found += _lacking(name, entry)
+                found += self._lacks(name)
         hint = f"Mend {self._file.name} or the environment, then run `delivery plan`."
         hint += " docs/data-dictionary.md has every definition." if undefined else ""
         faults.add(f"{self._file.name} has", [*found, *undefined], hint)
+
+    def _lacks(self, name: str) -> list[str]:
+        """Each key and certificate is looked at once."""
+        if name not in self._looked:
+            self._looked[name] = _lacking(name, self._entries[name])
+        return self._looked[name]
 
     @cached_property
     def lacking(self) -> dict[str, ConfigError]:
@@ -111,7 +118,7 @@ class Integrations:
         That is one client's trouble: the file is whole, and where everybody's files go is known.
         """
         beside = (
-            (name, _lacking(name, entry))
+            (name, self._lacks(name))
             for name, entry in self._entries.items()
             if entry.integration
             and all(path.rstrip(".0123456789").rpartition(".")[2] in BESIDE for path in entry.missing)
@@ -161,7 +168,7 @@ def _entries(document: Any) -> tuple[dict[str, Any], list[str]]:
 
 
 def _entry(entry: Any, where: str, folder: Path) -> Entry:
-    faults, missing = dict(_literal_secrets(entry, where)), dict[str, str]()
+    faults, missing = _literal_secrets(entry, where, {}), dict[str, str]()
     rendered = render(entry, where, faults, missing)
     integration = None
     try:
@@ -207,7 +214,7 @@ def _share(entry: Any, folder: Path) -> tuple[Share | None, dict[str, str]]:
 
 def _alerts(entry: Any, folder: Path) -> tuple[dict[str, Sink], dict[str, str]]:
     """What the environment lacks is no fault: it stops no delivery, and is said when somebody is to be told."""
-    faults = dict(_literal_secrets(entry, "alerts"))
+    faults = _literal_secrets(entry, "alerts", {})
     try:
         found = _Alerts.model_validate({"alerts": render(entry, "alerts", faults, {})}, context={"folder": folder})
     except ValidationError as error:
@@ -217,14 +224,16 @@ def _alerts(entry: Any, folder: Path) -> tuple[dict[str, Sink], dict[str, str]]:
     return found.alerts, faults
 
 
-def _literal_secrets(node: Any, path: str) -> Iterator[tuple[str, str]]:
+def _literal_secrets(node: Any, path: str, found: dict[str, str]) -> dict[str, str]:
+    """What is found is added, by key path."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in items:
-        where = f"{path}.{key}"
         is_secret = key in SECRETS or (isinstance(value, str) and "PRIVATE KEY" in value)
         if is_secret and value is not None and not is_secret_reference(value):
-            yield where, "a secret must not stand in the file; use \"{{ env_var('NAME') }}\""
-        yield from _literal_secrets(value, where)
+            found[f"{path}.{key}"] = "a secret must not stand in the file; use \"{{ env_var('NAME') }}\""
+        if isinstance(value, dict | list):
+            _literal_secrets(value, f"{path}.{key}", found)
+    return found
 
 
 def _unreadable_certificates(integration: Integration, where: str) -> Iterator[str]:

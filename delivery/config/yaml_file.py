@@ -24,7 +24,7 @@ ONLY_ENV_VAR = r"^\{\{\s*env_var\(\s*(?:'[^']+'|\"[^\"]+\")\s*\)\s*\}\}$"
 LARGEST, MOST_TIMES = 10_000, 100  # nodes, and how often one may stand for another on average: more is no configuration
 DEEPEST = 100  # what is in what: libyaml itself knows no limit but the stack's end
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
-_TEXT, *_COLLECTIONS = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq"))
+_TEXT, _MERGE, *_COLLECTIONS = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "merge", "map", "seq"))
 
 
 class _Document:
@@ -36,39 +36,33 @@ class _Document:
 
     def __init__(self, loader: Any) -> None:
         self._loader, self._next = loader, loader.get_event
-        self._nodes = 0
-        self._anchors: dict[
-            str, tuple[Any, int] | None
-        ] = {}  # with how many nodes it is made of; None while it is open
+        self._nodes = self._written_out = 0  # with each alias written out
+        self._anchors: dict[str, tuple[Any, int] | None] = {}  # with how many nodes there are; None while it is open
         self._merges: list[tuple[dict[Any, Any], Any, Any]] = []
 
     def read(self) -> Any:
         self._next()  # the stream begins
         if isinstance(begun := self._next(), yaml.StreamEndEvent):
             return None
-        content, size = self._node(self._next(), 0)
+        content = self._node(self._next(), 0)
         self._next()  # the document ends
         if not isinstance(more := self._next(), yaml.StreamEndEvent):
             raise _fault("a second document begins", more)
-        if size > LARGEST + MOST_TIMES * self._nodes:
+        if self._written_out > LARGEST + MOST_TIMES * self._nodes:
             raise _fault("its aliases stand for too much", begun)
         for mapping, merged, event in self._merges:
             _merge(mapping, merged, event)
         return content
 
-    def _node(self, event: Any, depth: int) -> tuple[Any, int]:
-        """The node that an event begins, and of how many it is made with each alias written out."""
+    def _node(self, event: Any, depth: int) -> Any:
         if isinstance(event, yaml.AliasEvent):
-            if event.anchor not in self._anchors:
-                raise _fault(f"nothing is called {event.anchor!r} before it", event)
-            if (known := self._anchors[event.anchor]) is None:
-                raise _fault("an alias stands for what it is part of", event)
-            return known
+            return self._alias(event)
         self._nodes += 1
+        self._written_out += 1
         if event.anchor:
-            self._anchors[event.anchor] = None
+            self._anchors[event.anchor], before = None, self._written_out
         if isinstance(event, yaml.ScalarEvent):
-            made: tuple[Any, int] = self._scalar(event), 1
+            made = self._scalar(event)
         elif depth == DEEPEST:
             raise _fault("it is nested too deeply", event)
         elif event.tag not in (None, "!", *_COLLECTIONS):
@@ -76,48 +70,49 @@ class _Document:
         elif isinstance(event, yaml.MappingStartEvent):
             made = self._mapping(depth + 1)
         else:
-            made = self._sequence(depth + 1)
+            made = []
+            while not isinstance(part := self._next(), yaml.SequenceEndEvent):
+                made.append(self._node(part, depth + 1))
         if event.anchor:
-            self._anchors[event.anchor] = made
+            self._anchors[event.anchor] = made, self._written_out - before + 1
         return made
 
+    def _alias(self, event: Any) -> Any:
+        if event.anchor not in self._anchors:
+            raise _fault(f"nothing is called {event.anchor!r} before it", event)
+        if (known := self._anchors[event.anchor]) is None:
+            raise _fault("an alias stands for what it is part of", event)
+        self._written_out += known[1]
+        return known[0]
+
     def _scalar(self, event: Any) -> Any:
-        tag = event.tag
+        value, tag, loader = event.value, event.tag, self._loader
         if tag in (None, "!"):
-            tag = self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
-        if tag == _TEXT:
-            return event.value
-        return self._loader.construct_object(yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark))
+            if not event.implicit[0] or value[:1] not in loader.yaml_implicit_resolvers:
+                return value
+            tag = loader.resolve(yaml.ScalarNode, value, event.implicit)
+        if tag in (_TEXT, _MERGE):
+            return value
+        return loader.construct_object(yaml.ScalarNode(tag, value, event.start_mark, event.end_mark))
 
-    def _sequence(self, depth: int) -> tuple[list[Any], int]:
-        found, size = [], 1
-        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
-            part, of = self._node(event, depth)
-            found.append(part)
-            size += of
-        return found, size
-
-    def _mapping(self, depth: int) -> tuple[dict[Any, Any], int]:
+    def _mapping(self, depth: int) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
         lines: dict[str, int] = {}
-        size = 1
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
-            merges = isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]
-            key, of = ("<<", 1) if merges else self._node(event, depth)
+            key = self._node(event, depth)
             name = getattr(event, "value", None) or str(key)
             if name in lines:
                 raise _fault(f"the key {name!r} stands in line {lines[name]} already", event)
             lines[name] = event.start_mark.line + 1
-            value, of_value = self._node(self._next(), depth)
-            size += of + of_value
-            if merges:
+            value = self._node(self._next(), depth)
+            if name == "<<" and isinstance(event, yaml.ScalarEvent) and event.implicit[0]:
                 self._merges.append((found, value, event))
                 continue
             try:
                 found[key] = value
             except TypeError:
                 raise _fault("a list or a mapping cannot be a key", event) from None
-        return found, size
+        return found
 
 
 def _merge(mapping: dict[Any, Any], merged: Any, event: Any) -> None:
@@ -202,11 +197,13 @@ def _filled_in(text: str) -> Any:
 
 def render(node: Any, path: str, faults: dict[str, str], missing: dict[str, str]) -> Any:
     """The node with its templates filled in. faults, missing: gain a message by key path; there the text stays."""
+    if isinstance(node, str) and "{{" not in node:  # most are
+        return node
     if isinstance(node, dict):
         return {key: render(value, f"{path}.{key}", faults, missing) for key, value in node.items()}
     if isinstance(node, list):
         return [render(value, f"{path}.{index}", faults, missing) for index, value in enumerate(node)]
-    if not isinstance(node, str) or "{{" not in node:
+    if not isinstance(node, str):
         return node
     try:
         return _filled_in(node)

@@ -12,6 +12,7 @@ import yaml
 from builders import NOW, job
 from pydantic import SecretStr
 
+from delivery.config import integrations_file
 from delivery.config.integrations import (
     HostedDestination,
     Integration,
@@ -585,3 +586,14 @@ def test_a_host_is_a_host_alone(file: Path, host: str, why: str) -> None:
 )
 def test_hosts(file: Path, host: str) -> None:
     assert Integrations(save(file, acme={**VALID, "destination": sftp(host=host)})).usable()
+
+
+def test_what_an_integration_lacks_is_looked_for_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 10,000 clients, whoever asks: keys are files."""
+    looked: list[str] = []
+    known = integrations_file._lacking
+    monkeypatch.setattr(integrations_file, "_lacking", lambda name, one: looked.append(name) or known(name, one))  # type: ignore[func-returns-value]
+    declared = Integrations(save(file, acme=VALID, other=VALID | {"directory": "other"}))
+    assert declared.lacking == {}
+    assert set(declared.usable()) == {"acme", "other"}
+    assert looked == ["acme", "other"]
