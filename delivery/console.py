@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 WIDTH = 100  # of a table that is not shown on a terminal
 NARROWEST = 80
 SHOWN = 12  # characters of a hash: enough to tell deliveries apart, and what commands take
+LISTED = 1_000  # rows: nobody reads more, and to lay 200,000 out took minutes and a gigabyte
 SHORT = 20  # a column of shorter texts is never folded
 
 
@@ -78,7 +79,8 @@ def _table(table: Table, *, full: bool) -> None:
     from rich.text import Text as Cell
 
     chosen = [number for number, heading in enumerate(table.headings) if full or not heading.startswith("+")]
-    rows = [[_cell(row[number], full=full) for number in chosen] for row in table.rows]
+    listed = table.rows if full else table.rows[:LISTED]
+    rows = [[_cell(row[number], full=full) for number in chosen] for row in listed]
     shown = Shown(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for number, heading in enumerate(table.headings[number] for number in chosen):
         shown.add_column(
@@ -91,6 +93,8 @@ def _table(table: Table, *, full: bool) -> None:
         shown.add_row(*(Cell(one, no_wrap=True, overflow="ellipsis") if isinstance(one, Brief) else one for one in row))
     width = 10_000 if full else max(NARROWEST, shutil.get_terminal_size((WIDTH, 0)).columns)
     Console(width=width, highlight=False, markup=False, emoji=False).print(shown)
+    if more := len(table.rows) - len(rows):
+        say(f"{more} more rows, which `--full` and `--json` show.")
 
 
 def _cell(value: object, *, full: bool) -> str:

@@ -327,16 +327,39 @@ class Ledger:
         """The files of every delivery."""
         return [File._make(row) for row in self._all(sa.select(files).order_by(files.c.delivery_id))]
 
-    def left_below(self, folder: str) -> tuple[list[File], dict[str, Recorded]]:
-        """The files in places below a folder that were not pruned, and by id the deliveries that they are of."""
-        there = sa.and_(
-            files.c.destination.startswith(folder.rstrip("/") + "/", autoescape=True),
-            files.c.state != FileState.PRUNED,
-        )
+    def places_below(self, folder: str) -> list[tuple[str, int]]:
+        """Places below a folder with files that were not pruned, in the database's order, and how many."""
+        there = files.c.destination.startswith(folder.rstrip("/") + "/", autoescape=True)
+        query = sa.select(files.c.destination, sa.func.count()).where(there, files.c.state != FileState.PRUNED)
+        return [tuple(row) for row in self._all(query.group_by(files.c.destination).order_by(files.c.destination))]
+
+    def left_between(self, first: str, last: str) -> tuple[list[File], dict[str, Recorded]]:
+        """The files in these places and those between that were not pruned, and by id the deliveries they are of."""
+        there = sa.and_(files.c.destination.between(first, last), files.c.state != FileState.PRUNED)
         of = [deliveries.c[name] for name in Recorded._fields]
-        owners = sa.select(*of).where(deliveries.c.id.in_(sa.select(files.c.delivery_id).where(there)))
-        found = self._all(sa.select(files).where(there).order_by(files.c.delivery_id))
-        return [File._make(row) for row in found], {row.id: Recorded._make(row) for row in self._all(owners)}
+        query = sa.select(*files.c, *of).join(deliveries, deliveries.c.id == files.c.delivery_id).where(there)
+        rows, width = sorted(map(tuple, self._all(query)), key=lambda row: row[:2]), len(File._fields)
+        return [File._make(row[:width]) for row in rows], {row[0]: Recorded._make(row[width:]) for row in rows}
+
+    def pruned(self, gone: list[tuple[File, str]]) -> None:
+        """Records files that are there no more, and why, all of them or none. Raises Busy when one was moved since."""
+        at = now()
+        file_of = {name: files.c[name] == sa.bindparam(f"of_{name}") for name in ("delivery_id", "part", "state")}
+        rows = [{f"of_{name}": getattr(file, name) for name in file_of} for file, _ in gone]
+        notes = {file.delivery_id: f"pruned: {why}" for file, why in gone}
+        told = [{"delivery_id": file.delivery_id, "step": FileState.PRUNED, "note": file.name} for file, _ in gone]
+        told += [{"delivery_id": key, "step": "note", "note": note} for key, note in notes.items()]
+        with self._begin() as connection:
+            moved = files.update().where(*file_of.values()).values(state=FileState.PRUNED, updated_at=at)
+            if connection.execute(moved, rows).rowcount != len(rows):
+                raise Busy(
+                    "A file that was to be recorded as pruned is in another state now: another runner was at work.",
+                    hint="Nothing was recorded; run `delivery prune` again.",
+                )
+            noted = deliveries.update().where(deliveries.c.id == sa.bindparam("of_id"))
+            texts = [{"of_id": key, "text": note} for key, note in notes.items()]
+            connection.execute(noted.values(note=sa.bindparam("text"), updated_at=at), texts)
+            connection.execute(steps.insert(), [{"at": at, **row} for row in told])
 
     def times(self) -> list[datetime]:
         """When the ledger was written to, the last time in each hour, and when `prune` ran; in order."""

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from delivery.config.project import Project
+    from delivery.ledger import Recorded
 
 LONGEST_GAP = timedelta(days=3)
+AT_ONCE, AT_HAND = 1_000, 20_000  # files in a transaction, and in memory
 NEEDED = (
     State.PLANNED,
     State.SPOOLED,
@@ -117,12 +119,34 @@ class _Pruning:
         declared = Integrations(project.integrations_file)
         self._declared, self._integrations = declared.names, declared.usable(())
         self._has_page = declared.share is not None
-        self._there, self._deliveries = ledger.left_below(str(project.share))
+        self._deliveries: dict[str, Recorded] = {}  # of the files at hand
+        self._unkept: list[tuple[File, str]] = []  # and not yet on record: `prune` finds that by looking, if we die
 
     def share(self) -> Iterable[Pruned]:
         """Delivered files and left-over temporary files of the hosted share, place by place."""
+        try:
+            for first, last in self._pages():
+                there, self._deliveries = self._ledger.left_between(first, last)
+                yield from self._places(there)
+        finally:
+            self._keep()
+
+    def _pages(self) -> Iterable[tuple[str, str]]:
+        """The first and the last of some places after the others, with so many files as may be at hand at once."""
+        page: list[str] = []
+        size = 0
+        for place, count in self._ledger.places_below(str(self._project.share)):
+            page.append(place)
+            size += count
+            if size >= AT_HAND:
+                yield page[0], page[-1]
+                page, size = [], 0
+        if page:
+            yield page[0], page[-1]
+
+    def _places(self, there: list[File]) -> Iterable[Pruned]:
         places: dict[str, list[File]] = {}
-        for file in self._there:
+        for file in there:
             if self._is_hosted(file):
                 places.setdefault(file.destination, []).append(file)
         for place, known in places.items():
@@ -161,7 +185,7 @@ class _Pruning:
         name = self._deliveries[file.delivery_id].integration
         integration = self._integrations.get(name)
         hosted = name not in self._declared if integration is None else integration.destination.type == "hosted"
-        return hosted and Path(file.destination).is_relative_to(self._project.share)
+        return hosted and file.destination.startswith(f"{self._project.share}/")
 
     def _gone(self, known: list[File]) -> Iterable[Pruned]:
         for file in filter(self._is_removable, known):
@@ -232,9 +256,16 @@ class _Pruning:
 
     def _record(self, file: File, age: timedelta, done: str, why: str) -> Pruned:
         if not self._dry_run:
-            self._ledger.advance_file(file, FileState.PRUNED)
-            self._ledger.note(file.delivery_id, f"pruned: {why}")
+            self._unkept.append((file, why))
+            if len(self._unkept) >= AT_ONCE:
+                self._keep()
         return Pruned("file", file.name, file.destination, _days(age), done, why)
+
+    def _keep(self) -> None:
+        """Records what is gone: some hundreds at once, because each transaction is written through to the disk."""
+        gone, self._unkept = self._unkept, []
+        if gone:
+            self._ledger.pruned(gone)
 
 
 def _changed(path: Path) -> datetime:

@@ -90,3 +90,14 @@ def test_named_tuples_and_dataclasses_are_objects_however_deep() -> None:
         "view": {"document": [1], "parts": [{"headings": ["a"], "rows": []}], "code": 0},
         "rows": [{"text": "x"}, {"y": [{"text": "z"}]}],
     }
+
+
+def test_more_rows_than_anybody_reads_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    view = View([*range(1_002)], [Table(["a"], [[str(number)] for number in range(1_002)]), "last"])
+    out, err = shown(capsys, view)
+    assert [line.rstrip() for line in out.splitlines()] == ["a", *map(str, range(1_000))]
+    assert err == "2 more rows, which `--full` and `--json` show.\nlast\n"
+    assert shown(capsys, view, full=True)[0].splitlines()[-1].rstrip() == "1001"
+    assert len(json.loads(shown(capsys, view, as_json=True)[0])) == 1_002
+    exactly = View(None, [Table(["a"], [["x"]] * 1_000)])
+    assert shown(capsys, exactly)[1] == ""

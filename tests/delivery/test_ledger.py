@@ -621,9 +621,38 @@ def test_files_below_a_folder_are_those_that_are_there(ledger: Ledger) -> None:
         with ledger.storage.begin() as connection:
             row = file_row(0, delivery_id=key, destination=place, state=state, updated_at="")
             connection.execute(files.insert().values(row))
-    found, owners = ledger.left_below("/srv/share/")
+    assert ledger.places_below("/srv/share/") == [("/srv/share/a", 1)]
+    found, owners = ledger.left_between("/srv/share/a", "/srv/share/b")
     assert [file.destination for file in found] == ["/srv/share/a"]
     assert {key: row.window_start for key, row in owners.items()} == {found[0].delivery_id: "2026-11-01"}
+    assert ledger.left_between("/srv/share/b", "/srv/share/c") == ([], {})
+
+
+def test_what_is_pruned_is_recorded_all_at_once_or_not_at_all(ledger: Ledger, queries: list[str]) -> None:
+    keys = [of_day(ledger, "a", client, 1).id for client in ("x", "y", "z")]
+    with ledger.storage.begin() as connection:
+        for key in keys:
+            for part in (0, 1):
+                row = file_row(part, delivery_id=key, state="published", updated_at="")
+                connection.execute(files.insert().values(row))
+    found = [file for key in keys[:2] for file in ledger.files(key)]
+    queries.clear()
+    with pytest.raises(Busy, match="in another state now"):
+        ledger.pruned([(file, "collected") for file in (*found[:3], found[3]._replace(state="spooled"))])
+    assert {file.state for key in keys for file in ledger.files(key)} == {"published"}
+    assert [ledger.steps(key)[1:] for key in keys] == [[], [], []]
+    queries.clear()
+    ledger.pruned([(file, f"because of {file.part}") for file in found])
+    assert len([text for text in queries if not text.startswith("begin")]) == 3, "whatever the number"
+    assert [[file.state for file in ledger.files(key)] for key in keys] == [
+        ["pruned"] * 2,
+        ["pruned"] * 2,
+        ["published"] * 2,
+    ]
+    assert [ledger.delivery(key).note for key in keys] == ["pruned: because of 1"] * 2 + [""]
+    assert [step[1:] for step in ledger.steps(keys[1])[1:]] == [
+        ("pruned", "f0.csv"), ("pruned", "f1.csv"), ("note", "pruned: because of 1"),
+    ]  # fmt: skip
 
 
 # The tables

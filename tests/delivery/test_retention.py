@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from delivery.config.project import Project
 from delivery.errors import Busy, WriteFailed
 from delivery.ledger import Ledger
 from delivery.ledger.lock import only_runner
+from delivery.ledger.tables import files
+from delivery.operations import retention
 from delivery.operations.retention import Clock, Pruned, prune
 from delivery.progress import Watch
 from delivery.schedule.request import Request
@@ -85,6 +88,89 @@ def test_what_was_delivered_goes_after_its_days_and_is_recorded(project: Project
         assert delivery.note.startswith("pruned: kept ")
     assert prune(project, EIGHT + timedelta(days=1)) == []
     assert deliver(project).state == "already delivered", "it is not sent again"
+
+
+def copies(project: Project, number: int) -> None:
+    """So many more deliveries like the first one, each in a folder of its own beside it."""
+    with closing(Ledger(project.ledger_url)) as ledger:
+        (row,) = ledger.find()
+        published = ledger.files(row.id)
+        for n in range(number):
+            key, there = f"{n:064}", inbox(project).with_name(f"inbox{n:03}")
+            there.mkdir()
+            ledger.plan(**row._asdict() | {"id": key, "integration": f"gone_{n}", "destination": str(there)})
+            with ledger.storage.begin() as connection:
+                for file in published:
+                    values = file._asdict() | {"delivery_id": key, "destination": str(there)}
+                    connection.execute(files.insert().values(values))
+                    shutil.copy(inbox(project) / file.name, there / file.name)
+
+
+def test_what_goes_is_recorded_some_hundreds_at_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is at hand at once: all places are looked at, also those that are gone."""
+    deliver(project)
+    copies(project, 9)
+    shutil.rmtree(inbox(project).with_name("inbox004"))
+    age(project)
+    at_once: list[int] = []
+    pruned = Ledger.pruned
+    monkeypatch.setattr(Ledger, "pruned", lambda ledger, gone: at_once.append(len(gone)) or pruned(ledger, gone))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(retention, "AT_ONCE", 7)
+    monkeypatch.setattr(retention, "AT_HAND", 6)
+    found = prune(project, EIGHT)
+    assert Counter(thing.done for thing in found) == {"removed": 18, "gone": 2}
+    assert at_once == [7, 7, 6]
+    assert [path for path in project.share.rglob("*.csv*") if path.is_file()] == []
+    with closing(Ledger(project.ledger_url)) as ledger:
+        assert {file.state for file in ledger.all_files()} == {"pruned"}
+        assert ledger.places_below(str(project.share)) == []
+    assert prune(project, EIGHT) == []
+
+
+def test_so_many_files_are_at_hand_at_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver(project)
+    copies(project, 9)
+    shutil.rmtree(project.share)
+    at_hand: list[int] = []
+    left = Ledger.left_between
+    monkeypatch.setattr(
+        Ledger, "left_between", lambda ledger, *of: (at_hand.append(len((found := left(ledger, *of))[0])), found)[1]
+    )  # fmt: skip
+    monkeypatch.setattr(retention, "AT_HAND", 6)
+    assert len(prune(project, EIGHT)) == 20
+    assert at_hand == [6, 6, 6, 2]
+
+
+def test_what_was_removed_and_not_recorded_is_found_gone(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a kill between the two."""
+    outcome = deliver(project)
+    age(project)
+    with monkeypatch.context() as dies:
+        dies.setattr(Ledger, "pruned", lambda *_: (_ for _ in ()).throw(WriteFailed("killed", hint="")))
+        with pytest.raises(WriteFailed, match="killed"):
+            prune(project, EIGHT)
+    assert names(project) == []
+    assert done(prune(project, EIGHT)) == dict.fromkeys(BOTH, "gone")
+    with closing(Ledger(project.ledger_url)) as ledger:
+        assert {file.state for file in ledger.files(outcome.delivery.id)} == {"pruned"}
+
+
+def test_what_went_before_a_fault_is_recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver(project)
+    copies(project, 2)
+    age(project)
+    places = retention._Pruning._places
+
+    def broken(pruning: Any, there: Any) -> Any:
+        yield from places(pruning, there)
+        raise MemoryError
+
+    monkeypatch.setattr(retention._Pruning, "_places", broken)
+    monkeypatch.setattr(retention, "AT_HAND", 4)
+    with pytest.raises(MemoryError):
+        prune(project, EIGHT)
+    with closing(Ledger(project.ledger_url)) as ledger:
+        assert Counter(file.state for file in ledger.all_files()) == {"pruned": 4, "published": 2}
 
 
 def test_an_integration_may_keep_longer(project: Project) -> None:
