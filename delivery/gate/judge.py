@@ -144,7 +144,7 @@ class Gate:
         complete = sorted({*built, *self._counted(dataset)})
         tests = self._lineage.tests_on(read)
         try:
-            log = self._log(asked, {*complete, *read}, tests)
+            log = self._log(asked, complete, read, tests)
             accepted = self._accepted
         except EngineDown:
             raise
@@ -200,14 +200,16 @@ class Gate:
         rows = self._engine.table(query).to_pylist()
         return frozenset((row["table_schema"], row["table_name"]) for row in rows)
 
-    def _log(self, asked: Asked, nodes: set[str], tests: list[str]) -> Log:
+    def _log(self, asked: Asked, complete: list[str], read: set[str], tests: list[str]) -> Log:
         log = asked.dataset.log
         if log not in self._seen:
             self._seen[log] = self._lines(asked.dataset)
         key = (asked.dataset.unique_id, asked.window, asked.proven_with)
         if key not in self._logs:
             beside = {parent for test in tests for parent in self._lineage.read_by(test)}
-            self._logs[key] = read_log(self._engine, log, sorted({*nodes, *tests, *beside}), asked.window)
+            nodes = sorted({*complete, *read, *tests, *beside})
+            places = {node: self._lineage.place(node) for node in complete}
+            self._logs[key] = read_log(self._engine, log, nodes, asked.window, places)
         return self._logs[key]
 
     @cached_property

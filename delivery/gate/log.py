@@ -12,7 +12,7 @@ from delivery.errors import redact
 from delivery.sql import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from delivery.gate.asked import Asked
     from delivery.warehouse import Engine
@@ -66,7 +66,7 @@ class Log:
 
     starts and ends: per node, oldest first. replaced: where builds run beside each other, when a node's rows were last
     replaced, and by which command. days: per node and day, when it was built. failing: per command and test. stored:
-    per table, what was built into it, and when last.
+    per table, what was built into it after what was first of those that are asked about.
     """
 
     starts: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
@@ -115,8 +115,13 @@ def _said(namespace: str | None) -> str:
     return AROUND.sub("", namespace or "").lower()
 
 
-def read_log(engine: Engine, schema: str, nodes: Iterable[str], window: Window | None) -> Log:
-    """Reads the log of the nodes; days only of the window."""
+def read_log(
+    engine: Engine, schema: str, nodes: Iterable[str], window: Window | None, places: Mapping[str, str] | None = None
+) -> Log:
+    """Reads the log of the nodes; days only of the window.
+
+    places: by node, into which table it is built; what was put there after it is asked for, too.
+    """
     names = ", ".join(literal(node) for node in nodes)
     bounds = "" if window is None else f" and event_day >= date '{window.start}' and event_day < date '{window.end}'"
     log = Log()
@@ -168,12 +173,15 @@ def read_log(engine: Engine, schema: str, nodes: Iterable[str], window: Window |
         " where phase = 'end' and resource_type = 'test' and speaks_of is not null) as tests where age = 1"
     ).to_pylist():
         log.tests.append(Known(row["unique_id"], frozenset(row["speaks_of"].split()), row["status"]))
-    for row in engine.table(
-        f"select speaks_of, unique_id, max(coalesce(ended_at, started_at)) as at from {schema}.build_log"
-        " where phase = 'end' and resource_type in ('model', 'seed', 'snapshot') and status = 'success'"
-        " and speaks_of is not null group by speaks_of, unique_id"
-    ).to_pylist():
-        log.stored[row["speaks_of"]][row["unique_id"]] = row["at"]
+    if built := {node: last.ended_at for node in places or () if (last := log.last_build(node))}:
+        where = ", ".join(literal((places or {})[node]) for node in built)
+        for row in engine.table(
+            f"select speaks_of, unique_id, max(coalesce(ended_at, started_at)) as at from {schema}.build_log"
+            " where phase = 'end' and resource_type in ('model', 'seed', 'snapshot') and status = 'success'"
+            f" and speaks_of in ({where}) and coalesce(ended_at, started_at) > timestamp '{min(built.values())}'"
+            " group by speaks_of, unique_id"
+        ).to_pylist():
+            log.stored[row["speaks_of"]][row["unique_id"]] = row["at"]
     return log
 
 

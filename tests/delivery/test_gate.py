@@ -695,6 +695,35 @@ def test_what_another_project_was_built_into_refuses() -> None:
     assert reasons() == ()
 
 
+def test_of_what_was_built_before_nothing_is_read_to_know_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log grows with each build of each model; another's table does not concern this one either."""
+    builds, manifest = Builds(), manifest_by_hand()
+    for name in MODELS:
+        manifest["nodes"][f"model.p.{name}"] |= {"database": "w", "schema": "main", "alias": f"{name}_now"}
+    again = "insert into build_log by name select * replace ({} as unique_id, '{}' as speaks_of, timestamp '{}' as"
+    again += " started_at) from build_log where unique_id = 'model.p.twin' and phase = 'end' limit 1"
+    for day in range(1, 20):
+        for name in MODELS:
+            place, at = f"w.main.{name}_now", f"2026-10-{day:02} 03:00:00"
+            builds.connection.execute(again.format("'model.q.before'", place, at))
+            builds.connection.execute(again.format("'model.q.else'", "w.main.else", "2026-11-20 06:00:00"))
+    read: list[list[str]] = []
+    ask = DuckDB.table
+
+    def table(engine: DuckDB, query: str) -> pa.Table:
+        found = ask(engine, query)
+        if "group by speaks_of" in query:
+            read.append(found["unique_id"].to_pylist())
+        return found
+
+    monkeypatch.setattr(DuckDB, "table", table)
+    assert Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).passed
+    assert len(read) == 1
+    assert {"model.q.before", "model.q.else"}.isdisjoint(read[0])
+    assert Gate(manifest, DuckDB(builds.connection)).rejected_by_day("acme", WINDOW) == []
+    assert len(read) == 1, "asked where it is told"
+
+
 def test_what_is_yet_to_come_is_refused() -> None:
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     (reason,) = Builds().refusals(Window(tomorrow, tomorrow + timedelta(days=1)))
