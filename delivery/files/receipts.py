@@ -258,7 +258,8 @@ def _opened(settings: tuple[tuple[str, Any], ...]) -> duckdb.DuckDBPyConnection:
 def kept(project: Project) -> dict[str, int]:
     """By delivery, the receipts of windows that are here, and as of which build: see `_write`."""
     with suppress(FileNotFoundError), os.scandir(project.state / SENT) as entries:
-        return {Path(one.name).stem: one.stat().st_mtime_ns for one in entries if one.name.endswith(".parquet")}
+        found = (one for one in entries if one.name.endswith(".parquet"))
+        return {one.name.removesuffix(".parquet"): one.stat().st_mtime_ns for one in found}
     return {}
 
 
