@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -19,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
-from builders import job
+from builders import job, window
 from small_project import AT, DAY, make_project
 from test_ledger import file_row, planned
 
 from delivery import run as runner
 from delivery.config.project import Project
 from delivery.errors import Busy, DestinationFailed, ExitCode, WriteFailed
-from delivery.ledger import Ledger, deliveries, leases, opened
+from delivery.ledger import Ledger, Past, deliveries, delivery_id, leases, opened
 from delivery.ledger.storage import Storage
 from delivery.progress import Watch
 from delivery.schedule.request import Request
@@ -57,6 +58,47 @@ def two(url: str) -> Iterator[tuple[Ledger, Ledger]]:
 def let_leases_end(ledger: Ledger) -> None:
     with ledger.storage.begin() as connection:
         connection.execute(deliveries.update().values(lease_until="2026-01-01T00:00:00.000000Z"))
+
+
+# What is asked of all
+
+
+def test_what_is_asked_of_all_clients_is_the_same_on_either_database(two: tuple[Ledger, Ledger]) -> None:
+    """Histories, what ended last, and what is pruned: of several clients, windows, revisions and runners."""
+    for number, ledger in enumerate(two):
+        for revision in (1, 0):
+            for day in (3, 2):
+                days = window(f"2026-11-{day:02}", f"2026-11-{day + 1:02}")
+                one = replace(
+                    job(f"2026-11-{day + 1:02} 05:00", days, revision=revision), integration_name=f"c{number}"
+                )
+                key = ledger.plan(**one.record("/share/acme", None), asked_by="schedule").id
+                ledger.spooled(key, [file_row(part) for part in (0, 1)])
+                if revision == 0 or day == 2:
+                    ledger.advance(key, "spooled", "delivered")
+    ledger = two[0]
+    client = (("c0", "acme_outdoor"), ("c1", "acme_outdoor"))
+    past = tuple(
+        Past(f"2026-11-0{day + 1}T05:00:00Z", f"2026-11-0{day}", f"2026-11-0{day + 1}", revision, state, "schedule")
+        for day, revision, state in ((2, 0, "delivered"), (2, 1, "delivered"), (3, 0, "delivered"), (3, 1, "spooled"))
+    )
+    assert ledger.histories("daily") == dict.fromkeys(client, past)
+    ended = {(one.window_start, one.spooled_by): one.ids for one in ledger.ended("daily")}
+    assert ended == {
+        (f"2026-11-0{day}", by): [
+            delivery_id("daily", f"c{number}", "acme_outdoor", f"2026-11-0{day}/2026-11-0{day + 1}", int(day == 2))
+        ]
+        for day in (2, 3)
+        for number, by in enumerate(("one", "two"))
+    }
+    assert ledger.places_below("/share") == [("/share/acme", 16)]
+    there, owners = ledger.left_between("/share/acme", "/share/acme")
+    assert len(owners) == 8
+    with pytest.raises(Busy):
+        ledger.pruned([(file._replace(part=file.part + (number == 5)), "gone") for number, file in enumerate(there)])
+    assert ledger.places_below("/share") == [("/share/acme", 16)]
+    ledger.pruned([(file, "gone") for file in there])
+    assert ledger.places_below("/share") == []
 
 
 # A delivery in hand
