@@ -91,7 +91,8 @@ class RawPostgres:
         schema, table = source
         rows = _Rows(batches, self._next())
         with self._connection.cursor() as cursor:
-            cursor.execute(f"delete from {schema}.{table} where file_name = $1", (file["file_name"],))
+            # Cast, as the driver may call a text by the name of another type that the server reads alike.
+            cursor.execute(f"delete from {schema}.{table} where file_name = cast($1 as text)", (file["file_name"],))
             if rows.first is not None:
                 reader = pa.RecordBatchReader.from_batches(rows.first.schema, rows)
                 cursor.adbc_ingest(table, reader, mode="append", db_schema_name=schema)

@@ -208,6 +208,16 @@ def test_tables_are_found_whatever_comes_first_on_the_search_path(world: World) 
     assert world.load() == Loaded(0, 0)
 
 
+def test_a_name_of_a_file_is_text_whatever_the_driver_takes_for_it(world: World) -> None:
+    """It asks the server which of its types is text, and takes the first that is read alike: mostly text is."""
+    world.server.execute("update pg_type set typname = typname where typname = 'text'")  # now it is the last one
+    world.arrives(FILES[0], 2)
+    world.load()
+    world.arrives(FILES[0], 3)
+    assert world.load() == Loaded(1, 3)
+    assert world.held() == {FILES[0]: rows_of(2, 3)}
+
+
 def test_a_target_without_raw_tables_is_told_where_its_data_is(world: World) -> None:
     root = world.project.root
     (root / "dbt_project.yml").write_text("name: x\nprofile: x\n")
