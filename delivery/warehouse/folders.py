@@ -24,7 +24,8 @@ def tables_of(folder: Path, models: Mapping[str, Any], schema: str, catalog: str
     models: dbt's nodes by their names in the schema; catalog: that of Iceberg tables, as pyiceberg calls it.
     """
     days = _days_built(folder / BUILD_DAYS)
-    found = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()}
+    # Spark's own are in lower case: where two differ in nothing else, that is the table.
+    found = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
     called = {name.lower(): name for name in (*found, *models)}  # by dbt, of whose names Spark makes lower case
     tables: dict[str, Held | NotRead] = {}
     for name in sorted(called, key=lambda name: (name in LISTED_LAST, name)):
@@ -96,4 +97,4 @@ def _of_days_built(held: Held, model: Mapping[str, Any], days: dict[str, set[str
     if days is None or not held.is_cut or meta.get("grows_by") != DAY:
         return held
     ended = days.get(str(model.get("unique_id")), set())
-    return Held(tuple(part for part, day in held.days() if day in ended), is_cut=True)
+    return Held(tuple(part for part, day in held.days().items() if day in ended), is_cut=True, is_alike=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from delivery.errors import NotRead, redact
-from delivery.warehouse.parts import Held, values_of
+from delivery.warehouse.parts import Held, check_place, values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +59,9 @@ def delta_table(table: Path) -> Held:
             hint="Build it anew without that feature (REORG TABLE … APPLY (PURGE), then DROP FEATURE), or as parquet.",
         )
     parts = [_delta_part(table, action, what) for action in actions]
-    return Held(tuple(sorted(parts)), schema, is_cut=bool(log.metadata().partition_columns))
+    if is_cut := bool(log.metadata().partition_columns):
+        check_place(table)
+    return Held(tuple(sorted(parts)), schema, is_cut=is_cut)
 
 
 def _delta_part(table: Path, action: dict[str, Any], what: str) -> str:

@@ -7,6 +7,7 @@ of a view. What cannot be known is refused by the table's name: rows that the ta
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ ENDED = "_SUCCESS"  # Spark's committer writes it anew when a job has moved all 
 UNENDED = "_temporary"  # below it lie the parts of a job until then
 DAY = "event_day"
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+# Logs that say which of a folder's parts are the table's, by what their names begin with.
+OTHER_LOGS = {"_spark_metadata": "a stream", "_started_": "Databricks' jobs", "_committed_": "Databricks' jobs"}
 
 
 @dataclass(frozen=True)
@@ -30,20 +34,28 @@ class Held:
     """What a table holds now.
 
     parts: paths of parquet files, in the order in which they are read. schema: of a table whose log has one. is_cut:
-    whether the folders of the parts say more columns, `name=value` each.
+    whether the folders of the parts say more columns, `name=value` each. is_alike: whether all parts have the columns
+    of the first, as those of a model that grows: dbt builds it anew when they change.
     """
 
     parts: tuple[str, ...]
     schema: pa.Schema | None = None
     is_cut: bool = False
+    is_alike: bool = False
 
-    def days(self) -> Iterator[tuple[str, str]]:
-        """Each part of a table that is cut by day, with its day as YYYY-MM-DD; of other tables, none."""
+    def days(self) -> dict[str, str | None]:
+        """Each part of a table that is cut by day, with its day as YYYY-MM-DD, None for those of no day.
+
+        Of other tables, and where a folder writes a day otherwise, nothing.
+        """
+        found: dict[str, str | None] = {}
         for part in self.parts if self.is_cut else ():
-            day = values_of(part).get(DAY)
-            if day is None:
-                return
-            yield part, day
+            values = values_of(part)
+            day = values.get(DAY)
+            if DAY not in values or (day is not None and not ISO_DAY.fullmatch(day)):
+                return {}
+            found[part] = day
+        return found
 
 
 def values_of(part: str) -> dict[str, str | None]:
@@ -67,20 +79,43 @@ def parquet_table(table: Path, *, is_log: bool = False) -> Held:
         )
     parts = tuple(sorted(str(path) for path in found))
     is_cut = [path.parent != table for path in found]
+    for name in sorted(path.name for path in table.iterdir()):
+        _check_log(table, name)
     if any(is_cut) and not all(is_cut):
         raise NotRead(
             f"The table {table.name} has parts in its folder and in folders of partitions: only one kind is its own.",
             hint=f"Remove what is left of an earlier table in {table}, or drop the table; build it anew.",
         )
-    if parts and not is_log:
+    if any(is_cut):
+        check_place(table)
+    if not is_log and (parts or (table / UNENDED).exists()):
         _check_ended(table, parts)
     return Held(parts, is_cut=any(is_cut))
+
+
+def check_place(table: Path) -> None:
+    """That no folder above a table which is cut reads as one of its partitions. Raises NotRead."""
+    if folder := next((name for name in table.parts if "=" in name), None):
+        raise NotRead(
+            f"The table {table.name} lies below a folder called {folder!r}, which reads as one of its partitions.",
+            hint="Set SPARK_WAREHOUSE to a path without =, as that of a link to the folder.",
+        )
 
 
 def _walk(table: Path) -> Iterator[tuple[str, list[str]]]:
     for path, folders, names in os.walk(table, followlinks=True):
         folders[:] = [name for name in folders if "=" in name and not _is_hidden(name)]
         yield path, [name for name in names if not _is_hidden(name) and Path(path, name).stat().st_size]
+
+
+def _check_log(table: Path, name: str) -> None:
+    """That a name in a table's folder is of no log that is not read here."""
+    for begin, writer in OTHER_LOGS.items():
+        if name.startswith(begin):
+            raise NotRead(
+                f"The table {table.name} has the log of {writer}, which says what of its folder is its own: {name!r}.",
+                hint="Write it without that log, by a batch job as dbt does, or as Delta; build it anew.",
+            )
 
 
 def _is_hidden(name: str) -> bool:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from delivery.errors import ConfigError, NotRead, WriteFailed, redact
 from delivery.sql import identifier, literal
 from delivery.warehouse.duckdb import DuckDB, in_little_memory
-from delivery.warehouse.folders import LISTED_LAST, tables_of
+from delivery.warehouse.folders import tables_of
 from delivery.warehouse.parts import DAY, Held, values_of
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Parts(DuckDB):
         self._schema, self._tables, self._columns = schema, tables, columns
         self._named = re.compile(rf'\b"?{re.escape(schema)}"?\s*\.\s*"?(\w+)"?', re.IGNORECASE)
         connection.execute(f"create schema {identifier(schema)}")
+        connection.execute("set TimeZone = 'UTC'")  # of times with a zone, whatever that of this machine
 
     def table(self, sql: str) -> pa.Table:
         """A small result, whole. Raises NotRead where it names a table of which nobody knows what it holds."""
@@ -85,8 +86,8 @@ class Parts(DuckDB):
                 raise held
             if held is not None:
                 parts = list(held.parts)
-                if by_day := dict(held.days()) if len(asked) == names.count(name) == 1 else {}:
-                    parts = [part for part, day in by_day.items() if asked[0][0] <= day < asked[0][1]]
+                if by_day := held.days() if len(asked) == names.count(name) == 1 else {}:
+                    parts = [part for part, day in by_day.items() if day and asked[0][0] <= day < asked[0][1]]
                 view = f"{identifier(self._schema)}.{identifier(name)}"
                 self._bind(view, name, held, parts)
         return sql
@@ -104,25 +105,28 @@ class Parts(DuckDB):
         """A query on parts of a table, or, when there are none, one that has its columns and no rows."""
         columns, none = self._columns.get(name, {}), "" if parts else " where false"
         parts = parts or list(held.parts[:1])
-        if parts:
-            cut = values_of(parts[0]) if held.is_cut else {}
-            kinds = ", ".join(f"{identifier(c)}: {columns.get(c, 'date' if c == DAY else 'varchar')}" for c in cut)
-            options = f", hive_partitioning = true, hive_types = {{{kinds}}}" if cut else ", hive_partitioning = false"
-            # They got columns later.
-            options += ", union_by_name = true" if name in LISTED_LAST or held.schema else ""
-            rows = f"read_parquet([{', '.join(map(literal, parts))}]{options})"
-        elif columns or held.schema:
-            rows = None
-        else:
+        head = ""
+        if held.schema is not None:
+            head = f"select * from {identifier(f'of {name}')}"
+            self._connection.register(f"of {name}", held.schema.empty_table())
+            columns = self._types(head)
+        if not parts and not columns:
             # Nothing says what such a table holds; a query on it then names the table as one that is not there.
             return "select null as nothing where false"
-        if held.schema is None:
-            return f"select * from {rows}{none}" if rows else _without_rows(columns)
-        head = f"of {name}"
-        self._connection.register(head, held.schema.empty_table())
-        chosen = ", ".join(_as_elsewhere(field) for field in held.schema)
-        more = f" union all by name select * from {rows}{none}" if rows else ""
-        return f"select {chosen} from (select * from {identifier(head)}{more})"
+        if not parts:
+            return head or _without_rows(columns)
+        cut = values_of(parts[0]) if held.is_cut else {}
+        kinds = ", ".join(f"{identifier(c)}: {literal(columns.get(c, 'date' if c == DAY else 'varchar'))}" for c in cut)
+        options = f", hive_partitioning = true, hive_types = {{{kinds}}}" if cut else ", hive_partitioning = false"
+        # Told only of the first one's columns, DuckDB leaves out what later parts have more, and casts 1.7 to 2.
+        options += "" if held.is_alike else ", union_by_name = true"
+        found = f"select * from read_parquet([{', '.join(map(literal, parts))}]{options}){none}"
+        rows = f"{head} union all by name {found}" if head else found
+        return f"select * {_as_elsewhere(self._types(rows))} from ({rows})"
+
+    def _types(self, query: str) -> dict[str, str]:
+        """The columns of a query, with their types."""
+        return {name: kind for name, kind, *_ in self._connection.execute(f"describe {query}").fetchall()}
 
 
 def _without_rows(columns: Mapping[str, str]) -> str:
@@ -130,10 +134,10 @@ def _without_rows(columns: Mapping[str, str]) -> str:
     return f"select {nulls} where false"
 
 
-def _as_elsewhere(field: pa.Field) -> str:
-    """A column as other engines give it: times are UTC in microseconds without a zone."""
-    name = identifier(field.name)
-    return f"cast({name} as timestamp) as {name}" if str(field.type).startswith("timestamp") else name
+def _as_elsewhere(types: Mapping[str, str]) -> str:
+    """What makes of columns what other engines give: times are UTC in microseconds without a zone."""
+    times = [identifier(name) for name, kind in types.items() if kind.startswith("TIMESTAMP") and kind != "TIMESTAMP"]
+    return f"replace ({', '.join(f'cast({name} as timestamp) as {name}' for name in times)})" if times else ""
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -124,6 +125,12 @@ def test_what_a_delta_log_says_beyond_its_files_is_refused(folder: Path, change:
             action["metaData"]["schemaString"] = json.dumps(schema)
     log.write_text("\n".join(json.dumps(action) for action in actions))
     assert words in refused(project(folder), "events")
+
+
+def test_what_a_delta_table_is_cut_by_has_the_type_that_its_log_says(folder: Path) -> None:
+    for name, value in (("n", 7), ("event_day", DAYS[0]), ("price", Decimal("1.50"))):
+        write_deltalake(folder / name, pa.table({"kept": [1], name: [value]}), partition_by=[name])
+        assert rows(project(folder), f"select {name} from delivery.{name}") == [(value,)]
 
 
 def test_a_delta_log_that_lists_what_is_not_there_is_refused(folder: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import date
-from typing import TYPE_CHECKING
+import time
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +19,9 @@ from delivery.warehouse import open_engine
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+AT = datetime(2026, 11, 3, 1, 2, 3, 456789)
 
 
 @pytest.fixture
@@ -41,7 +46,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path, "spark", profile, tmp_path / "state", tmp_path / "share", "")
 
 
-def part(path: Path, **columns: list[int]) -> None:
+def part(path: Path, **columns: list[Any] | pa.Array) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path)
 
@@ -236,6 +241,99 @@ def test_a_statement_binds_the_parts_of_the_days_that_it_asks_for(project: Proje
         for both in (f"{asked} or {other}", f"n in (select n from delivery.days where {asked})", "true"):
             with pytest.raises(WriteFailed, match="went away"):
                 engine.table(f"select n from delivery.days where {both}")
+
+
+def test_rows_of_no_day_and_days_written_otherwise_hide_no_other_rows(project: Project, warehouse: Path) -> None:
+    asked = """where "event_day" >= date '2026-11-03' and "event_day" < date '2026-11-04'"""
+    for client in "ab":
+        for number, day in enumerate(("2026-11-03", "__HIVE_DEFAULT_PARTITION__", "2026-11-04")):
+            part(warehouse / "many" / f"client={client}" / f"event_day={day}" / "part-0.parquet", n=[number])
+    part(warehouse / "hand_made" / "event_day=2026-11-3" / "part-0.parquet", n=[1])
+    for name in ("many", "hand_made"):
+        ended(warehouse / name)
+    with open_engine(project) as engine:
+        found = engine.table(f"select client, n from delivery.many {asked} order by client").to_pylist()
+        assert found == [{"client": "a", "n": 0}, {"client": "b", "n": 0}]
+        assert engine.table(f"select n from delivery.hand_made {asked}").num_rows == 1
+
+
+def test_a_table_that_is_cut_below_a_folder_with_a_sign_of_equality_is_refused(
+    project: Project, warehouse: Path
+) -> None:
+    moved = project.root / "event_day=2020-01-01"
+    warehouse.parent.rename(moved)
+    project.profile["server_side_parameters"]["spark.sql.warehouse.dir"] = str(moved)
+    assert "below a folder called 'event_day=2020-01-01'" in refused(project, "days")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "values"),
+    [
+        (pa.array([1]), pa.array([1.7]), [1.0, 1.7]),
+        (pa.array([7]), pa.array(["007"]), ["7", "007"]),
+        (pa.array([1], pa.int32()), pa.array([1 << 40]), [1, 1 << 40]),
+        (
+            pa.array([Decimal("1.20")], pa.decimal128(10, 2)),
+            pa.array([Decimal("1.2345")], pa.decimal128(10, 4)),
+            [Decimal("1.2"), Decimal("1.2345")],
+        ),
+        (pa.array([date(2026, 11, 3)]), pa.array([AT]), [datetime(2026, 11, 3), AT]),
+        (pa.array([AT]), pa.array([AT], pa.timestamp("us", "UTC")), [AT, AT]),
+        (pa.array([AT], pa.timestamp("us", "UTC")), pa.array([AT], pa.timestamp("ns")), [AT, AT]),
+    ],
+)
+def test_parts_of_which_the_later_ones_say_more_are_read_as_they_are(
+    project: Project, warehouse: Path, earlier: pa.Array, later: pa.Array, values: list[object]
+) -> None:
+    part(warehouse / "changed" / "part-0.parquet", n=earlier)
+    part(warehouse / "changed" / "part-1.parquet", late=["x"], n=later)
+    ended(warehouse / "changed")
+    with open_engine(project) as engine:
+        found = engine.table("select n, late from delivery.changed").to_pydict()
+    assert found == {"n": values, "late": [None, "x"]}
+
+
+def test_times_with_a_zone_are_utc_wherever_the_runner_is(
+    project: Project, warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        part(warehouse / "zoned" / "part-0.parquet", seen=pa.array([AT], pa.timestamp("us", "UTC")))
+        ended(warehouse / "zoned")
+        with open_engine(project) as engine:
+            found = engine.table(
+                "select seen, cast(seen as varchar) as said from delivery.zoned where seen >= timestamp '2026-11-03'"
+            )
+        assert found.to_pylist() == [{"seen": AT, "said": "2026-11-03 01:02:03.456789"}]
+        assert found.schema.field("seen").type == pa.timestamp("us")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("log", ["_spark_metadata", "_started_7", "_committed_7"])
+def test_a_folder_whose_parts_another_log_tells_apart_is_refused(project: Project, warehouse: Path, log: str) -> None:
+    (warehouse / "plain" / log).mkdir()
+    with open_engine(project) as engine:
+        with pytest.raises(GateRefused, match=f"The table plain has the log of .*'{log}'"):
+            engine.table("select * from delivery.plain")
+        assert engine.table("select * from delivery.days").num_rows == 2
+
+
+def test_a_table_that_a_killed_job_has_emptied_is_refused(project: Project, warehouse: Path) -> None:
+    part(warehouse / "empty" / "_temporary" / "0" / "part-0.parquet", n=[1])
+    assert "has no _SUCCESS" in refused(project, "empty")
+
+
+def test_of_two_folders_whose_names_differ_in_case_the_table_is_the_one_that_spark_names(
+    project: Project, warehouse: Path
+) -> None:
+    for name in ("Plain", "PLAIN"):
+        part(warehouse / name / "part-0.parquet", n=[9])
+        ended(warehouse / name)
+    with open_engine(project) as engine:
+        assert engine.table("select n from delivery.plain").num_rows == 4
 
 
 def test_a_warehouse_that_is_on_no_path_is_named_as_what_it_is(project: Project) -> None:
