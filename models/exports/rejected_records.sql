@@ -50,7 +50,7 @@ customers as (
 
 described as (
 
-    {{ json_documents('customers', 'attributes', names_of_customers, 'true') | indent(4) }}
+    {{ json_documents('customers', 'attributes', names_of_customers, is_sound('attributes')) | indent(4) }}
 
 ),
 
@@ -142,6 +142,20 @@ rejected as (
         line_number
     from faulty
 
+),
+
+-- A loader need not say of which file a row is: then those that look alike are told apart by their number.
+{% set told_by = ['source', 'namespace', 'record_id', 'detail', 'file_name', 'line_number'] %}
+numbered as (
+
+    select
+        *,
+        case
+            when file_name is null
+                then row_number() over (partition by {{ told_by | join(', ') }} order by reason)
+        end as number_of_alike
+    from rejected
+
 )
 
 select
@@ -150,8 +164,11 @@ select
     record_id,
     reason,
     detail,
-    {{ surrogate_key(['source', 'namespace', 'record_id', 'detail', 'file_name', 'line_number']) }} as unique_key,
+    case
+        when number_of_alike > 1 then {{ surrogate_key(told_by + ['number_of_alike']) }}
+        else {{ surrogate_key(told_by) }}
+    end as unique_key,
     file_name,
     line_number
-from rejected
+from numbered
 order by source, namespace, record_id, unique_key
