@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def literal(text: str) -> str:
     """The text as a SQL string literal."""
@@ -11,3 +13,8 @@ def literal(text: str) -> str:
 def identifier(name: str) -> str:
     """The name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def path_literal(path: str) -> str:
+    """A file's path as a literal for DuckDB's readers, in which no sign is a wildcard."""
+    return literal(re.sub(r"[\[*?]", lambda sign: f"[{sign[0]}]", path))

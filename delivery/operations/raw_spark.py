@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from delivery.errors import Busy, ConfigError
 from delivery.files.disk import locked
 from delivery.operations.loading import KNOWN, Loaded
-from delivery.sql import literal
+from delivery.sql import path_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ class RawParts:
             "select distinct file_name, cast(null as bigint) as file_size, landed_at as modified_at from read_parquet("
         )
         with duckdb.connect(":memory:") as connection:
-            return connection.sql(f"{query}[{', '.join(map(literal, parts))}])").to_arrow_table().cast(KNOWN)
+            return connection.sql(f"{query}[{', '.join(map(path_literal, parts))}])").to_arrow_table().cast(KNOWN)
 
     def take(self, landed: Landed) -> Loaded:
         """Adds a part to each source that has something new."""

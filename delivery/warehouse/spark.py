@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from delivery.errors import ConfigError, NotRead, WriteFailed, redact
-from delivery.sql import identifier, literal
+from delivery.sql import identifier, literal, path_literal
 from delivery.warehouse.duckdb import DuckDB, in_little_memory
 from delivery.warehouse.folders import tables_of
 from delivery.warehouse.parts import DAY, Held, values_of
@@ -120,7 +120,7 @@ class Parts(DuckDB):
         options = f", hive_partitioning = true, hive_types = {{{kinds}}}" if cut else ", hive_partitioning = false"
         # Told only of the first one's columns, DuckDB leaves out what later parts have more, and casts 1.7 to 2.
         options += "" if held.is_alike else ", union_by_name = true"
-        found = f"select * from read_parquet([{', '.join(map(literal, parts))}]{options}){none}"
+        found = f"select * from read_parquet([{', '.join(map(path_literal, parts))}]{options}){none}"
         rows = f"{head} union all by name {found}" if head else found
         return f"select * {_as_elsewhere(self._types(rows))} from ({rows})"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from datetime import date, datetime
 from decimal import Decimal
@@ -324,6 +325,21 @@ def test_a_folder_whose_parts_another_log_tells_apart_is_refused(project: Projec
 def test_a_table_that_a_killed_job_has_emptied_is_refused(project: Project, warehouse: Path) -> None:
     part(warehouse / "empty" / "_temporary" / "0" / "part-0.parquet", n=[1])
     assert "has no _SUCCESS" in refused(project, "empty")
+
+
+def test_a_sign_that_is_a_wildcard_elsewhere_leads_to_no_other_warehouse(project: Project, warehouse: Path) -> None:
+    settings = project.profile["server_side_parameters"]
+    for name in ("wh[1]", "w*", "wh?"):
+        shutil.copytree(warehouse.parent, project.root / name)
+        part(project.root / name / "delivery.db" / "plain" / "part-3.parquet", n=[5])
+        ended(project.root / name / "delivery.db" / "plain")
+        settings["spark.sql.warehouse.dir"] = str(project.root / name)
+        with open_engine(project) as engine:
+            assert engine.table("select n from delivery.plain").num_rows == 5
+    shutil.copytree(warehouse.parent, project.root / "wh1")
+    settings["spark.sql.warehouse.dir"] = str(project.root / "wh[1]")
+    with open_engine(project) as engine:
+        assert engine.table("select n from delivery.plain").num_rows == 5
 
 
 def test_of_two_folders_whose_names_differ_in_case_the_table_is_the_one_that_spark_names(
