@@ -6,7 +6,6 @@ second is told to wait, so that `loaded_at` grows as rows become visible.
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import chain, groupby
@@ -20,10 +19,10 @@ from delivery.errors import Busy, WriteFailed
 from delivery.operations.loading import KNOWN, Loaded, folder_of, landing_dir
 from delivery.warehouse import postgres
 from delivery.warehouse.adbc import connected
+from delivery.warehouse.landing import sha256_as_listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from delivery.config.project import Project
     from delivery.operations.loading import Landed
@@ -96,8 +95,8 @@ class RawPostgres:
             if rows.first is not None:
                 reader = pa.RecordBatchReader.from_batches(rows.first.schema, rows)
                 cursor.adbc_ingest(table, reader, mode="append", db_schema_name=schema)
-            sha256 = _sha256(self._landing / file["file_name"], file)
-            if sha256 is None:
+            is_same, sha256 = sha256_as_listed(f"{self._landing}/{file['file_name']}", file)
+            if not is_same:
                 self._connection.rollback()
                 return None
             note = (file["file_name"], file["file_size"], file["modified_at"], sha256, rows.count, rows.loaded_at)
@@ -152,18 +151,6 @@ def _pieces(part: pq.ParquetFile) -> Iterator[tuple[str, pa.RecordBatch]]:
         for name, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
             yield name, batch.slice(start, end - start)
             start = end
-
-
-def _sha256(path: Path, file: dict[str, Any]) -> str | None:
-    """Of a file that is as it was when it was listed, its time to the second; None where it is not."""
-    try:
-        with path.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
-        now = path.stat()
-    except OSError:
-        return None
-    changed = datetime.fromtimestamp(now.st_mtime, UTC).replace(tzinfo=None, microsecond=0)
-    return found if (now.st_size, changed) == (file["file_size"], file["modified_at"].replace(microsecond=0)) else None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import functools
+import hashlib
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from duckdb.func import SPECIAL
 from isal import igzip_lib, isal_zlib
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import duckdb
 
@@ -93,24 +94,42 @@ def landed_files(folder: str) -> list[dict[str, Any]]:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
-            elif state := _state_of(entry):
+            elif state := _state_of(entry.path):
                 found.append({"file_name": _told(entry.path[len(top) + 1 :]), **state})
     return found
 
 
-def _state_of(entry: os.DirEntry[bytes]) -> dict[str, Any] | None:
+def _state_of(path: bytes) -> dict[str, Any] | None:
     """Bytes and time of a file; None when it is gone meanwhile. A permission that is given later changes its bytes."""
     try:
-        state = entry.stat(follow_symlinks=False)
+        state = os.lstat(path)
     except FileNotFoundError:
         return None
     except OSError:
         return {"file_size": -1, "modified_at": EPOCH}
-    readable = S_ISREG(state.st_mode) and os.access(entry.path, os.R_OK)
+    readable = S_ISREG(state.st_mode) and os.access(path, os.R_OK)
     return {
         "file_size": state.st_size if readable else -1,
         "modified_at": EPOCH + timedelta(microseconds=state.st_mtime_ns // 1000),
     }
+
+
+def sha256_as_listed(path: str, listed: Mapping[str, Any]) -> tuple[bool, str | None]:
+    """Whether a file is as `landed_files` told of it, its time to the second; and its SHA-256, of one that can be read.
+
+    path: with the name as it was told.
+    """
+    found = None
+    try:
+        if listed["file_size"] >= 0:
+            with open(_path_of(path), "rb", opener=_at_once) as content:
+                found = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError:
+        return False, None
+    now = _state_of(_path_of(path))
+    if now is None or now["file_size"] != listed["file_size"]:
+        return False, None
+    return now["modified_at"].replace(microsecond=0) == listed["modified_at"].replace(microsecond=0), found
 
 
 def _told(name: bytes) -> str:
@@ -217,7 +236,7 @@ def json_fault(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        json.loads(text, object_pairs_hook=_texts_sound, parse_constant=_no_number)
+        _check_texts(json.loads(text, object_pairs_hook=_texts_sound, parse_constant=_no_number))
     except ValueError as error:
         return str(error) if isinstance(error, _Refused) else "not JSON"
     except RecursionError:
@@ -239,14 +258,23 @@ class _Refused(ValueError):
 
 
 def _texts_sound(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    for key, value in pairs:
-        for part in (key, value):
-            if isinstance(part, str):
-                if "\0" in part:
-                    raise _Refused("a text holds the character NUL")
-                if not part.isascii() and any("\ud800" <= sign <= "\udfff" for sign in part):
-                    raise _Refused("a text holds half a character")
+    for pair in pairs:
+        _check_texts(list(pair))
     return {}
+
+
+def _check_texts(value: Any) -> None:
+    """Of a text, or of a list of texts and lists: objects have been looked at, and are empty."""
+    left = [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, list):
+            left += part
+        elif isinstance(part, str):
+            if "\0" in part:
+                raise _Refused("a text holds the character NUL")
+            if not part.isascii() and any("\ud800" <= sign <= "\udfff" for sign in part):
+                raise _Refused("a text holds half a character")
 
 
 def _no_number(word: str) -> None:

@@ -21,6 +21,7 @@ from delivery.errors import Busy, WriteFailed
 from delivery.operations import raw_postgres
 from delivery.operations.loading import Landed, Loaded
 from delivery.operations.raw_postgres import open_raw
+from delivery.warehouse.landing import landed_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,7 +149,7 @@ def test_any_history_of_loads(history: list[tuple[str, Any]], world: World) -> N
         with pytest.MonkeyPatch.context() as patch:
             if how is not None:
                 patch.setattr(raw_postgres, "BATCH_ROWS", 1)
-                patch.setattr(raw_postgres, "_sha256", dying(world, raw_postgres._sha256, how))
+                patch.setattr(raw_postgres, "sha256_as_listed", dying(world, raw_postgres.sha256_as_listed, how))
             before = world.held()
             with suppress(WriteFailed):
                 loaded = world.load()
@@ -181,6 +182,27 @@ def test_a_file_that_changes_while_it_is_read_is_left_for_the_next_load(world: W
         (world.project.root / "landing" / FILES[2]).unlink()
         assert tables.take(landed) == Loaded(1, 2, (FILES[0], FILES[2]))
     assert world.held() == {FILES[1]: rows_of(1, 2)}
+
+
+def test_what_cannot_be_read_and_names_that_are_told_otherwise_are_loaded_once(world: World) -> None:
+    """Each is a row that names it; a pipe holds nobody up, and no link is followed."""
+    root = world.project.root / "landing"
+    folder = root / "sendgrid"
+    folder.mkdir(parents=True)
+    (folder / "new\nline.ndjson").write_text("1\n")
+    (folder / "link.ndjson").symlink_to(folder / "new\nline.ndjson")
+    os.mkfifo(folder / "pipe.ndjson")
+    files = sorted(landed_files(str(root)), key=lambda file: str(file["file_name"]))
+    part = world.project.root / "rows.parquet"
+    rows = [{"payload": "1", "file_name": file["file_name"], "line_number": 1} for file in files]
+    pq.write_table(pa.Table.from_pylist(rows, schema=ROWS), part)
+    with open_raw(world.project) as tables:
+        assert tables.take(Landed(files, {("sendgrid", "events"): part})) == Loaded(3, 3)
+        assert sorted(tables.known().to_pylist(), key=lambda file: str(file["file_name"])) == files
+    (folder / "pipe.ndjson").unlink()
+    pq.write_table(pa.Table.from_pylist(rows[2:], schema=ROWS), part)
+    with open_raw(world.project) as tables:
+        assert tables.take(Landed(files[2:], {("sendgrid", "events"): part})) == Loaded(0, 0, ("sendgrid/pipe.ndjson",))
 
 
 def test_one_loader_at_a_time_and_times_that_grow(world: World) -> None:

@@ -159,6 +159,8 @@ def test_of_a_line_that_is_far_too_long_the_beginning_is_kept(tmp_path: Path) ->
         ('{"a": "\\ud83c"}', "a text holds half a character"),
         ('{"\\udfff": 1}', "a text holds half a character"),
         ('{"a": "\\ud800"}', "a text holds half a character"),
+        ('{"a": ["x", ["\\ud800"]]}', "a text holds half a character"),
+        ('["\\u0000"]', "a text holds the character NUL"),
         ('{"a": "\\ud7ff\\ue000"}', None),
         ("[" * 100_000, "nested too deeply"),
     ],
