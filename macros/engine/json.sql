@@ -90,6 +90,43 @@
 {%- endmacro %}
 
 
+{#
+    Whether a text that stands in a field, and that the engine reads as JSON, is JSON by the letter: what makes a line none (a
+    comma too many, NaN, NUL, half a character) is looked for in it, too.
+#}
+{% macro is_sound(text) -%}
+    {{ return(adapter.dispatch('is_sound', 'delivery')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__is_sound(text) -%}
+    {{ sound_but_for(text, 'regexp_replace(' ~ text ~ ", '" ~ quoted_text() ~ "', '\"\"', 'g')") }}
+{%- endmacro %}
+
+{% macro spark__is_sound(text) -%}
+    {{ sound_but_for(text, 'regexp_replace(' ~ text ~ ", '" ~ quoted_text() ~ "', '\"\"')") }}
+{%- endmacro %}
+
+{% macro quoted_text() -%}
+    {{ return('"(?:[^"\\\\]|\\\\.)*"') }}
+{%- endmacro %}
+
+{#
+    By patterns, as a view is read without the functions of a plugin, too: of escapes, once backslashes that stand for one and
+    pairs of halves are gone, and of what is left when each text between quotes is an empty one.
+#}
+{% macro sound_but_for(text, without_texts) -%}
+    {%- set escapes = without("replace(" ~ text ~ ", '\\\\', '')", '\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..') -%}
+    (
+        not {{ matches(escapes, '\\\\u(0000|[dD][89a-fA-F])') }}
+        and not {{ matches(without_texts, ',\\s*[}\\]]|(?i:nan|inf)') }}
+    )
+{%- endmacro %}
+
+{% macro default__is_sound(text) -%}
+    true
+{%- endmacro %}
+
+
 {# One field of a document, as text: text as it is, numbers and truth in JSON's spelling, the rest as JSON. #}
 {% macro json_field(document, field) -%}
     {{ return(adapter.dispatch('json_field', 'delivery')(document, field)) }}
@@ -196,7 +233,7 @@
 
 {% macro duckdb__piped(text) -%}
     case
-        when {{ text }} like '[%' and json_valid({{ text }})
+        when {{ text }} like '[%' and json_valid({{ text }}) and {{ is_sound(text) }}
             then array_to_string(from_json({{ text }}, '["VARCHAR"]'), '|')
         else {{ text }}
     end
@@ -208,7 +245,8 @@
 
 {% macro spark__piped(text) -%}
     case
-        when {{ text }} like '[%' then coalesce(array_join(from_json({{ text }}, 'array<string>'), '|'), {{ text }})
+        when {{ text }} like '[%' and {{ is_sound(text) }}
+            then coalesce(array_join(from_json({{ text }}, 'array<string>'), '|'), {{ text }})
         else {{ text }}
     end
 {%- endmacro %}
@@ -253,8 +291,10 @@
     from (
         select
             {{ columns | join(', ') }},
-            from_json(case when {{ list }} like '[%' and json_valid({{ list }}) then {{ list }} end, '["VARCHAR"]')
-                as elements
+            from_json(
+                case when {{ list }} like '[%' and json_valid({{ list }}) and {{ is_sound(list) }} then {{ list }} end,
+                '["VARCHAR"]'
+            ) as elements
         from {{ relation }}
     )
 {%- endmacro %}
@@ -262,10 +302,10 @@
 {% macro postgres__json_list_rows(relation, columns, list) -%}
     select
         {{ columns | join(', ') }},
-        listed.element,
+        {{ target.schema }}.json_text(listed.element) as element,
         listed.position
     from {{ relation }}
-    cross join lateral json_array_elements_text(
+    cross join lateral json_array_elements(
         case when {{ list }} like '[%' and {{ postgres__is_json(list) }} then cast({{ list }} as json) else '[]' end
     ) with ordinality as listed (element, position)
 {%- endmacro %}
@@ -277,7 +317,7 @@
         cast(listed.position + 1 as bigint) as position
     from {{ relation }}
     lateral view posexplode(
-        from_json(case when {{ list }} like '[%' then {{ list }} end, 'array<string>')
+        from_json(case when {{ list }} like '[%' and {{ is_sound(list) }} then {{ list }} end, 'array<string>')
     ) listed as position, element
 {%- endmacro %}
 

@@ -12,7 +12,7 @@ with reachable as (
 
 customers as (
 
-    {{ json_documents('reachable', 'attributes', names_of_customers, 'true') | indent(4) }}
+    {{ json_documents('reachable', 'attributes', names_of_customers, is_sound('attributes')) | indent(4) }}
 
 ),
 
@@ -51,7 +51,7 @@ all_products as (
 
 products as (
 
-    {{ json_documents('all_products', 'attributes', names_of_products, 'true') | indent(4) }}
+    {{ json_documents('all_products', 'attributes', names_of_products, is_sound('attributes')) | indent(4) }}
 
 ),
 

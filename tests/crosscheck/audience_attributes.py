@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import phonenumbers
 
 from tests.crosscheck import purchases
+from tests.crosscheck.documents import document
 from tests.crosscheck.raw import Row, can_be, landed, lines
 from tests.crosscheck.values import BLANKS, code, day, decimal, double, key, moment, text, truth, whole, word
 
@@ -87,7 +87,7 @@ def _fields(said: Any) -> Row:
     """The fields of an object, also of one that is written as text."""
     if isinstance(said, str):
         with suppress(ValueError):
-            said = json.loads(said)
+            said = document(said)
     return said if isinstance(said, dict) else {}
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from tests.crosscheck.documents import document
 from tests.crosscheck.values import moment, word
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def entries(listed: Any) -> list[Any]:
     """The entries of a list, also of one that is written as text."""
     if isinstance(listed, str) and listed.startswith("["):
         with suppress(ValueError):
-            listed = json.loads(listed)
+            listed = document(listed)
     return listed if isinstance(listed, list) else []
 
 
@@ -78,5 +78,5 @@ def _entries(listed: Any) -> Iterator[tuple[int, Row]]:
 def _object(entry: Any) -> Row | None:
     if isinstance(entry, str) and entry.startswith("{"):
         with suppress(ValueError):
-            entry = json.loads(entry)
+            entry = document(entry)
     return entry if isinstance(entry, dict) else None

@@ -11,6 +11,8 @@ from hashlib import md5
 from typing import Any
 from unicodedata import category
 
+from tests.crosscheck.documents import document
+
 UNSEEN = ("Cc", "Cf")  # signs of control and of form
 BLANKS = "".join(
     map(
@@ -56,7 +58,7 @@ def joined(value: Any) -> str | None:
     """One value, or the values of a list joined by a pipe."""
     if isinstance(value, str) and value.startswith("["):
         with suppress(ValueError):
-            value = json.loads(value)
+            value = document(value)
     if not isinstance(value, list):
         return text(value)
     return "|".join(one if isinstance(one, str) else str(text(one)) for one in value if one is not None) or None

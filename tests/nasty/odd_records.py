@@ -10,6 +10,7 @@ from tests.nasty.odd_texts import (
     CONSENTS,
     DAY,
     LATER,
+    NEARLY,
     PHONES,
     SCORES,
     SOURCES,
@@ -154,6 +155,10 @@ def _customers() -> Iterator[str]:
             attributes=text.encode(),
             **told,
         )
+    for number, text in enumerate(NEARLY):
+        own = {"customer_id": f"nearly-{number}", "email": f"nearly{number}@example.com"}
+        yield as_json(namespace="odd_store", **own, phones=text, **told)
+        yield as_json(namespace="acme_outdoor", **own, attributes=f'{{"first_name": {text}}}', **told)
 
 
 def _orders() -> Iterator[str]:
@@ -178,6 +183,9 @@ def _orders() -> Iterator[str]:
         yield as_json(namespace="odd_store", **own, currency="JPY", lines=[], **told)
         yield as_json(namespace="odd_store", **own | {"order_id": f"unsaid-{number}"}, **told)
         yield as_json(namespace="dinar_store", **own, currency=("kwd", None)[number % 2], **told)
+    for number, text in enumerate(NEARLY):
+        own = {"order_id": f"nearly-{number}", "customer_id": "shoe_size-1", "status": "paid", "total": 1}
+        yield as_json(namespace="acme_outdoor", **own, currency="USD", lines=text, **told)
     # Ids with blanks; orders that are cancelled without an amount, or in another currency; words of statuses.
     for number, status in enumerate(("Cancelled", "VOID", "Partially Refunded", "payment-failed", "on hold")):
         own = {"customer_id": " consent-1 ", "currency": "USD", "ordered_at": "2026-11-02T10:00:00Z", "lines": []}

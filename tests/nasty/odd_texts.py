@@ -8,6 +8,11 @@ from typing import Any
 DAY = "2026-11-03"
 LATER = f"{DAY}T23:00:00Z"
 BLANKS = " \t\r\n\v\f\x85\xa0\u1680\u2003\u2007\u200b\u2028\u202f\u205f\u3000\ufeff"
+# Lists and objects written as text, of which a reader may take too much.
+NEARLY = (
+    '["\\ud83d"]', '["\\u0000"]', '["+12025550198",]', "[NaN]", '[{"product_id": "\\ud83d"}]',
+    '[{"product_id": "\\u0000"}]', '["{\\"product_id\\": \\"\\\\u0000\\"}"]', '[{"product_id": "p-9"}]',
+)  # fmt: skip
 # A field of an event, and JSON that it may hold.
 FIELDS = {
     "timestamp": (
@@ -30,12 +35,16 @@ FIELDS = {
     ),
     "variant_id": (
         "1", "1.50", "1e3", "0.001", "1E2", "false", '"A"', '" A "', '"\\u0041"', '"\\\\"', "[]", "{}", '["A", "B"]',
+        "-0.0", "-0", '["\\u001f\\u000b\\\\u001f"]',
         '{"a": [1, 2.0, "x y"], "b": {"c": null}}', '{ "a" : "caf\\u00e9 \\ud83d\\ude00", "b": "\\/ \\" \\\\ \\t" }',
     ),
     "audience_id": (
         "[]", "[101]", '["101", "102"]', '[101, "102", null]', '[ "a b" , "c|d" ]', '[["x", 1], {"a": "b c"}]', "101",
         '" 101 "',
         '"[101"', '"[101, 102]"', '"[\\"a\\"]"', '"[]"', '""', "null", "true", "[null]", '[""]', "[true, 1.5]",
+        '"[101,]"', '"[NaN]"', '"[-inf, 1]"', '"[\\"a,]: NaN\\", 1]"', '"[\\"\\\\u0000\\"]"', '"[\\"\\\\ud83d\\"]"',
+        '"[\\"\\\\ude00 \\\\ud83d\\"]"', '"[\\"\\\\ud83d\\\\ude00\\"]"', '"[\\"\\\\\\\\u0000\\"]"',
+        '["\\u0000"]', '["\\ud83d"]',
     ),
     "email": (
         '"ODD.CASE@Example.COM"', '"odd.\xc9\xd6\xdc@example.com"', '"\u0130stanbul@example.com"',
@@ -51,7 +60,7 @@ FIELDS = {
         '"Mozilla/5.0 (\u0130PHONE)"', '"MOZILLA (WINDOWS NT 10.0)"', '"Cubot Phone Android Mobile"',
         '"Mozilla (compatible; GoogleImageProxy) Windows NT"',
         '"line\\nbreak\\r\\n\\ttab"', '" "', '"\\u0001\\u001f\\u007f"', '"\\u2028\\u2029\\u0085\\ufeff"',
-        json.dumps("x" * 70_000), "7", "[1, 2]",
+        json.dumps("x" * 70_000), "7", "[1, 2]", '"C:\\\\u0000"',
         '"Windows NT\\nAndroid"', '"100% _ \\\\%"', '"\U0001f600\u200d\\ud83d\\ude00"', '"e\\u0301\xe9"',
     ),
     "sg_machine_open": ("true", "false", '"true"', '"TRUE"', "1", "null", '" true"'),

@@ -14,7 +14,7 @@ lines as (
 
 parsed as (
 
-    {{ json_documents('lines', 'element', fields, 'true') | indent(4) }}
+    {{ json_documents('lines', 'element', fields, is_sound('element')) | indent(4) }}
 
 )
 

@@ -14,7 +14,7 @@ views as (
 
 parsed as (
 
-    {{ json_documents('views', 'element', fields, 'true') | indent(4) }}
+    {{ json_documents('views', 'element', fields, is_sound('element')) | indent(4) }}
 
 )
 
