@@ -51,7 +51,8 @@ written as (
         landed.fault,
         landed.file_name,
         landed.line_number,
-        coalesce(landed.landed_at, files.modified_at) as landed_at
+        coalesce(landed.landed_at, files.modified_at) as landed_at,
+        {{ dbt_delivery.started_at() }} as loaded_at
     from landed
     left join files on landed.file_name = files.file_name
 
@@ -70,7 +71,7 @@ said as (
         {%- for field in needs %},
         {% if field == 'received_at' -%}
         case
-            when {{ is_possible_time(needed_field(field), 'landed_at') }} then {{ needed_field(field) }}
+            when {{ is_possible_time(needed_field(field), was_there_at()) }} then {{ needed_field(field) }}
         end as {{ field }}
         {%- else -%}
         {{ time_of_record(field) if field == 'updated_at' and newest_counts else needed_field(field) }} as {{ field }}
@@ -85,8 +86,8 @@ said as (
 
 select
     {%- if 'received_at' in needs %}
-    coalesce(received_at, landed_at) as received_at,
-    cast(coalesce(received_at, landed_at) as date) as event_day,
+    coalesce(received_at, {{ was_there_at() }}) as received_at,
+    cast(coalesce(received_at, {{ was_there_at() }}) as date) as event_day,
     {%- endif %}
     payload,
     coalesce(
@@ -104,7 +105,7 @@ select
     file_name,
     line_number,
     landed_at,
-    {{ dbt_delivery.started_at() }} as loaded_at
+    loaded_at
 from {{ 'said' if needs else 'written' }}
 {%- endmacro %}
 
@@ -117,7 +118,7 @@ from {{ 'said' if needs else 'written' }}
     {%- set said = try_timestamp(json_field('document', field)) -%}
     case
         when {{ said }} >= cast('1970-01-01' as timestamp)
-            and not coalesce({{ said }} >= {{ dbt.dateadd('day', 1, 'landed_at') }}, false)
+            and not coalesce({{ said }} >= {{ dbt.dateadd('day', 1, was_there_at()) }}, false)
             then {{ said }}
     end
 {%- endmacro %}

@@ -96,6 +96,15 @@
 
 
 {#
+    When a row was there at the latest, by when its file or load was written and when it was read: a loader's clock may be
+    ahead, and its table may say no time.
+#}
+{% macro was_there_at() -%}
+    coalesce(least(case when landed_at >= timestamp '1970-01-01 00:00:00' then landed_at end, loaded_at), loaded_at, landed_at)
+{%- endmacro %}
+
+
+{#
     Whether something may have been received at a time: not before the product's first day, nor more than a day (clocks
     differ) after what says so was itself written.
 #}

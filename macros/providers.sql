@@ -38,7 +38,8 @@ written as (
         landed.file_name,
         landed.line_number,
         coalesce(landed.landed_at, files.modified_at) as landed_at,
-        landed.received_at
+        landed.received_at,
+        {{ dbt_delivery.started_at() }} as loaded_at
     from landed
     left join files on landed.file_name = files.file_name
 
@@ -48,7 +49,7 @@ judged as (
 
     select
         *,
-        {{ is_possible_time('received_at', 'landed_at') }} as is_possible
+        {{ is_possible_time('received_at', was_there_at()) }} as is_possible
     from written
 
 ),
@@ -61,15 +62,15 @@ dated as (
         file_name,
         line_number,
         landed_at,
-        case when is_possible then received_at else landed_at end as received_at
+        case when is_possible then received_at else {{ was_there_at() }} end as received_at,
+        loaded_at
     from judged
 
 )
 
 select
     *,
-    cast(received_at as date) as event_day,
-    {{ dbt_delivery.started_at() }} as loaded_at
+    cast(received_at as date) as event_day
 from dated
 {%- endmacro %}
 

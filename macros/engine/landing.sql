@@ -121,10 +121,63 @@
         create or replace function {{ target.schema }}.is_json(candidate text) returns boolean
         language plpgsql immutable parallel unsafe as $$
         begin
-            perform cast(candidate as json);
+            if candidate ~ '\\u(0000|[dD][89a-fA-F])' then
+                perform cast(candidate as jsonb);
+            else
+                perform cast(candidate as json);
+            end if;
             return candidate is not null;
         exception when others then
             return false;
+        end $$;
+        create or replace function {{ target.schema }}.names_twice(value json) returns boolean
+        language plpgsql immutable strict parallel safe as $$
+        begin
+            return case json_typeof(value)
+                when 'object' then (
+                    select
+                        count(*) > count(distinct name)
+                        or coalesce(bool_or(
+                            case when json_typeof(part) in ('object', 'array') then {{ target.schema }}.names_twice(part) end
+                        ), false)
+                    from json_each(value) as parts (name, part)
+                )
+                when 'array' then (
+                    select coalesce(bool_or({{ target.schema }}.names_twice(part)), false)
+                    from json_array_elements(value) as parts (part)
+                )
+                else false
+            end;
+        end $$;
+        create or replace function {{ target.schema }}.json_fault(candidate text, otherwise text) returns text
+        language plpgsql immutable parallel unsafe as $$
+        declare
+            parsed json;
+        begin
+            parsed := cast(candidate as json);
+            return case
+                when candidate ~ '(^|[^\\])(\\\\)*\\u0000' then 'a text holds the character NUL'
+                when json_typeof(parsed) is distinct from 'object' then otherwise
+                when not {{ target.schema }}.is_json(candidate) then 'a text holds half a character'
+                when {{ target.schema }}.names_twice(parsed) then 'a name comes twice in one object'
+            end;
+        exception when others then
+            return 'not JSON';
+        end $$;
+        create or replace function {{ target.schema }}.json_quoted(value text) returns text
+        language plpgsql immutable strict parallel safe as $$
+        declare
+            written text := cast(to_json(value) as text);
+            sign text;
+        begin
+            if position('\u00' in written) > 0 then
+                written := replace(written, '\\', chr(1));
+                foreach sign in array array['0b', '0e', '0f', '1a', '1b', '1c', '1d', '1e', '1f'] loop
+                    written := replace(written, '\u00' || sign, '\u00' || upper(sign));
+                end loop;
+                written := replace(written, chr(1), '\\');
+            end if;
+            return written;
         end $$;
         create or replace function {{ target.schema }}.json_text(value json) returns text
         language plpgsql immutable strict parallel safe as $$
@@ -142,6 +195,9 @@
                 if position('e' in written) > 0 and written !~ 'e[+]15$' then
                     return written;
                 end if;
+                if written = '-0' then
+                    return '-0.0';
+                end if;
                 written := trim_scale(cast(written as numeric));
                 return written || case when position('.' in written) = 0 then '.0' else '' end;
             elsif written !~ '\\[u/]|\d[eE][-+\d]|[.]\d+0[]},\s]' then
@@ -153,14 +209,14 @@
                 ), '') || ']';
             end if;
             return '{{ "{" }}' || coalesce((
-                select string_agg(to_json(name) || ':' || {{ target.schema }}.json_written(part), ',' order by position)
+                select string_agg({{ target.schema }}.json_quoted(name) || ':' || {{ target.schema }}.json_written(part), ',' order by position)
                 from json_each(value) with ordinality as parts (name, part, position)
             ), '') || '}';
         end $$;
         create or replace function {{ target.schema }}.json_written(value json) returns text
         language sql immutable strict parallel safe as $$
             select case
-                when json_typeof(value) = 'string' then cast(to_json(value #>> '{}') as text)
+                when json_typeof(value) = 'string' then {{ target.schema }}.json_quoted(value #>> '{}')
                 else coalesce({{ target.schema }}.json_text(value), 'null')
             end
         $$;
@@ -370,7 +426,7 @@
 {%- endmacro %}
 
 {% macro postgres__landed_events(source, files, root) -%}
-    {{ rows_of_table(source, files, ['received_at']) }}
+    {{ rows_of_table(source, files, 'the event is no object', ['received_at']) }}
 {%- endmacro %}
 
 
@@ -407,62 +463,114 @@
 {%- endmacro %}
 
 {% macro postgres__landed_rows(source, files, root) -%}
-    {{ rows_of_table(source, files, []) }}
+    {{ rows_of_table(source, files, 'not one JSON object') }}
 {%- endmacro %}
 
 
 {#
-    Rows that the model has not read, of a raw table that one loader fills. `delivery load` notes which files it loaded, and
-    the model reads whole files, as where raw data is files. Of any other loader only payload and loaded_at are there for
-    certain: rows of one loaded_at are a load, and one that has more rows than were read is read again.
+    Rows that the model has not read, of a raw table that one loader fills. `delivery load` has judged the lines, and notes
+    which files it loaded: the model reads whole files, as where raw data is files. Of any other loader only payload and
+    loaded_at are there for certain: rows of one loaded_at are a load, and one that has more rows than were read is read
+    again. otherwise: what is said of a payload that is no object.
 #}
-{% macro rows_of_table(source, files, first) -%}
-    {%- set there = adapter.get_columns_in_relation(source) | map(attribute='name') | list if execute else [] -%}
-    {%- set kinds = {'received_at': 'timestamp', 'fault': 'text', 'file_name': 'text', 'line_number': 'bigint'} -%}
+{% macro rows_of_table(source, files, otherwise, first=[]) -%}
+    {%- set there = columns_of_table(source) -%}
+    {%- set noted = is_noted(model.sources[0]) if model.sources else false -%}
+    {%- set kinds = {'fault': 'text', 'file_name': 'text', 'line_number': 'bigint'} -%}
+    {%- set said = {} -%}
+    {%- for column, kind in kinds.items() -%}
+        {%- do said.update({column: 'cast(' ~ ('landed.' ~ column if column in there else 'null') ~ ' as ' ~ kind ~ ')'}) -%}
+    {%- endfor -%}
+    {%- set payload = 'cast(landed.payload as text)' -%}
     select
         {%- for column in first %}
-        {{ 'landed.' ~ column if column in there else 'cast(null as ' ~ kinds[column] ~ ')' }} as {{ column }},
+        {{ time_of_table(column, there) }} as {{ column }},
         {%- endfor %}
-        landed.payload,
-        coalesce(
-            {%- if 'fault' in there %}
-            landed.fault,
-            {%- endif %}
-            case when position('\u0000' in landed.payload) > 0 then 'a text holds the character NUL' end
-        ) as fault,
-        {%- for column in ['file_name', 'line_number'] %}
-        {{ 'landed.' ~ column if column in there else 'cast(null as ' ~ kinds[column] ~ ')' }} as {{ column }},
-        {%- endfor %}
-        landed.{{ 'landed_at' if is_noted() else 'loaded_at' }} as landed_at
+        {{ payload }} as payload,
+        {% if noted -%}
+        {{ said.fault }}
+        {%- else -%}
+        coalesce({{ said.fault }}, {{ target.schema }}.json_fault({{ payload }}, '{{ otherwise }}'))
+        {%- endif %} as fault,
+        {{ said.file_name }} as file_name,
+        {{ said.line_number }} as line_number,
+        {{ time_of_table('landed_at' if noted else 'loaded_at', there) }} as landed_at
     from {{ source }} as landed
     {%- if flags.EMPTY %}
     where false
-    {%- elif is_incremental() and is_noted() %}
+    {%- elif is_incremental() and noted %}
     where {{ 'landed.file_name in (' ~ dbt_delivery.quoted(files) ~ ')' if files else 'false' }}
     {%- elif is_incremental() %}
-    where landed.loaded_at = any(array({{ unread_loads(source) }}))
+    where landed.loaded_at = any(array({{ unread_loads(source, there) }}))
+        {{ 'or ' ~ is_timeless('landed.loaded_at') if has_unread_without_time(source) }}
     {%- endif -%}
 {%- endmacro %}
 
-{# Whether `delivery load` fills the raw table of the model that is built. #}
-{% macro is_noted() -%}
-    {%- if not has_notes() or not model.sources -%}
+{# Of a raw table, whatever kind of relation it is, the columns and their types, by name. #}
+{% macro columns_of_table(source) -%}
+    {%- set found = {} -%}
+    {%- if execute -%}
+        {%- set query -%}
+            select
+                columns.attname,
+                format_type(case when types.typtype = 'd' then types.typbasetype else types.oid end, null)
+            from pg_attribute as columns
+            inner join pg_type as types on columns.atttypid = types.oid
+            where columns.attrelid = to_regclass('{{ source.render() }}') and columns.attnum > 0
+        {%- endset -%}
+        {%- for row in run_query(query).rows -%}
+            {%- do found.update({row[0]: row[1]}) -%}
+        {%- endfor -%}
+        {%- for column in ['payload', 'loaded_at'] if column not in found -%}
+            {%- do exceptions.raise_compiler_error(
+                ('There is no raw table ' if not found else 'There is no column ' ~ column ~ ' in the raw table ')
+                ~ source.schema ~ '.' ~ source.identifier
+                ~ '. `delivery load` makes it; for another loader docs/postgres.md says which columns it must have.'
+            ) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+{# A time of a raw table, in UTC without a zone, as another loader may keep it in another type. #}
+{% macro time_of_table(column, there) -%}
+    {%- set type = there.get(column, 'nothing') -%}
+    {%- if type == 'nothing' -%}
+        cast(null as timestamp)
+    {%- elif type == 'timestamp with time zone' -%}
+        landed.{{ column }} at time zone 'UTC'
+    {%- elif type in ('timestamp without time zone', 'date') -%}
+        cast(landed.{{ column }} as timestamp)
+    {%- elif type in ('text', 'character varying') and column != 'loaded_at' -%}
+        {{ try_timestamp('landed.' ~ column) }}
+    {%- else -%}
+        {%- do exceptions.raise_compiler_error(
+            'The column ' ~ column ~ ' of a raw table is of type ' ~ type ~ '. Make it a timestamp, in UTC, or put a view'
+            ~ ' with one in its place: ' ~ model.name ~ ' reads it.'
+        ) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Whether `delivery load` fills a raw table, given as system and entity. #}
+{% macro is_noted(table) -%}
+    {%- if not has_notes() -%}
         {{ return(false) }}
     {%- endif -%}
-    {%- set system, entity = model.sources[0] -%}
+    {%- set system, entity = table -%}
     {%- set folder = system if entity == 'events' else system ~ '/' ~ entity -%}
     {{ return(run_query("select 1 from landing.files where file_name like '" ~ folder ~ "/%' limit 1").rows | length > 0) }}
 {%- endmacro %}
 
-{# Loads of which not all rows were read: of the day before the newest that was, as a transaction may stay open for a while. #}
-{% macro unread_loads(source) -%}
+{# Loads of which not all rows were read. #}
+{% macro unread_loads(source, there) -%}
+    {%- set zone = " at time zone 'UTC'" if there.get('loaded_at') == 'timestamp with time zone' -%}
     select loads.loaded_at
     from (
         select
             loaded_at,
             count(*) as row_count
         from {{ source }}
-        where loaded_at >= {{ loads_since() }}
+        where loaded_at >= {{ loads_since() }}{{ zone }} and not {{ is_timeless('loaded_at') }}
         group by loaded_at
     ) as loads
     left join (
@@ -472,12 +580,134 @@
         from {{ this }}
         where landed_at >= {{ loads_since() }}
         group by landed_at
-    ) as known on loads.loaded_at = known.landed_at
+    ) as known on loads.loaded_at{{ zone }} = known.landed_at
     where known.row_count is distinct from loads.row_count
 {%- endmacro %}
 
+{#
+    From when on loads are looked at: a day before the newest that was read, as a transaction may stay open for a while, or
+    the first day to rebuild. A load of the future, by a clock that is wrong, is not the newest: all that follows would be older.
+#}
 {% macro loads_since() -%}
-    (select coalesce(max(landed_at) - interval '1 day', timestamp '-infinity') from {{ this }})
+    (
+        select
+            least(
+                coalesce(max(landed_at) - interval '1 day', timestamp '-infinity')
+                {%- if var('rebuild_from') %}, timestamp '{{ var("rebuild_from") }}'{% endif %}
+            )
+        from {{ this }}
+        where landed_at <= {{ dbt_delivery.started_at() }}
+    )
+{%- endmacro %}
+
+{# Whether a row says of no time that it was loaded then. #}
+{% macro is_timeless(loaded_at) -%}
+    ({{ loaded_at }} is null or {{ loaded_at }} < '1970-01-01' or {{ loaded_at }} = 'infinity')
+{%- endmacro %}
+
+{# Whether rows without a time are more, or fewer, than those that were read. #}
+{% macro has_unread_without_time(source) -%}
+    {%- set query -%}
+        select (select count(*) from {{ source }} where {{ is_timeless('loaded_at') }})
+            <> (select count(*) from {{ this }} where {{ is_timeless('landed_at') }})
+    {%- endset -%}
+    {{ return(run_query(query).columns[0].values()[0] if execute else false) }}
+{%- endmacro %}
+
+
+{# Whether raw tables can be held against what was read of them: DuckDB reads files, Spark's parts only grow. #}
+{% macro has_raw_tables_to_count() -%}
+    {{ return(adapter.dispatch('has_raw_tables_to_count', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro postgres__has_raw_tables_to_count() -%}
+    {{ return(true) }}
+{%- endmacro %}
+
+{% macro default__has_raw_tables_to_count() -%}
+    {{ return(false) }}
+{%- endmacro %}
+
+
+{#
+    The files and loads of which a raw table has more rows than its base model. Counted are the eight days before the newest
+    load, with test_all_days all. What the next build looks at again is left out: loads of the last of these days, and what
+    `delivery load` wrote since the model was built.
+#}
+{% macro rows_not_read(base, raw) -%}
+    {%- set there = columns_of_table(raw) -%}
+    {%- set noted = is_noted((raw.schema, raw.identifier)) -%}
+    {%- set name = 'landed.file_name' if 'file_name' in there and noted else 'cast(null as text)' -%}
+    with newest as (
+
+        {% if noted -%}
+        select max(loaded_at) - interval '1 hour' as loaded_at from {{ base }}
+        {%- else -%}
+        select max(landed_at) - interval '1 day' as loaded_at from {{ base }}
+        where landed_at <= {{ dbt_delivery.started_at() }}
+        {%- endif %}
+
+    ),
+
+    noted as (
+
+        select file_name from {{ 'landing.files' if noted else '(select cast(null as text) as file_name where false) as none' }}
+
+    ),
+
+    landed as (
+
+        select
+            case when noted.file_name is null then landed.loaded_at end as loaded_at,
+            noted.file_name,
+            count(*) as row_count
+        from (
+            select
+                {{ time_of_table('loaded_at', there) }} as loaded_at,
+                {{ name }} as file_name
+            from {{ raw }} as landed
+        ) as landed
+        cross join newest
+        left join noted on landed.file_name = noted.file_name
+        where landed.loaded_at < newest.loaded_at
+        {%- if not (var('test_all_days') or flags.FULL_REFRESH) %}
+            and landed.loaded_at >= newest.loaded_at - interval '7 days'
+        {%- endif %}
+        group by 1, 2
+
+    ),
+
+    read_files as (
+
+        select
+            file_name,
+            count(*) as row_count
+        from {{ base }}
+        where file_name = any(array(select file_name from landed))
+        group by file_name
+
+    ),
+
+    read_loads as (
+
+        select
+            landed_at as loaded_at,
+            count(*) as row_count
+        from {{ base }}
+        where landed_at = any(array(select loaded_at from landed))
+        group by landed_at
+
+    )
+
+    select
+        landed.file_name,
+        landed.loaded_at,
+        landed.row_count as landed_rows,
+        coalesce(read_files.row_count, read_loads.row_count, 0) as rows_read
+    from landed
+    left join read_files on landed.file_name = read_files.file_name
+    left join read_loads on landed.loaded_at = read_loads.loaded_at
+    where landed.row_count > coalesce(read_files.row_count, read_loads.row_count, 0)
 {%- endmacro %}
 
 
@@ -491,10 +721,11 @@
 {%- endmacro %}
 
 {% macro postgres__is_read_again(again) -%}
-    {%- if is_noted() -%}
+    {%- if is_noted(model.sources[0]) -%}
         file_name = any(array({{ files_read_again() }}))
     {%- else -%}
         landed_at = any(array(select landed_at from {{ again }}))
+        or ({{ is_timeless('landed_at') }} and exists (select 1 from {{ again }} where {{ is_timeless('landed_at') }}))
     {%- endif -%}
 {%- endmacro %}
 

@@ -24,6 +24,7 @@ TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ]((?:[01]\d|2[0-3]):[0-5]\d)(:[0-5]\d)?(\.\d+)?(Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d)?)?)?",
     re.ASCII,
 )
+ESCAPE = re.compile(r"(\\\\)|\\u([0-9a-f]{4})")  # what json.dumps leaves of them: a backslash, and signs of control
 PLAIN = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 NUMBER = re.compile(PLAIN.pattern + r"([eE][+-]?\d{1,2})?", re.ASCII)
 POSSIBLE = re.compile(
@@ -33,10 +34,13 @@ LAST_SECOND = 253_402_300_799  # of the year 9999
 
 
 def text(value: Any) -> str | None:
-    """Text as it is, all else as JSON without blanks; None for nothing."""
+    """Text as it is, all else as JSON without blanks, its escapes with capitals; None for nothing."""
     if value is None or value == "":
         return None
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    written = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return ESCAPE.sub(lambda found: found[1] or f"\\u{found[2].upper()}", written)
 
 
 def word(value: Any) -> str | None:

@@ -1,4 +1,7 @@
-"""Base models on PostgreSQL read an ordinary loader's rows once: in whatever loads they come, with builds between."""
+"""Base models on PostgreSQL read an ordinary loader's rows once: in whatever loads they come, with builds between.
+
+Whatever its clock says, and whether or not it has a zone, which is not that of the server.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +34,14 @@ class Loader:
         self._server, self._source, self._chance = server, source, random.Random(f"{source} {seed}")
         self._times, self._rows = [BEGAN], 0
         server.execute(f"create schema if not exists {source.split('.')[0]}")
-        server.execute(f"create table {source} (payload text, loaded_at timestamp)")
+        zone = self._chance.choice(["with", "without"])
+        server.execute(f"create table {source} (payload text, loaded_at timestamp {zone} time zone)")
 
-    def step(self) -> None:
-        """A load after all others, at the time of another, or begun before the newest and ended after it."""
+    def step(self, *, timeless: bool = False) -> None:
+        """A load after all others, at the time of another, or begun before the newest and ended after it.
+
+        Or at no time, or at one that has not come: what follows is not older for that.
+        """
         newest = max(self._times)
         at = self._chance.choice(
             [
@@ -43,11 +50,16 @@ class Loader:
                 newest - timedelta(seconds=self._chance.randrange(1, 80_000)),
             ]
         )
-        self._times.append(at)
+        if timeless or self._chance.random() < 0.1:
+            at = self._chance.choice([None, "infinity", "-infinity", "1969-12-31", "2090-01-01"])
+        else:
+            self._times.append(at)
         for _ in range(self._chance.randrange(1, 4)):
             self._rows += 1
             payload = self._chance.choice(['{{"n": "{}"}}', "no JSON {}", '{{"namespace": "same"}}']).format(self._rows)
-            self._server.execute(f"insert into {self._source} values (%s, %s)", (payload, at))
+            self._server.execute(
+                f"insert into {self._source} values (%s, %s::text::timestamp)", (payload, at and str(at))
+            )
 
 
 @pytest.mark.slow
@@ -60,18 +72,21 @@ def test_what_an_ordinary_loader_leaves_is_read_once(
     url = new_database()
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as server:
         project.env |= {"PGHOST": server.info.host, "PGUSER": "delivery", "PGDATABASE": server.info.dbname}
+        server.execute("set timezone = 'UTC'")  # ours; the builds have the server's
+        server.execute(f"alter database {server.info.dbname} set timezone = 'America/St_Johns'")
         loaders = [Loader(server, source, seed) for source in SOURCES]
         chance = random.Random(seed)
         for _ in range(4):
             for loader in loaders:
                 for _ in range(chance.randrange(3)):
                     loader.step()
+            loaders[0].step(timeless=True)
             project.dbt("run", "--target", "postgres", "--select", "base_*", "stg_sendgrid__events")
             for source in SOURCES:
                 layer = "stg_" if source == "sendgrid.events" else "base_"
                 base = f"delivery.{layer}" + source.replace(".", "__")
                 given, read = (
-                    Counter(row[0] for row in server.execute(f"select payload from {table}"))
-                    for table in (source, base)
+                    Counter(server.execute(f"select payload, cast(cast({at} as timestamp) as text) from {table}"))
+                    for table, at in ((source, "loaded_at"), (base, "landed_at"))
                 )
                 assert read == given, (source, read - given, given - read)

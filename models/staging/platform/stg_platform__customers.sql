@@ -51,7 +51,7 @@ ranked as (
         *,
         max(
             case
-                when email_consent_said and email_consent_at < {{ dbt.dateadd('day', 1, 'landed_at') }}
+                when email_consent_said and email_consent_at < {{ dbt.dateadd('day', 1, was_there_at()) }}
                     then email_consent_at
             end
         ) over ({{ person }}) as email_opted_in_at,
