@@ -51,7 +51,7 @@ class Loader:
             ]
         )
         if timeless or self._chance.random() < 0.1:
-            at = self._chance.choice([None, "infinity", "-infinity", "1969-12-31", "2090-01-01"])
+            at = None if timeless else self._chance.choice([None, "infinity", "-infinity", "1969-12-31", "2090-01-01"])
         else:
             self._times.append(at)
         for _ in range(self._chance.randrange(1, 4)):

@@ -365,7 +365,8 @@ def check(machine: type[Deliveries], chosen: settings) -> None:
         for what in ("lie", "kill", "kill after", "fail", "fail after", "collect", "second runner"):
             assert sum(n for name, n in happened.items() if name.startswith(f"{what} at ")) > 2, (what, happened)
         assert sum(n for name, n in happened.items() if name.endswith(" at publish")) > 5, happened
-        assert all(happened[decision] for decision in ("resend", "accept", "cancel")), happened
+        # Some twenty decisions in a part, not seldom all of two kinds: of each kind there is test_releases.py.
+        assert sum(happened[decision] for decision in ("resend", "accept", "cancel")) > 5, happened
 
 
 @pytest.mark.slow

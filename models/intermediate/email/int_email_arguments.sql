@@ -7,15 +7,7 @@
     )
 }}
 
-with events as (
-
-    select * from {{ ref('int_email_events_posted') }}
-    where (message_id is not null or smtp_id is not null)
-        and {{ is_near_due('int_email_arguments', var('late_event_days')) }}
-
-),
-
-silent as (
+with silent as (
 
     select distinct
         event_day,
@@ -24,15 +16,19 @@ silent as (
         message_id,
         smtp_id,
         email
-    from events
-    where namespace is null and {{ is_due('int_email_arguments') }}
+    from {{ ref('int_email_events_posted') }}
+    where namespace is null and (message_id is not null or smtp_id is not null)
+        and {{ is_due('int_email_arguments') }}
 
 ),
 
+-- Of half a month of events, the few that share a message with a silent one.
 speaking as (
 
-    select * from events
+    select * from {{ ref('int_email_events_posted') }}
     where namespace is not null
+        and {{ is_near_due('int_email_arguments', var('late_event_days')) }}
+        and (message_id in (select message_id from silent) or smtp_id in (select smtp_id from silent))
 
 ),
 

@@ -2,16 +2,21 @@
 -- the one's of whom an event was received first, on whatever day. Only the others' rows are at fault.
 {{ config(meta={'bounded_by': 'event_day'}) }}
 
-with every_day as (
+with esp_events as (
 
     select * from {{ ref('esp_events') }}
+    where {{ is_under_test(['esp_events']) }}
 
 ),
 
-esp_events as (
+-- Named once, and asked for only where an email is shared: what is named twice PostgreSQL reads whole, and keeps.
+every_day as (
 
-    select * from every_day
-    where {{ is_under_test(['esp_events']) }}
+    select
+        nqe,
+        namespace,
+        event_time
+    from {{ ref('esp_events') }}
 
 ),
 
@@ -38,6 +43,7 @@ received_first as (
         min(every_day.event_time) as event_time
     from every_day
     inner join shared_emails on every_day.nqe = shared_emails.nqe
+    where exists (select 1 from shared_emails)
     group by every_day.nqe, every_day.namespace
 
 ),
