@@ -18,17 +18,15 @@ import json
 import re
 import shutil
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, getrusage
 
 import click
 
 from benchmarks.generate import generate
 from benchmarks.namespaces import DAY
-from benchmarks.project import BIN, ROOT, environment, link_sources
+from benchmarks.project import ROOT, link_sources, run
 
 EACH = 100  # one in so many events is bad
 KINDS = {"few": "few", "without": "day", "with": "bad", "with, and bytes": "bytes", "not looked for": "day"}  # landings
@@ -106,18 +104,10 @@ def build(root: Path, landing: Path, macros: Path) -> float:
     for name, target in (("landing", landing), ("macros", macros)):
         (root / name).unlink(missing_ok=True)
         (root / name).symlink_to(target)
-    _dbt(root, "parse")  # which is not to be counted
-    before = getrusage(RUSAGE_CHILDREN)
+    run(root, "dbt", "parse")  # which is not to be counted
     # The test that reads damaged files of its own knows when nothing is looked for.
-    _dbt(root, "build", "--exclude-resource-type", "unit_test", "--exclude", "landed_files_are_read_as_they_are")
-    after = getrusage(RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def _dbt(root: Path, *arguments: str) -> None:
-    done = subprocess.run([BIN / "dbt", *arguments], cwd=root, env=environment(root), capture_output=True, text=True)
-    if done.returncode:
-        raise click.ClickException(f"dbt {arguments[0]} ended with {done.returncode}:\n{done.stdout[-3000:]}")
+    left_out = ("--exclude-resource-type", "unit_test", "--exclude", "landed_files_are_read_as_they_are")
+    return run(root, "dbt", "build", *left_out).cpu_seconds
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

@@ -10,16 +10,14 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
-import subprocess
 import tempfile
 from datetime import date, timedelta
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, getrusage
 
 import click
 
 from benchmarks.generate import generate
-from benchmarks.project import BIN, environment, link_sources
+from benchmarks.project import link_sources, run
 
 WEEK = 7
 LAST = date(2026, 11, 11)
@@ -47,15 +45,7 @@ class History:
 
     def build(self) -> float:
         """CPU seconds of a daily build."""
-        before = getrusage(RUSAGE_CHILDREN)
-        done = subprocess.run(
-            [BIN / "dbt", "build", "--exclude-resource-type", "unit_test"],
-            cwd=self.root, env=environment(self.root), capture_output=True, text=True,
-        )  # fmt: skip
-        after = getrusage(RUSAGE_CHILDREN)
-        if done.returncode:
-            raise click.ClickException(f"dbt build ended with {done.returncode}:\n{done.stdout[-3000:]}")
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return run(self.root, "dbt", "build", "--exclude-resource-type", "unit_test").cpu_seconds
 
     def day(self) -> tuple[float, float]:
         """CPU seconds of the last day's build, and of one more, without news."""

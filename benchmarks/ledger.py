@@ -7,9 +7,7 @@ build and a frozen layout: nothing is due and nothing is to be corrected. The sh
 import json
 import os
 import statistics
-import subprocess
 import tempfile
-import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from datetime import date, timedelta
@@ -18,7 +16,7 @@ from typing import Any
 
 import click
 
-from benchmarks.project import BIN, ROOT, declare_clients, environment, link_sources
+from benchmarks.project import ROOT, declare_clients, link_sources, run
 from delivery.errors import ExitCode
 from delivery.ledger import Ledger, delivery_id
 from delivery.ledger.tables import deliveries, files, layouts, steps
@@ -58,7 +56,7 @@ def make(root: Path, clients: int, days: int) -> float:
     link_sources(root)
     (root / "landing").symlink_to(ROOT / "landing")
     namespaces = declare_clients(root, clients)
-    _run(root, "dbt", "build", "--exclude-resource-type", "unit_test")
+    run(root, "dbt", "build", "--exclude-resource-type", "unit_test")
     (root / ".delivery").mkdir(mode=0o700)
     (root / ".delivery" / "sent").mkdir()
     path = root / ".delivery" / "ledger.sqlite"
@@ -127,24 +125,12 @@ def _rows(root: Path, integration: str, namespace: str, day: date) -> tuple[list
 
 
 def _timed(root: Path, name: str, repeats: int) -> dict[str, float]:
-    said = [_run(root, "delivery", *COMMANDS[name], expected=EXPECTED.get(name, ExitCode.DONE)) for _ in range(repeats)]
+    said = [run(root, "delivery", *COMMANDS[name], expected=EXPECTED.get(name, ExitCode.DONE)) for _ in range(repeats)]
     return {
-        "seconds": round(statistics.median(seconds for seconds, _, _ in said), 2),
-        "cpu": round(statistics.median(cpu for _, cpu, _ in said), 2),
-        "megabytes": max(memory for _, _, memory in said),
+        "seconds": round(statistics.median(one.seconds for one in said), 2),
+        "cpu": round(statistics.median(one.cpu_seconds for one in said), 2),
+        "megabytes": max(one.megabytes for one in said),
     }
-
-
-def _run(root: Path, program: str, *arguments: str, expected: int = 0) -> tuple[float, float, int]:
-    began = time.perf_counter()
-    with (root / "said.log").open("w+") as log:
-        process = subprocess.Popen([BIN / program, *arguments], cwd=root, env=environment(root), stdout=log, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
-        code = os.waitstatus_to_exitcode(status)
-        if code != expected:
-            log.seek(0)
-            raise click.ClickException(f"{program} {arguments[0]} ended with {code}:\n{log.read()[-2000:]}")
-    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
 """Projects on which benchmarks run: this one's models, in a folder of their own."""
 
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import NamedTuple
 
+import click
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +26,27 @@ def environment(root: Path, **more: str) -> dict[str, str]:
     """Ours, without what is set for other projects; raw files lie in the folder `landing` of `root`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OF_OTHERS)}
     return kept | {"LANDING_DIR": str(root / "landing"), **more}
+
+
+class Run(NamedTuple):
+    """What a command and all that it started took. megabytes: of the largest process."""
+
+    seconds: float
+    cpu_seconds: float
+    megabytes: int
+
+
+def run(root: Path, program: str, *arguments: str, expected: int = 0) -> Run:
+    """Runs one of our programs in a project. Raises ClickException when it ends with another code than expected."""
+    began = time.perf_counter()
+    with (root / "said.log").open("w+") as log:
+        process = subprocess.Popen([BIN / program, *arguments], cwd=root, env=environment(root), stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code != expected:
+            log.seek(0)
+            raise click.ClickException(f"{program} {arguments[0]} ended with {code}:\n{log.read()[-3000:]}")
+    return Run(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024)
 
 
 def declare_clients(root: Path, number: int) -> dict[str, str]:

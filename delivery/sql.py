@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import glob
 
 
 def literal(text: str) -> str:
@@ -17,4 +17,4 @@ def identifier(name: str) -> str:
 
 def path_literal(path: str) -> str:
     """A file's path as a literal for DuckDB's readers, in which no sign is a wildcard."""
-    return literal(re.sub(r"[\[*?]", lambda sign: f"[{sign[0]}]", path))
+    return literal(glob.escape(path))

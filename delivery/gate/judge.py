@@ -110,7 +110,7 @@ class Gate:
         """Why nobody knows what was rejected."""
         counted = self._counted(dataset)
         try:
-            log = read_log(self._engine, dataset.log, counted, window)
+            log = read_log(self._engine, dataset.log, counted, window, {})
         except EngineDown:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the cause

@@ -116,7 +116,7 @@ def _said(namespace: str | None) -> str:
 
 
 def read_log(
-    engine: Engine, schema: str, nodes: Iterable[str], window: Window | None, places: Mapping[str, str] | None = None
+    engine: Engine, schema: str, nodes: Iterable[str], window: Window | None, places: Mapping[str, str]
 ) -> Log:
     """Reads the log of the nodes; days only of the window.
 
@@ -173,8 +173,8 @@ def read_log(
         " where phase = 'end' and resource_type = 'test' and speaks_of is not null) as tests where age = 1"
     ).to_pylist():
         log.tests.append(Known(row["unique_id"], frozenset(row["speaks_of"].split()), row["status"]))
-    if built := {node: last.ended_at for node in places or () if (last := log.last_build(node))}:
-        where = ", ".join(literal((places or {})[node]) for node in built)
+    if built := {node: last.ended_at for node in places if (last := log.last_build(node))}:
+        where = ", ".join(literal(places[node]) for node in built)
         for row in engine.table(
             f"select speaks_of, unique_id, max(coalesce(ended_at, started_at)) as at from {schema}.build_log"
             " where phase = 'end' and resource_type in ('model', 'seed', 'snapshot') and status = 'success'"

@@ -99,23 +99,20 @@
 {%- endmacro %}
 
 {% macro duckdb__is_sound(text) -%}
-    {{ sound_but_for(text, 'regexp_replace(' ~ text ~ ", '" ~ quoted_text() ~ "', '\"\"', 'g')") }}
+    {{ is_sound_by_patterns(text) }}
 {%- endmacro %}
 
 {% macro spark__is_sound(text) -%}
-    {{ sound_but_for(text, 'regexp_replace(' ~ text ~ ", '" ~ quoted_text() ~ "', '\"\"')") }}
-{%- endmacro %}
-
-{% macro quoted_text() -%}
-    {{ return('"(?:[^"\\\\]|\\\\.)*"') }}
+    {{ is_sound_by_patterns(text) }}
 {%- endmacro %}
 
 {#
     By patterns, as a view is read without the functions of a plugin, too: of escapes, once backslashes that stand for one and
     pairs of halves are gone, and of what is left when each text between quotes is an empty one.
 #}
-{% macro sound_but_for(text, without_texts) -%}
+{% macro is_sound_by_patterns(text) -%}
     {%- set escapes = without("replace(" ~ text ~ ", '\\\\', '')", '\\\\u[dD][89abAB]..\\\\u[dD][c-fC-F]..') -%}
+    {%- set without_texts = without(text, '"(?:[^"\\\\]|\\\\.)*"', '""') -%}
     (
         not {{ matches(escapes, '\\\\u(0000|[dD][89a-fA-F])') }}
         and not {{ matches(without_texts, ',\\s*[}\\]]|(?i:nan|inf)') }}

@@ -116,25 +116,25 @@
 {%- endmacro %}
 
 
-{# A text without what matches a regular expression, everywhere. #}
-{% macro without(text, pattern) -%}
-    {{ return(adapter.dispatch('without', 'delivery')(text, pattern)) }}
+{# A text without what matches a regular expression, everywhere. leaving: what stands in its place. #}
+{% macro without(text, pattern, leaving='') -%}
+    {{ return(adapter.dispatch('without', 'delivery')(text, pattern, leaving)) }}
 {%- endmacro %}
 
-{% macro default__without(text, pattern) -%}
-    regexp_replace({{ text }}, '{{ pattern }}', '')
+{% macro default__without(text, pattern, leaving) -%}
+    regexp_replace({{ text }}, '{{ pattern }}', '{{ leaving }}')
 {%- endmacro %}
 
-{% macro duckdb__without(text, pattern) -%}
-    regexp_replace({{ text }}, '{{ pattern }}', '', 'g')
+{% macro duckdb__without(text, pattern, leaving) -%}
+    regexp_replace({{ text }}, '{{ pattern }}', '{{ leaving }}', 'g')
 {%- endmacro %}
 
-{% macro postgres__without(text, pattern) -%}
-    {{ duckdb__without(text, pattern) }}
+{% macro postgres__without(text, pattern, leaving) -%}
+    {{ duckdb__without(text, pattern, leaving) }}
 {%- endmacro %}
 
-{% macro bigquery__without(text, pattern) -%}
-    regexp_replace({{ text }}, r'''{{ pattern }}''', '')
+{% macro bigquery__without(text, pattern, leaving) -%}
+    regexp_replace({{ text }}, r'''{{ pattern }}''', '{{ leaving }}')
 {%- endmacro %}
 
 
