@@ -288,8 +288,9 @@
 {% macro log_days(results) -%}
     {%- set rows = [] -%}
     {%- if dbt_delivery.is_audited() and not dbt_delivery.is_partial() -%}
+        {%- set growing = dbt_delivery.growing_models() -%}
         {%- for result in results if result.status | string == 'success' -%}
-            {%- if result.node.name in dbt_delivery.growing_models() -%}
+            {%- if result.node.name in growing -%}
                 {%- set due = dbt_delivery.query_days(
                     'select event_day from ' ~ dbt_delivery.audit_table('int_days_due') ~ " where model = '" ~ result.node.name ~ "'"
                 ) -%}
