@@ -125,7 +125,6 @@ def open_adbc(source: Source, kind: type[Kind]) -> Iterator[Kind]:
     """The source, to be read. Raises EngineDown when nothing answers, ConfigError for all that is refused."""
     from adbc_driver_manager import Error
 
-    pa.set_memory_pool(pa.system_memory_pool())
     with connected(source, kind.refusals, autocommit=not kind.is_snapshot) as connection:
         engine = kind(connection, source)
         try:
