@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+from collections import deque
 from datetime import datetime, timedelta
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any
@@ -195,6 +196,7 @@ def damaged_lines(path: str) -> list[dict[str, Any]]:
     """
     found = []
     try:
+        deque(_bytes_of(path), 0)  # to its end, before any line: what cannot be read may have a billion of them
         for number, (line, is_whole) in enumerate(_lines_of(path), 1):
             fault: str | None = None
             try:

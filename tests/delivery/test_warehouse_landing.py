@@ -124,6 +124,8 @@ def test_a_gzip_that_unpacks_to_far_more_than_it_is_is_not_read_to_its_end(
     assert file_fault(path) == "it unpacks to more than 200 times its size"
     (line,) = damaged_lines(path)
     assert line["fault"] == "the file cannot be read: it unpacks to more than 200 times its size"
+    monkeypatch.setattr(landing, "_lines_of", lambda _: pytest.fail("a line of it was looked at"))
+    assert damaged_lines(path) == [line]
     lines = b"".join(b"%d\n" % number for number in range(400))
     assert file_fault(written(tmp_path, gzip.compress(lines, mtime=0), "b.gz")) is None, "not so many times"
 
