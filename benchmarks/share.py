@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 PACKAGES = {
     "apache2": "/usr/sbin/apache2",
-    "libapache2-mod-security2": "/usr/lib/apache2/modules/mod_security2.so",
     "openssh-client": "/usr/bin/ssh-keygen",
     "openssl": "/usr/bin/openssl",
     "proftpd-core": "/usr/sbin/proftpd",

@@ -29,23 +29,24 @@ TOO_MANY = "Too many logins have failed from your address. Try again in ten minu
 WRONG = "This user name and password do not go together."
 # In the order in which Apache is to load them.
 MODULES = (
-    *("mpm_event", "unique_id", "authn_core", "authn_file", "authn_anon", "authz_core", "authz_user"),
+    *("mpm_event", "authn_core", "authn_file", "authn_anon", "authz_core", "authz_user"),
     *("authz_groupfile", "request", "dbd", "session", "session_dbd", "session_crypto", "auth_form", "allowmethods"),
     *("alias", "autoindex", "dir"),
-    *("filter", "include", "mime", "headers", "setenvif", "reqtimeout", "socache_shmcb", "ssl", "security2"),
+    *("filter", "include", "mime", "headers", "setenvif", "reqtimeout", "socache_shmcb", "ssl", "rewrite", "asis"),
 )
 # What is written, and from which template.
 PAGES = {
     "log-in.html": ("log-in.html", ""),
     "wrong.html": ("log-in.html", WRONG),
     "locked.html": ("log-in.html", TOO_MANY),
+    "not-here.asis": ("not-here.asis", ""),
     **{
         name: (name, "")
         for name in ("not-here.html", "later.html", "head.shtml", "foot.html", "check.html", "style.css")
     },
 }
 OWN_PATHS = {"log-in", "log-out", ANALYTICS}  # of the page; everything else is a client's folder
-SESSIONS = "sessions"  # what the page's list of them begins as
+LOGINS = "logins"  # what the page's list of sessions, and of logins in vain, begins as
 SERVERS = ("web.conf", "sftp.conf", "prepare.sh")
 ANALYTICS_UNIT = "share-analytics.service"
 UNITS = {
@@ -112,7 +113,7 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
         "mount": mount,
         "files": files,
         "here": into,
-        "sessions": SESSIONS,
+        "logins": LOGINS,
         "pages": into / "pages",
         "run": run_folder(share),
         "users": users.folder,
@@ -133,22 +134,32 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, text.encode())
             path.chmod(0o644)  # no secret is in it
-    _make_sessions(into / SESSIONS)
-    return [*made, into / SESSIONS]
+    _make_logins(into / LOGINS)
+    return [*made, into / LOGINS]
 
 
-def _make_sessions(path: Path) -> None:
-    """The table in which the page keeps its sessions, empty. Each login removes those that have expired."""
+def _make_logins(path: Path) -> None:
+    """The tables in which the page keeps sessions and logins that have not begun one, empty.
+
+    Each login removes what has expired. One that begins a session was counted by the same connection, right before.
+    """
+    begun = "delete from tries where id = last_insert_rowid()"
     with writing(path):
         path.unlink(missing_ok=True)
         with closing(sqlite3.connect(path)) as database:
             database.execute("pragma journal_mode = wal")  # nobody waits for who writes
-            database.execute("create table sessions (id text primary key, expiry integer, content text)")
-            database.execute("create index sessions_by_expiry on sessions (expiry)")
-            database.execute(
-                "create trigger expired after insert on sessions begin"
-                " delete from sessions where expiry < strftime('%s', 'now') * 1000000; end"
-            )
+            database.executescript(f"""
+                create table sessions (id text primary key, expiry integer, content text);
+                create index sessions_by_expiry on sessions (expiry);
+                create table tries (id integer primary key, address text, at integer);
+                create index tries_by_address on tries (address, at);
+                create trigger begun before insert on sessions begin {begun}; end;
+                create trigger begun_anew before update on sessions when new.id <> old.id begin {begun}; end;
+                create trigger expired after insert on sessions begin
+                    delete from sessions where expiry < unixepoch() * 1000000;
+                    delete from tries where at < unixepoch() - 600;
+                end;
+            """)
         path.chmod(0o644)
 
 

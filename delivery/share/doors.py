@@ -120,7 +120,8 @@ class Web:
     def changes(self, path: str, new: str) -> list[str]:
         """By the methods that write, WebDAV's too."""
         tried = {"PUT": new, "POST": new, "MKCOL": new, "DELETE": new, "MOVE": path, "PATCH": new}
-        return [method for method, where in tried.items() if self._ask(method, quote(where), "x")[0] not in (403, 405)]
+        refused = (403, 404, 405)
+        return [method for method, where in tried.items() if self._ask(method, quote(where), "x")[0] not in refused]
 
     def figures(self, client: str) -> Answer:
         """What the page of figures answers of a client's rows of yesterday."""

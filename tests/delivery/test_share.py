@@ -167,7 +167,7 @@ def test_the_servers_accept_their_configuration(tmp_path: Path, more: bool) -> N
         assert before.encode() not in b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
     assert config.unit_name(Path("/srv/share-view é")) == r"srv-share\x2dview\x20\xc3\xa9"
 
-    kept = config.run_folder(share) / "sessions"
+    kept = config.run_folder(share) / config.LOGINS
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     with closing(sqlite3.connect(kept)) as sessions:
         for number, expiry in enumerate((1, 4102444800 * 10**6)):

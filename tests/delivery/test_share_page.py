@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import re
@@ -11,11 +13,13 @@ import signal
 import sqlite3
 import subprocess
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import asyncssh
 import pytest
 from share_world import NAME, PASSWORDS, Visitor, World, call, world_of
 from small_project import CLIENTS
@@ -73,12 +77,95 @@ def test_no_way_of_writing_the_login_gets_round_the_lock_out(world: World, tmp_p
 
 @pytest.mark.slow
 def test_a_form_sends_nobody_to_another_place(world: World, tmp_path: Path) -> None:
-    page = Visitor(world, tmp_path / "jar")
-    for place in ("https://evil.example.com/", "//evil.example.com", "/.page/check.html"):
-        told = ("-d", "httpd_username=acme_it", "--data-urlencode", f"httpd_password={PASSWORDS['acme_it']}")
-        status, body = page.ask("/log-in", *told, "-d", f"httpd_location={place}", "-D", str(tmp_path / "head"))
-        assert (status, b"evil" in body, "ocation:" in (tmp_path / "head").read_text()) == (403, False, False)
-        assert page.ask("/")[0] == 401, "nor is anybody logged in by it"
+    page = visitor(world, tmp_path)
+    right = ("-d", "httpd_username=acme_it", "--data-urlencode", f"httpd_password={PASSWORDS['acme_it']}")
+    (field,) = re.findall(r"AuthFormLocation (\S+)", (world.doors.share.folder / "config" / "web.conf").read_text())
+    for name, place in (
+        ("httpd_location", "https://evil.example.com/"), ("httpd_location", "//evil.example.com"),
+        ("httpd_location", "/.page/check.html"), (field[:600], "https://evil.example.com/"),
+    ):  # fmt: skip
+        status, found = headers(page, tmp_path, "/log-in", *right, "-d", f"{name}={place}")
+        assert (status, found["location"]) == (302, ["/"]), (name, place)
+    for more in ((), ("-H", "Transfer-Encoding: chunked")):
+        status, found = headers(page, tmp_path, "/log-in", *right, "-d", f"{field}=//evil.example.com", *more)
+        assert (status, "location" in found) == (413, False), "a field of that name makes the form too long"
+
+
+@pytest.mark.slow
+def test_a_form_of_another_site_logs_nobody_in(world: World, tmp_path: Path) -> None:
+    """A browser says whose page a form was on. What another's sends does not count as a try of its visitor, either."""
+    page = Visitor(world, tmp_path / "jar", source="127.0.8.1")
+    right = ("-d", "httpd_username=acme_it", "--data-urlencode", f"httpd_password={PASSWORDS['acme_it']}")
+    for site in ["cross-site", "same-site"] * config.TRIES:
+        for form in (right, ("-d", "httpd_username=acme_it", "-d", "httpd_password=x")):
+            assert page.ask("/log-in", "-H", f"Sec-Fetch-Site: {site}", *form)[0] == 404
+    assert page.ask("/")[0] == 401
+    assert page.ask("/log-in", "-H", "Sec-Fetch-Site: same-origin", *right)[0] == 302
+
+
+AT_A_TIME = 150
+
+
+@pytest.mark.slow
+def test_of_guesses_of_one_moment_few_are_looked_at(world: World, tmp_path: Path) -> None:
+    """By the page as many as may fail; by SFTP as many on each of as many connections. Another address logs in."""
+    url, before = f"{world.url}/log-in", world.doors.log("sftp.log").count(INCORRECT)
+    form = ["-d", "httpd_username=acme_it&httpd_password=wrong", "-w", "%{http_code}\n"]
+    asked = [part for _ in range(AT_A_TIME) for part in ("-o", "/dev/null", url)]
+    at_once = ["--parallel", "--parallel-immediate", "--parallel-max", str(AT_A_TIME), "--interface", "127.0.8.2"]
+    done = subprocess.run(["curl", "-s", "-k", *at_once, *form, *asked], capture_output=True, text=True, timeout=60)
+    told = Counter(done.stdout.split())
+    assert told == {"401": config.TRIES, "429": AT_A_TIME - config.TRIES}
+    assert visitor(world, tmp_path, source="127.0.8.3").ask("/")[0] == 200
+
+    with ThreadPoolExecutor(1) as apart:  # this one may have a browser's loop, which stays
+        apart.submit(asyncio.run, guessed_by_sftp(world, "127.0.8.2", AT_A_TIME // 3)).result()
+    looked_at = world.doors.log("sftp.log").count(INCORRECT) - before
+    print(f"by SFTP {looked_at} of {AT_A_TIME // 3} times {config.TRIES} guesses were looked at")
+    assert config.TRIES < looked_at <= config.TRIES**2
+    assert world.sftp("acme_it", "ls /", source="127.0.8.2").startswith("255\n")
+    assert world.sftp("acme_it", "ls /", source="127.0.8.3").startswith("0\n")
+
+
+INCORRECT = "failed: Incorrect password"
+
+
+async def guessed_by_sftp(world: World, source: str, count: int) -> None:
+    """Connections at once, each with guesses until it is closed."""
+
+    class Guesser(asyncssh.SSHClient):
+        def password_auth_requested(self) -> str:
+            return "wrong"
+
+    async def guess() -> None:
+        with contextlib.suppress(OSError, asyncssh.Error):
+            await asyncssh.connect(
+                "127.0.0.1", world.doors.share.sftp_port, username="acme_it", client_factory=Guesser, client_keys=[],
+                known_hosts=None, local_addr=(source, 0), config=None, login_timeout=60,
+            )  # fmt: skip
+
+    await asyncio.gather(*(guess() for _ in range(count)))
+
+
+@pytest.mark.slow
+def test_logins_that_succeed_lock_nobody_out(world: World, tmp_path: Path) -> None:
+    """Many from one address, also anew in a browser that is logged in, between failures that are one too few."""
+    page = Visitor(world, tmp_path / "jar", source="127.0.8.4")
+    for _ in range(config.TRIES - 1):
+        assert page.log_in("acme_it", "wrong") == 401
+        assert [page.log_in("acme_it") for _ in range(3)] == [302] * 3
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        others = [Visitor(world, tmp_path / f"jar-{number}", source="127.0.8.5") for number in range(AT_ONCE // 2)]
+        assert {one.result() for one in [pool.submit(other.log_in, "bright_it") for other in others]} == {302}
+    assert page.log_in("acme_it", "wrong") == 401
+    assert page.log_in("acme_it") == 429
+    with closing(sqlite3.connect(world.doors.run / config.LOGINS)) as database:
+        counted = "select address, count(*) from tries where address like '127.0.8.%' group by address"
+        tried = dict(database.execute(counted).fetchall())
+        database.execute("update tries set at = at - 600 where address = '127.0.8.4'")
+        database.commit()
+    assert (tried["127.0.8.4"], "127.0.8.5" in tried) == (config.TRIES, False)
+    assert page.log_in("acme_it") == 302, "ten minutes later"
 
 
 ALWAYS = {
@@ -110,7 +197,7 @@ def test_every_answer_has_the_headers_also_one_of_an_error(world: World, tmp_pat
             assert name.startswith("__Host-"), path
             assert {"path=/", "HttpOnly", "Secure", "SameSite=Strict"} <= {*flags}, path
         seen.add(status)
-    assert seen == {200, 206, 301, 304, 307, 400, 403, 404, 405, 412, 413, 414, 416, 417}
+    assert seen == {200, 206, 301, 304, 307, 400, 404, 405, 412, 413, 414, 416, 417}
 
 
 def headers(page: Visitor, tmp_path: Path, path: str, *more: str) -> tuple[int, dict[str, list[str]]]:
@@ -137,7 +224,7 @@ def test_a_file_is_a_download_whatever_it_holds(browser: Browser, world: World, 
     tab.get_by_label("User name").fill("acme_it")
     tab.get_by_label("Password").fill(PASSWORDS["acme_it"])
     tab.keyboard.press("Enter")
-    tab.wait_for_url(f"{world.url}/")
+    tab.get_by_role("link", name="Log out").wait_for()
     try:
         for name in names:
             (folder / name).write_text(text)
@@ -218,7 +305,7 @@ def test_sessions_begin_and_end_beside_each_other(world: World, tmp_path: Path) 
         assert {one.result() for one in days} == {(302, 200, 307, 401)}
         assert {status for status, _ in clicks.result()} == {200}
     assert not re.search(r"\[(dbd|session\w*):", world.doors.log("web.log")[logged:])
-    with closing(sqlite3.connect(world.doors.run / "sessions")) as database:
+    with closing(sqlite3.connect(world.doors.run / config.LOGINS)) as database:
         contents = [content for (content,) in database.execute("select content from sessions")]
     assert contents
     assert not [text for text in contents if "acme_it" in text or PASSWORDS["acme_it"] in text]

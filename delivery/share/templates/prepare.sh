@@ -1,5 +1,5 @@
 #!/bin/sh
-# Made by `delivery share config`. Makes the servers' own keys and the list of sessions where they are missing; nobody else
+# Made by `delivery share config`. Makes the servers' own keys and the list of logins where they are missing; nobody else
 # can read them.
 set -eu
 umask 077
@@ -7,4 +7,4 @@ cd "{{ run }}"
 [ -s session.key ] || openssl rand -hex 32 >session.key
 [ -s host.key ] || ssh-keygen -q -t ed25519 -N "" -C "" -f host.key
 chmod 644 host.key.pub
-[ -s sessions ] || cp "{{ here }}/{{ sessions }}" sessions
+[ -s {{ logins }} ] || cp "{{ here }}/{{ logins }}" {{ logins }}
