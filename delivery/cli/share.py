@@ -64,8 +64,11 @@ def add(*, name: str, namespace: tuple[str, ...], keys: tuple[str, ...], no_pass
     _, integrations, doors = _opened()
     password = "" if no_password else asked_password(name, confirm=True)
     added = new_user(name, namespace, namespaces(integrations), password, keys)
-    Users.of(doors).put(added)
-    end_sessions(doors, name)  # of the one that had the name before
+    users = Users.of(doors)
+    had = name in users.listed()
+    users.put(added)
+    if had:  # somebody else may have had the name
+        end_sessions(doors, name)
     return View({"user": name, "namespaces": added.namespaces}, [f"{name} may enter by both doors now."])
 
 

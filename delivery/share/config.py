@@ -52,6 +52,8 @@ ANALYTICS_UNIT = "share-analytics.service"
 UNITS = {
     "share-web.service": "web.service",
     "share-sftp.service": "sftp.service",
+    "share-cut.path": "cut.path",
+    "share-cut.service": "cut.service",
     ANALYTICS_UNIT: "analytics.service",
     "share-prune.service": "prune.service",
     "share-prune.timer": "prune.timer",
@@ -75,6 +77,11 @@ def namespaces(integrations: Integrations) -> list[str]:
 def run_folder(share: Share) -> Path:
     """What the servers write: logs, their own keys, who is locked out."""
     return share.folder / "servers"
+
+
+def ended(share: Share) -> Path:
+    """Touched when somebody's sessions are to end: a unit sees it, and cuts what the page is sending."""
+    return share.folder / "ended"
 
 
 def write(project: Project, integrations: Integrations, into: Path, account: tuple[str, str]) -> list[Path]:
@@ -117,6 +124,7 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
         "pages": into / "pages",
         "run": run_folder(share),
         "users": users.folder,
+        "ended": ended(share),
         "shared": project.share,
         "project": project.root,
         "runner": project.root.owner(),

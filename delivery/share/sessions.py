@@ -1,4 +1,4 @@
-"""Whoever is connected by SFTP stays so, list or no list, until the server is told."""
+"""Whoever is connected by SFTP, or is sent a file by the page, stays so, list or no list, until the server is told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from delivery.errors import WriteFailed
-from delivery.share.config import run_folder
+from delivery.files.disk import writing
+from delivery.share.config import ended, run_folder
 
 if TYPE_CHECKING:
     from delivery.config.share import Share
@@ -16,7 +17,12 @@ SECONDS = 30
 
 
 def end_sessions(share: Share, user: str) -> None:
-    """Ends a user's connections to the SFTP server, if it runs. Raises WriteFailed when it cannot be told."""
+    """Ends a user's connections to the SFTP server, if it runs, and what the page is sending, everybody's.
+
+    Raises WriteFailed when a server cannot be told.
+    """
+    with writing(ended(share)):
+        ended(share).touch()
     socket = run_folder(share) / "sftp.sock"
     if not socket.exists():
         return

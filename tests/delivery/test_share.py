@@ -194,7 +194,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     config.write(project, Integrations(project.integrations_file), out, (config.ACCOUNT, config.ACCOUNT))
     examples = Path(__file__).parents[2] / "docs" / "examples"
     units = [*(out / "systemd").iterdir(), *examples.glob("delivery.*")]
-    assert {path.suffix for path in units} == {".service", ".timer", ".mount"}
+    assert {path.suffix for path in units} == {".service", ".timer", ".mount", ".path"}
     for unit in units:
         done = subprocess.run(
             ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False,
@@ -235,9 +235,8 @@ def test_the_page_about_it_has_every_key_package_and_unit() -> None:
     (packages,) = re.findall(r"^apt-get install (.*)$", page, re.MULTILINE)
     assert set(packages.split()) == sample.PACKAGES.keys() - {"openssl", "openssh-client"}
     units = " ".join(re.findall(r"^systemctl enable --now (.*)$", page, re.MULTILINE)).split()
-    assert {unit if "." in unit else f"{unit}.service" for unit in units} == config.UNITS.keys() - {
-        "share-prune.service"
-    }
+    begun_by_others = {"share-prune.service", "share-cut.service"}
+    assert {unit if "." in unit else f"{unit}.service" for unit in units} == config.UNITS.keys() - begun_by_others
     for number in (config.SESSION_SECONDS // 60, 12):
         assert re.search(rf"\b{number}\b", page)
 

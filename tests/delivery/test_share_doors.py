@@ -266,6 +266,48 @@ def test_nothing_can_be_changed(world: World, tmp_path: Path) -> None:
     assert _state(world.project.share) == before
 
 
+@pytest.mark.slow
+def test_by_sftp_nothing_but_files_is_served(world: World) -> None:
+    """No link is made or told, no command run, nothing forwarded; a key is its own user's."""
+    path, before = f"/{CLIENTS[0]}/inbox/{NAME}", _state(world.project.share)
+    link, key = world.file(CLIENTS[0], "link"), paramiko.Ed25519Key.from_private_key_file(str(world.keys / "robot"))
+
+    def connected(user: str = "robot") -> paramiko.Transport:
+        connection = paramiko.Transport(_connected(world, "127.0.0.22"))
+        connection.connect(username=user, pkey=key)
+        return connection
+
+    with pytest.raises(paramiko.AuthenticationException):
+        connected("acme_it")
+    link.symlink_to(world.project.share)
+    try:
+        with connected() as connection:
+            files: Any = paramiko.SFTPClient.from_transport(connection)
+            for ask in (
+                lambda: files.readlink(str(Path(path).with_name("link"))), lambda: files.symlink("/etc", f"{path}.x"),
+                lambda: files.utime(path, (1, 1)), lambda: files.posix_rename(path, f"{path}.x"),
+                lambda: files._request(200, b"hardlink@openssh.com", path.encode(), f"{path}.x".encode()),
+                lambda: files._request(200, b"copy-file", path.encode(), f"{path}.x".encode(), 1),
+                *(lambda mode=mode: files.open(path, mode) for mode in ("w", "a", "r+", "x")),
+            ):  # fmt: skip
+                with pytest.raises(OSError, match=r"denied|Failure|exists"):
+                    ask()
+            assert NAME in files.listdir(f"/{CLIENTS[0]}/inbox"), "and the connection goes on"
+        asks: tuple[Callable[[paramiko.Transport], object], ...] = (
+            lambda one: one.open_session().exec_command("id"), lambda one: one.open_session().invoke_shell(),
+            lambda one: one.open_session().invoke_subsystem("netconf"), lambda one: one.open_session().get_pty(),
+            lambda one: one.open_channel("direct-tcpip", ("127.0.0.1", 22), ("127.0.0.1", 1)),
+            lambda one: one.request_port_forward("127.0.0.1", 0),
+        )  # fmt: skip
+        for asked in asks:
+            with connected() as connection, pytest.raises(paramiko.SSHException):
+                asked(connection)
+    finally:
+        link.unlink()
+    files_of = {name: state for name, state in _state(world.project.share).items() if Path(name).is_file()}
+    assert files_of == {name: state for name, state in before.items() if Path(name).is_file()}
+
+
 def _state(share: Path) -> dict[str, tuple[int, int, int, int]]:
     return {
         str(path): ((found := path.lstat()).st_ino, found.st_mtime_ns, found.st_size, found.st_mode)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
+import re
+import shlex
 import shutil
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncssh
@@ -16,11 +20,11 @@ import pytest
 from share_world import NAME, Visitor, World, call, world_of
 from small_project import CLIENTS
 
+from benchmarks.share import as_account
 from delivery.files.disk import hash_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SESSIONS = 200
 PRIVATE_BYTES = 3 << 20  # of each session's process, at most; docs/share.md says what was seen
@@ -108,30 +112,50 @@ def test_very_many_sessions_fetch_at_once_with_flat_memory(world: World) -> None
 
 @pytest.mark.slow
 def test_who_is_removed_while_at_it(world: World, tmp_path: Path) -> None:
-    """By SFTP a download is cut; from the page it goes on to its end, and nothing more is to be had. Others go on."""
+    """Both downloads are cut, and nothing more is to be had. By SFTP others go on; on the page they resume."""
     large = world.file(CLIENTS[0], "large.bin")
-    large.write_bytes(bytes(range(256)) * (LARGE_BYTES // 256))
+    large.write_bytes(os.urandom(1 << 20) * 64)  # more than lies between the two when it is cut
     shutil.chown(large, group=world.project.share.stat().st_gid)
     large.chmod(0o640)
     path = f"/{CLIENTS[0]}/inbox/large.bin"
-    page = Visitor(world, tmp_path / "jar", source="127.0.7.1")
-    assert page.log_in("acme_it") == 302
-    command = ["curl", "-sS", "-k", "-b", page.jar, "--limit-rate", "700k", "-o", tmp_path / "page", world.url + path]
+    pages = {user: Visitor(world, tmp_path / f"jar-{user}", source="127.0.7.1") for user in ("acme_it", "both.of-them")}
+    assert [page.log_in(user) for user, page in pages.items()] == [302, 302]
+    slow = ("--limit-rate", "4M")
+
+    def by_page(user: str, *more: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["curl", "-s", "-k", "-b", pages[user].jar, *more, "-o", tmp_path / user, world.url + path]
+        )
+
     with (
-        subprocess.Popen(command) as by_page,
-        world.sftp_begun("acme_it", f"get {path} {tmp_path / 'sftp'}", more=("-l", "5600")) as by_sftp,
-        world.sftp_begun("robot", f"get {path} {tmp_path / 'other'}", more=("-l", "5600")) as other,
+        by_page("acme_it", *slow) as removed,
+        by_page("both.of-them", *slow) as beside,
+        world.sftp_begun("acme_it", f"get {path} {tmp_path / 'sftp'}", more=("-l", "32000")) as by_sftp,
+        world.sftp_begun("robot", f"get {path} {tmp_path / 'other'}", more=("-l", "32000")) as other,
     ):
         for _ in range(200):
-            if all((tmp_path / name).exists() for name in ("page", "sftp", "other")):
+            if all((tmp_path / name).exists() for name in (*pages, "sftp", "other")):
                 break
             time.sleep(0.05)
-        assert (by_page.poll(), by_sftp.poll(), other.poll()) == (None, None, None), "they are at it"
+        assert {one.poll() for one in (removed, beside, by_sftp, other)} == {None}, "they are at it"
         assert call(world.project, "user", "remove", "acme_it").exit_code == 0
+        cut(world)
         by_sftp.communicate(timeout=30)
-        assert page.ask(path)[0] == 401
+        assert (removed.wait(5), beside.wait(5)) == (18, 18)
+        assert pages["acme_it"].ask(path)[0] == 401
+        with by_page("both.of-them", "-C", "-") as resumed:
+            assert resumed.wait(60) == 0, "without another login"
         other.communicate(timeout=60)
-        assert (by_page.wait(60), other.returncode) == (0, 0)
-    assert (tmp_path / "sftp").stat().st_size < LARGE_BYTES
+        assert other.returncode == 0
     assert by_sftp.returncode != 0
-    assert hash_file(tmp_path / "page") == hash_file(tmp_path / "other") == hash_file(large)
+    assert max((tmp_path / name).stat().st_size for name in ("acme_it", "sftp")) < large.stat().st_size
+    assert hash_file(tmp_path / "both.of-them") == hash_file(tmp_path / "other") == hash_file(large)
+
+
+def cut(world: World) -> None:
+    """What systemd does when the file has changed that its unit looks at: the other unit's very command."""
+    units = world.doors.share.folder / "config" / "systemd"
+    (seen,) = re.findall("^PathChanged=(.*)$", (units / "share-cut.path").read_text(), re.MULTILINE)
+    assert time.time() - Path(seen).stat().st_mtime < 10
+    (command,) = re.findall("^ExecStart=(.*)$", (units / "share-cut.service").read_text(), re.MULTILINE)
+    subprocess.run([*as_account(), *shlex.split(command)], check=True)
