@@ -162,10 +162,11 @@ def test_logins_that_succeed_lock_nobody_out(world: World, tmp_path: Path) -> No
     with closing(sqlite3.connect(world.doors.run / config.LOGINS)) as database:
         counted = "select address, count(*) from tries where address like '127.0.8.%' group by address"
         tried = dict(database.execute(counted).fetchall())
-        database.execute("update tries set at = at - 600 where address = '127.0.8.4'")
-        database.commit()
-    assert (tried["127.0.8.4"], "127.0.8.5" in tried) == (config.TRIES, False)
-    assert page.log_in("acme_it") == 302, "ten minutes later"
+        assert (tried["127.0.8.4"], "127.0.8.5" in tried) == (config.TRIES, False)
+        for seconds in (-601, 3600):  # ten minutes later; by a clock that has been set back by an hour
+            database.execute("update tries set at = unixepoch() + ? where address = '127.0.8.4'", (seconds,))
+            database.commit()
+            assert page.log_in("acme_it") == 302, seconds
 
 
 ALWAYS = {
