@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ACCOUNT = "share"  # who the servers run as, user and group
 TRIES = 5
+CONNECTIONS = 10  # of SFTP from an address at once: what its usual clients open to send files side by side
 SESSION_SECONDS = 1800
 TOO_MANY = "Too many logins have failed from your address. Try again in ten minutes."
 WRONG = "This user name and password do not go together."
@@ -116,6 +117,7 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
         "user_header": USER_HEADER,
         "secret_header": SECRET_HEADER,
         "tries": TRIES,
+        "connections": CONNECTIONS,
         "session_seconds": SESSION_SECONDS,
         "mount": mount,
         "files": files,

@@ -79,7 +79,13 @@ def test_a_user_is_added_listed_and_removed_and_only_a_hash_is_kept(project: Pro
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()} == {0o640}
     assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir()) if path.is_dir()} == {0o2750}
 
+    ended = project.root / "h" / "ended"
+    assert not ended.exists(), "nobody is cut off by who is new"
+    assert call(project, "user", "add", "acme_it", "--namespace", CLIENTS[0], typed="another password\n").exit_code == 0
+    assert ended.exists()
+    ended.unlink()
     assert call(project, "user", "remove", "robot").exit_code == 0
+    assert ended.exists()
     assert "robot" not in "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
     assert not (folder / "keys" / "robot").exists()
     gone = call(project, "user", "remove", "robot")
