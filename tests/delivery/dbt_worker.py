@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import json
 import os
 import signal
@@ -59,6 +60,8 @@ class DbtWorker:
 
 def serve(project: str) -> None:
     """Commands from stdin, a line each, until it ends; their exit codes to stdout."""
+    # What it would find it finds in vain, as dbt keeps the project to its end; in a fork, looking copies all of it.
+    gc.disable()
     from dbt.cli.main import cli, dbtRunner
 
     def fork(arguments: list[str], then: Callable[[], None]) -> int:

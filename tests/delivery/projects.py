@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "target" / "sample"
+PARSED = ROOT / "target" / "parsed"
 SOURCES = (
     "models",
     "macros",
@@ -140,10 +141,26 @@ def dbt(*arguments: str, folder: Path, environment: dict[str, str]) -> subproces
 
 @functools.cache
 def _worker() -> tuple[DbtWorker, Path]:
-    folder = tempfile.mkdtemp(prefix="parsed-")
-    atexit.register(shutil.rmtree, folder)
-    parsed = new_project(Path(folder, "project"))
-    return DbtWorker(parsed.root, parsed.environment), parsed.root / "target"
+    """The worker of this session, and a copy of the target that it parsed.
+
+    The project that it parses is kept: of what did not change, later sessions only read what was parsed.
+    """
+    project, target = Copy(_parsed()), Path(tempfile.mkdtemp(prefix="parsed-"), "target")
+    atexit.register(shutil.rmtree, target.parent)
+    PARSED.mkdir(parents=True, exist_ok=True)
+    with (PARSED / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not project.root.exists():
+            new_project(project.root)
+        worker = DbtWorker(project.root, project.environment)
+        shutil.copytree(project.root / "target", target)
+    return worker, target
+
+
+def _parsed() -> Path:
+    """The project that workers parse: of seeds dbt keeps the path in it."""
+    links = [str(ROOT / name) for name in SOURCES if (ROOT / name).exists()]
+    return PARSED / hashlib.sha256("\n".join(links).encode()).hexdigest()[:16]
 
 
 @pytest.fixture(scope="session")
@@ -155,10 +172,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Copy:
 
     def build(root: Path) -> None:
         sample, kept = new_project(root), KEPT / _what_dbt_reads()
-        if kept.exists():
+        if kept.exists() and _parsed().exists():
             _copy_built(kept, root)
-            # Of seeds dbt keeps the path: that of the worker which parsed them, and is gone.
-            shutil.copy(_worker()[1] / "partial_parse.msgpack", root / "target")
         else:
             sample.env["DBT_LOG_LEVEL_FILE"] = "none"
             sample.dbt("build")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -83,6 +84,7 @@ class Builder:
             del os.environ[name]
         os.environ.update(QUIET, WAREHOUSE=str(self.seeded))
         os.chdir(folder)
+        gc.disable()  # dbt keeps the project to its end, and a fork that looks through it copies all of it
         parsed = dbtRunner().invoke(["--quiet", "parse", "--vars", NOW])
         assert parsed.success, parsed.exception
         self._manifest: Manifest = parsed.result  # type: ignore[assignment]
