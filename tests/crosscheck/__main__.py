@@ -63,11 +63,12 @@ class Found:
 
 def compare(name: str, landing: Path, work: Path, found: Found) -> None:
     """Builds one folder of raw data, and holds all that is exported of it against what it should be."""
-    warehouse = work / f"{name}.duckdb"
+    warehouse = work / "warehouse.duckdb"  # a new one each time under one name, so that dbt parses the project once
+    warehouse.unlink(missing_ok=True)
     environment = os.environ | {
         "LANDING_DIR": str(landing),
         "WAREHOUSE": str(warehouse),
-        "DBT_TARGET_PATH": str(work / f"target-{name}"),
+        "DBT_TARGET_PATH": str(work / "target"),
         "DELIVERY_STATE": str(work / f"state-{name}"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
