@@ -200,7 +200,7 @@ def _what_dbt_reads() -> str:
     files = [path for name in SOURCES if name != "tests" for path in [ROOT / name, *(ROOT / name).rglob("*")]]
     files += [*(ROOT / "tests" / "dbt").rglob("*.*ml"), *(ROOT / "tests" / "dbt").rglob("*.sql")]
     files += [ROOT / "delivery" / "warehouse" / "landing.py", ROOT / "requirements" / "dev.lock"]
-    read = hashlib.sha256()
+    read = hashlib.sha256(str(_parsed()).encode())
     for path in sorted(path for path in files if path.is_file() and path.suffix != ".pyc"):
         read.update(f"{path.relative_to(ROOT)}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return f"{datetime.now(UTC).date()}-{read.hexdigest()[:16]}"
