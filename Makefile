@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check
+# What is imported is compiled then; most of what is installed never is.
+PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DO_NOT_TRACK := 1
 # Where it is set, each of the processes that the tests start would compile everything again.
@@ -145,7 +146,7 @@ $(VENV)/spark.stamp: requirements/spark.lock $(VENV)/run.stamp
 $(VENV)/compile.stamp: requirements/compile.lock
 	@echo "Installing the adapters of other warehouses into $(VENV)/compile …"
 	@$(PYTHON) -m venv $(VENV)/compile
-	@$(VENV)/compile/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/compile.lock
+	@$(VENV)/compile/bin/python -m pip install -qq --disable-pip-version-check --no-compile --require-hashes -r requirements/compile.lock
 	@touch $@
 
 clean: ## everything that the commands made, except what was delivered
