@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ACCOUNT = "share"  # who the servers run as, user and group
 TRIES = 5
+LOCKED_SECONDS = 600
+FORM_BYTES = 1024  # of a request, at most
 CONNECTIONS = 10  # of SFTP from an address at once: what its usual clients open to send files side by side
 SESSION_SECONDS = 1800
 TOO_MANY = "Too many logins have failed from your address. Try again in ten minutes."
@@ -117,6 +119,8 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
         "user_header": USER_HEADER,
         "secret_header": SECRET_HEADER,
         "tries": TRIES,
+        "locked_seconds": LOCKED_SECONDS,
+        "form_bytes": FORM_BYTES,
         "connections": CONNECTIONS,
         "session_seconds": SESSION_SECONDS,
         "mount": mount,
@@ -167,7 +171,7 @@ def _make_logins(path: Path) -> None:
                 create trigger begun_anew before update on sessions when new.id <> old.id begin {begun}; end;
                 create trigger expired after insert on sessions begin
                     delete from sessions where expiry < unixepoch() * 1000000;
-                    delete from tries where at < unixepoch() - 600;
+                    delete from tries where at < unixepoch() - {LOCKED_SECONDS};
                 end;
             """)
         path.chmod(0o644)

@@ -6,6 +6,7 @@ point: docs/engines.md.
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from functools import cache
 from importlib import import_module
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # Types of target. Each is a module here, with a function `open_<type>`: a driver costs its import only in use.
 BUILT_IN = ("duckdb", "postgres", "spark")
+M_ARENA_MAX = -8  # glibc, malloc.h
 GROUP = "delivery.engines"  # of entry points: the name is the type of target, the value its function
 
 
@@ -50,6 +52,9 @@ class Engine(Protocol):
 
 def open_engine(project: Project) -> AbstractContextManager[Engine]:
     """The engine of the project's target. Raises ConfigError as find_engine does."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(M_ARENA_MAX, 2)  # or each of the threads that rows go through keeps a heap of its own
     return find_engine(project)(project)
 
 

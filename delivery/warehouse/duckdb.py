@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from contextlib import contextmanager
@@ -25,7 +24,6 @@ BATCH_ROWS = 4_096
 SCAN_MEMORY = "48MB"
 SORT_MEMORY = "192MB"  # a sort spills to disk beyond it
 THREADS = 1
-M_ARENA_MAX = -8  # glibc, malloc.h
 LOCK_WAIT_SECONDS = 60.0
 HELD = "Conflicting lock is held in "
 Settings = dict[str, str | bool | int | float | list[str]]
@@ -81,9 +79,6 @@ def open_duckdb(project: Project) -> Iterator[DuckDB]:
 
 def in_little_memory(project: Project, memory: str) -> Settings:
     """Settings of a DuckDB that reads in flat memory, and spills into a folder of the project's state."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(M_ARENA_MAX, 2)  # or each thread keeps a heap of its own
     scratch = project.state / "scratch"
     scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
     return {"memory_limit": memory, "threads": THREADS, "temp_directory": str(scratch)}
