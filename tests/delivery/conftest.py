@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-pytest_plugins = ["browsers", "postgres", "projects", "servers"]
+pytest_plugins = ["browsers", "once", "postgres", "projects", "servers"]
 # Of the project itself: its pages, its sample and generator, how it tests. Counted apart from the product's.
 PROJECT = {
     "dbt_worker",
