@@ -76,6 +76,22 @@
 {%- endmacro %}
 
 
+{# Their paths. #}
+{% macro paths_of(files, root) -%}
+    {%- set paths = [] -%}
+    {%- for file in files -%}
+        {%- do paths.append(root ~ '/' ~ file) -%}
+    {%- endfor -%}
+    {{ return(paths) }}
+{%- endmacro %}
+
+
+{# The path of a copy of such files that the reader does not stop at. #}
+{% macro mended_copy(paths) -%}
+    {{ return(run_query('select mended_copy(' ~ dbt_delivery.quoted([tojson(paths)]) ~ ')').columns[0].values()[0]) }}
+{%- endmacro %}
+
+
 {# Replaces the rows of the files that were read again; a file that is empty now loses its rows. #}
 {% macro get_incremental_replace_files_sql(arg_dict) -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}

@@ -44,7 +44,7 @@ def gaps(
     namespaces = declared.namespaces
     known = campaigns_of(project.manifest(), declared.names)
     if campaign is not None and campaign not in known:
-        raise ConfigError(f"Unknown campaign: {campaign}.", hint=f"Known: {', '.join(known) or 'none'}.")
+        raise ConfigError(f"Unknown campaign: {campaign}.", hint=f"Known: {', '.join(sorted(known)) or 'none'}.")
     first = parse_day(start, at) if start else None
     until = min(at, midnight(parse_day(end, at)) + timedelta(days=1)) if end else at
     found: list[Gap] = []

@@ -146,7 +146,7 @@ def _check_names(kind: str, asked: tuple[str, ...], known: Mapping[str, object])
     unknown = [name for name in asked if name not in known]
     if unknown:
         shown = ", ".join(f"{name}{nearest(name, known)}" for name in unknown)
-        raise ConfigError(f"Unknown {kind}: {shown}.", hint=f"Known: {', '.join(known) or 'none'}.")
+        raise ConfigError(f"Unknown {kind}: {shown}.", hint=f"Known: {', '.join(sorted(known)) or 'none'}.")
 
 
 def _revised(job: Job, request: Request, ledger: Ledger) -> Job:

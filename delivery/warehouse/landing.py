@@ -17,6 +17,7 @@ import re
 from collections import deque
 from datetime import datetime, timedelta
 from stat import S_ISDIR, S_ISREG
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     import duckdb
 
 CHUNK_BYTES = 1 << 20
-MOST_BYTES = 32 << 20  # of a line, as the model's reader has it
+COLUMN_END = b"\x01"  # to the model's reader; in JSON it stands nowhere, and what follows it would not be read
+MOST_BYTES = 32 << 20  # of a line
+WHOLE_BYTES = 1 << 20  # of a line of a file that is read as it is; for longer ones the reader would need larger buffers
+LONG, UNKNOWN = b"the line is longer than 32 MB", "\ufffd".encode()
 KEPT_BYTES = 1000  # of a line that is longer
-LONE_RETURN = re.compile(rb"\r(?![\n]|\Z)")  # of a chunk; what follows its last sign is in the next one
 SHAPES = 4096  # of JSON, kept with their answers: programs write few
 # Bytes, and times its size, beyond both of which a gzip is no log of anybody's.
 MOST_UNPACKED, MOST_TIMES = 1 << 30, 200
@@ -44,7 +47,6 @@ UNREAD = re.compile(r"[\\[*?]")  # to find such a name DuckDB looks through the 
 ODD = re.compile(rb"[\x00-\x1f\x7f]|\\x[0-9a-f]{2}")  # what a name has that is told otherwise
 EPOCH = datetime(1970, 1, 1)  # UTC, as the model has it
 LANDED_FILES = "struct(file_name varchar, file_size bigint, modified_at timestamp)[]"
-DAMAGED_LINES = "struct(line_number bigint, line varchar, fault varchar)[]"
 
 
 class Damaged(Exception):
@@ -63,7 +65,7 @@ class Plugin(BasePlugin):
             (landed_files, LANDED_FILES),
             (file_fault, "varchar"),
             (file_exists, "boolean"),
-            (damaged_lines, DAMAGED_LINES),
+            (mended_copy, "varchar"),
             (json_fault, "varchar"),
             (a_name_comes_twice, "boolean"),
         ]
@@ -163,21 +165,21 @@ def file_exists(path: str) -> bool:
 
 
 def file_fault(path: str) -> str | None:
-    """Why DuckDB's reader would stop at a file; None when it would not."""
+    """Why DuckDB's reader would stop at a file, or read other lines than it has; None when it would not."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     length = 0  # of the line that is being read
-    last = b""
     if UNREAD.search(path):
         return "a name that DuckDB's reader does not take"
     try:
         for chunk in _bytes_of(path, PLAIN_HEAD):
             decoder.decode(chunk)
-            if LONE_RETURN.search(chunk) or (last == b"\r" and not chunk.startswith(b"\n")):
-                return "a carriage return without a line feed"
-            last = chunk[-1:]
+            if COLUMN_END in chunk:
+                return "a control character that ends a column"
+            if b"\r" in chunk:
+                return "carriage returns"
             head, line_end, _ = chunk.partition(b"\n")
-            if length + len(head) > MOST_BYTES:
-                return "a line is too long"
+            if length + len(head) > WHOLE_BYTES:
+                return "a long line"
             length = len(chunk) - chunk.rindex(b"\n") - 1 if line_end else length + len(chunk)
         decoder.decode(b"", final=True)
     except Damaged as fault:
@@ -187,29 +189,40 @@ def file_fault(path: str) -> str | None:
     return None
 
 
-def damaged_lines(path: str) -> list[dict[str, Any]]:
-    """All lines of a file that has a fault, from 1; one that has it says so. A file that cannot be read is one line.
+def mended_copy(paths: str) -> str:
+    """The path of a copy of files that have a fault, at which no reader stops: of each line number, fault, and itself.
 
-    A lone carriage return ends a line, as editors have it.
-
-    Of a gzip that is cut nothing is taken: what is there may be half of what was meant, and the whole will come.
+    It has no name, and ends with this process. paths: a JSON list, from whose first, 1, the numbers count. A lone
+    carriage return ends a line, as editors have it. A file that cannot be read is one empty line. Of a gzip that is cut
+    nothing is taken: what is there may be half of what was meant, and the whole will come.
     """
-    found = []
+    copy = TemporaryFile()  # noqa: SIM115 - read until the process ends, by its number
+    atexit.register(copy.close)
+    for number, path in enumerate(json.loads(paths), 1):
+        began = copy.tell()
+        try:
+            deque(_bytes_of(path), 0)  # to its end, before any line: what cannot be read may have a billion of them
+            for line, fault in map(_judged, _lines_of(path)):
+                copy.write(COLUMN_END.join((b"%d" % number, fault, line)) + b"\n")
+        except Damaged as why:
+            copy.truncate(copy.seek(began))
+            copy.write(COLUMN_END.join((b"%d" % number, f"the file cannot be read: {why}".encode(), b"\n")))
+    copy.flush()
+    return f"/dev/fd/{copy.fileno()}"
+
+
+def _judged(found: tuple[bytes, bool]) -> tuple[bytes, bytes]:
+    """A line of UTF-8 in one column, and its fault; empty where it has none. found: as `_lines_of` tells it."""
+    line, is_whole = found
+    fault = b"" if is_whole else LONG
+    if COLUMN_END in line:
+        line, fault = line.replace(COLUMN_END, UNKNOWN), fault or b"not JSON"
     try:
-        deque(_bytes_of(path), 0)  # to its end, before any line: what cannot be read may have a billion of them
-        for number, (line, is_whole) in enumerate(_lines_of(path), 1):
-            fault: str | None = None
-            try:
-                text = line.decode()
-            except UnicodeDecodeError:
-                text, fault = line.decode(errors="replace"), "not UTF-8"
-            if not is_whole:
-                fault = "the line is longer than 32 MB"
-            if text.strip():
-                found.append({"line_number": number, "line": text, "fault": fault})
-    except Damaged as why:
-        return [{"line_number": 1, "line": "", "fault": f"the file cannot be read: {why}"}]
-    return found
+        line.decode()
+    except UnicodeDecodeError:
+        text, fault = line.decode(errors="replace").encode(), fault or b"not UTF-8"
+        line = text if len(text) <= MOST_BYTES else text[:KEPT_BYTES].decode(errors="ignore").encode()
+    return line, fault
 
 
 def _lines_of(path: str) -> Iterator[tuple[bytes, bool]]:

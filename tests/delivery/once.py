@@ -33,6 +33,7 @@ def _once() -> None:
         connection.execution_options(compiled_cache=statements[of])
 
     sa.event.listen(sa.Engine, "engine_connect", kept)
+    # Who changes what it holds, changes a copy.
     project.from_json = lru_cache(maxsize=4)(project.from_json)  # type: ignore[attr-defined,assignment]
     try:
         from streamlit.components.v2 import manifest_scanner as components

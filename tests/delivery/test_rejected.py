@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -253,7 +254,7 @@ def test_a_list_that_was_not_built_refuses(project: Project) -> None:
 def test_a_list_that_cannot_be_read_is_refused_when_loading(
     project: Project, rejects: dict[str, str], fault: str
 ) -> None:
-    manifest = project.manifest()
+    manifest = deepcopy(project.manifest())
     manifest["nodes"]["model.sweep.events"]["config"]["meta"]["dataset"]["rejects"] = rejects
     with pytest.raises(ConfigError) as failed:
         datasets(manifest)
@@ -261,7 +262,7 @@ def test_a_list_that_cannot_be_read_is_refused_when_loading(
 
 
 def test_what_has_no_days_has_no_limit_of_a_day(project: Project) -> None:
-    manifest = project.manifest()
+    manifest = deepcopy(project.manifest())
     meta = manifest["nodes"]["model.sweep.events"]["config"]["meta"]["dataset"]
     meta["window"] = None
     with pytest.raises(ConfigError, match="rejects is for a dataset by day"):

@@ -372,7 +372,7 @@ def test_an_integration_of_no_client_stops_no_other(project: Copy) -> None:
 
 def test_unknown_names_and_days_are_refused(project: Copy) -> None:
     for arguments, message in [
-        (["--select", "nosuch"], "Known: daily_esp_events, daily_email_unsubscribes"),
+        (["--select", "nosuch"], "Known: at_risk_buyers, daily_email_unsubscribes, daily_esp_events, "),
         (["--integration", "nosuch"], "Known: acme_share, brightside_drop"),
         (["--window", "03.11.2026"], "is not a day"),
         (["--window", "today"], "has not ended yet"),

@@ -7,20 +7,26 @@ import gzip
 import json
 import os
 import socket
+import tracemalloc
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from delivery.warehouse import landing
 from delivery.warehouse.landing import (
+    Damaged,
     a_name_comes_twice,
-    damaged_lines,
     file_exists,
     file_fault,
     json_fault,
     landed_files,
+    mended_copy,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -28,12 +34,26 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of eight bytes, lines of at most twenty."""
     monkeypatch.setattr(landing, "CHUNK_BYTES", 8)
     monkeypatch.setattr(landing, "MOST_BYTES", 20)
+    monkeypatch.setattr(landing, "WHOLE_BYTES", 20)
 
 
 def written(tmp_path: Path, content: bytes, name: str = "a.ndjson") -> str:
     path = tmp_path / name
     path.write_bytes(content)
     return str(path)
+
+
+def damaged_lines(path: str) -> list[dict[str, Any]]:
+    """What a model reads of a file that has a fault: lines that are blank, and have none, it leaves out."""
+    read = Path(mended_copy(json.dumps([path]))).read_bytes().decode().split("\n")
+    assert read.pop() == "", "each line ends"
+    lines = [[number, *line.split("\x01")] for number, line in enumerate(read, 1)]
+    assert all(file == "1" for _, file, _, _ in lines)
+    return [
+        {"line_number": number, "line": line, "fault": fault or None}
+        for number, _, fault, line in lines
+        if fault or line.strip()
+    ]
 
 
 TWO = gzip.compress(b'{"a": 1}\n', mtime=0) + gzip.compress(b'{"a": 2}\n', mtime=0)
@@ -48,26 +68,27 @@ def with_head(flags: int, fields: bytes) -> bytes:
 COMMENTED, NAMED = with_head(16, b"of whom\0"), with_head(12, b"\2\0xxname\0")
 LONG = "the line is longer than 32 MB"
 HEAD = "the head of the gzip has what not every reader takes"
+COLUMN = "a control character that ends a column"
 FAULTS: list[tuple[str, bytes, str | None]] = [
     ("a.ndjson", b"", None),
     ("a.ndjson", b'{"a": "\xc3\xa9"}\n' * 9, None),
     ("a.ndjson", b"1234567\xc3\xa9\n", None),  # a character in two chunks
-    ("a.ndjson", b"1234567\r\n1\r\n", None),  # an end of a line, too
-    ("a.ndjson", b"1234567\r", None),  # the last sign of a file
-    ("a.ndjson", b"1234567\r1", "a carriage return without a line feed"),
-    ("a.ndjson", b"1\r2\n", "a carriage return without a line feed"),
+    ("a.ndjson", b"1234567\r\n1\r\n", "carriage returns"),
+    ("a.ndjson", b"1\n1234567\r", "carriage returns"),
     ("a.ndjson", b"1234567\xc3", "not UTF-8"),
     ("a.ndjson", b"\xff\n", "not UTF-8"),
     ("a.ndjson", b"1" * 20 + b"\n" + b"1" * 20, None),
-    ("a.ndjson", b"1" * 21, "a line is too long"),
-    ("a.ndjson", b"1" * 21 + b"\n", "a line is too long"),
-    ("a.ndjson", b"1\n" + b"1" * 21 + b"\n1\n", "a line is too long"),
+    ("a.ndjson", b"1" * 21, "a long line"),
+    ("a.ndjson", b"1" * 21 + b"\n", "a long line"),
+    ("a.ndjson", b"1\n" + b"1" * 21 + b"\n1\n", "a long line"),
     ("a.ndjson", b"1234567\n" + b"1" * 20 + b"\n", None),
     ("a.ndjson", b"12\n4\n678" + b"1" * 17 + b"\n", None),  # counted from the last end of a line of a chunk
-    ("a.ndjson", b"12\n4\n678" + b"1" * 18 + b"\n", "a line is too long"),
+    ("a.ndjson", b"12\n4\n678" + b"1" * 18 + b"\n", "a long line"),
+    ("a.ndjson", b'{"a": 1}\n{"b"\x01: 1}\n', COLUMN),
+    ("a.gz", gzip.compress(b"{}\x01", mtime=0), COLUMN),
     ("a.gz", TWO, None),
     ("a.gz", gzip.compress(b"", mtime=0), None),
-    ("a.gz", gzip.compress(b"1" * 21, mtime=0), "a line is too long"),
+    ("a.gz", gzip.compress(b"1" * 21, mtime=0), "a long line"),
     ("a.gz", b"", "an empty gzip"),
     ("a.gz", TWO[:-1], "the gzip is cut"),
     ("a.gz", TWO[:-9], "the gzip is cut"),
@@ -105,6 +126,58 @@ def test_of_a_damaged_file_each_line_that_can_be_read_is(tmp_path: Path) -> None
         path = written(tmp_path, TWO[:-1], name) if name == "cut.gz" else str(tmp_path / name)
         told = {"line_number": 1, "line": "", "fault": f"the file cannot be read: {why}"}
         assert damaged_lines(path) == [told], "of a gzip that is cut nothing is taken"
+
+
+def test_what_the_reader_would_not_see_behind_a_control_character_is_no_event(tmp_path: Path) -> None:
+    content = b'{"a": 1}\n{"a": 2}\x01{"a": 3}\n\x01\n\xff\x01\n{"a": 4}' + b" " * 20 + b"\x01\n{}"
+    assert [tuple(line.values()) for line in damaged_lines(written(tmp_path, content))] == [
+        (1, '{"a": 1}', None),
+        (2, '{"a": 2}\ufffd{"a": 3}', "not JSON"),
+        (3, "\ufffd", "not JSON"),
+        (4, "\ufffd\ufffd", "not JSON"),
+        (5, '{"a": 4}' + " " * 20 + "\ufffd", LONG),
+        (6, "{}", None),
+    ]
+
+
+def test_a_copy_holds_several_files_and_what_cannot_be_read_takes_nothing_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, last = written(tmp_path, b"1\n\xff", "a.ndjson"), written(tmp_path, b"2\r3", "b.ndjson")
+    paths = json.dumps([first, str(tmp_path / "gone"), last])
+    lines_of = landing._lines_of
+
+    def lost(path: str) -> Iterator[tuple[bytes, bool]]:
+        for line in lines_of(path):
+            yield line
+            if path == first:
+                raise Damaged("it is gone")
+
+    read = [
+        ("1", "", "1"), ("1", "not UTF-8", "\ufffd"), ("2", "the file cannot be read: it is gone", ""), ("3", "", "2"),
+        ("3", "", "3"),
+    ]  # fmt: skip
+    assert [tuple(line.split("\x01")) for line in Path(mended_copy(paths)).read_text().splitlines()] == read
+    monkeypatch.setattr(landing, "_lines_of", lost)
+    meanwhile = [("1", "the file cannot be read: it is gone", ""), *read[2:]]
+    assert [tuple(line.split("\x01")) for line in Path(mended_copy(paths)).read_text().splitlines()] == meanwhile
+
+
+def test_a_line_that_cannot_be_shown_in_full_fits_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landing, "KEPT_BYTES", 10)
+    lines = damaged_lines(written(tmp_path, b"\xff" * 6 + b"\n" + b"\xff" * 7))
+    told = [(1, "\ufffd" * 6, "not UTF-8"), (2, "\ufffd" * 3, "not UTF-8")]
+    assert [tuple(line.values()) for line in lines] == told, "18 bytes and 21, of which 20 fit"
+
+
+def test_a_file_that_has_a_fault_is_copied_in_flat_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landing, "CHUNK_BYTES", 1 << 16)
+    path = written(tmp_path, b'{"a": 1}\n' * 200_000 + b"\xff\n")
+    tracemalloc.start()
+    copied = Path(mended_copy(json.dumps([path]))).stat().st_size
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (copied > 2_000_000, most < 2_000_000) == (True, True)
 
 
 def test_of_a_gzip_whose_head_duckdb_does_not_take_each_line_is_read(tmp_path: Path) -> None:

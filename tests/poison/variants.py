@@ -89,6 +89,11 @@ def _lines() -> Iterator[Variant]:
         yield f"the number {word}", good.replace(b"1793700000", word.encode()), 1, EVENTS
     for depth in (5000, 200_000):
         yield f"{depth} arrays", line[:-2] + b',"a":' + b"[" * depth + b"]" * depth + b"}}\n", 0, EVENTS
+    for byte in (0, 1, 31):
+        yield f"byte {byte} and more behind a line", line + bytes([byte]) + b"more\n", 1, EVENTS
+    for text in ("\\x01", "a\\x01", "\\u0001", "\\\\x01"):
+        yield f"the text {text}", event(useragent=text, nqe=text), 0, EVENTS
+    yield "a text of 2 MB", event(useragent="x" * (2 << 20)), 0, EVENTS
     yield "a long text", event(useragent="x" * (31 << 20)), 0, EVENTS
     yield "many names", event(**{f"name {number}": number for number in range(20_000)}), 0, EVENTS
 
