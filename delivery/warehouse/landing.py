@@ -203,12 +203,16 @@ def mended_copy(paths: str) -> str:
         try:
             deque(_bytes_of(path), 0)  # to its end, before any line: what cannot be read may have a billion of them
             for line, fault in map(_judged, _lines_of(path)):
-                copy.write(COLUMN_END.join((b"%d" % number, fault, line)) + b"\n")
+                copy.write(_row(number, fault, line))
         except Damaged as why:
             copy.truncate(copy.seek(began))
-            copy.write(COLUMN_END.join((b"%d" % number, f"the file cannot be read: {why}".encode(), b"\n")))
+            copy.write(_row(number, f"the file cannot be read: {why}".encode(), b""))
     copy.flush()
     return f"/dev/fd/{copy.fileno()}"
+
+
+def _row(number: int, fault: bytes, line: bytes) -> bytes:
+    return COLUMN_END.join((b"%d" % number, fault, line)) + b"\n"
 
 
 def _judged(found: tuple[bytes, bool]) -> tuple[bytes, bytes]:

@@ -762,8 +762,8 @@
 
 {#
     One row per line of the files: file_name, line_number, line, fault. The CSV reader takes any text, where the JSON reader
-    would stop at, or drop, a malformed line. Of a file that it would stop at it reads a mended copy, so that neither is ever
-    in memory. A folder called line=5 is a name, no column. No files: no rows.
+    would stop at, or drop, a malformed line. Of a file that it would stop at it reads a mended copy, so that such a file is
+    not held in memory either. A folder called line=5 is a name, no column. No files: no rows.
 #}
 {% macro duckdb__file_lines(files, root) -%}
     {%- set damaged = damaged_files(files, root) -%}
@@ -811,8 +811,8 @@
 
 {#
     DuckDB's reader of lines, of text in columns that \x01 ends. Its buffers are of 16 of the longest line: 32 MB, of a
-    mended copy half a gigabyte. Told of other ends of lines, or in parallel, it gives up on some files, and of some leaves
-    out lines (decision 0075).
+    mended copy half a gigabyte. Told of two ends of lines it gives up on some files, and leaves out lines of others, most of
+    all in parallel (decision 0075).
 #}
 {% macro duckdb__read_lines(paths, columns, options='') -%}
     read_csv(
