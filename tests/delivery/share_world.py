@@ -190,7 +190,7 @@ def world_of(*, with_view: bool = False, rows: int = 200, **changes: Any) -> Ite
         project = made(base / "project", rows=rows, **changes, **({"view": str(view)} if with_view else {}))
         mounted = ("unshare", "--mount", "sh", "-c", MOUNTED, "sh", str(project.share), str(view))
         for day in (BESIDE[0], DAY):
-            runner.run(project, Request(at=AT, window=day, integrations=_hosted(project)), Watch())
+            runner.run(project, Request(at=AT, window=day, integrations=hosted(project)), Watch())
         users = Users(project.root / ".share" / "users")
         key = keygen(base / "robot")
         for user, password in PASSWORDS.items():
@@ -201,6 +201,7 @@ def world_of(*, with_view: bool = False, rows: int = 200, **changes: Any) -> Ite
         shutil.rmtree(base)
 
 
-def _hosted(project: Project) -> tuple[str, ...]:
+def hosted(project: Project) -> tuple[str, ...]:
+    """The integrations that deliver to the share."""
     loaded = Integrations(project.integrations_file).loaded
     return tuple(name for name, one in loaded.items() if one.destination.type == "hosted")

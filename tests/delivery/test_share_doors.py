@@ -13,11 +13,16 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPSConnection
+from http.cookiejar import MozillaCookieJar
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -36,10 +41,12 @@ from share_world import (
     Visitor,
     World,
     call,
+    hosted,
     world_of,
 )
-from small_project import CLIENTS, canary
+from small_project import AT, CLIENTS, DAY, canary
 
+from delivery import run as runner
 from delivery.cli import cli
 from delivery.config.integrations_file import Integrations
 from delivery.errors import ExitCode
@@ -48,6 +55,8 @@ from delivery.files.manifest import DeliveryManifest
 from delivery.ledger import Ledger
 from delivery.ledger.fetches import fetches_of
 from delivery.operations.retention import prune
+from delivery.progress import Watch
+from delivery.schedule.request import Request
 from delivery.share import config
 from delivery.share.users import Users, new_user
 from delivery.transfer.descriptions import describe
@@ -628,6 +637,74 @@ def test_check_proves_it_and_says_what_is_not_so(world: World) -> None:
         link.unlink(missing_ok=True)
     typed = "wrong\n" + typed.partition("\n")[2]
     assert {key[2] for key, problem in problems().items() if problem} == {"log in"}
+
+
+def by_page(world: World, visitor: Visitor) -> Callable[[str], bytes | None]:
+    """What the page has under a path, on one connection; None when there is nothing."""
+    jar = MozillaCookieJar()
+    jar.load(str(visitor.jar), ignore_discard=True)
+    cookie = "; ".join(f"{one.name}={one.value}" for one in jar)
+    context = ssl.create_default_context(cafile=world.doors.share.certificate)
+    connection = HTTPSConnection("localhost", world.doors.share.web_port, context=context, timeout=60)
+
+    def read(path: str) -> bytes | None:
+        connection.request("GET", path, headers={"Cookie": cookie})
+        answer = connection.getresponse()
+        content = answer.read()
+        assert answer.status in {200, 404}
+        return content if answer.status == 200 else None
+
+    return read
+
+
+def by_sftp(session: paramiko.SFTPClient) -> Callable[[str], bytes | None]:
+    """The same by SFTP."""
+
+    def read(path: str) -> bytes | None:
+        with contextlib.suppress(FileNotFoundError), session.open(path) as file:
+            return file.read()
+        return None
+
+    return read
+
+
+def seen_until(read: Callable[[str], bytes | None], path: str, ended: Event) -> list[tuple[str | None, bool]]:
+    """The SHA-256 of a file, and whether its manifest was there, asked for before it; until the end, and once then."""
+    seen = []
+    while True:
+        is_last = ended.is_set()
+        manifest, content = read(f"{path}.manifest.json"), read(path)
+        found = hashlib.sha256(content).hexdigest() if content is not None else None
+        if manifest is not None:
+            assert json.loads(manifest)["files"][0]["sha256"] == found
+        seen.append((found, manifest is not None))
+        if is_last:
+            return seen
+
+
+@pytest.mark.slow
+def test_a_file_is_seen_only_whole_while_it_is_delivered(tmp_path: Path) -> None:
+    """At both doors, asked all the time: as soon as it has its name it is whole, and so is its manifest."""
+    with (
+        world_of(rows=80_000) as world,
+        closing(paramiko.Transport(("127.0.0.1", world.doors.share.sftp_port))) as transport,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        transport.connect(username="robot", pkey=paramiko.Ed25519Key.from_private_key_file(str(world.keys / "robot")))
+        session = paramiko.SFTPClient.from_transport(transport)
+        assert session
+        doors = [by_page(world, visitor(world, tmp_path, "acme_it")), by_sftp(session)]
+        for revision in range(1, 5):
+            file = world.file(CLIENTS[0], f"{Path(NAME).stem}_r{revision}.csv")
+            path, ended = f"/{CLIENTS[0]}/inbox/{file.name}", Event()
+            watched = [pool.submit(seen_until, door, path, ended) for door in doors]
+            reason = f"asked for the {revision}. time"
+            again = Request(at=AT, window=DAY, integrations=hosted(world.project), redeliver=True, reason=reason)
+            runner.run(world.project, again, Watch())
+            ended.set()
+            for seen in (one.result() for one in watched):
+                assert {found for found, _ in seen} == {None, hash_file(file)}
+                assert seen[-1] == (hash_file(file), True)
 
 
 @pytest.mark.slow
