@@ -48,8 +48,9 @@ class Forecast:
     rows: int | None
     columns: tuple[str, ...]
     layout_changes: tuple[str, ...]
-    refusal: str  # what the contract does not allow, too many rejected rows, or what the client's setting lacks
-    code: ExitCode  # that of the refusal
+    refusal: str  # what the contract does not allow, too many rejected rows, or what the client's settings lack
+    hint: str  # what to do about it
+    code: ExitCode
     taken: str  # why the delivery would be held, if it is foreseen
 
 
@@ -107,6 +108,7 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecas
     lack: DeliveryError | None = setup.lack(job)
     if state == State.PLANNED:
         lack = lack or unknown(job, setup.project)
+    refusal = lack or refusal
     title, destination = (
         f"{job.campaign.name} to {job.integration_name} {job.window or job.when}",
         setup.destination(job),
@@ -121,8 +123,9 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecas
         rows,
         layout.columns,
         layouts.changes(layout, layouts.layout_asked(job.campaign, setup.integrations[job.integration_name]), kinds),
-        lack.message if lack else refusal.message if refusal else "",
-        lack.exit_code if lack else ExitCode.GATE if refusal else ExitCode.DONE,
+        refusal.message if refusal else "",
+        refusal.hint if refusal else "",
+        refusal.exit_code if refusal else ExitCode.DONE,
         _taken(job, ledger, destination.describe()) if state in OPEN_STATES else "",
     )
 

@@ -134,9 +134,10 @@ def namespaces(manifest: Manifest, engine: Engine) -> frozenset[str] | None:
 def check_namespace(name: str, integration: Integration, known: frozenset[str] | None) -> None:
     """Raises ConfigError when an integration is of a client that the warehouse does not know."""
     if known is not None and integration.namespace not in known:
+        shown = f"{', '.join(sorted(known)[:SHOWN])}{', …' if len(known) > SHOWN else ''}"
         raise ConfigError(
             f"integrations.{name}.namespace: unknown namespace {integration.namespace!r}.",
-            hint=f"Known: {', '.join(sorted(known)[:SHOWN])}{', …' if len(known) > SHOWN else ''}.",
+            hint=f"Correct it, or add the client to the platform's namespaces and run `dbt build`. Known: {shown}.",
         )
 
 

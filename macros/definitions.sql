@@ -67,7 +67,8 @@
     {%- endfor -%}
     {%- if definition.kind not in definition_kinds() -%}
         {%- do faults.append(
-            definition.name ~ ': unknown kind ' ~ definition.kind ~ '; known: ' ~ definition_kinds() | join(', ')
+            definition.name ~ ': unknown kind ' ~ definition.kind ~ '; known, by macros/definitions.sql: '
+            ~ definition_kinds() | join(', ')
         ) -%}
     {%- endif -%}
     {%- if not modules.re.fullmatch('[A-Za-z0-9_ .:-]+', definition.attribute) -%}

@@ -228,10 +228,14 @@ def forecasts(found: list[Forecast]) -> View:
         ],
     )
     said = list(_verdicts(found))
+    refused: dict[str, list[str]] = {}
     for f in found:
-        said += [f"{f.title}: {one}" for one in (*f.layout_changes, f.refusal, f.taken) if one]
+        if f.refusal:
+            refused.setdefault(f"{f.refusal}\nNext: {f.hint}" if f.hint else f.refusal, []).append(f.title)
+        said += [f"{f.title}: {one}" for one in (*f.layout_changes, f.taken) if one]
         if f.verdict and f.verdict.rejected and not f.refusal:
             said.append(f"{f.title}: {f.verdict.rejected}.")
+    said += [f"{', '.join(titles)}: {refusal}" for refusal, titles in refused.items()]
     codes = {ExitCode.GATE if f.verdict and not f.verdict.passed else f.code for f in found}
     codes |= {ExitCode.FAILED for f in found if f.taken}
     documents = [
@@ -239,6 +243,7 @@ def forecasts(found: list[Forecast]) -> View:
         | {
             "publish": f.publish or None,
             "refusal": f.refusal or None,
+            "hint": f.hint or None,
             "taken": f.taken or None,
             "gate": _gate(f.verdict),
         }

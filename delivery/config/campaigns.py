@@ -213,7 +213,8 @@ def _find_campaigns(manifest: Manifest, names: list[str], faults: Faults) -> dic
                 _proven_with(manifest, exposure, dataset),
             )
         wrong += more
-    faults.add("The campaigns have", wrong, "Mend the exposures in models/campaigns, then `dbt parse`.")
+    mend = "Mend the exposures in models/campaigns, or the ymls of the models that they name, then `dbt parse`."
+    faults.add("The campaigns have", wrong, mend)
     return found
 
 

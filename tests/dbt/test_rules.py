@@ -70,6 +70,15 @@ def check(rule: str, broken: set[str]) -> None:
     assert [name for name, found in excepted.items() if not found] == []
 
 
+def test_every_audience_is_tested_for_its_members(manifest: dict[str, Any]) -> None:
+    tested = {
+        test["attached_node"]
+        for test in of_type(manifest, "test")
+        if (test.get("test_metadata") or {}).get("name") == "is_member"
+    }
+    assert {node["unique_id"] for node in of_type(manifest, "model") if layer(node) == "audiences"} == tested
+
+
 def test_every_model_has_a_tested_key(manifest: dict[str, Any]) -> None:
     keyed = {
         test["attached_node"]

@@ -129,7 +129,7 @@ def test_faulty_entries_are_named_at_once(project: Copy) -> None:
     assert done.returncode != 0
     for fault in (
         "favourite_activity: unknown key client; known: kind, attribute, product, namespaces",
-        "shoe_size: unknown kind customer_atribute; known: identity, consent,",
+        "shoe_size: unknown kind customer_atribute; known, by macros/definitions.sql: identity, consent,",
         "member_since: data_type is string, bigint,",
     ):
         assert fault in done.stdout

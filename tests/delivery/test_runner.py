@@ -360,7 +360,8 @@ def test_an_integration_of_no_client_stops_no_other(project: Copy) -> None:
     project.edit("integrations.yml", "namespace: acme_outdoor", "namespace: acme_indoor")
     said = "integrations.acme_share.namespace: unknown namespace 'acme_indoor'"
     plan = project.delivery("plan", "--window", DAY)
-    assert (plan.exit_code, said in plan.stderr) == (3, True)
+    assert (plan.exit_code, said in plan.stderr) == (2, True)
+    assert "\nNext: Correct it, or add the client" in plan.stderr
     check = project.delivery("check")
     assert (check.exit_code, said in check.stderr) == (2, True)
     assert "brightside_drop" in check.stdout

@@ -18,7 +18,7 @@ def test_a_client_that_the_warehouse_does_not_know_is_refused_with_the_first_tha
     with pytest.raises(ConfigError) as refused:
         check_namespace("by_share", integration(namespace="cedar_books"), frozenset(names))
     assert refused.value.message == "integrations.by_share.namespace: unknown namespace 'cedar_books'."
-    assert refused.value.hint == f"Known: {', '.join(names[:20])}{more}."
+    assert refused.value.hint.endswith(f"run `dbt build`. Known: {', '.join(names[:20])}{more}.")
 
 
 def test_where_no_list_of_clients_is_kept_none_is_unknown() -> None:
