@@ -778,34 +778,41 @@
     {%- endif -%}
     {%- if whole -%}
         select
-            file_name,
-            line_number - min(line_number) over (partition by file_name) + 1 as line_number,
+            substr(filename, {{ root | length + 2 }}) as file_name,
+            line_number,
             line,
             cast(null as varchar) as fault
-        from (
-            select
-                substr(filename, {{ root | length + 2 }}) as file_name,
-                row_number() over () as line_number,
-                line
-            from {{ duckdb__read_lines(paths_of(whole, root), "'line': 'varchar'", 'filename = true, ') }}
-        )
+        from ({{ duckdb__numbered(duckdb__read_lines(paths_of(whole, root), "'line': 'varchar'", 'filename = true, '), 'filename') }})
     {%- endif -%}
     {%- if damaged -%}
         {{ ' union all ' if whole }}
+        {%- set columns = "'file_number': 'integer', 'fault': 'varchar', 'line': 'varchar'" -%}
+        {%- set copy = duckdb__read_lines([mended_copy(paths_of(damaged, root))], columns, 'max_line_size = 33554496, ') %}
         select
             ([{{ dbt_delivery.quoted(damaged) }}])[file_number] as file_name,
-            line_number - min(line_number) over (partition by file_number) + 1 as line_number,
+            line_number,
             coalesce(line, '') as line,
             fault
-        from (
-            select
-                file_number,
-                row_number() over () as line_number,
-                line,
-                fault
-            from {{ duckdb__read_lines([mended_copy(paths_of(damaged, root))], "'file_number': 'integer', 'fault': 'varchar', 'line': 'varchar'", 'max_line_size = 33554496, ') }}
-        )
+        from ({{ duckdb__numbered(copy, 'file_number') }})
     {%- endif -%}
+{%- endmacro %}
+
+
+{#
+    Lines as the reader has them, one file after the other, with their numbers within the file. These windows let lines
+    pass; one for each file would hold all of them.
+#}
+{% macro duckdb__numbered(lines, file) -%}
+    select
+        *,
+        number - max(first_number) over (rows between unbounded preceding and current row) + 1 as line_number
+    from (
+        select
+            *,
+            row_number() over () as number,
+            case when lag({{ file }}) over () is distinct from {{ file }} then row_number() over () end as first_number
+        from {{ lines }}
+    )
 {%- endmacro %}
 
 
