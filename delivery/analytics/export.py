@@ -137,7 +137,7 @@ def encode(frame: pl.DataFrame, kind: Format, title: str) -> bytes:
 
 
 def _plain(value: object) -> object:
-    """Decimals have at most 18 digits and six places here; as a float they print as they are."""
+    """A decimal as a float: what has at most fifteen digits, as money and rates have, prints as it is."""
     return float(value) if isinstance(value, Decimal) else value.isoformat() if isinstance(value, date) else str(value)
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 Grain = Literal["total", "day", "week", "month"]
 PREFIX = "analytics_"
 YEARS = 2
-MONEY = pl.Decimal(18, 3)
-CENTS = pl.Decimal(18, 2)
+MONEY = pl.Decimal(38, 3)
+CENTS = pl.Decimal(38, 2)
 RATE = pl.Decimal(38, 6)
 _PLACES = Decimal("0.000001")
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)

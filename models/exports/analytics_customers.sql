@@ -67,8 +67,8 @@ select
     cast(sum({{ count }}) as bigint) as {{ count }},
     cast(sum({{ count }}_year_before) as bigint) as {{ count }}_year_before,
     {% endfor %}
-    cast(sum(revenue) as decimal(18, 3)) as revenue,
-    cast(sum(revenue_year_before) as decimal(18, 3)) as revenue_year_before
+    cast(sum(revenue) as decimal(38, 3)) as revenue,
+    cast(sum(revenue_year_before) as decimal(38, 3)) as revenue_year_before
 from compared
 group by namespace, week
 order by week, namespace

@@ -91,7 +91,7 @@ def campaigns(events: list[Event], records: Records) -> pl.DataFrame:
             "revenue": money,
         })  # fmt: skip
     frame = pl.DataFrame(found, infer_schema_length=None)
-    return frame.with_columns(pl.col(pl.Boolean).cast(pl.Int64), pl.col("revenue").cast(pl.Decimal(18, 3)))
+    return frame.with_columns(pl.col(pl.Boolean).cast(pl.Int64), pl.col("revenue").cast(pl.Decimal(38, 3)))
 
 
 def customers(records: Records) -> pl.DataFrame:
@@ -128,7 +128,7 @@ def customers(records: Records) -> pl.DataFrame:
             for namespace, week in weeks
         ],
         infer_schema_length=None,
-    ).with_columns(pl.col("revenue", "revenue_year_before").cast(pl.Decimal(18, 3)))  # fmt: skip
+    ).with_columns(pl.col("revenue", "revenue_year_before").cast(pl.Decimal(38, 3)))  # fmt: skip
 
 
 def sunday(day: date) -> date:

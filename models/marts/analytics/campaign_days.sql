@@ -50,7 +50,7 @@ select
     cast(sum(case when drops > 0 then 1 else 0 end) as bigint) as dropped,
     cast(sum(case when halts > 0 then 1 else 0 end) as bigint) as halted,
     cast(sum(coalesce(conversions.conversions, 0)) as bigint) as conversions,
-    cast(sum(coalesce(conversions.revenue, 0)) as decimal(18, 3)) as revenue
+    cast(sum(coalesce(conversions.revenue, 0)) as decimal(38, 3)) as revenue
 from judged
 left join conversions
     on judged.namespace = conversions.namespace

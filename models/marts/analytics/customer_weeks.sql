@@ -20,7 +20,7 @@ select
     customer_id,
     week,
     cast(orders as bigint) as orders,
-    cast(coalesce(revenue, 0) as decimal(18, 3)) as revenue,
+    cast(coalesce(revenue, 0) as decimal(38, 3)) as revenue,
     cast(sum(orders) over (partition by namespace, customer_id order by week) as bigint) as lifetime_orders,
     lag(last_ordered_on) over (partition by namespace, customer_id order by week) as ordered_before_on
 from purchases
