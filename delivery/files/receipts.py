@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from delivery.errors import WriteFailed
@@ -28,10 +29,10 @@ from delivery.files.disk import exclusive, writing
 from delivery.files.manifest import Changes, Correction
 from delivery.ledger import ENDED_WELL, State
 from delivery.schedule.jobs import revisions, told_since
-from delivery.sql import identifier
+from delivery.sql import identifier, literal
 from delivery.warehouse.duckdb import in_little_memory
 from delivery.warehouse.kinds import cast_back
-from delivery.warehouse.rows import no_rows, selection_of
+from delivery.warehouse.rows import PIECE, no_rows, selection_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -131,6 +132,7 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
         return Content(selection.count(engine), told, {"left": found.left}, differs=bool(found), since=since)
     if _is_whole(job, selection.columns, ledger):
         return Content(selection.count(engine), {"": selection}, differs=bool(found))
+    found = found._replace(left=_in_no_window(found.left, selection, engine))
     keys = pa.concat_arrays([found.entered, found.changed])
     gone = {"withdrawn": found.left} if found.left.num_rows else {}
     return Content(len(keys), {"": replace(selection, keys=keys)}, gone, selection.count(engine), differs=bool(found))
@@ -166,6 +168,16 @@ def _of_members(selection: Selection) -> _Kind:
     select = f"{names}, md5(cast(to_json(struct_pack({row})) as varchar)) as hash"
     reads = replace(selection, columns=tuple(dict.fromkeys((*kept, *selection.columns))))
     return _Kind(MEMBERS, key, contacts, "hash", select, reads)
+
+
+def _in_no_window(left: pa.RecordBatch, selection: Selection, engine: Engine) -> pa.RecordBatch:
+    """Of keys that left a window, those that no other has: an earlier post takes an event to another day."""
+    keys, there = left.column(KEY), []
+    whole = f"select {KEY} from {selection.dataset.relation} where {replace(selection, window=None).where()}"
+    for start in range(0, len(keys), PIECE):
+        some = ", ".join(map(literal, keys.slice(start, PIECE).to_pylist()))
+        there += engine.table(f"{whole} and {KEY} in ({some})")[KEY].to_pylist()
+    return left.filter(pc.invert(pc.is_in(keys, value_set=pa.array(there, keys.type))))
 
 
 def _replaced(job: Job, ledger: Ledger) -> list[Delivery]:

@@ -167,6 +167,25 @@ def test_a_client_who_merges_by_key_has_what_the_table_has(project: Project) -> 
     assert {key: row["email"] for key, row in have.items()} == table
 
 
+def test_what_goes_to_another_window_is_not_withdrawn(project: Project) -> None:
+    """Whose list and whose row come first is nobody's business: the client merges the row, and keeps it."""
+    before = {"window": BESIDE[0]}
+    for window in ({}, before):
+        run(project, **window)
+    key = rows(files(project)[NAME])[3]["unique_key"]
+    earlier = f"event_day = date '{BESIDE[0]}', event_time = event_time - interval 1 day"
+    moves = f"update events set {earlier}, updated_at = timestamp '2026-11-04 07:00:00' where unique_key = '{key}'"
+    build(project, moves)
+    build(project, day=BESIDE[0])
+    assert [(revision, o.state) for revision, o in run(project).items()] == [(0, "already delivered"), (1, "skipped")]
+    assert run(project, **before)[1].state == "delivered"
+    assert [row["unique_key"] for row in rows(files(project)[f"daily_{BESIDE[0]}_r1.csv"])] == [key]
+    assert not [name for name in files(project) if name.startswith(f"daily_{DAY}_r1") or "withdrawn" in name]
+    build(project, WITHDRAW)
+    run(project)
+    assert len(rows(files(project)[f"daily_{DAY}_r2_withdrawn.csv"])) == 1, "what is nowhere is withdrawn"
+
+
 def test_a_day_that_was_built_again_and_is_the_same_sends_nothing(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -68,22 +69,33 @@ def wrongly_dated(before: Path, after: Path) -> list[str]:
 
 
 def what_clients_have(share: Path, first: str) -> dict[str, list[tuple[str, ...]]]:
-    """The rows of each window from a day on, after its corrections, which a manifest says how to apply."""
-    windows: dict[str, dict[str, tuple[str, ...]]] = {}
+    """The rows of each window from a day on, after corrections, which manifests say how to apply.
+
+    As a client does, by unique_key, whichever window a row came with.
+    """
+    windows: set[tuple[str, str, str]] = set()
+    have: dict[tuple[str, str], dict[str, tuple[str, tuple[str, ...]]]] = defaultdict(dict)
     manifests = [(json.loads(path.read_text()), path.parent) for path in share.rglob("*.manifest.json")]
-    for manifest, folder in sorted(manifests, key=lambda one: int(one[0]["revision"])):
-        if manifest["window"]["start"] < first:
+    for manifest, folder in sorted(manifests, key=lambda one: (one[0]["built_at"], one[0]["revision"])):
+        start = manifest["window"]["start"]
+        if start < first:
             continue
         correction = manifest.get("correction") or {"scope": "whole", "withdrawn": None}
-        name = " ".join([manifest["namespace"], manifest["campaign"], manifest["window"]["start"]])
-        rows = windows[name] = {} if correction["scope"] == "whole" else windows[name]
+        series = manifest["namespace"], manifest["campaign"]
+        windows.add((*series, start))
+        if correction["scope"] == "whole":
+            have[series] = {key: row for key, row in have[series].items() if row[0] != start}
         for file in manifest["files"]:
             with (folder / file["name"]).open(encoding="utf-8", newline="") as lines:
                 header, *found = csv.reader(lines)
             if file["name"] == correction["withdrawn"]:
                 for (key,) in found:
-                    del rows[key]
+                    del have[series][key]
             else:
                 key_at = header.index("unique_key") if "unique_key" in header else None
-                rows.update((str(n) if key_at is None else row[key_at], tuple(row)) for n, row in enumerate(found))
-    return {name: sorted(rows.values()) for name, rows in windows.items()}
+                named = ((f"{start} {n}" if key_at is None else row[key_at], row) for n, row in enumerate(found))
+                have[series].update((key, (start, tuple(row))) for key, row in named)
+    return {
+        " ".join(window): sorted(row for start, row in have[window[:2]].values() if start == window[2])
+        for window in windows
+    }
