@@ -95,7 +95,7 @@ limited as (
         counted.*,
         row_number() over (
             partition by counted.namespace, counted.email, counted.opt_ins, counted.signal
-            order by counted.said_at, counted.source
+            order by counted.said_at, counted.source, counted.updated_at
         ) as times,
         namespaces.soft_bounce_limit
     from counted

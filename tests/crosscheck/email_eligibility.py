@@ -69,7 +69,7 @@ def _each_once(events: list[Event]) -> Iterator[Event]:
 def _last(words: list[Word], limit: int) -> Word | None:
     """The last withdrawal that nothing took back, else the last opt-in. Soft bounces do together, since an opt-in."""
     deciding = [word for word in words if word.status not in (None, "known")]
-    soft = sorted((word for word in words if word.status is None), key=lambda word: (word.at, word.source))
+    soft = sorted((word for word in words if word.status is None), key=lambda word: (word.at, word.source, word.told))
     times: dict[int, int] = defaultdict(int)
     for word in soft:
         since = sum(one.status == "opted_in" and one.group is None and one.at <= word.at for one in words)
