@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.crosscheck.raw import Post, Row, lines, posts, received
+from tests.crosscheck.raw import CLOCKS, FIRST_DAY, Post, Row, lines, posts, received
 from tests.crosscheck.values import address, code, happened, is_possible, joined, key, moment, text, truth, word
 from tests.crosscheck.words import EVENTS, NO_EXPORTS, SOURCES, bounce
 
@@ -161,6 +161,10 @@ def _judged(
     given = (word(row.get("source")) or "unknown") if source == "platform.unsubscribes" else SOURCES.get(event)
     if source != "sendgrid.events":
         at = post.received
+    if at and not FIRST_DAY <= at < post.received + CLOCKS:
+        at = None
+    if event == "resubscribe" and not (at or post.timely):  # nobody can date it
+        return None
     return Event(
         namespace=namespace, email=email, event=event, received=post.received,
         happened=min(at or post.received, post.received), unique_key=key(source, namespace, named), retry=retry,

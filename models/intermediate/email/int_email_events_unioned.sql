@@ -87,7 +87,8 @@ select
     journey_id,
     nqe,
     extra_fields,
-    occurred_at,
+    -- A clock that knows no time says 1970: what cannot be is as if nobody had said it.
+    case when {{ is_possible_time('occurred_at', 'received_at') }} then occurred_at end as occurred_at,
     received_at,
     event_day,
     payload,
