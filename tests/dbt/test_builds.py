@@ -257,6 +257,33 @@ def test_a_run_that_becomes_known_brings_its_events(warehouse: Warehouse) -> Non
 
 
 @pytest.mark.slow
+def test_an_event_that_was_rejected_and_then_was_not_stops_nobody(warehouse: Warehouse) -> None:
+    """Both say something of an address, which need not be the same; what they say counts once."""
+    report = {"event": "spamreport", "email": "b@example.com"}
+    warehouse.land("sendgrid/rejected.ndjson", [click("e", "2026-11-02", campaign_run_id="none", **report)])
+    warehouse.models()
+    accepted = click("e", "2026-11-03", **report)
+    other = click("f", "2026-11-02", email="c@example.com", event="spamreport")
+    warehouse.land("sendgrid/accepted.ndjson", [accepted, accepted, other])
+    warehouse.models()
+    said = "select unique_key, is_rejected, event_day from int_email_signals where email = 'b@example.com' order by 2"
+    (first, *of_first), (second, *of_second) = warehouse.rows(said)
+    assert first == second
+    assert [(rejected, str(day)) for rejected, day in (of_first, of_second)] == [
+        (False, "2026-11-03"), (True, "2026-11-02")
+    ]  # fmt: skip
+    tested = warehouse.dbt("test", "--select", "int_email_signals", *DATA_TESTS_ONLY, "--vars", "test_all_days: true")
+    assert tested.code == 0, tested.output
+    assert warehouse.rows("select email, status, cast(changed_at as text) from email_eligibility order by 1") == [
+        ("b@example.com", "unsubscribed", "2026-11-01 10:02:11"),
+        ("c@example.com", "unsubscribed", "2026-11-01 10:02:11"),
+    ]
+    step_by_step = warehouse.exports()
+    warehouse.models("--full-refresh")
+    assert warehouse.exports() == step_by_step
+
+
+@pytest.mark.slow
 def test_records_that_land_or_change_late_are_as_if_they_had_always_been_there(warehouse: Warehouse) -> None:
     """A journey after its events, a run's first version after its second, a run and a client that are taken back.
 

@@ -40,8 +40,11 @@ select
     least(coalesce(events.occurred_at, events.received_at), events.received_at) as said_at,
     events.received_at,
     events.event_day,
-    events.unique_key
+    events.unique_key,
+    events.is_rejected
 from events
 inner join event_types on events.event = event_types.event
 left join reasons on events.rejection_reason = reasons.reason
-where events.rejection_reason is null or reasons.knows_address
+where (events.rejection_reason is null or reasons.knows_address)
+    -- When its file was written is no date of a consent.
+    and (event_types.signal <> 'opt_in' or events.fault is null or events.occurred_at is not null)
