@@ -11,9 +11,40 @@ customers as (
 
 ),
 
+withdrawals as (
+
+    select * from {{ ref('stg_platform__withdrawals') }}
+
+),
+
 namespaces as (
 
     select * from {{ ref('stg_platform__namespaces') }}
+
+),
+
+-- A withdrawal is of the address that it names, and of the one that the customer has now.
+withdrawn as (
+
+    select
+        namespace,
+        email,
+        withdrawn_at,
+        updated_at
+    from withdrawals
+    where email is not null and {{ is_possible_address('email') }}
+
+    union distinct
+
+    select
+        customers.namespace,
+        customers.email,
+        withdrawals.withdrawn_at,
+        greatest(customers.updated_at, withdrawals.updated_at) as updated_at
+    from withdrawals
+    inner join customers
+        on withdrawals.namespace = customers.namespace
+        and withdrawals.customer_id = customers.customer_id
 
 ),
 
@@ -51,10 +82,9 @@ said as (
         'unsubscribe' as signal,
         'Consent' as source,
         cast(null as {{ dbt.type_string() }}) as unsubscribe_group,
-        email_opted_out_at as said_at,
+        withdrawn_at as said_at,
         updated_at
-    from customers
-    where email_opted_out_at is not null
+    from withdrawn
 
     union all
 

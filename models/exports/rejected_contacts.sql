@@ -38,6 +38,20 @@ rejected as (
         cast(null as bigint) as line_number
     from customers
 
+),
+
+-- A loader need not say of which file a row is: then those that look alike are told apart by their number.
+{% set told_by = ['namespace', 'customer_id', 'channel', 'position', 'file_name', 'line_number'] %}
+numbered as (
+
+    select
+        *,
+        case
+            when file_name is null
+                then row_number() over (partition by {{ told_by | join(', ') }} order by contact_as_given, reason)
+        end as number_of_alike
+    from rejected
+
 )
 
 select
@@ -47,8 +61,11 @@ select
     cast(position as bigint) as position,
     reason,
     contact_as_given,
-    {{ surrogate_key(['namespace', 'customer_id', 'channel', 'position', 'file_name', 'line_number']) }} as unique_key,
+    case
+        when number_of_alike > 1 then {{ surrogate_key(told_by + ['number_of_alike']) }}
+        else {{ surrogate_key(told_by) }}
+    end as unique_key,
     file_name,
     line_number
-from rejected
+from numbered
 order by namespace, customer_id, channel, position, unique_key

@@ -48,7 +48,13 @@ def rows(events: list[Event], records: Records) -> Iterator[Row]:
             own, told = said[row["namespace"], row["address"]], row["updated_at"]
             own.append(Word(told, "known", "Customer", told))
             own.extend(Word(row["opted_in"], "opted_in", "Consent", told) for _ in [1] if row["opted_in"])
-            own.extend(Word(row["opted_out"], "unsubscribed", "Consent", told) for _ in [1] if row["opted_out"])
+    for namespace, customer, at_that_time, at, told in records.withdrawn:
+        now = records.customers.get((namespace, customer or ""), {"address": None})
+        if at_that_time:
+            said[namespace, at_that_time].append(Word(at, "unsubscribed", "Consent", told))
+        if now["address"]:
+            told = max(told, now["updated_at"])
+            said[namespace, now["address"]].append(Word(at, "unsubscribed", "Consent", told))
     for (namespace, email), words in said.items():
         limit = whole(records.namespaces[namespace].get("soft_bounce_limit"))
         if last := _last(words, SOFT_BOUNCES if limit is None else limit):

@@ -24,8 +24,8 @@ RUN = ("campaign_id", "campaign_name", "campaign_classification", "campaign_run_
 class Records:
     """All of them, by namespace and id; of clients that the platform knows, but for runs and journeys.
 
-    consents: of an address, what was said of it when: (time, opted in, told at). versions: the newest of each customer,
-    also of one without an id.
+    said: the newest version of each customer, also of one without an id. withdrawn: who withdrew consent, at which
+    address, when, and when that was told: (namespace, customer, address, time, told at).
     """
 
     namespaces: dict[str, Row] = field(default_factory=dict)
@@ -33,6 +33,7 @@ class Records:
     journeys: dict[tuple[str, str], list[tuple[datetime, str | None]]] = field(default_factory=dict)
     customers: dict[tuple[str, str], Row] = field(default_factory=dict)
     said: list[Row] = field(default_factory=list)
+    withdrawn: list[tuple[str, str | None, str | None, datetime, datetime]] = field(default_factory=list)
     products: dict[tuple[str, str], Row] = field(default_factory=dict)
     orders: list[Row] = field(default_factory=list)
     sessions: list[Row] = field(default_factory=list)
@@ -59,6 +60,7 @@ def read(folder: Path) -> Records:
             versions = found.journeys.setdefault((namespace, journey), [])
             versions.append(version) if version not in versions else None
     found.said = list(_customers(folder, found))
+    found.withdrawn = list(_withdrawn(folder, found))
     found.customers = {(row["namespace"], row["customer_id"]): row for row in found.said if row["customer_id"]}
     for row in newest(folder / "commerce/products", "updated_at", "namespace", "product_id"):
         found.products[row["namespace"], row["product_id"]] = row
@@ -126,7 +128,7 @@ def _said(value: Any) -> str | None:
 
 
 def _customers(folder: Path, known: Records) -> Iterator[Row]:
-    """The newest version of each customer, with the last dated consent and withdrawal of all its versions."""
+    """The newest version of each customer, with the last dated consent of all its versions."""
     people: dict[Any, list[Row]] = defaultdict(list)
     for number, row in enumerate(_records(folder / "platform/customers", "updated_at")):
         namespace, customer = word(row.get("namespace")), word(row.get("customer_id"))
@@ -143,8 +145,21 @@ def _customers(folder: Path, known: Records) -> Iterator[Row]:
         yield row | {
             "address": email if email and is_possible(email) else None,
             "opted_in": max((at for at, said, end in consents if said is True and at < end), default=None),
-            "opted_out": max((at for at, said, _ in consents if said is False), default=None),
         }
+
+
+def _withdrawn(folder: Path, known: Records) -> Iterator[tuple[str, str | None, str | None, datetime, datetime]]:
+    """Each withdrawal with a date, also one that cannot be read, of each record, also of one that has no time."""
+    for path, _, row in lines(folder / "platform/customers"):
+        if not isinstance(row, dict) or truth(row.get("email_consent")) is not False:
+            continue
+        written, told = landed(path), moment(row.get("updated_at"))
+        if told is None or not can_be(told, written):
+            told = written
+        namespace, email = word(row.get("namespace")), address(row.get("email"))
+        if namespace in known.namespaces and word(row.get("email_consent_at")):
+            at = moment(row["email_consent_at"]) or told
+            yield namespace, word(row.get("customer_id")), email if email and is_possible(email) else None, at, told
 
 
 def _orders(folder: Path, known: Records) -> list[Row]:

@@ -147,6 +147,13 @@ def _customers() -> Iterator[str]:
                     email_consent_at=f"2026-11-{at}T00:00:00Z", updated_at=f"2026-11-{told_at}T00:00:00Z")  # fmt: skip
     for told_at, email in (("2026-11-02", "now"), ("9999-01-01", "then")):
         yield as_json(namespace="acme_outdoor", customer_id="early", email=f"{email}@example.com", updated_at=told_at)
+    for customer, email, said, at, told_at in (
+        ("moved", "left", "false", "2026-11-01", "2026-11-01"), ("moved", "came", "null", "2026-11-01", "2026-11-02"),
+        ("heir", "left", "true", "2026-10-01", "2026-11-02"), ("far", "far", "false", "2026-11-01", "9999-01-01"),
+        ("heard", "heard", "true", "2026-10-01", "2026-11-01"), ("heard", "heard", "false", "soon", "never"),
+    ):  # fmt: skip
+        yield as_json(namespace="acme_outdoor", customer_id=customer, email=f"{email}@example.com",
+                    email_consent=said.encode(), email_consent_at=at, updated_at=told_at)  # fmt: skip
     for text in ('"{\\"first_name\\": \\"In text\\"}"', '"{"', "[]", "7", '{"first_name": "a", "first_name": "b"}'):
         yield as_json(
             namespace="acme_outdoor",

@@ -3,12 +3,7 @@
     'sms_consent_at', 'attributes', 'updated_at'
 ] -%}
 {#- Whose record it is; one that does not say is its own. Said in place: not every engine lets windows have names. -#}
-{%- set person -%}
-    partition by
-        namespace, customer_id,
-        case when namespace is null or customer_id is null then file_name end,
-        case when namespace is null or customer_id is null then line_number end
-{%- endset -%}
+{%- set person = 'partition by namespace, customer_id, own_key' -%}
 
 with customers as (
 
@@ -39,7 +34,11 @@ typed as (
         landed_at,
         loaded_at,
         file_name,
-        line_number
+        line_number,
+        case
+            when {{ name_said('namespace') }} is null or {{ name_said('customer_id') }} is null
+                then {{ surrogate_key(['file_name', 'line_number', 'payload']) }}
+        end as own_key
     from parsed
     where fault is null
 
@@ -55,7 +54,6 @@ ranked as (
                     then email_consent_at
             end
         ) over ({{ person }}) as email_opted_in_at,
-        max(case when not email_consent_said then email_consent_at end) over ({{ person }}) as email_opted_out_at,
         row_number() over ({{ person }} order by updated_at desc, file_name desc, line_number desc) as version
     from typed
 
@@ -70,7 +68,6 @@ select
     coalesce(email_consent_said, false) as email_consent,
     email_consent_at,
     email_opted_in_at,
-    email_opted_out_at,
     sms_consent,
     sms_consent_at,
     attributes,
