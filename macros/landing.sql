@@ -113,10 +113,12 @@
 
 {#
     When a row was there at the latest, by when its file or load was written and when it was read: a loader's clock may be
-    ahead, and its table may say no time.
+    ahead, its table may say no time, and a program that unpacks files may write 1970 or 1980, which none was written in.
 #}
 {% macro was_there_at() -%}
-    coalesce(least(case when landed_at >= timestamp '1970-01-01 00:00:00' then landed_at end, loaded_at), loaded_at, landed_at)
+    coalesce(
+        least(case when landed_at >= cast('{{ var('first_day') }}' as timestamp) then landed_at end, loaded_at), loaded_at, landed_at
+    )
 {%- endmacro %}
 
 
