@@ -34,6 +34,8 @@ KINDS = {"few": "few", "without": "day", "with": "bad", "with, and bytes": "byte
 LOOKED = {
     "duckdb__file_fault(file_name)": "cast(null as varchar)",
     "duckdb__json_fault(line)": "cast(null as varchar)",
+    "duckdb__shape_fault(line)": "cast(null as varchar)",
+    "duckdb__readable(line)": "{{ line }}",
     "duckdb__names_fault(names)": "cast(null as varchar)",
     "duckdb__names_of(text)": "null",
 }

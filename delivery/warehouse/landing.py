@@ -45,6 +45,12 @@ GZIP = 31  # window bits: a gzip header and its checksum
 ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")  # a byte of a file's name
 UNREAD = re.compile(r"[\\[*?]")  # to find such a name DuckDB looks through the folder, and may stop at another's name
 ODD = re.compile(rb"[\x00-\x1f\x7f]|\\x[0-9a-f]{2}")  # what a name has that is told otherwise
+# In JSON, and before each of them what is no half: a backslash that stands for one, a whole character.
+HALF = re.compile(
+    r"\\\\|\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|\\u([dD][89a-fA-F][\da-fA-F]{2})", re.ASCII
+)
+MARK = r"\u0000\u0001"
+MARKED = re.compile(rf"\\\\|{re.escape(MARK)}([\da-fA-F]{{4}})", re.ASCII)
 EPOCH = datetime(1970, 1, 1)  # UTC, as the model has it
 LANDED_FILES = "struct(file_name varchar, file_size bigint, modified_at timestamp)[]"
 
@@ -67,6 +73,8 @@ class Plugin(BasePlugin):
             (file_exists, "boolean"),
             (mended_copy, "varchar"),
             (json_fault, "varchar"),
+            (halves_marked, "varchar"),
+            (halves_unmarked, "varchar"),
             (a_name_comes_twice, "boolean"),
         ]
         for function, returns in functions:
@@ -76,7 +84,7 @@ class Plugin(BasePlugin):
                 ["varchar"],
                 returns,
                 null_handling=SPECIAL,  # NULL is an answer
-                side_effects=function not in (json_fault, a_name_comes_twice),  # a file is another one at the next call
+                side_effects=function in (landed_files, file_fault, file_exists, mended_copy),  # files change
             )
 
 
@@ -266,6 +274,16 @@ def json_fault(text: str | None) -> str | None:
     except RecursionError:
         return "nested too deeply"
     return None
+
+
+def halves_marked(text: str | None) -> str | None:
+    """A JSON text with a mark in the place of each half of a character: NUL, which is a fault too."""
+    return text and HALF.sub(lambda found: f"{MARK}{found[1]}" if found[1] else found[0], text)
+
+
+def halves_unmarked(text: str | None) -> str | None:
+    """The text with the halves themselves."""
+    return text and MARKED.sub(lambda found: f"\\u{found[1]}" if found[1] else found[0], text)
 
 
 @functools.lru_cache(SHAPES)

@@ -301,7 +301,8 @@
 {#
     One row per event of a provider's posts, arrays taken apart: received_at, payload, fault, file_name, line_number,
     landed_at (when a loader's table got it). fault says why a line is no event; payload is then the line as it is, but for
-    NUL, which not every engine has. files: names below root.
+    NUL, which not every engine has. What is wrong with a text of one event is that event's fault alone: a post holds many
+    people's. files: names below root.
 #}
 {% macro landed_events(source, files, root) -%}
     {{ return(adapter.dispatch('landed_events', 'delivery')(source, files, root)) }}
@@ -336,9 +337,10 @@
             file_name,
             line_number,
             line,
-            coalesce(fault, {{ duckdb__json_fault('line') }}, {{ duckdb__names_fault('[json_keys(line)]') }}) as line_fault,
-            case when line_fault is null and json_valid(line) then
-                json_transform(line, '{"received_at": "VARCHAR", "payload": "JSON"}')
+            {{ duckdb__readable('line') }} as readable,
+            coalesce(fault, {{ duckdb__shape_fault('line') }}, {{ duckdb__names_fault('[json_keys(readable)]') }}) as line_fault,
+            case when line_fault is null and json_valid(readable) then
+                json_transform(readable, '{"received_at": "VARCHAR", "payload": "JSON"}')
             end as document
         from lines
         where fault is not null or not {{ duckdb__is_blank('line') }}
@@ -349,10 +351,11 @@
             file_name,
             1 as line_number,
             line,
-            coalesce(fault, {{ duckdb__json_fault('line') }}) as line_fault,
+            {{ duckdb__readable('line') }} as readable,
+            coalesce(fault, {{ duckdb__shape_fault('line') }}) as line_fault,
             {
                 'received_at': regexp_extract(file_name, '/(\d{8}T\d{6}Z)[^/]*$', 1),
-                'payload': case when line_fault is null and json_valid(line) then cast(line as json) end
+                'payload': case when line_fault is null and json_valid(readable) then cast(readable as json) end
             } as document
         from posts
 
@@ -388,22 +391,29 @@
 
         select
             * exclude (payload),
-            unnest(
-                case
-                    when is_document and left(payload, 1) = '[' then json_extract(payload, '$[*]')
-                    else [payload]
-                end
-            ) as event
-        from judged
+            contains(element, '\u0000') as is_odd,
+            case when is_odd then halves_unmarked(element) else cast(element as varchar) end as event
+        from (
+            select
+                *,
+                unnest(
+                    case
+                        when is_document and left(payload, 1) = '[' then json_extract(payload, '$[*]')
+                        else [payload]
+                    end
+                ) as element
+            from judged
+        )
 
     )
 
     select
         received_at,
-        coalesce(faulty_line, cast(event as varchar)) as payload,
+        coalesce(faulty_line, event) as payload,
         coalesce(
             case when not is_document then fault end,
             case when left(event, 1) <> '{' then 'the event is no object' end,
+            case when is_odd then json_fault(event) end,
             {{ duckdb__names_fault(duckdb__names_of('event')) }},
             fault
         ) as fault,
@@ -838,6 +848,21 @@
     case
         when regexp_matches({{ line }}, ',\s*[}\]]|[:\[,]\s*-?(?i:nan|inf)|\\u(0000|[dD][89a-fA-F])') then json_fault({{ line }})
     end
+{%- endmacro %}
+
+
+{# The same of a post, but for what is wrong with a text: that is one event's. #}
+{% macro duckdb__shape_fault(line) -%}
+    case
+        when regexp_matches({{ line }}, ',\s*[}\]]|[:\[,]\s*-?(?i:nan|inf)')
+            then json_fault(regexp_replace({{ line }}, '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\t', 'g'))
+    end
+{%- endmacro %}
+
+
+{# A line with marks that hold NUL for halves of characters, at which DuckDB would stop. #}
+{% macro duckdb__readable(line) -%}
+    case when regexp_matches({{ line }}, '\\u[dD][89a-fA-F]') then halves_marked({{ line }}) else {{ line }} end
 {%- endmacro %}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 def document(text: str) -> Any:
     """What a text says. Raises ValueError where it is no JSON, or says NaN, NUL or half a character."""
-    found = json.loads(text, parse_constant=_refused)
+    found = json.loads(text, parse_constant=refused)
     check_texts(found)
     return found
 
@@ -21,5 +21,6 @@ def check_texts(value: Any) -> None:
         raise ValueError("a character that no file can hold")
 
 
-def _refused(word: str) -> None:
+def refused(word: str) -> None:
+    """NaN and its like are none."""
     raise ValueError(f"{word} is no JSON")

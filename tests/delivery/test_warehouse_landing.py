@@ -20,6 +20,8 @@ from delivery.warehouse.landing import (
     a_name_comes_twice,
     file_exists,
     file_fault,
+    halves_marked,
+    halves_unmarked,
     json_fault,
     landed_files,
     mended_copy,
@@ -242,6 +244,25 @@ def test_of_a_line_that_is_far_too_long_the_beginning_is_kept(tmp_path: Path) ->
 )
 def test_what_the_standard_forbids_and_some_readers_let_pass(text: str | None, fault: str | None) -> None:
     assert json_fault(text) == fault
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        (None, None),
+        ("", ""),
+        (r'["\ud83d", "\uDE00"]', r'["\u0000\u0001d83d", "\u0000\u0001DE00"]'),
+        (r'["\ud83d\ud83d\ude00\ude00"]', r'["\u0000\u0001d83d\ud83d\ude00\u0000\u0001de00"]'),
+        (r'["\\ud83d", "\\\ud83d"]', r'["\\ud83d", "\\\u0000\u0001d83d"]'),
+        (
+            r'["\ud8zz", "\ud7ff", "\u0000", "\\u0000\u0001d83d"]',
+            r'["\ud8zz", "\ud7ff", "\u0000", "\\u0000\u0001d83d"]',
+        ),
+    ],
+)
+def test_halves_of_characters_are_marked_so_that_what_is_beside_them_is_read(text: str, marked: str) -> None:
+    assert halves_marked(text) == marked
+    assert halves_unmarked(marked) == text
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@
     'sendgrid/packed.ndjson.gz',
     'sendgrid/posts/20261103T101500Z.json',
     'sendgrid/posts/20261103T101501Z-eu.json.gz', 'sendgrid/posts/20261103T101502Z-cut.json',
+    'sendgrid/posts/20261103T101503Z-half.json',
     'sendgrid/posts/untimed.json'
 ] -%}
 {%- set expected = [
@@ -30,6 +31,12 @@
     ['sendgrid/nearly.ndjson', 7, '2026-11-01 10:00:16', none, 'a name comes twice in one object'],
     ['sendgrid/nearly.ndjson', 8, '2026-11-01 10:00:17', none, 'a name comes twice in one object'],
     ['sendgrid/nearly.ndjson', 9, '2026-11-01 10:00:18', none, 'a name comes twice in one object'],
+    ['sendgrid/nearly.ndjson', 10, '2026-11-01 10:00:19', 'open', none],
+    ['sendgrid/nearly.ndjson', 10, '2026-11-01 10:00:19', none, 'a text holds half a character'],
+    ['sendgrid/nearly.ndjson', 10, '2026-11-01 10:00:19', none, 'a text holds the character NUL'],
+    ['sendgrid/nearly.ndjson', 10, '2026-11-01 10:00:19', 'click', none],
+    ['sendgrid/nearly.ndjson', 11, '2026-11-01 10:00:20', none, 'not JSON'],
+    ['sendgrid/nearly.ndjson', 12, '2026-11-01 10:00:21', none, 'a name comes twice in one object'],
     ['sendgrid/returns.ndjson', 1, '2026-11-01 10:00:20', 'open', none],
     ['sendgrid/returns.ndjson', 3, none, none, 'not {"received_at": ..., "payload": ...}'],
     ['sendgrid/returns.ndjson', 4, '2026-11-01 10:00:21', 'click', none],
@@ -42,6 +49,8 @@
     ['sendgrid/posts/20261103T101500Z.json', 1, '2026-11-03 10:15:00', 'delivered', none],
     ['sendgrid/posts/20261103T101501Z-eu.json.gz', 1, '2026-11-03 10:15:01', 'open', none],
     ['sendgrid/posts/20261103T101502Z-cut.json', 1, '2026-11-03 10:15:02', none, 'not {"received_at": ..., "payload": ...}'],
+    ['sendgrid/posts/20261103T101503Z-half.json', 1, '2026-11-03 10:15:03', none, 'a text holds half a character'],
+    ['sendgrid/posts/20261103T101503Z-half.json', 1, '2026-11-03 10:15:03', 'open', none],
     ['sendgrid/posts/untimed.json', 1, none, 'open', 'received_at is no time']
 ] -%}
 
