@@ -63,6 +63,12 @@
 {%- endmacro %}
 
 
+{# A text with the blanks around it; NULL where it is nothing else. #}
+{% macro not_blank(text) -%}
+    case when {{ filled(text) }} is not null then {{ text }} end
+{%- endmacro %}
+
+
 {# A text in lower case, each letter by itself: no letter becomes two, none depends on what stands beside it. #}
 {% macro lowered(text) -%}
     {{ return(adapter.dispatch('lowered', 'delivery')(text)) }}

@@ -15,13 +15,36 @@
 {%- endmacro %}
 
 
+{# A time of the years 1 to 9999, which every engine, file and reader has: its distance from UTC may lead out of them. #}
+{% macro within_years(time) -%}
+    {{ return(adapter.dispatch('within_years', 'delivery')(time)) }}
+{%- endmacro %}
+
+{% macro default__within_years(time) -%}
+    case
+        when {{ time }} between timestamp '0001-01-01 00:00:00' and timestamp '9999-12-31 23:59:59.999999' then {{ time }}
+    end
+{%- endmacro %}
+
+{# It works out anew what is named again: all beyond the years is as the first moment beyond, and that is none. #}
+{% macro postgres__within_years(time) -%}
+    nullif(
+        nullif(
+            greatest(least({{ time }}, timestamp '10000-01-01 00:00:00'), timestamp '0001-12-31 23:59:59.999999 BC'),
+            timestamp '10000-01-01 00:00:00'
+        ),
+        timestamp '0001-12-31 23:59:59.999999 BC'
+    )
+{%- endmacro %}
+
+
 {% macro try_timestamp(text) -%}
     {{ return(adapter.dispatch('try_timestamp', 'delivery')(text)) }}
 {%- endmacro %}
 
 {# By way of a time with zone: a plain cast would drop "+02:00" instead of reckoning with it. #}
 {% macro duckdb__try_timestamp(text) -%}
-    case when {{ is_time(text) }} then cast(try_cast({{ text }} as timestamptz) as timestamp) end
+    case when {{ is_time(text) }} then {{ within_years('cast(try_cast(' ~ text ~ ' as timestamptz) as timestamp)') }} end
 {%- endmacro %}
 
 {# Every part is checked before the cast: before version 16, PostgreSQL cannot ask whether a cast would succeed. #}
@@ -30,11 +53,11 @@
         when {{ is_time(text) }}
             then case
                 when {{ postgres__is_date('left(' ~ text ~ ', 10)') }}
-                    then cast(regexp_replace({{ text }}, '([.]\d{6})\d+', '\1') || case
-                        when length({{ text }}) = 10 then ' 00:00:00Z'
-                        when {{ text }} ~ '(Z|[+-]\d\d(:?\d\d)?)$' then ''
-                        else 'Z'
-                    end as timestamptz) at time zone 'UTC'
+                    then {{ within_years(
+                        "cast(regexp_replace(" ~ text ~ ", '([.]\\d{6})\\d+', '\\1') || case when length(" ~ text
+                        ~ ") = 10 then ' 00:00:00Z' when " ~ text ~ " ~ '(Z|[+-]\\d\\d(:?\\d\\d)?)$' then '' else 'Z' end"
+                        ~ " as timestamptz) at time zone 'UTC'"
+                    ) }}
             end
     end
 {%- endmacro %}
@@ -53,18 +76,19 @@
 {%- endmacro %}
 
 {% macro default__try_timestamp(text) -%}
-    case when {{ is_time(text) }} then {{ checked_cast(text, dbt.type_timestamp()) }} end
+    case when {{ is_time(text) }} then {{ within_years(checked_cast(text, dbt.type_timestamp())) }} end
 {%- endmacro %}
 
 {# Told its format by itself; a plain cast would drop the distance from UTC. #}
 {% macro snowflake__try_timestamp(text) -%}
     case
-        when {{ is_time(text) }} then cast(convert_timezone('UTC', try_to_timestamp_tz({{ text }})) as timestamp_ntz)
+        when {{ is_time(text) }}
+            then {{ within_years("cast(convert_timezone('UTC', try_to_timestamp_tz(" ~ text ~ ")) as timestamp_ntz)") }}
     end
 {%- endmacro %}
 
 {% macro spark__try_timestamp(text) -%}
-    case when {{ is_time(text) }} then cast(try_cast({{ text }} as timestamp_ltz) as timestamp_ntz) end
+    case when {{ is_time(text) }} then {{ within_years('cast(try_cast(' ~ text ~ ' as timestamp_ltz) as timestamp_ntz)') }} end
 {%- endmacro %}
 
 

@@ -111,7 +111,8 @@ def _runs(folder: Path) -> dict[tuple[str, str], Row]:
             "audience_id": joined(row.get("audience_id")),
             "journey_id": word(row.get("journey_id")),
             "updated_at": row["updated_at"],
-            **{part: _said(row.get(part)) for part in (*RUN[1:3], RUN[4], "tracking_parameters")},
+            **{part: text(row.get(part)) if word(row.get(part)) else None for part in (*RUN[1:3], RUN[4])},
+            "tracking_parameters": _said(row.get("tracking_parameters")),
         }
         run["is_complete"] = all(run[part] is not None for part in RUN)
         known = found.get((namespace, name))
