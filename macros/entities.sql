@@ -78,7 +78,7 @@ said as (
         {%- endif %}
         {%- endfor %}
         {%- if id %},
-        nullif({{ json_field('document', id) }}, '') as source_id
+        {{ id_said(json_field('document', id)) }} as source_id
         {%- endif %}
     from parsed
 
@@ -127,6 +127,12 @@ from {{ 'said' if needs else 'written' }}
 {# A name by which records find one another, a client's or an id, as a document says it: the blanks around it do not count. #}
 {% macro name_said(field) -%}
     {{ filled(json_field('document', field)) }}
+{%- endmacro %}
+
+
+{# The id of an event, as its source says it; a list or an object of nothing is none, as blank text is. #}
+{% macro id_said(text) -%}
+    nullif(nullif({{ filled(text) }}, '[]'), '{{ "{}" }}')
 {%- endmacro %}
 
 

@@ -113,6 +113,18 @@ from parsed
 
 
 {#
+    The first digit of a server's reply: of its code, where that begins with one (a word, or a dash, says that there is
+    none), else the first that stands in its text.
+#}
+{% macro reply_class(code, reply) -%}
+    case
+        when {{ matches(trimmed(code), '^[0-9]') }} then left({{ trimmed(code) }}, 1)
+        else nullif(left({{ without(reply, '^[^0-9]*') }}, 1), '')
+    end
+{%- endmacro %}
+
+
+{#
     By which posts of one event are found, however late: a short hash of the provider's id, and one of what a retry has alike
     with the first post, whatever its id is and whoever else has to say whose it is. Of a line with a fault, of the line.
 #}

@@ -223,9 +223,9 @@
 {%- endmacro %}
 
 
-{# Text that is one value or a JSON list of values: the values joined by a pipe. #}
+{# Text that is one value or a JSON list of values: the values joined by a pipe. The blanks around it do not count. #}
 {% macro piped(text) -%}
-    {{ return("nullif(" ~ adapter.dispatch('piped', 'delivery')(text) ~ ", '')") }}
+    {{ return(filled(adapter.dispatch('piped', 'delivery')(text))) }}
 {%- endmacro %}
 
 {% macro duckdb__piped(text) -%}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.crosscheck.raw import CLOCKS, FIRST_DAY, Post, Row, lines, posts, received
-from tests.crosscheck.values import address, code, happened, is_possible, joined, key, moment, text, truth, word
+from tests.crosscheck.values import address, code, happened, is_possible, joined, key, moment, named, text, truth, word
 from tests.crosscheck.words import EVENTS, NO_EXPORTS, SOURCES, bounce
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Event:
 
 def messages(payload: Row) -> list[str]:
     """The names of the message that an event is of."""
-    ours, theirs = (text(payload.get("sg_message_id")) or "").split(".")[0], text(payload.get("smtp-id"))
+    ours, theirs = word((text(payload.get("sg_message_id")) or "").split(".")[0]), word(payload.get("smtp-id"))
     return [name for name in (ours and f"id {ours}", theirs and f"smtp {theirs}") if name]
 
 
@@ -83,7 +84,7 @@ class Told:
         found = silent.payload | {"namespace": clients.pop()}
         own = address(silent.payload.get("email"))
         for field in ARGUMENTS:
-            read = {"audience_id": joined, "campaign_run_id": word, "journey_id": word}.get(field, text)
+            read = {"audience_id": joined, "campaign_run_id": word, "journey_id": word, "nqe": word}.get(field, text)
             said = {read(other.get(field))
                     for other in near if address(other.get("email")) == own} - {None}  # fmt: skip
             if len(said) == 1 and not text(silent.payload.get(field)):
@@ -107,22 +108,28 @@ def read(folder: Path, records: Records) -> list[Event]:
     return list(once(sorted((one for one in found if one), key=lambda one: (one.received, one.place))))
 
 
+def reply(payload: Row) -> str | None:
+    """The digit that says whether a server refused for good: that of its code, else the first of what it said."""
+    status, said = word(payload.get("status")) or "", re.search("[0-9]", text(payload.get("reason")) or "")
+    return status[0] if re.match("[0-9]", status) else said and said[0]
+
+
 def _provided(post: Post, payload: Row, records: Records) -> Event | None:
     said = code(payload.get("event"))
     kind, classification = code(payload.get("type")), code(payload.get("bounce_classification"))
     counted = EVENTS.get(said or "")
     if said == "bounce":
-        counted = bounce(kind, classification, word(text(payload.get("status")) or text(payload.get("reason"))))
+        counted = bounce(kind, classification, reply(payload))
     at, url, agent = happened(payload.get("timestamp")), text(payload.get("url")), text(payload.get("useragent"))
-    message, smtp = text(payload.get("sg_message_id")), text(payload.get("smtp-id"))
+    message, smtp = text(payload.get("sg_message_id")), word(payload.get("smtp-id"))
     group = word(payload.get("asm_group_id")) if (said or "").startswith("group_") else None
     same = (word(payload.get("namespace")), address(payload.get("email")), said, kind, at, message, smtp, url, agent,
-            text(payload.get("ip")), text(payload.get("nqe")))  # fmt: skip
-    named = text(payload.get("sg_event_id")) or key(*same) + (f" {group}" if group else "")
+            text(payload.get("ip")), word(payload.get("nqe")))  # fmt: skip
+    own = named(payload.get("sg_event_id")) or key(*same) + (f" {group}" if group else "")
     retry = (*same, group) if at and (message or smtp) else None
     return _judged(
         "sendgrid.events",
-        named,
+        own,
         counted,
         replace(post, payload=payload),
         records,
@@ -136,13 +143,13 @@ def _platform(source: str, post: Post, records: Records) -> Event | None:
     row, event = post.payload, source.removesuffix("s")
     if event == "unsubscribe":
         row = {name: row.get(name) for name in ("namespace", "email", "source", "campaign_run_id", "nqe")}
-    own = text(post.payload.get(f"{event}_id")) or f"line {post.place}"
-    by_email = event == "halt" or bool(word(row["campaign_run_id"]) and text(row["nqe"]))
+    own = named(post.payload.get(f"{event}_id")) or f"line {post.place}"
+    by_email = event == "halt" or bool(word(row["campaign_run_id"]) and word(row["nqe"]))
     return _judged(f"platform.{source}", own, event, replace(post, payload=row), records, by_email=by_email)
 
 
 def _judged(
-    source: str, named: str, event: str | None, post: Post, records: Records,
+    source: str, own: str, event: str | None, post: Post, records: Records,
     *, retry: tuple[Any, ...] | None = None, at: datetime | None = None, group: str | None = None,
     by_email: bool = True,
 ) -> Event | None:  # fmt: skip
@@ -152,12 +159,12 @@ def _judged(
     if event is None or namespace not in records.namespaces or email is None or not is_possible(email):
         return None
     by_email = by_email and event != "resubscribe"
-    run_id, nqe = word(row.get("campaign_run_id")), text(row.get("nqe"))
+    run_id, nqe = word(row.get("campaign_run_id")), word(row.get("nqe"))
     run = records.runs.get((namespace, run_id or ""))
     audience = joined(row.get("audience_id")) or (run and run["audience_id"])
     sound = post.timely and (not by_email or bool(run and run["is_complete"] and nqe and audience))
     if not post.timely:  # known by its line alone
-        named, retry = f"line {post.place}", None
+        own, retry = f"line {post.place}", None
     given = (word(row.get("source")) or "unknown") if source == "platform.unsubscribes" else SOURCES.get(event)
     if source != "sendgrid.events":
         at = post.received
@@ -167,7 +174,7 @@ def _judged(
         return None
     return Event(
         namespace=namespace, email=email, event=event, received=post.received,
-        happened=min(at or post.received, post.received), unique_key=key(source, namespace, named), retry=retry,
+        happened=min(at or post.received, post.received), unique_key=key(source, namespace, own), retry=retry,
         sound=sound, by_email=by_email, nqe=nqe, run_id=run_id, run=run, source=given, group=group,
         payload=row | {"audience": audience}, place=post.place,
     )  # fmt: skip

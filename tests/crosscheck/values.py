@@ -14,6 +14,10 @@ from unicodedata import category
 from tests.crosscheck.documents import document
 
 UNSEEN = ("Cc", "Cf")  # signs of control and of form
+# Signs without a shape that Unicode counts among letters and marks, or has not given out.
+SHAPELESS = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
 BLANKS = "".join(
     map(
         chr,
@@ -48,6 +52,11 @@ def word(value: Any) -> str | None:
     return (text(value) or "").strip(BLANKS) or None
 
 
+def named(value: Any) -> str | None:
+    """The id of an event: nothing, in whatever form, is none."""
+    return None if (found := word(value)) in ("[]", "{}") else found
+
+
 def code(value: Any) -> str | None:
     """A word of a list: neither case nor blanks count."""
     return lower(found) if (found := word(value)) else None
@@ -64,8 +73,8 @@ def joined(value: Any) -> str | None:
         with suppress(ValueError):
             value = document(value)
     if not isinstance(value, list):
-        return text(value)
-    return "|".join(one if isinstance(one, str) else str(text(one)) for one in value if one is not None) or None
+        return word(value)
+    return word("|".join(one if isinstance(one, str) else str(text(one)) for one in value if one is not None))
 
 
 def address(value: Any) -> str | None:
@@ -82,6 +91,7 @@ def is_possible(email: str) -> bool:
     odd = local.startswith(".") or local.endswith(".") or ".." in email
     odd = odd or any(label.startswith("-") or label.endswith("-") for label in host.split(".")[:-1])
     odd = odd or ".-" in email or any(sign in BLANKS or category(sign) in UNSEEN for sign in email)
+    odd = odd or bool(SHAPELESS.search(email))
     return bool(POSSIBLE.fullmatch(email)) and not odd and len(email) <= 254
 
 

@@ -36,8 +36,8 @@ timed as (
 told as (
 
     select
-        id_text || ' ' || cast(cast(occurred_at as date) as {{ dbt.type_string() }}) as event_id,
-        message_id_text as message_id,
+        {{ id_said('id_text') }} || ' ' || cast(cast(occurred_at as date) as {{ dbt.type_string() }}) as event_id,
+        {{ filled('message_id_text') }} as message_id,
         message_id_text as provider_message_id,
         cast(null as {{ dbt.type_string() }}) as smtp_id,
         {{ filled('namespace_text') }} as namespace,
@@ -56,7 +56,7 @@ told as (
         end as bounce_type,
         cast(null as {{ dbt.type_string() }}) as bounce_classification,
         cast(null as {{ dbt.type_string() }}) as unsubscribe_group,
-        left({{ trimmed('code_text') }}, 1) as reply_class,
+        {{ reply_class('code_text', 'coalesce(reply_text, description_text)') }} as reply_class,
         {{ piped('tags_text') }} as category,
         user_agent_text as user_agent,
         ip_address_text as ip_address,
@@ -66,7 +66,7 @@ told as (
         {{ piped('audience_id_text') }} as audience_id,
         variant_id_text as variant_id,
         {{ filled('journey_id_text') }} as journey_id,
-        nqe_text as nqe,
+        {{ filled('nqe_text') }} as nqe,
         {{ posted_extra_fields({}) }} as extra_fields,
         bot_text is not null as is_machine_open,
         occurred_at,

@@ -16,7 +16,7 @@ parsed as (
 )
 
 select
-    nullif({{ json_field('document', 'halt_id') }}, '') as halt_id,
+    {{ id_said(json_field('document', 'halt_id')) }} as halt_id,
     {{ name_said('namespace') }} as namespace,
     {{ tidy_address(json_field('document', 'email')) }} as email,
     nullif({{ json_field('document', 'reason') }}, '') as reason,
@@ -25,7 +25,7 @@ select
     {{ piped(json_field('document', 'audience_id')) }} as audience_id,
     nullif({{ json_field('document', 'variant_id') }}, '') as variant_id,
     {{ name_said('journey_id') }} as journey_id,
-    nullif({{ json_field('document', 'nqe') }}, '') as nqe,
+    {{ name_said('nqe') }} as nqe,
     received_at,
     event_day,
     payload,

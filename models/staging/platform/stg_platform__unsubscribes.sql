@@ -13,12 +13,12 @@ parsed as (
 )
 
 select
-    nullif({{ json_field('document', 'unsubscribe_id') }}, '') as unsubscribe_id,
+    {{ id_said(json_field('document', 'unsubscribe_id')) }} as unsubscribe_id,
     {{ name_said('namespace') }} as namespace,
     {{ tidy_address(json_field('document', 'email')) }} as email,
     coalesce({{ name_said('source') }}, 'unknown') as source,
     {{ name_said('campaign_run_id') }} as campaign_run_id,
-    nullif({{ json_field('document', 'nqe') }}, '') as nqe,
+    {{ name_said('nqe') }} as nqe,
     received_at,
     event_day,
     payload,

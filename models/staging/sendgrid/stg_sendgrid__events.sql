@@ -20,10 +20,10 @@ with named as (
 told as (
 
     select
-        sg_event_id_text as event_id,
-        nullif({{ before_point('sg_message_id_text') }}, '') as message_id,
+        {{ id_said('sg_event_id_text') }} as event_id,
+        {{ filled(before_point('sg_message_id_text')) }} as message_id,
         sg_message_id_text as provider_message_id,
-        smtp_id_text as smtp_id,
+        {{ filled('smtp_id_text') }} as smtp_id,
         {{ filled('namespace_text') }} as namespace,
         {{ tidy_address('email_text') }} as email,
         {{ code('event_text') }} as provider_event,
@@ -32,7 +32,7 @@ told as (
         case
             when {{ code('event_text') }} like 'group_%' then {{ filled('asm_group_id_text') }}
         end as unsubscribe_group,
-        left({{ trimmed('coalesce(status_text, reason_text)') }}, 1) as reply_class,
+        {{ reply_class('status_text', 'reason_text') }} as reply_class,
         {{ piped('category_text') }} as category,
         useragent_text as user_agent,
         ip_text as ip_address,
@@ -42,7 +42,7 @@ told as (
         {{ piped('audience_id_text') }} as audience_id,
         variant_id_text as variant_id,
         {{ filled('journey_id_text') }} as journey_id,
-        nqe_text as nqe,
+        {{ filled('nqe_text') }} as nqe,
         {{ posted_extra_fields({}) }} as extra_fields,
         coalesce({{ typed('sg_machine_open_text', 'boolean') }}, false) as is_machine_open,
         {{ time_said('timestamp_text') }} as occurred_at,
