@@ -558,6 +558,31 @@ def test_who_posts_another_clients_email_fails_alone(warehouse: Warehouse) -> No
 
 
 @pytest.mark.slow
+def test_who_posts_of_an_email_before_it_is_sent_fails_alone(warehouse: Warehouse) -> None:
+    """It is whose provider sent or delivered it; the first event of it may be the stranger's."""
+    warehouse.land(
+        "platform/namespaces/m.ndjson", [{"namespace": "m", "name": "M", "updated_at": "2026-09-01T00:00:00Z"}]
+    )
+    warehouse.land("platform/campaign_runs/m.ndjson", [run(namespace="m")])
+    warehouse.land(
+        "sendgrid/m.ndjson",
+        [
+            click("theirs", "2026-11-05", "09:00:00", nqe="sent", namespace="m"),
+            click("sent", "2026-11-05", nqe="sent", event="processed"),
+            click("own", "2026-11-05", nqe="sent"),
+            click("theirs, too", "2026-11-05", "09:00:00", nqe="delivered", namespace="m"),
+            click("delivered", "2026-11-05", nqe="delivered", event="delivered"),
+            click("theirs as well", "2026-11-05", nqe="both", event="delivered", namespace="m"),
+            click("later", "2026-11-05", "11:00:00", nqe="both", event="delivered"),
+        ],
+    )
+    warehouse.models()
+    assert warehouse.dbt("test", "--select", "no_row_of_another_namespace").code == 1
+    failures = "select namespace, sum(failures) from build_failures group by 1 order by 1"
+    assert warehouse.rows(failures) == [("m", 2), ("n", 1)]
+
+
+@pytest.mark.slow
 def test_a_namespace_that_becomes_known_brings_its_events(warehouse: Warehouse) -> None:
     warehouse.land("sendgrid/unknown.ndjson", [click("waits", "2026-11-02", namespace="m")])
     warehouse.land("platform/campaign_runs/m.ndjson", [run(namespace="m")])

@@ -1,5 +1,6 @@
 -- Each exported row carries its own client's campaign run, as it ran, and no email (nqe) belongs to two clients: it is
--- the one's of whom an event was received first, on whatever day. Only the others' rows are at fault.
+-- the one's who sent or delivered it; where none did, or several, of whom an event was received first, on whatever day.
+-- Only the others' rows are at fault.
 {{ config(meta={'bounded_by': 'event_day'}) }}
 
 with esp_events as (
@@ -15,8 +16,9 @@ every_day as (
     select
         nqe,
         namespace,
+        event,
         event_time
-    from {{ ref('esp_events') }}
+    from {{ ref('email_events') }}
 
 ),
 
@@ -40,6 +42,7 @@ received_first as (
     select
         every_day.nqe,
         every_day.namespace,
+        min(case when every_day.event in ('send', 'deliver') then 0 else 1 end) as is_only_named,
         min(every_day.event_time) as event_time
     from every_day
     inner join shared_emails on every_day.nqe = shared_emails.nqe
@@ -53,8 +56,8 @@ placed as (
     select
         nqe,
         namespace,
-        rank() over (partition by nqe order by event_time) as place,
-        count(*) over (partition by nqe, event_time) as of_that_moment
+        rank() over (partition by nqe order by is_only_named, event_time) as place,
+        count(*) over (partition by nqe, is_only_named, event_time) as of_that_moment
     from received_first
 
 ),
