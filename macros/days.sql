@@ -216,6 +216,8 @@
             unique_key,
             retry_id,
             is_rejected,
+            email,
+            event,
             event_day
         from {{ this }}
         where event_day not in ({{ due }})
@@ -225,6 +227,8 @@
             cast(null as {{ dbt.type_string() }}) as unique_key,
             cast(null as {{ dbt.type_string() }}) as retry_id,
             cast(null as boolean) as is_rejected,
+            cast(null as {{ dbt.type_string() }}) as email,
+            cast(null as {{ dbt.type_string() }}) as event,
             cast(null as date) as event_day
         where false
     {%- endif -%}

@@ -183,10 +183,16 @@ def _judged(
 def once(events: Iterable[Event]) -> Iterator[Event]:
     """Each event the first time: what was seen before, by its id or all it says, is the same, however late it comes.
 
+    An id is of one address and kind of event, the first's; others that have it have a key of their own.
+
     What is rejected is told apart from what is not: an event whose run becomes known is one that was not there before.
     """
     seen: set[Any] = set()
+    owners: dict[tuple[bool, str], tuple[str, str]] = {}
     for event in events:
+        kind = (event.email, event.event)
+        if owners.setdefault((event.sound, event.unique_key), kind) != kind:
+            event = replace(event, unique_key=key(event.unique_key, *kind))
         names = [(event.sound, event.unique_key), (event.sound, event.retry)][: 2 if event.retry else 1]
         if seen.isdisjoint(names):
             yield event

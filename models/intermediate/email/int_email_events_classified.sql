@@ -5,6 +5,18 @@
     )
 }}
 
+{#- Who has an id first keeps the key that is made of it; the others' is made of address and kind, too. -#}
+{%- set own_key -%}
+    case
+        when owners.unique_key is not null and (
+            coalesce(events.email, '') <> coalesce(owners.email, '')
+            or coalesce(events.event, '') <> coalesce(owners.event, '')
+        )
+            then {{ surrogate_key(['events.unique_key', 'events.email', 'events.event']) }}
+        else events.unique_key
+    end
+{%- endset %}
+
 with events as (
 
     select
@@ -22,18 +34,122 @@ earlier_events as (
 
 ),
 
-seen_on_earlier_days as (
+repeated_ids as (
 
-    {% for id in ['unique_key', 'retry_id'] %}
+    select
+        unique_key,
+        is_rejected,
+        min(coalesce(email, '')) <> max(coalesce(email, ''))
+        or min(coalesce(event, '')) <> max(coalesce(event, '')) as is_shared
+    from events
+    group by unique_key, is_rejected
+    having count(*) > 1
+
+),
+
+-- An id that events of several addresses or kinds have, by mistake of their source: of each of them one is told.
+shared_ids as (
+
+    select
+        unique_key,
+        is_rejected
+    from repeated_ids
+    where is_shared
+
+    union distinct
+
+    select
+        events.unique_key,
+        events.is_rejected
+    from events
+    inner join earlier_events
+        on events.unique_key = earlier_events.unique_key
+        and events.is_rejected = earlier_events.is_rejected
+        and events.event_day > earlier_events.event_day
+    where coalesce(events.email, '') <> coalesce(earlier_events.email, '')
+        or coalesce(events.event, '') <> coalesce(earlier_events.event, '')
+
+),
+
+named_by_them as (
+
     select
         events.unique_key,
         events.is_rejected,
-        events.event_day
+        events.email,
+        events.event,
+        events.received_at,
+        events.payload_hash,
+        events.file_name,
+        events.line_number,
+        1 as place
     from events
+    inner join shared_ids
+        on events.unique_key = shared_ids.unique_key
+        and events.is_rejected = shared_ids.is_rejected
+
+    union all
+
+    select
+        earlier_events.unique_key,
+        earlier_events.is_rejected,
+        earlier_events.email,
+        earlier_events.event,
+        null as received_at,
+        null as payload_hash,
+        null as file_name,
+        null as line_number,
+        0 as place
+    from earlier_events
+    inner join shared_ids
+        on earlier_events.unique_key = shared_ids.unique_key
+        and earlier_events.is_rejected = shared_ids.is_rejected
+
+),
+
+owners as (
+
+    select
+        unique_key,
+        is_rejected,
+        email,
+        event,
+        row_number() over (
+            partition by unique_key, is_rejected
+            order by place, received_at, payload_hash, file_name, line_number
+        ) as number
+    from named_by_them
+
+),
+
+own_keys as (
+
+    select
+        events.unique_key,
+        events.retry_id,
+        events.is_rejected,
+        events.event_day,
+        {{ own_key }} as own_key
+    from events
+    left join owners
+        on events.unique_key = owners.unique_key
+        and events.is_rejected = owners.is_rejected
+        and owners.number = 1
+
+),
+
+seen_on_earlier_days as (
+
+    {% for ours, theirs in [('own_key', 'unique_key'), ('retry_id', 'retry_id')] %}
+    select
+        own_keys.own_key,
+        own_keys.is_rejected,
+        own_keys.event_day
+    from own_keys
     inner join earlier_events
-        on events.{{ id }} = earlier_events.{{ id }}
-        and events.is_rejected = earlier_events.is_rejected
-        and events.event_day > earlier_events.event_day
+        on own_keys.{{ ours }} = earlier_events.{{ theirs }}
+        and own_keys.is_rejected = earlier_events.is_rejected
+        and own_keys.event_day > earlier_events.event_day
     {% if not loop.last %}union distinct{% endif %}
     {% endfor %}
 
@@ -55,9 +171,7 @@ repeated as (
     select
         unique_key,
         is_rejected
-    from events
-    group by unique_key, is_rejected
-    having count(*) > 1
+    from repeated_ids
 
     union distinct
 
@@ -69,31 +183,49 @@ repeated as (
         on events.retry_id = under_other_ids.retry_id
         and events.is_rejected = under_other_ids.is_rejected
 
+    union distinct
+
+    select * from shared_ids
+
+),
+
+told_again as (
+
+    select
+        events.*,
+        {{ own_key }} as own_key
+    from events
+    inner join repeated
+        on events.unique_key = repeated.unique_key
+        and events.is_rejected = repeated.is_rejected
+    left join owners
+        on events.unique_key = owners.unique_key
+        and events.is_rejected = owners.is_rejected
+        and owners.number = 1
+
 ),
 
 numbered as (
 
     select
-        events.*,
+        told_again.*,
         row_number() over (
-            partition by events.unique_key, events.is_rejected
-            order by events.received_at, events.payload_hash, events.file_name, events.line_number
+            partition by told_again.own_key, told_again.is_rejected
+            order by told_again.received_at, told_again.payload_hash, told_again.file_name, told_again.line_number
         ) as number_of_id,
         row_number() over (
             partition by
-                events.retry_id, events.is_rejected,
-                case when events.retry_id is null then events.unique_key end
-            order by events.received_at, events.payload_hash, events.file_name, events.line_number
+                told_again.retry_id, told_again.is_rejected,
+                case when told_again.retry_id is null then told_again.own_key end
+            order by told_again.received_at, told_again.payload_hash, told_again.file_name, told_again.line_number
         ) as number_of_retry
-    from events
-    inner join repeated
-        on events.unique_key = repeated.unique_key
-        and events.is_rejected = repeated.is_rejected
+    from told_again
 
     union all
 
     select
         events.*,
+        events.unique_key as own_key,
         1 as number_of_id,
         1 as number_of_retry
     from events
@@ -109,7 +241,7 @@ judged as (
     select
         numbered.*,
         case
-            when seen_on_earlier_days.unique_key is not null then 'duplicate'
+            when seen_on_earlier_days.own_key is not null then 'duplicate'
             when numbered.number_of_id > 1 or numbered.number_of_retry > 1 then 'duplicate'
             when numbered.is_rejected then 'rejected'
             when numbered.is_exported then 'exported'
@@ -117,7 +249,7 @@ judged as (
         end as disposition
     from numbered
     left join seen_on_earlier_days
-        on numbered.unique_key = seen_on_earlier_days.unique_key
+        on numbered.own_key = seen_on_earlier_days.own_key
         and numbered.is_rejected = seen_on_earlier_days.is_rejected
         and numbered.event_day = seen_on_earlier_days.event_day
 
@@ -129,7 +261,7 @@ select
     is_rejected,
     rejection_reason,
     fault,
-    unique_key,
+    own_key as unique_key,
     retry_id,
     namespace,
     email,
