@@ -5,16 +5,14 @@
     )
 }}
 
-{#- Who has an id first keeps the key that is made of it; the others' is made of address and kind, too. -#}
-{%- set own_key -%}
-    case
-        when owners.unique_key is not null and (
-            coalesce(events.email, '') <> coalesce(owners.email, '')
-            or coalesce(events.event, '') <> coalesce(owners.event, '')
-        )
-            then {{ surrogate_key(['events.unique_key', 'events.email', 'events.event']) }}
-        else events.unique_key
-    end
+{#- The key of an event, and what it takes to tell it. -#}
+{%- set own_key = 'coalesce(others.own_key, events.unique_key)' -%}
+{%- set with_others -%}
+    left join others
+        on events.unique_key = others.unique_key
+        and events.is_rejected = others.is_rejected
+        and coalesce(events.email, '') = coalesce(others.email, '')
+        and coalesce(events.event, '') = coalesce(others.event, '')
 {%- endset %}
 
 with events as (
@@ -34,27 +32,14 @@ earlier_events as (
 
 ),
 
-repeated_ids as (
-
-    select
-        unique_key,
-        is_rejected,
-        min(coalesce(email, '')) <> max(coalesce(email, ''))
-        or min(coalesce(event, '')) <> max(coalesce(event, '')) as is_shared
-    from events
-    group by unique_key, is_rejected
-    having count(*) > 1
-
-),
-
--- An id that events of several addresses or kinds have, by mistake of their source: of each of them one is told.
-shared_ids as (
+told_again as (
 
     select
         unique_key,
         is_rejected
-    from repeated_ids
-    where is_shared
+    from events
+    group by unique_key, is_rejected
+    having count(*) > 1
 
     union distinct
 
@@ -66,12 +51,10 @@ shared_ids as (
         on events.unique_key = earlier_events.unique_key
         and events.is_rejected = earlier_events.is_rejected
         and events.event_day > earlier_events.event_day
-    where coalesce(events.email, '') <> coalesce(earlier_events.email, '')
-        or coalesce(events.event, '') <> coalesce(earlier_events.event, '')
 
 ),
 
-named_by_them as (
+who_has_it as (
 
     select
         events.unique_key,
@@ -81,12 +64,11 @@ named_by_them as (
         events.received_at,
         events.payload_hash,
         events.file_name,
-        events.line_number,
-        1 as place
+        events.line_number
     from events
-    inner join shared_ids
-        on events.unique_key = shared_ids.unique_key
-        and events.is_rejected = shared_ids.is_rejected
+    inner join told_again
+        on events.unique_key = told_again.unique_key
+        and events.is_rejected = told_again.is_rejected
 
     union all
 
@@ -95,15 +77,14 @@ named_by_them as (
         earlier_events.is_rejected,
         earlier_events.email,
         earlier_events.event,
-        null as received_at,
+        cast(earlier_events.event_day as timestamp) as received_at,
         null as payload_hash,
         null as file_name,
-        null as line_number,
-        0 as place
+        null as line_number
     from earlier_events
-    inner join shared_ids
-        on earlier_events.unique_key = shared_ids.unique_key
-        and earlier_events.is_rejected = shared_ids.is_rejected
+    inner join told_again
+        on earlier_events.unique_key = told_again.unique_key
+        and earlier_events.is_rejected = told_again.is_rejected
 
 ),
 
@@ -116,40 +97,44 @@ owners as (
         event,
         row_number() over (
             partition by unique_key, is_rejected
-            order by place, received_at, payload_hash, file_name, line_number
+            order by received_at, payload_hash, file_name, line_number
         ) as number
-    from named_by_them
+    from who_has_it
 
 ),
 
-own_keys as (
+-- An id that a source gives to several addresses or kinds of event: who has it first keeps the key that is made of it.
+others as (
 
-    select
-        events.unique_key,
-        events.retry_id,
-        events.is_rejected,
-        events.event_day,
-        {{ own_key }} as own_key
-    from events
-    left join owners
-        on events.unique_key = owners.unique_key
-        and events.is_rejected = owners.is_rejected
+    select distinct
+        who_has_it.unique_key,
+        who_has_it.is_rejected,
+        who_has_it.email,
+        who_has_it.event,
+        {{ surrogate_key(['who_has_it.unique_key', 'who_has_it.email', 'who_has_it.event']) }} as own_key
+    from who_has_it
+    inner join owners
+        on who_has_it.unique_key = owners.unique_key
+        and who_has_it.is_rejected = owners.is_rejected
         and owners.number = 1
+    where coalesce(who_has_it.email, '') <> coalesce(owners.email, '')
+        or coalesce(who_has_it.event, '') <> coalesce(owners.event, '')
 
 ),
 
 seen_on_earlier_days as (
 
-    {% for ours, theirs in [('own_key', 'unique_key'), ('retry_id', 'retry_id')] %}
+    {% for ours, theirs in [(own_key, 'unique_key'), ('events.retry_id', 'retry_id')] %}
     select
-        own_keys.own_key,
-        own_keys.is_rejected,
-        own_keys.event_day
-    from own_keys
+        {{ own_key }} as own_key,
+        events.is_rejected,
+        events.event_day
+    from events
+    {{ with_others }}
     inner join earlier_events
-        on own_keys.{{ ours }} = earlier_events.{{ theirs }}
-        and own_keys.is_rejected = earlier_events.is_rejected
-        and own_keys.event_day > earlier_events.event_day
+        on {{ ours }} = earlier_events.{{ theirs }}
+        and events.is_rejected = earlier_events.is_rejected
+        and events.event_day > earlier_events.event_day
     {% if not loop.last %}union distinct{% endif %}
     {% endfor %}
 
@@ -168,10 +153,7 @@ under_other_ids as (
 
 repeated as (
 
-    select
-        unique_key,
-        is_rejected
-    from repeated_ids
+    select * from told_again
 
     union distinct
 
@@ -183,43 +165,28 @@ repeated as (
         on events.retry_id = under_other_ids.retry_id
         and events.is_rejected = under_other_ids.is_rejected
 
-    union distinct
-
-    select * from shared_ids
-
-),
-
-told_again as (
-
-    select
-        events.*,
-        {{ own_key }} as own_key
-    from events
-    inner join repeated
-        on events.unique_key = repeated.unique_key
-        and events.is_rejected = repeated.is_rejected
-    left join owners
-        on events.unique_key = owners.unique_key
-        and events.is_rejected = owners.is_rejected
-        and owners.number = 1
-
 ),
 
 numbered as (
 
     select
-        told_again.*,
+        events.*,
+        {{ own_key }} as own_key,
         row_number() over (
-            partition by told_again.own_key, told_again.is_rejected
-            order by told_again.received_at, told_again.payload_hash, told_again.file_name, told_again.line_number
+            partition by {{ own_key }}, events.is_rejected
+            order by events.received_at, events.payload_hash, events.file_name, events.line_number
         ) as number_of_id,
         row_number() over (
             partition by
-                told_again.retry_id, told_again.is_rejected,
-                case when told_again.retry_id is null then told_again.own_key end
-            order by told_again.received_at, told_again.payload_hash, told_again.file_name, told_again.line_number
+                events.retry_id, events.is_rejected,
+                case when events.retry_id is null then {{ own_key }} end
+            order by events.received_at, events.payload_hash, events.file_name, events.line_number
         ) as number_of_retry
-    from told_again
+    from events
+    inner join repeated
+        on events.unique_key = repeated.unique_key
+        and events.is_rejected = repeated.is_rejected
+    {{ with_others }}
 
     union all
 
