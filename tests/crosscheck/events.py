@@ -63,7 +63,8 @@ def messages(payload: Row) -> list[str]:
 class Told:
     """What the events that name a client say of their messages."""
 
-    def __init__(self, everything: Iterable[Post]) -> None:
+    def __init__(self, everything: Iterable[Post], known: Iterable[str]) -> None:
+        self._known = set(known)
         self._of: dict[str, list[Post]] = defaultdict(list)
         for post in everything:
             if word(post.payload.get("namespace")):
@@ -79,14 +80,16 @@ class Told:
             if abs(post.received.date() - silent.received.date()) <= SAME_MESSAGE
         ]
         clients = {word(other["namespace"]) for other in near}
+        clients = clients & self._known or clients
         if len(clients) != 1:
             return silent.payload
-        found = silent.payload | {"namespace": clients.pop()}
+        found = silent.payload | {"namespace": next(iter(clients))}
         own = address(silent.payload.get("email"))
         for field in ARGUMENTS:
             read = {"audience_id": joined, "campaign_run_id": word, "journey_id": word, "nqe": word}.get(field, text)
             said = {read(other.get(field))
-                    for other in near if address(other.get("email")) == own} - {None}  # fmt: skip
+                    for other in near
+                    if address(other.get("email")) == own and word(other["namespace"]) in clients} - {None}  # fmt: skip
             if len(said) == 1 and not text(silent.payload.get(field)):
                 found[field] = said.pop()
         return found
@@ -95,7 +98,7 @@ class Told:
 def read(folder: Path, records: Records) -> list[Event]:
     """All events of a landing folder whose address is known, each once, in the order in which they were received."""
     everything = list(posts(folder))
-    told = Told(everything)
+    told = Told(everything, records.namespaces)
     found = []
     for post in everything:
         payload = post.payload if word(post.payload.get("namespace")) else told.of(post)

@@ -435,7 +435,9 @@ def test_a_row_is_as_new_as_what_it_says_in_its_own_columns(warehouse: Warehouse
 
 @pytest.mark.slow
 def test_a_bounce_without_arguments_has_those_of_its_message_whenever_it_comes(warehouse: Warehouse) -> None:
-    """By the part of the id before its dot, or by the header's; two clients that claim a message get nothing of it."""
+    """By the part of the id before its dot, or by the header's; two clients that claim a message get nothing of it,
+    once both are known.
+    """
     bounce = {"event": "bounce", "type": "bounce", "namespace": None, "campaign_run_id": None, "nqe": None}
     warehouse.land(
         "sendgrid/bounces.ndjson",
@@ -464,6 +466,13 @@ def test_a_bounce_without_arguments_has_those_of_its_message_whenever_it_comes(w
     time.sleep(0.01)
     warehouse.land("sendgrid/sent.ndjson", sent[1:])
     warehouse.models()
+    assert warehouse.rows(bounced) == [("b2", "n", "r", "q2"), ("b3", "n", "r", "q3")]
+    assert warehouse.rows(missing) == [(1,)]
+    warehouse.land(
+        "platform/namespaces/m.ndjson", [{"namespace": "m", "name": "M", "updated_at": "2026-09-01T00:00:00Z"}]
+    )
+    warehouse.models()
+    assert warehouse.last_days("esp_events") == ["2026-10-08", "2026-10-11"]
     assert warehouse.rows(bounced) == [("b2", "n", "r", "q2")]
     assert warehouse.rows(missing) == [(2,)]
     step_by_step = warehouse.exports()

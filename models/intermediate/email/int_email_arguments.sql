@@ -32,6 +32,12 @@ speaking as (
 
 ),
 
+namespaces as (
+
+    select * from {{ ref('stg_platform__namespaces') }}
+
+),
+
 found as (
 
     {% for id in ['message_id', 'smtp_id'] %}
@@ -56,12 +62,17 @@ found as (
 
 told as (
 
-    select * from found
-    where {{ days_between('told_on', 'event_day') }}
+    select
+        found.*,
+        namespaces.namespace as known_namespace
+    from found
+    left join namespaces on found.namespace = namespaces.namespace
+    where {{ days_between('found.told_on', 'found.event_day') }}
         between -{{ var('late_event_days') }} and {{ var('late_event_days') }}
 
 ),
 
+-- Nobody may have what is another's; but who names no client that is known takes nothing from one that is.
 agreed as (
 
     select
@@ -69,7 +80,10 @@ agreed as (
         payload,
         min(told_on) as told_from,
         max(told_on) as told_until,
-        case when min(namespace) = max(namespace) then min(namespace) end as namespace
+        case
+            when count(known_namespace) = 0 and min(namespace) = max(namespace) then min(namespace)
+            when min(known_namespace) = max(known_namespace) then min(known_namespace)
+        end as namespace
     from told
     group by event_day, payload
 
@@ -79,13 +93,19 @@ own as (
 
     select
         {% for argument in arguments %}
-        case when min({{ argument }}) = max({{ argument }}) then min({{ argument }}) end as {{ argument }},
+        case
+            when min(told.{{ argument }}) = max(told.{{ argument }}) then min(told.{{ argument }})
+        end as {{ argument }},
         {% endfor %}
-        event_day,
-        payload
+        told.event_day,
+        told.payload
     from told
-    where email = told_of
-    group by event_day, payload
+    inner join agreed
+        on told.event_day = agreed.event_day
+        and told.payload = agreed.payload
+        and told.namespace = agreed.namespace
+    where told.email = told.told_of
+    group by told.event_day, told.payload
 
 )
 
@@ -97,11 +117,11 @@ select
     agreed.told_from,
     agreed.told_until,
     agreed.namespace,
-    case when agreed.namespace is not null then own.campaign_run_id end as campaign_run_id,
-    case when agreed.namespace is not null then own.audience_id end as audience_id,
-    case when agreed.namespace is not null then own.variant_id end as variant_id,
-    case when agreed.namespace is not null then own.journey_id end as journey_id,
-    case when agreed.namespace is not null then own.nqe end as nqe
+    own.campaign_run_id,
+    own.audience_id,
+    own.variant_id,
+    own.journey_id,
+    own.nqe
 from silent
 left join agreed on silent.event_day = agreed.event_day and silent.payload = agreed.payload
 left join own on silent.event_day = own.event_day and silent.payload = own.payload

@@ -78,7 +78,10 @@ used as (
 
 told_otherwise as (
 
-    select used.event_day from used
+    select
+        used.event_day,
+        used.knows_namespace <> (namespaces.namespace is not null) as knows_namespace_otherwise
+    from used
     left join namespaces on used.namespace = namespaces.namespace
     left join campaign_runs
         on used.namespace = campaign_runs.namespace
@@ -138,6 +141,13 @@ told as (
     {% endfor %}
     select silent.event_day from silent
     inner join landed on landed.event_day between silent.told_from and silent.told_until
+
+    union distinct
+
+    -- Whose a message is depends on which of the clients that claim it are known.
+    select silent.event_day from silent
+    inner join told_otherwise on told_otherwise.event_day between silent.told_from and silent.told_until
+    where told_otherwise.knows_namespace_otherwise
 
 ),
 

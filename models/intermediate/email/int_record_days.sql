@@ -17,6 +17,12 @@ reasons as (
 
     select * from {{ ref('rejection_reasons') }}
 
+),
+
+namespaces as (
+
+    select * from {{ ref('stg_platform__namespaces') }}
+
 )
 
 select distinct
@@ -27,8 +33,11 @@ select distinct
     case
         when events.rejection_reason is null or reasons.knows_address then true
         when events.rejection_reason = 'unknown_namespace' then false
+        -- They were rejected before that was asked, but whose their message is may depend on it.
+        else namespaces.namespace is not null
     end as knows_namespace,
     events.run_version,
     events.journey_name
 from events
 left join reasons on events.rejection_reason = reasons.reason
+left join namespaces on events.namespace = namespaces.namespace
