@@ -550,6 +550,38 @@ def test_an_event_is_one_however_late_it_comes_again(warehouse: Warehouse) -> No
 
 
 @pytest.mark.slow
+def test_an_id_of_several_is_each_ones_whatever_comes_first(warehouse: Warehouse) -> None:
+    """On one day, or later; who has it first keeps its key, also when that one comes last. As a full refresh has it."""
+    of = "select email, event, count(*), count(distinct unique_key) from esp_events where nqe = 'shared' group by 1, 2"
+    keys = "select count(distinct unique_key) from esp_events where nqe = 'shared'"
+    first, second, third = (f"{name}@example.com" for name in ("first", "second", "third"))
+    left = {"event": "unsubscribe", "nqe": "shared"}
+
+    def told(events: list[tuple[str, str]]) -> None:
+        """Which events of the id there are, after a build of what is due and after one of everything."""
+        warehouse.models()
+        step_by_step = warehouse.exports()
+        assert sorted(warehouse.rows(of)) == [(email, event, 1, 1) for email, event in sorted(events)]
+        assert warehouse.rows(keys) == [(len(events),)]
+        warehouse.models("--full-refresh")
+        assert warehouse.exports() == step_by_step
+
+    posts = [
+        click("import", "2026-11-05", email=second, **left),
+        click("import", "2026-11-05", "11:00:00", email=third, **left),
+    ]
+    warehouse.land("sendgrid/one.ndjson", posts)
+    warehouse.land("sendgrid/two.ndjson", [click("import", "2026-11-06", email=third, **left)])
+    told([(second, "unsubscribe"), (third, "unsubscribe")])
+    posts = [click("import", "2026-11-07", email=email, event="delivered", nqe="shared") for email in (second, first)]
+    warehouse.land("sendgrid/three.ndjson", posts)
+    events = [(second, "unsubscribe"), (third, "unsubscribe"), (second, "deliver"), (first, "deliver")]
+    told(events)
+    warehouse.land("sendgrid/late.ndjson", [click("import", "2026-11-04", email=first, **left)])
+    told([*events, (first, "unsubscribe")])
+
+
+@pytest.mark.slow
 def test_who_posts_another_clients_email_fails_alone(warehouse: Warehouse) -> None:
     """Also where that day's first event of it is the stranger's: the owner's first was days before."""
     warehouse.land(
