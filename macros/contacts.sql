@@ -22,12 +22,13 @@
     Letters of any alphabet pass; blanks of any kind, and what nobody sees, do not.
 #}
 {% macro is_possible_address(text) -%}
-    {%- set unseen = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufffb"
-        ~ "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff" -%}
-    {%- set no = '@ "(),:;<>' ~ "\u0085\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff" ~ unseen
-        ~ '\\x01-\\x1f\\x7f' -%}
+    {%- set no = '@ "(),:;<>\\x01-\\x1f\\x7f' -%}
+    {%- set unseen = "\u0085\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5"
+        ~ "\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff" -%}
     length({{ text }}) <= 254
     and {{ matches(text, '^[^' ~ no ~ ']{1,64}@([^.' ~ no ~ ']{1,63}[.])+[^.0-9' ~ no ~ '][^.' ~ no ~ ']{1,62}$') }}
+    {#- By itself: in each part of the pattern above it would take forty times as long. #}
+    and not {{ matches(text, '[' ~ unseen ~ ']') }}
     and {{ text }} not like '.%' and {{ text }} not like '%..%' and {{ text }} not like '%.@%'
     and {{ text }} not like '%[%' and {{ text }} not like '%]%'
     and {{ text }} not like '%@-%' and {{ text }} not like '%-.%' and {{ text }} not like '%.-%'
