@@ -54,9 +54,10 @@
     ['sendgrid/posts/untimed.json', 1, none, 'open', 'received_at is no time']
 ] -%}
 
+{#- sqlfluff knows no frame of a window that has no order. #}
 with landed as (
 
-    {{ landed_events(none, files, root) | indent(4) }}
+    {{ landed_events(none, files, root) | indent(4) }} -- noqa: PRS
 
 ),
 
