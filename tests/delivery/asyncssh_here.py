@@ -75,15 +75,26 @@ def running(
             **settings,
         )
 
+    loop.set_exception_handler(lambda _loop, _context: None)  # a login that failed is what a test asked for
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()  # the loop of a browser's tests may be this thread's
     server = asyncio.run_coroutine_threadsafe(listen(), loop).result(60)
     try:
         yield target(port, key, password=PASSWORD), given
     finally:
-        loop.call_soon_threadsafe(server.close)
+        asyncio.run_coroutine_threadsafe(_end(server), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
+        thread.join(60)
+        loop.close()
+
+
+async def _end(server: asyncssh.SSHAcceptor) -> None:
+    """Nothing of it is left to the garbage collector: what asyncio would say of it then could come inside any test."""
+    server.close()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 def target(port: int, key: str, **login: Any) -> SftpDestination:
