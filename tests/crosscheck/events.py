@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -146,7 +147,7 @@ def _platform(source: str, post: Post, records: Records) -> Event | None:
     row, event = post.payload, source.removesuffix("s")
     if event == "unsubscribe":
         row = {name: row.get(name) for name in ("namespace", "email", "source", "campaign_run_id", "nqe")}
-    own = named(post.payload.get(f"{event}_id")) or f"line {post.place}"
+    own = named(post.payload.get(f"{event}_id")) or f"says {json.dumps(post.payload)}"
     by_email = event == "halt" or bool(word(row["campaign_run_id"]) and word(row["nqe"]))
     return _judged(f"platform.{source}", own, event, replace(post, payload=row), records, by_email=by_email)
 

@@ -101,7 +101,10 @@ union all
 
 select
     'platform.halts' as source,
-    coalesce(case when fault is null then halt_id end, {{ surrogate_key(line) }}) as source_id,
+    case
+        when fault is not null then {{ surrogate_key(line) }}
+        else coalesce(halt_id, {{ surrogate_key(['payload']) }})
+    end as source_id,
     {{ nothing }} as retry_id,
     namespace,
     email,
@@ -135,7 +138,10 @@ union all
 
 select
     'platform.unsubscribes' as source,
-    coalesce(case when fault is null then unsubscribe_id end, {{ surrogate_key(line) }}) as source_id,
+    case
+        when fault is not null then {{ surrogate_key(line) }}
+        else coalesce(unsubscribe_id, {{ surrogate_key(['payload']) }})
+    end as source_id,
     {{ nothing }} as retry_id,
     namespace,
     email,
