@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 import re
 from collections import Counter, defaultdict
 from contextlib import closing
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from delivery.config.project import Project
     from delivery.config.share import Share
 
+_AT = "%Y-%m-%dT%H:%M:%SZ"
+_TOO_MANY = 1 << 63  # bytes, for the ledger
 _RANGE = re.compile(r"bytes (\d+)-\d+/\d+")
 _LOGS = {"page": "web.json*", "sftp": "sftp.transfers*"}  # with those that were rotated
 # What ProFTPD writes in place of a blank or control character, so that no name can look like another line.
@@ -57,8 +60,10 @@ def read_logs(project: Project, share: Share, checked: Collection[str] = ()) -> 
         found: dict[str, tuple[Fetch, File]] = {}
         for sent in _lines(run_folder(share), f"{Users.of(share).home}/"):
             if known := places.get(sent.path):
-                # Of several that had the name, the last that was there then.
-                file = next((one for one in reversed(known) if one.updated_at <= sent.at), known[-1])
+                # Of several that had the name, the last that was there then; else what `prune` took first after it.
+                there = [one for one in known if one.state == FileState.PUBLISHED and one.updated_at <= sent.at]
+                gone = [one for one in known if one.state == FileState.PRUNED and one.updated_at > sent.at]
+                file = (there[-1:] or gone or known[-1:])[0]
                 key = hashlib.sha256(f"{sent.door} {sent.line}".encode()).hexdigest()
                 door = CHECK if sent.user in checked else sent.door
                 what = (file.delivery_id, file.part, sent.user, door, sent.at, sent.start, sent.bytes)
@@ -76,25 +81,32 @@ def _lines(folder: Path, home: str) -> Iterator[_Sent]:
         for path in sorted(folder.glob(pattern)):
             with path.open(encoding="utf-8", errors="replace") as log:
                 for line in log:
-                    if sent := _page(line.strip()) if door == "page" else _sftp(line.strip(), home):
+                    if sent := _sent(line.strip(), door, home):
                         yield sent
 
 
-def _page(line: str) -> _Sent | None:
-    """A request that was answered with a file, or a range of it. None for any other line."""
+def _sent(line: str, door: str, home: str) -> _Sent | None:
+    """None for any other line, and for one that no server wrote: cut by a full disk, say."""
     try:
-        fields: dict[str, Any] = json.loads(line)
-        answered = fields["status"] in (200, 206) and fields["method"] == "GET"
-        count, asked = int(fields["bytes"]), _RANGE.fullmatch(fields["range"])
-        if fields["ended"] == "X":  # by the client: what was sent may have come, but not to the last byte
-            count = max(0, min(count, fields["sent"]) - 1)
-        # The server escapes the path as it came, which the client had escaped.
-        path = unquote(unquote(fields["path"])).lstrip("/")
-        # Several ranges in one answer: which is not told, and the count is of what stands between them, too.
-        answered = answered and (fields["status"] == 200 or asked is not None)
-        sent = _Sent(line, "page", fields["user"], fields["at"], int(asked[1]) if asked else 0, count, path)
-    except (ValueError, KeyError, TypeError):  # cut by a full disk, say
+        sent = _page(line) if door == "page" else _sftp(line, home)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+    return sent if sent and sent.start + sent.bytes < _TOO_MANY else None
+
+
+def _page(line: str) -> _Sent | None:
+    """A request that was answered with a file, or a range of it."""
+    fields: dict[str, Any] = json.loads(line)
+    answered = fields["status"] in (200, 206) and fields["method"] == "GET"
+    count, asked = int(fields["bytes"]), _RANGE.fullmatch(fields["range"])
+    if fields["ended"] == "X":  # by the client: what was sent may have come, but not to the last byte
+        count = max(0, min(count, fields["sent"]) - 1)
+    # The server escapes the path as it came, which the client had escaped; it takes `//`, `/./` and `/../` as one may.
+    path = posixpath.normpath(unquote(unquote(fields["path"]))).lstrip("/")
+    # Several ranges in one answer: which is not told, and the count is of what stands between them, too.
+    answered = answered and (fields["status"] == 200 or asked is not None)
+    at = f"{datetime.strptime(fields['at'], _AT):{_AT}}"
+    sent = _Sent(line, "page", str(fields["user"]), at, int(asked[1]) if asked else 0, count, path)
     return sent if answered else None
 
 
@@ -107,9 +119,6 @@ def _sftp(line: str, home: str) -> _Sent | None:
     home = home.translate(_PLAIN)
     if len(words) != 18 or not words[7].isdigit() or not words[8].startswith(home):
         return None
-    try:
-        at = datetime.strptime(" ".join(words[1:5]), "%b %d %H:%M:%S %Y")
-    except ValueError:
-        return None
+    at = datetime.strptime(" ".join(words[1:5]), "%b %d %H:%M:%S %Y")
     count = max(0, int(words[7]) - (words[-1] != "c"))
-    return _Sent(line, "sftp", words[13], f"{at:%Y-%m-%dT%H:%M:%SZ}", 0, count, words[8].removeprefix(home))
+    return _Sent(line, "sftp", words[13], f"{at:{_AT}}", 0, count, words[8].removeprefix(home))

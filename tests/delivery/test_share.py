@@ -302,6 +302,7 @@ TRANSFER = (
         ({"method": "HEAD"}, "", None),
         ({"status": 403}, "", None),
         ({"status": 304}, "", None),
+        ({"path": "/acme_outdoor//./inbox/other/../a%2520b.csv"}, "", ("page", 0, 100)),
         ({"path": "/acme_outdoor/inbox/other.csv"}, "", None),
         ({"path": "/brightside_beauty/inbox/a%2520b.csv"}, "", None),
         ({}, TRANSFER, ("sftp", 0, 100)),
@@ -325,6 +326,31 @@ def test_a_line_tells_how_much_of_which_file_went_to_whom(
     found = [(fetch.door, fetch.start, fetch.bytes) for fetch, _ in read_logs(project, share)]
     assert found == ([told] if told else [])
     assert read_logs(project, share) == []
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"bytes": 10**30},
+        {"bytes": float("inf")},
+        {"status": 206, "range": f"bytes {10**30}-{10**31}/1"},
+        {"at": None},
+        {"at": "later"},
+        "[" * 100_000,
+        TRANSFER.replace(" 100 ", f" {10**30} "),
+        TRANSFER.replace(" 100 ", " ² "),
+    ],
+    ids=lambda odd: str(odd)[:40],
+)
+def test_a_line_that_no_server_wrote_stops_nothing(project: Project, odd: dict[str, Any] | str) -> None:
+    share = shared(project)
+    run, home = config.run_folder(share), str(share.folder / "users" / "home")
+    text = odd.replace("/h/users/home", home) if isinstance(odd, str) else json.dumps(LINE | odd)
+    for name in ("web.json", "sftp.transfers"):
+        (run / name).write_text(text + "\n")
+    with (run / "web.json").open("a") as log:
+        log.write(json.dumps(LINE) + "\n")
+    assert [fetch.bytes for fetch, _ in read_logs(project, share)] == [100]
 
 
 def shared(project: Project) -> Share:
@@ -399,3 +425,15 @@ def test_of_several_files_that_had_a_name_the_one_that_was_there_then_is_meant(p
     assert [(fetch.delivery_id, fetch.part) for fetch, _ in read_logs(project, share)] == [
         (row.id, part) for part in (2, 0, 1, 2)
     ]
+
+
+def test_what_prune_took_was_fetched_before_it_went(project: Project) -> None:
+    share = shared(project)
+    with closing(Ledger(project.ledger_url)) as ledger, ledger.storage.begin() as connection:
+        connection.exec_driver_sql("update files set state = 'pruned', updated_at = '2026-11-10T13:35:00Z'")
+        other = {"part": "1", "state": "'published'", "updated_at": "'2026-11-11T06:00:00Z'"}
+        values = ", ".join(other.get(name, name) for name in File._fields)
+        connection.exec_driver_sql(f"insert into files select {values} from files")
+    log = config.run_folder(share) / "web.json"
+    log.write_text("".join(json.dumps(LINE | {"at": f"2026-11-{day}T06:00:00Z"}) + "\n" for day in ("05", "11")))
+    assert [fetch.part for fetch, _ in read_logs(project, share)] == [0, 1]
