@@ -5,6 +5,7 @@ The servers run as an account of their own, without root, also on a low port; th
 
 from __future__ import annotations
 
+import re
 import secrets
 import sqlite3
 import sys
@@ -101,7 +102,7 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
     if share.analytics_port:
         _make_secret(share.analytics_secret)
     files = share.view or project.share
-    for path in (into, files, project.root):
+    for path in (into, files, project.share, project.root):
         if UNPLAIN & set(str(path)):
             raise ConfigError(f"{path} has characters that the servers' configuration cannot hold.")
     mount = f"{unit_name(files)}.mount" if share.view else ""
@@ -130,10 +131,11 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
         "pages": into / "pages",
         "run": run_folder(share),
         "users": users.folder,
+        "home": re.sub(r"[^\w/-]", ".", str(users.home)),  # what may mean more in a pattern
         "ended": ended(share),
         "shared": project.share,
         "project": project.root,
-        "runner": project.root.owner(),
+        "runner": _owner(project.root),
         "delivery": Path(sys.executable).with_name("delivery"),
     }
     units = UNITS | ({mount: "view.mount"} if mount else {})
@@ -150,6 +152,13 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
             path.chmod(0o644)  # no secret is in it
     _make_logins(into / LOGINS)
     return [*made, into / LOGINS]
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:  # in a container, say
+        raise ConfigError(f"{path} belongs to no user with a name: the servers' configuration needs one.") from None
 
 
 def _make_logins(path: Path) -> None:

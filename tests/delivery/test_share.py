@@ -190,6 +190,32 @@ def test_the_servers_accept_their_configuration(tmp_path: Path, more: bool) -> N
     assert 'User "share"' in (tmp_path / "again" / "sftp.conf").read_text()
 
 
+def test_the_servers_hide_what_is_hidden_wherever_the_share_is(tmp_path: Path) -> None:
+    project = made(tmp_path / "c++ (new) | a.b")
+    integrations = Integrations(project.integrations_file)
+    config.write(project, integrations, tmp_path / "out", (config.ACCOUNT, config.ACCOUNT))
+    (said,) = re.findall(r'PathDenyFilter "(.*)"', (tmp_path / "out" / "sftp.conf").read_text())
+    home = Users.of(config.settings(integrations)).home
+    denied = [name for name in ("a.csv", ".a/b.csv", "a.part/b.csv", "a.part") if re.match(said, f"{home}/acme/{name}")]
+    assert denied == [".a/b.csv", "a.part/b.csv", "a.part"]
+
+
+def test_a_share_that_the_units_cannot_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DELIVERY_SHARE", str(tmp_path / "100%share"))
+    project = made(tmp_path / "project", view=str(tmp_path / "view"))
+    told = call(project, "config", "-o", str(tmp_path / "out"))
+    assert (told.exit_code, "100%share has characters" in told.stderr) == (ExitCode.USAGE, True)
+
+
+def test_who_runs_it_must_have_a_name(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_: Path) -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr(Path, "owner", nobody)
+    told = call(project, "config", "-o", str(tmp_path / "out"))
+    assert (told.exit_code, "belongs to no user with a name" in told.stderr) == (ExitCode.USAGE, True)
+
+
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     """Those that are written, and the examples of the docs."""
     if not shutil.which("systemd-analyze"):
