@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NAME = ".htaccess"
 MODE = 0o640  # as of the files that it is about
 _UNFINISHED = f"{NAME}.part"
+_SHA256 = re.compile("[0-9a-f]{64}")
 _MEANS_MORE = re.compile(r"[^\w./-]")
 
 
@@ -64,7 +65,7 @@ def _lines(folder: Path, share: Path, integrations: Mapping[str, Integration]) -
         for file in manifest.files:
             with suppress(OSError, ValueError):  # it has gone before its manifest, or has a name that none can have
                 size, goes = (folder / file.name).lstat().st_size, goes_on(folder / file.name, kept)
-                if size == file.bytes:
+                if size == file.bytes and _SHA256.fullmatch(file.sha256):
                     rows = "1 row" if file.rows == 1 else f"{file.rows:,} rows"
                     said[file.name] = f"{rows}, goes on {goes}<br>SHA-256 <code>{file.sha256}</code>"
     if not said:

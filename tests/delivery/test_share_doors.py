@@ -257,6 +257,20 @@ def test_odd_names_are_shown_as_text_and_fetched(world: World, tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_a_folder_is_called_what_it_is_called(world: World, tmp_path: Path) -> None:
+    name = "ünï <b> & 100%25?"
+    folder = world.file(CLIENTS[0]).parent / name
+    folder.mkdir()
+    _given(world, folder.parent)
+    folder.chmod(0o2750)
+    try:
+        page = visitor(world, tmp_path, "acme_it").ask(f"/{CLIENTS[0]}//inbox/{quote(name)}/?C=N;O=A")[1].decode()
+    finally:
+        folder.rmdir()
+    assert re.findall("Folder <code>(.*?)</code>", page) == [f"/{CLIENTS[0]}//inbox/{html.escape(name)}/"]
+
+
+@pytest.mark.slow
 def test_nothing_can_be_changed(world: World, tmp_path: Path) -> None:
     page, before = visitor(world, tmp_path, "acme_it"), _state(world.project.share)
     (tmp_path / "new").write_text("new")
@@ -766,7 +780,8 @@ def test_beside_each_file_stand_its_rows_its_hash_and_when_it_goes(world: World,
         world.sftp("robot", f"get {path}/{name} {tmp_path / 'got'}")
         assert not (tmp_path / "got").exists()
 
-    odd = ["it's ${PATH} \"[a-z]*?\\.csv", "ünï 🎉.csv", f"x{NAME}", f"{NAME}.bak", "<b>.csv"]
+    damaged = f"damaged {NAME}"
+    odd = [damaged, "it's ${PATH} \"[a-z]*?\\.csv", "ünï 🎉.csv", f"x{NAME}", f"{NAME}.bak", "<b>.csv"]
     integrations = Integrations(world.project.integrations_file).loaded
     try:
         for name in odd:
@@ -774,6 +789,8 @@ def test_beside_each_file_stand_its_rows_its_hash_and_when_it_goes(world: World,
             one = file.model_copy(
                 update={"name": name, "rows": 1234567, "bytes": 2, "sha256": f"{odd.index(name):064}"}
             )
+            if name == damaged:
+                one = one.model_copy(update={"sha256": "0\nOptions All"})
             if not name.endswith(".bak"):
                 made = manifest.model_copy(update={"files": [one]})
                 (inbox / f"{name}.manifest.json").write_bytes(made.content())
@@ -783,7 +800,7 @@ def test_beside_each_file_stand_its_rows_its_hash_and_when_it_goes(world: World,
         assert {name: again[name] for name in said} == said
         for name in odd:
             text = f"1,234,567 rows, goes on {_today(7)}SHA-256 {odd.index(name):064}"
-            assert again[name] == ("" if name.endswith(".bak") else text), name
+            assert again[name] == ("" if name.endswith(".bak") or name == damaged else text), name
             assert page.ask(f"{path}/{quote(name)}") == (200, b"x\n")
     finally:
         for name in odd:
@@ -835,6 +852,9 @@ def test_everybody_can_use_the_pages(browser: Browser, world: World) -> None:
         for path in ("/", f"/{CLIENTS[0]}/inbox/", "/.page/check.html", "/no_such/"):
             page.goto(world.url + path)
             assert broken() == [], (scheme, path)
+            page.set_viewport_size({"width": 320, "height": 800})  # as wide as one that is enlarged four times
+            assert page.evaluate("document.documentElement.scrollWidth") == 320, path
+            page.set_viewport_size({"width": 1000, "height": 800})
     page.goto(f"{world.url}/{CLIENTS[0]}/inbox/")
     links = page.evaluate("[...document.querySelectorAll('a')].map(link => link.href)")
     reached = []
