@@ -142,9 +142,9 @@ def new_user(name: str, namespaces: Iterable[str], known: Iterable[str], passwor
     shown = []
     for line in keys:
         try:
-            shown.append(_rfc4716(HostKey.parse(line)))
+            shown.append(_rfc4716(_key(line)))
         except ValueError:
-            faults.append("a public key is not a line as OpenSSH writes it: ssh-ed25519 AAAA…")
+            faults.append("a public key is not one whole line as OpenSSH writes it, without options: ssh-ed25519 AAAA…")
     if not password and not shown:
         faults.append("there is neither a password nor a public key")
     if faults:
@@ -157,6 +157,16 @@ def hashed(password: str) -> str:
     import bcrypt
 
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(ROUNDS)).decode().replace("$2b$", "$2y$", 1)
+
+
+def _key(line: str) -> HostKey:
+    """Raises ValueError for options, which no server would hold, for more lines than one, and for a part of a key."""
+    key, end = HostKey.parse(line), 0
+    while end < len(key.blob):  # its numbers, each after its length
+        end += 4 + int.from_bytes(key.blob[end : end + 4], "big")
+    if not line.startswith(key.kind) or len(line.splitlines()) > 1 or end != len(key.blob):
+        raise ValueError(line)
+    return key
 
 
 def _rfc4716(key: HostKey) -> str:

@@ -125,6 +125,15 @@ def test_every_fault_of_a_user_is_said_at_once_without_the_password(project: Pro
             new_user("it", CLIENTS[:1], CLIENTS, password, ())
 
 
+def test_a_key_is_one_whole_line_and_without_options(project: Project, tmp_path: Path) -> None:
+    """The servers hold no options, `from="192.0.2.1"` say: whoever gives one believes that they do."""
+    key = keygen(tmp_path / "key")
+    assert new_user("it", CLIENTS[:1], CLIENTS, "", [f"{key.strip()} it@example.com\n"]).key_count == 1
+    for line in (f'from="192.0.2.1" {key}', f"{key.strip()}\n{key}", key[:40], key[:64]):
+        with pytest.raises(ConfigError, match="public key"):
+            new_user("it", CLIENTS[:1], CLIENTS, "", [line])
+
+
 def test_every_fault_of_the_settings_is_said_at_once(project: Project) -> None:
     path = project.integrations_file
     document = yaml.safe_load(path.read_text())
