@@ -92,8 +92,8 @@ def _latest(campaign: str | None, limit: int) -> View:
 
 
 def _note(delivery: Delivery, taken: Fetched | None) -> Brief:
-    """What is to be known, or else who fetched it from the share."""
-    return Brief(delivery.note.partition("\n")[0] or ("" if taken is None else taken.text))
+    """Who fetched it from the share, and what else is to be known."""
+    return Brief("; ".join(filter(None, ["" if taken is None else taken.text, delivery.note.partition("\n")[0]])))
 
 
 def _when(delivery: Delivery) -> str:

@@ -443,6 +443,9 @@ def test_a_delivery_of_several_files_is_fetched_when_one_user_has_all_of_them(pr
         assert told() == ("not fetched yet", [])
         assert told(fetch(1, 0, 100), fetch(2, 0, 100, part=1, login="robot")) == ("fetched in part", [])
         assert told(fetch(3, 0, 100, part=1)) == ("fetched", ["acme_it"])
+        ledger.pruned([(file, "kept 7 days") for file in ledger.files(key)])
+    shown = CliRunner().invoke(cli, ["--project-dir", str(project.root), "status", "--full"], catch_exceptions=False)
+    assert "fetched by acme_it; pruned: kept 7 days" in shown.stdout
 
 
 def test_of_several_files_that_had_a_name_the_one_that_was_there_then_is_meant(project: Project) -> None:
