@@ -22,6 +22,7 @@ from delivery.gate.rejected import BEFORE
 from delivery.ledger import Delivery, Ledger, deliveries
 from delivery.schedule.gaps import Gap, gaps
 from delivery.schedule.slots import SLOT
+from delivery.transfer.fetched import Fetched, fetched
 from delivery.warehouse import open_engine
 from delivery.windows import DAY, Window
 
@@ -43,10 +44,11 @@ METRICS = (
 
 
 class Sent(NamedTuple):
-    """One delivery of the day, and the names of its files."""
+    """One delivery of the day, the names of its files, and who fetched them, of a share with doors."""
 
     delivery: Delivery
     files: tuple[str, ...]
+    fetched: Fetched | None
 
 
 class Series(NamedTuple):
@@ -95,7 +97,7 @@ class DailyReport:
         return {
             "day": self.day,
             "namespace": self.namespace,
-            "deliveries": [{**one.delivery._asdict(), "files": one.files} for one in self.sent],
+            "deliveries": [{**one.delivery._asdict(), "files": one.files, "fetched": one.fetched} for one in self.sent],
             "series": self.series,
             "missed": self.missed,
             "results": self.results,
@@ -122,7 +124,9 @@ def daily_report(project: Project, day: date, at: datetime, namespace: str | Non
             deliveries.c.namespace.in_(chosen), deliveries.c.slot < _slot(day + DAY), deliveries.c.state != "cancelled"
         )
         of_day = [row for row in known if row.slot >= _slot(day)]
-        sent = tuple(Sent(row, tuple(f.name for f in ledger.files(row.id) if f.role == "data")) for row in of_day)
+        taken = fetched(project, ledger, of_day)
+        names = {row.id: tuple(file.name for file in ledger.files(row.id) if file.role == "data") for row in of_day}
+        sent = tuple(Sent(row, names[row.id], taken.get(row.id)) for row in of_day)
     until = gaps(project, declared, at, None, None, day.isoformat())
     due = [gap for gap in until if _slot(day) <= gap.due < _slot(day + DAY)]
     manifest = project.manifest()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from delivery.ledger import Delivery
-    from delivery.operations.status import Fetched
+    from delivery.transfer.fetched import Fetched
 
 SHOWN = 20
 LATEST = "the latest deliveries"
@@ -121,15 +121,16 @@ def _held(campaign: str | None) -> View:
 def _one(delivery: str) -> View:
     from delivery.operations.status import one
 
-    row, files, steps = one(project(), delivery)
+    row, files, steps, taken = one(project(), delivery)
     return View(
         {
             **row._asdict(),
             "files": files,
             "steps": [{"at": at, "step": step, "note": note} for at, step, note in steps],
+            "fetched": taken,
         },
         [
-            row.title,
+            row.title + (f": {taken.text}" if taken else ""),
             Table(["at", "step", "note"], [[at[:19], step, note] for at, step, note in steps]),
             Table(
                 ["file", "state", "#rows", "#bytes", "SHA-256"],

@@ -19,8 +19,8 @@ from delivery.handing_over import Ended
 from delivery.ledger import FileState, Ledger, State, deliveries
 from delivery.ledger.tables import files
 from delivery.ledger.told import keep_told, last_told
-from delivery.operations.status import fetched
 from delivery.schedule.gaps import gaps
+from delivery.transfer.fetched import fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

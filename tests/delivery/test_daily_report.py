@@ -13,7 +13,8 @@ import pytest
 from test_gate import sql
 
 from delivery.analytics.report import Series, _series
-from delivery.ledger import Delivery, Ledger, deliveries
+from delivery.ledger import Delivery, Fetch, Ledger, deliveries
+from delivery.ledger.fetches import keep_fetches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,12 +63,17 @@ def delivered(project: Copy) -> Copy:
 
 
 def test_the_page_says_what_was_delivered(delivered: Copy) -> None:
-    shown = page(delivered)
     status = json.loads(delivered.delivery("status", "--json").stdout)["deliveries"]
     assert len(status) == 4
+    sent = Fetch("line", status[0]["id"], 0, "acme_it", "page", "2026-11-04T07:00:00Z", 0, 10**9, 10)
+    with closing(Ledger(f"sqlite:///{delivered.root / '.delivery' / 'ledger.sqlite'}")) as ledger:
+        keep_fetches(ledger, [sent])
+    shown = page(delivered)
     for row in status:
         (line,) = (cells for cells in shown.rows if cells[1:3] == [row["campaign"], row["integration"]])
-        assert (line[0], line[4], line[5]) == (row["namespace"], "delivered", f"{row['rows']:,}")
+        assert (line[0], line[5]) == (row["namespace"], f"{row['rows']:,}")
+        there = "fetched by acme_it" if row is status[0] else f"not fetched yet, goes on {row['fetched']['goes_on']}"
+        assert line[4] == f"delivered, {there}"
         assert line[6] == (str(row["rejected"]) if row["rejected"] else "")
         assert f"{row['campaign']}_2026-11-03" in line[7] or "20261103" in line[7]
     assert {row["rejected"] for row in status} == {3, 1}

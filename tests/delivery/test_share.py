@@ -33,10 +33,10 @@ from delivery.config.share import Share
 from delivery.errors import ConfigError, ExitCode
 from delivery.ledger import Fetch, File, Ledger
 from delivery.ledger.fetches import fetches_of, keep_fetches, whole_since
-from delivery.operations.status import fetched
 from delivery.share import config
 from delivery.share.logs import read_logs
 from delivery.share.users import Users, new_user
+from delivery.transfer.fetched import fetched
 
 if TYPE_CHECKING:
     from delivery.config.project import Project
@@ -446,6 +446,8 @@ def test_a_delivery_of_several_files_is_fetched_when_one_user_has_all_of_them(pr
         ledger.pruned([(file, "kept 7 days") for file in ledger.files(key)])
     shown = CliRunner().invoke(cli, ["--project-dir", str(project.root), "status", "--full"], catch_exceptions=False)
     assert "fetched by acme_it; pruned: kept 7 days" in shown.stdout
+    asked = ["--project-dir", str(project.root), "status", key[:8]]
+    assert ": fetched by acme_it" in CliRunner().invoke(cli, asked, catch_exceptions=False).output
 
 
 def test_of_several_files_that_had_a_name_the_one_that_was_there_then_is_meant(project: Project) -> None:

@@ -14,7 +14,7 @@ from small_project import make_project
 from delivery.cli import cli
 from delivery.errors import ExitCode
 from delivery.ledger import Ledger
-from delivery.operations.status import Fetched
+from delivery.transfer.fetched import Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
