@@ -13,6 +13,7 @@ import polars as pl
 from tests.crosscheck.esp_events import is_program_of
 from tests.crosscheck.events import is_machine_open
 from tests.crosscheck.values import code, text, whole, word
+from tests.crosscheck.words import NOT_BY_EMAIL
 
 if TYPE_CHECKING:
     from tests.crosscheck.events import Event
@@ -24,7 +25,9 @@ WEEK = timedelta(days=7)
 
 
 def counted(event: Event) -> str:
-    """What an event counts as: a click of a program is one of its own."""
+    """What an event counts as: a click of a program is its own, and so is leaving otherwise than by email."""
+    if event.event == "unsubscribe" and code(event.source) in NOT_BY_EMAIL:
+        return "unsubscribe elsewhere"
     agent = text(event.payload.get("useragent"))
     return "bot_click" if event.event == "click" and agent and is_program_of(agent) else event.event
 

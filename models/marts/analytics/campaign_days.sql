@@ -45,7 +45,7 @@ select
     cast(sum(clicks) as bigint) as clicks,
     cast(sum(case when clicks > 0 then 1 else 0 end) as bigint) as unique_clicks,
     cast(sum(bot_clicks) as bigint) as bot_clicks,
-    cast(sum(case when unsubscribed_at is not null then 1 else 0 end) as bigint) as unsubscribes,
+    cast(sum(case when unsubscribes > 0 then 1 else 0 end) as bigint) as unsubscribes,
     cast(sum(case when spam_reported_at is not null then 1 else 0 end) as bigint) as spam_reports,
     cast(sum(case when drops > 0 then 1 else 0 end) as bigint) as dropped,
     cast(sum(case when halts > 0 then 1 else 0 end) as bigint) as halted,

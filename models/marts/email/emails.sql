@@ -28,6 +28,7 @@ select
     cast(sum(machine_opens) as bigint) as machine_opens,
     cast(sum(clicks) as bigint) as clicks,
     cast(sum(bot_clicks) as bigint) as bot_clicks,
+    cast(sum(unsubscribes) as bigint) as unsubscribes,
     cast(sum(hard_bounces) as bigint) as hard_bounces,
     cast(sum(soft_bounces) as bigint) as soft_bounces,
     cast(sum(deferrals) as bigint) as deferrals,
