@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RUN = ("campaign_id", "campaign_name", "campaign_classification", "campaign_run_time", "subject_line")
+CURRENCY = re.compile("[A-Z]{3}")
 
 
 @dataclass
@@ -203,13 +204,13 @@ def _orders(folder: Path, known: Records) -> list[Row]:
 
 
 def _currencies(told: list[Row], known: Records) -> dict[str, str]:
-    """The currency that each client names, or that most of its orders have; of two as many, the first by name."""
+    """The currency that each client names (three letters), or that most orders have; of two as many, the first."""
     orders: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in told:
         if row["bought"] and row["currency"] and row["money"] is not None:
             orders[row["namespace"]][row["currency"]].add(row["order_id"])
     most = {name: min(used, key=lambda one, used=used: (-len(used[one]), one)) for name, used in orders.items()}
     return {
-        name: str(code(row.get("currency")) or "").upper() or most.get(name, "")
+        name: named if CURRENCY.fullmatch(named := str(code(row.get("currency")) or "").upper()) else most.get(name, "")
         for name, row in known.namespaces.items()
     }

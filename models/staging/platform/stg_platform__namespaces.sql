@@ -22,7 +22,7 @@ typed as (
         {{ try_bigint(json_field('document', 'soft_bounce_limit')) }} as soft_bounce_limit,
         {{ try_bigint(json_field('document', 'attribution_hours')) }} as attribution_hours,
         upper({{ trimmed(json_field('document', 'default_country')) }}) as default_country,
-        nullif(upper({{ trimmed(json_field('document', 'currency')) }}), '') as currency,
+        upper({{ trimmed(json_field('document', 'currency')) }}) as currency,
         {{ try_timestamp(json_field('document', 'updated_at')) }} as updated_at,
         loaded_at,
         file_name,
@@ -53,7 +53,7 @@ select
         else {{ var('attribution_hours') }}
     end as attribution_hours,
     default_country,
-    currency,
+    case when {{ matches('currency', '^[A-Z]{3}$') }} then currency end as currency,
     updated_at,
     loaded_at
 from ranked
