@@ -124,7 +124,10 @@
 {%- endmacro %}
 
 
-{# Text as a type; NULL where it is none. Numbers are checked as text, so that no engine rounds where another refuses. #}
+{#
+    Text as a type; NULL where it is none. Numbers are checked as text, so that no engine rounds where another refuses; zeros
+    after the last digit, as in a shop's 129.0000, are no digits.
+#}
 {% macro typed(text, data_type) -%}
     {%- set digits = modules.re.fullmatch(type_pattern(), data_type) -%}
     {%- if data_type == 'string' -%}
@@ -140,7 +143,7 @@
     {%- else -%}
         {%- set whole = digits.group(1) | int - digits.group(2) | int -%}
         case
-            when {{ matches(trimmed(text), '^-?[0-9]{1,' ~ whole ~ '}([.][0-9]{1,' ~ digits.group(2) ~ '})?$') }}
+            when {{ matches(trimmed(text), '^-?[0-9]{1,' ~ whole ~ '}([.][0-9]{1,' ~ digits.group(2) ~ '}0{0,18})?$') }}
                 then {{ checked_cast(trimmed(text), data_type) }}
         end
     {%- endif -%}

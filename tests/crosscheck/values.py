@@ -135,8 +135,8 @@ def whole(value: Any) -> int | None:
 
 
 def decimal(value: Any, digits: int, places: int) -> Decimal | None:
-    """A number of so many digits before the point, and after it, at most."""
-    found = re.fullmatch(rf"-?\d{{1,{digits}}}(\.\d{{1,{places}}})?", word(value) or "", re.ASCII)
+    """A number of so many digits before the point, and after it, at most; zeros at its end are none."""
+    found = re.fullmatch(rf"-?\d{{1,{digits}}}(\.\d{{1,{places}}}0{{0,18}})?", word(value) or "", re.ASCII)
     return Decimal(found[0]) if found else None
 
 
