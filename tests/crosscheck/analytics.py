@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -34,22 +34,23 @@ def counted(event: Event) -> str:
 
 def conversions(events: list[Event], records: Records) -> dict[tuple[str, str], tuple[int, Decimal]]:
     """Orders and their money by namespace and email (nqe) of the last click within the window."""
-    clicks: dict[tuple[str, str], list[tuple[datetime, str]]] = defaultdict(list)
+    clicks: dict[tuple[str, str], list[Event]] = defaultdict(list)
     for event in events:
         if event.sound and event.nqe and counted(event) == "click":
-            clicks[event.namespace, event.email].append((event.happened, event.nqe))
-    for one in clicks.values():
-        one.sort()
+            clicks[event.namespace, event.email].append(event)
+    for one in clicks.values():  # of one moment, the lowest key counts
+        one.sort(key=lambda click: click.unique_key, reverse=True)
+        one.sort(key=lambda click: click.happened)
     found: dict[tuple[str, str], tuple[int, Decimal]] = {}
     for order in records.orders:
         namespace = order["namespace"]
         customer = records.customers.get((namespace, order["customer"] or ""))
         before = clicks.get((namespace, (customer and customer["address"]) or order["address"] or ""), [])
-        place = bisect_right(before, (order["at"], "\U0010ffff"))
+        place = bisect_right(before, order["at"], key=lambda click: click.happened)
         hours = whole(records.namespaces[namespace].get("attribution_hours")) or WINDOW_HOURS
-        if place and before[place - 1][0] >= order["at"] - timedelta(hours=hours):
-            orders, money = found.get((namespace, before[place - 1][1]), (0, Decimal()))
-            found[namespace, before[place - 1][1]] = (orders + 1, money + order["money"])
+        if place and (last := before[place - 1]).happened >= order["at"] - timedelta(hours=hours):
+            orders, money = found.get((namespace, last.nqe), (0, Decimal()))
+            found[namespace, last.nqe] = (orders + 1, money + order["money"])
     return found
 
 
