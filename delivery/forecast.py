@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from delivery.config.integrations_file import Integrations
-from delivery.errors import ConfigError, DeliveryError, ExitCode
+from delivery.errors import ConfigError, DeliveryError, ExitCode, GateRefused
 from delivery.files import layouts
 from delivery.files.receipts import unknown
 from delivery.gate import chosen, entitlements, rejected
@@ -16,18 +16,21 @@ from delivery.gate.judge import Gate, Verdict
 from delivery.ledger import OPEN_STATES, Ledger, State, deliveries
 from delivery.ledger.identity import check_known, this_runner
 from delivery.run import judge
+from delivery.schedule.jobs import told_since
 from delivery.schedule.names import file_name
+from delivery.schedule.slots import SLOT
 from delivery.setup import Setup, check_namespace, load, namespaces
 from delivery.transfer.probe import foreseen_method
 from delivery.warehouse import Engine, open_engine
 from delivery.warehouse.kinds import kinds_of
-from delivery.warehouse.rows import selection_of
+from delivery.warehouse.rows import check_columns, selection_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from delivery.config.project import Project
+    from delivery.ledger import Delivery
     from delivery.schedule.jobs import Job
     from delivery.schedule.request import Request
 
@@ -72,7 +75,7 @@ def plan(project: Project, request: Request) -> list[Forecast]:
             wanted = setup.wanted(request, ledger, keep=False)
             with open_engine(project) as engine:
                 seen = Snapshot(engine, Gate(setup.manifest, engine), namespaces(setup.manifest, engine))
-                return [_forecast(setup, job, ledger, seen) for job in wanted]
+                return [_forecast(setup, job, ledger, seen, request) for job in wanted]
 
 
 @contextmanager
@@ -88,8 +91,9 @@ def _leaving_nothing(state: Path) -> Iterator[None]:
                 state.rmdir()
 
 
-def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecast:
-    state = next((row.state for row in ledger.find(deliveries.c.id == job.key)), State.PLANNED)
+def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot, request: Request) -> Forecast:
+    row = next(iter(ledger.find(deliveries.c.id == job.key)), None)
+    state = row.state if row else State.PLANNED
     refusal: DeliveryError | None = None
     verdict = kinds = rows = None
     if state == State.PLANNED:
@@ -101,6 +105,7 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecas
         refusal = refusal or chosen.refusal(job, setup.manifest, seen.engine)
         refusal = refusal or rejected.refusal(job, verdict.rejected if verdict else None)
         rows = selection_of(job, layout.columns).count(seen.engine)
+        refusal = refusal or _unfit(setup, job, ledger, seen, layout.columns, rows, accepted=request.ungated)
     try:
         check_namespace(job.integration_name, job.integration, seen.clients)
     except ConfigError as error:
@@ -126,14 +131,38 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot) -> Forecas
         refusal.message if refusal else "",
         refusal.hint if refusal else "",
         refusal.exit_code if refusal else ExitCode.DONE,
-        _taken(job, ledger, destination.describe()) if state in OPEN_STATES else "",
+        (_taken(job, ledger, destination.describe()) or _waits(job, row, ledger)) if state in OPEN_STATES else "",
     )
+
+
+def _unfit(
+    setup: Setup, job: Job, ledger: Ledger, seen: Snapshot, columns: tuple[str, ...], rows: int, *, accepted: bool
+) -> DeliveryError | None:
+    """Why what the gate lets through would not be written. accepted: a person says that the number of rows is right."""
+    from delivery.files.spool import foreseen, spellings  # here, because formatting is slow to import
+
+    try:
+        check_columns(seen.engine, selection_of(job, columns))
+        spellings(job.campaign, setup.manifest, seen.engine)
+    except GateRefused as error:
+        return error
+    return foreseen(job, rows, columns, ledger, accepted=accepted)
+
+
+def _waits(job: Job, row: Delivery | None, ledger: Ledger) -> str:
+    """Why changes would wait: those before them are held. What is only on its way may leave in the same run."""
+    if job.campaign.export.mode != "changes":
+        return ""
+    since = row.since if row and row.state == State.SPOOLED else told_since(job, ledger)[1]
+    held = ledger.find(deliveries.c.id == since, deliveries.c.state == State.HELD) if since else []
+    return f"it tells the changes since {held[0].title}, which is held: it would wait for that one." if held else ""
 
 
 def _taken(job: Job, ledger: Ledger, where: str) -> str:
     """Why the first file's name would hold the delivery; the name itself is not looked for at the destination."""
     name = file_name(job, job.slot)
     others = [] if job.integration.filename_timestamped else ledger.deliveries_of(where, name, besides=job.key)
-    if job.integration.existing == "replace":
-        others = [row for row in others if (row.campaign, row.integration, row.namespace) != job.series]
+    if job.integration.existing == "replace":  # not a file of its own, but for one of a later slot
+        slot, own = job.slot.strftime(SLOT), job.series
+        others = [row for row in others if (row.campaign, row.integration, row.namespace) != own or row.slot > slot]
     return f"{name} already lies in {where}, from {others[-1].title}: the delivery would be held." if others else ""

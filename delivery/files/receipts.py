@@ -130,7 +130,7 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
         chosen = replace(selection, key_column=kind.key)
         told = {"entered": replace(chosen, keys=found.entered), "changed": replace(chosen, keys=found.changed)}
         return Content(selection.count(engine), told, {"left": found.left}, differs=bool(found), since=since)
-    if _is_whole(job, selection.columns, ledger):
+    if is_whole(job, selection.columns, ledger):
         return Content(selection.count(engine), {"": selection}, differs=bool(found))
     found = found._replace(left=_in_no_window(found.left, selection, engine))
     keys = pa.concat_arrays([found.entered, found.changed])
@@ -187,7 +187,7 @@ def _replaced(job: Job, ledger: Ledger) -> list[Delivery]:
     return [row for row in found if row.revision < arrived]
 
 
-def _is_whole(job: Job, columns: tuple[str, ...], ledger: Ledger) -> bool:
+def is_whole(job: Job, columns: tuple[str, ...], ledger: Ledger) -> bool:
     """Whether the correction must be the whole window: where rows have no key in the file, or nothing came before."""
     has_delivered = any(row.state == State.DELIVERED for row in revisions(job, ledger))
     return job.integration.existing == "replace" or KEY not in columns or not has_delivered

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from delivery.config.datasets import relation_of
-from delivery.errors import GateRefused, WriteFailed
+from delivery.errors import ConfigError, GateRefused, WriteFailed
 from delivery.files import layouts
 from delivery.files.disk import clear, exclusive, folder_of, hash_file
 from delivery.files.manifest import DeliveryManifest
 from delivery.files.nameless import Nameless
 from delivery.files.openpgp import check_certificates, encrypt
 from delivery.files.parts import Part, write_parts
-from delivery.files.receipts import content_of
+from delivery.files.receipts import Content, content_of, is_whole
 from delivery.files.stages import ahead
 from delivery.gate import bounds
 from delivery.ledger import Role, State
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from delivery.config.datasets import Manifest
     from delivery.config.integrations import Integration
     from delivery.config.project import Project
-    from delivery.files.receipts import Content
     from delivery.files.writer import Renames
     from delivery.gate.judge import Gate, Verdict
     from delivery.ledger import Layout, Ledger
@@ -114,11 +113,32 @@ def _judge(job: Job, content: Content, ledger: Ledger, accepted: str | None) -> 
         if accepted is None:
             raise refusal
         ledger.note(job.key, f"row count accepted: {accepted}; {refusal.message}")
-    if rows == 0 and job.empty == "fail":
-        raise GateRefused(
-            f"{job.campaign.dataset.name} has no rows for {job.integration.namespace} in {job.when}.",
-            hint="Find out why; or set `empty: header` or `empty: skip` for the campaign or the integration.",
-        )
+    if empty := _empty(job, rows):
+        raise empty
+
+
+def foreseen(
+    job: Job, rows: int, columns: tuple[str, ...], ledger: Ledger, *, accepted: bool
+) -> GateRefused | ConfigError | None:
+    """Why a delivery of so many rows, or a correction after which a window has so many, would not be written."""
+    content = Content(rows, {}, holds=rows if job.corrects and not is_whole(job, columns, ledger) else None)
+    refusal = None if accepted else bounds.refusal(job, rows, ledger) or _vanished(job, content)
+    if found := refusal or _empty(job, rows):
+        return found
+    try:
+        check_certificates(job.integration.certificates)
+    except ConfigError as error:
+        return error
+    return None
+
+
+def _empty(job: Job, rows: int) -> GateRefused | None:
+    if rows or job.empty != "fail":
+        return None
+    return GateRefused(
+        f"{job.campaign.dataset.name} has no rows for {job.integration.namespace} in {job.when}.",
+        hint="Find out why; or set `empty: header` or `empty: skip` for the campaign or the integration.",
+    )
 
 
 def _vanished(job: Job, content: Content) -> GateRefused | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.config.faults import nearest
 from delivery.errors import ConfigError
-from delivery.ledger import ENDED, ENDED_WELL, OPEN_STATES, Delivery, Ledger, State, deliveries, delivery_id
+from delivery.ledger import ENDED, ENDED_WELL, OPEN_STATES, Delivery, FileState, Ledger, State, deliveries, delivery_id
 from delivery.schedule.slots import SLOT, instant, slots, window_on_record
 from delivery.windows import DAY, parse_day
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from delivery.ledger import Ended, Layout, Past, Recorded
     from delivery.schedule.request import Request
     from delivery.windows import Window
+
+
+NOT_LEFT = (FileState.SPOOLED, FileState.UPLOADED)
 
 
 class Sent(NamedTuple):
@@ -181,16 +184,20 @@ def told_since(job: Job, ledger: Ledger) -> tuple[list[Delivery], str | None]:
     """What came before a delivery of `mode: changes` and is needed no more, and since which one changes are told.
 
     That is the one written last, be it handed over or still on its way, which this one then waits for (`waits_for`).
-    None when all is to be sent: at first, each `full_every`-th time, and when a delivery is sent again.
+    None when all is to be sent: at first, each `full_every`-th time, when a delivery is sent again, and after one that
+    was cancelled when a part of it had left: what the client made of that is not known.
     """
-    states = (*ENDED_WELL, State.SPOOLED, State.HELD)
+    states = (*ENDED_WELL, State.SPOOLED, State.HELD, State.CANCELLED)
     found = {row.id: row for row in ledger.series(*job.series, deliveries.c.state.in_(states)) if row.id != job.key}
-    before = [found[key] for key in ledger.in_order_of_writing(found)]
+    written = [found[key] for key in ledger.in_order_of_writing(found)]
+    before = [row for row in written if row.state != State.CANCELLED]
+    after = written[written.index(before[-1]) + 1 :] if before else []
+    is_unknown = any(file.state not in NOT_LEFT for row in after for file in ledger.files(row.id))
     last = before[1 - job.campaign.export.full_every :] if job.campaign.export.full_every > 1 else []
     is_full_due = len(last) == job.campaign.export.full_every - 1 and all(row.since for row in last)
     arrived = [number for number, row in enumerate(before) if row.state in ENDED_WELL]
     past = before[: arrived[-1]] if arrived else []
-    return past, None if job.revision or not before or is_full_due else before[-1].id
+    return past, None if job.revision or not before or is_unknown or is_full_due else before[-1].id
 
 
 def waits_for(row: Delivery, ledger: Ledger) -> Delivery | None:

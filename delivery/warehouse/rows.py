@@ -140,7 +140,7 @@ def read(engine: Engine, selection: Selection, *, ordered: bool) -> Iterator[pa.
     Raises OutOfOrder when unsorted rows turn out not to be in order, WriteFailed when a row is not the namespace's,
     GateRefused when the table lacks a column of the layout or its rows have no total order.
     """
-    schema = _check_columns(engine, selection)
+    schema = check_columns(engine, selection)
     yield cast_back(no_rows(schema), selection.kinds)
     for query in (query for piece in selection.pieces(engine) for query in piece.queries(ordered=ordered)):
         last: list[pa.Array] | None = None
@@ -177,7 +177,8 @@ def no_rows(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
 
 
-def _check_columns(engine: Engine, selection: Selection) -> pa.Schema:
+def check_columns(engine: Engine, selection: Selection) -> pa.Schema:
+    """Raises GateRefused when the table lacks a column of the layout."""
     present = engine.table(f"select * from {selection.dataset.relation} limit 0").schema
     missing = [name for name in selection.columns if name not in present.names]
     if missing:

@@ -242,9 +242,11 @@ def test_a_column_that_is_gone_refuses(audiences: Audiences) -> None:
     assert json_of(audiences, "layouts")["layouts"][0]["changes"] == [
         "pclv was removed from the table since; nothing is sent without it"
     ]
+    foreseen = planner.plan(audiences.project, Request(at=NOW + DAY))[-1]
     (done,) = audiences.run(NOW + DAY)
     assert (done.state, done.code) == ("refused", ExitCode.GATE)
     assert "people no longer has pclv" in done.message
+    assert (foreseen.refusal, foreseen.code) == (done.message, ExitCode.GATE)
 
 
 def test_a_layout_is_not_frozen_by_what_was_not_delivered(

@@ -15,6 +15,7 @@ from small_project import AT, DAY, make_project
 from delivery import run as runner
 from delivery.config.project import Project
 from delivery.errors import ExitCode
+from delivery.forecast import Forecast, plan
 from delivery.gate.bounds import last_delivered, refusal
 from delivery.ledger import Ledger, deliveries
 from delivery.progress import Watch
@@ -49,6 +50,12 @@ def deliver(project: Project, **request: Any) -> runner.Outcome:
     return outcome
 
 
+def planned(project: Project, **request: Any) -> Forecast:
+    wanted = {"window": DAY, "integrations": ("by_share",)} | request
+    (forecast,) = plan(project, Request(at=AT, **wanted))
+    return forecast
+
+
 def past(
     project: Project, rows: list[int | None], state: str = "delivered", revision: int = 0, before: int = 1
 ) -> None:
@@ -80,9 +87,12 @@ def test_a_breach_refuses_and_sends_nothing(project: Project, where: str, bounds
         configure(project, "row_count: {min: 1}", row_count=bounds)
     else:
         configure(project, f"row_count: {json.dumps(bounds)}")
+    foreseen = planned(project)
     outcome = deliver(project)
     assert (outcome.state, outcome.code, outcome.delivery.state) == ("refused", ExitCode.GATE, "planned")
     assert message in outcome.message
+    assert (foreseen.refusal, foreseen.code, foreseen.rows) == (outcome.message, ExitCode.GATE, 600)
+    assert planned(project, ungated=True, reason="a quiet day").refusal == ""
     assert "--ungated --reason" in outcome.hint
     assert not project.share.exists()
     assert not list(project.state.glob("spool/*"))
@@ -156,8 +166,10 @@ def test_an_empty_window_by_the_campaigns_word_before_the_integrations(
     configure(project, f"empty: {own}", **({"empty": campaigns} if campaigns else {}))
     with duckdb.connect(str(project.root / "warehouse.duckdb")) as connection:
         connection.execute("delete from events")
+    foreseen = planned(project)
     outcome = deliver(project)
     assert (outcome.state, outcome.code) == (state, code), outcome.message
+    assert (foreseen.code, foreseen.refusal) == (code, outcome.message if code else "")
 
 
 def test_an_empty_window_is_judged_like_any_other(project: Project) -> None:

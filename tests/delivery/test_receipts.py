@@ -365,7 +365,7 @@ def test_a_correction_is_whole_without_keys_or_anything_before(
     with closing(Ledger("sqlite://")) as ledger:
         state = before.pop("state", "delivered")
         on_record(ledger, one, state, **before)
-        assert receipts._is_whole(one, columns, ledger) == whole
+        assert receipts.is_whole(one, columns, ledger) == whole
 
 
 @pytest.mark.parametrize("days", [9, 40])
@@ -739,12 +739,39 @@ def test_before_is_what_was_written_of_this_campaign_and_client_in_order(ledger:
         ended(ledger, "2026-11-03 05:00", state, revision=2 + len(state))
     unwanted = ended(ledger, "2026-11-03 05:00", "spooled", revision=1)
     ledger.advance(unwanted, "spooled", "cancelled")
+    anew = ended(ledger, "2026-11-03 05:00", "spooled", revision=99)
+    ledger.advance(anew, "spooled", "planned")
     for neighbour in ({"campaign": "weekly"}, {"integration": "other"}, {"namespace": "cedar_books"}):
         ended(ledger, "2026-11-03 05:00", **neighbour)
     today: Job = job("2026-11-04 05:00", campaign=campaign(of=PEOPLE, mode="changes"))
     ended(ledger, "2026-11-04 05:00", id=today.key)
     assert [row.id for row in told_since(today, ledger)[0]] == [first, second], "what may still be needed is kept"
     assert told_since(today, ledger)[1] == on_its_way
+
+
+@pytest.mark.parametrize("left_first", ["many_2026-11-05_entered.csv", "many_2026-11-05_left.csv"])
+def test_after_changes_of_which_a_part_left_and_that_are_cancelled_all_are_sent(
+    changing: Audiences, left_first: str
+) -> None:
+    """Who entered with that part, and left since, is in no file of changes: the client would keep them."""
+    changing.run()
+    changing.sql("insert into aud_many select namespace, customer_id, is_unsubscribed from people where points = 30")
+    inbox = changing.root / "share" / "acme_outdoor" / "in"
+    (inbox / left_first).write_text("of somebody else")
+    (held,) = changing.run(NOW + NEXT)
+    assert held.state == "held"
+    (planned,) = plan(changing.project, Request(at=NOW + 2 * NEXT))
+    assert planned.taken.startswith("it tells the changes since many to acme 2026-11-05T05:00:00Z, which is held")
+    release(changing.project, held.delivery.id, "cancel", "never mind")
+    (planned,) = plan(changing.project, Request(at=NOW + 2 * NEXT))
+    assert planned.taken == ""
+    changing.sql("delete from aud_many where customer_id = 'a-030'")
+    (done,) = changing.run(NOW + 2 * NEXT)
+    assert done.state == "delivered"
+    nothing_left = left_first.endswith("entered.csv")
+    assert ("many_2026-11-06.csv" in changing.files()) is not nothing_left
+    (after,) = changing.run(NOW + 3 * NEXT)
+    assert after.delivery.since == done.delivery.id
 
 
 @pytest.mark.parametrize(
@@ -863,6 +890,11 @@ def test_a_correction_is_judged_by_what_the_window_holds_after_it(
         path.write_text(json.dumps(document))
     run(project)
     build(project, f"delete from events where namespace = '{CLIENT}' and event_day = date '{DAY}' and {gone}")
+    asked: dict[str, Any] = {"at": AT, "window": DAY, "integrations": ("by_share",)}
+    planned = plan(project, Request(**asked))[-1]
+    assert (refusal or "") in planned.refusal
+    assert planned.code == (ExitCode.GATE if refusal else ExitCode.DONE)
+    assert plan(project, Request(**asked, ungated=True, reason="x"))[-1].refusal == ""
     found = run(project)[1]
     if refusal is None:
         assert found.state == "delivered"

@@ -380,7 +380,11 @@ def test_names_that_are_taken_are_foreseen(project: Project) -> None:
     path.write_text(
         path.read_text().replace("    file_name: latest\n", "    file_name: latest\n    existing: replace\n")
     )
-    assert not any(one.taken for one in planner.plan(project, Request(at=AT, **next_day | {"window": "2026-11-01"})))
+    asked = {"integrations": ("by_share",)}
+    (earlier,) = planner.plan(project, Request(at=AT, window="2026-11-01", **asked))
+    assert "latest.csv already lies in" in earlier.taken, "it is of a later slot"
+    (later,) = planner.plan(project, Request(at=AT + timedelta(days=1), window="2026-11-04", **asked))
+    assert later.taken == ""
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=2), timedelta(days=31)])
