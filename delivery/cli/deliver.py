@@ -67,7 +67,7 @@ def _request(*, at: str | None, reason: str | None, integration: tuple[str, ...]
 @click.option("--dry-run", is_flag=True, help="The same as `plan`.")
 @click.option(
     "--deadline",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=7 * 86_400),  # no timer takes just any number
     default=DEADLINE,
     show_default=True,
     metavar="SECONDS",

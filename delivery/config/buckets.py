@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from delivery.config.values import TEMPORARY_NAME, KeyFile, Secret, TemporaryName
+from delivery.config.values import LONGEST, TEMPORARY_NAME, KeyFile, Secret, TemporaryName
 
 
 def _endpoint(value: str) -> str:
@@ -40,7 +40,7 @@ class _Bucket(BaseModel):
     verify: Literal["hash", "size"] = Field(
         default="hash", description="what is held against the file after its upload; reading it back may cost"
     )
-    timeout: float = Field(default=120.0, gt=0, description="seconds that any one request may take")
+    timeout: float = Field(default=120.0, gt=0, le=LONGEST, description="seconds that any one request may take")
     connections: int = Field(default=4, ge=1, le=16, description="deliveries to the bucket at once, at most")
 
 

@@ -20,6 +20,7 @@ from delivery.config.columns import Chosen, Columns  # noqa: TC001 - pydantic re
 from delivery.config.formats import DateFormat, TimestampFormat, TimeZone, check_encoded
 from delivery.config.share import Share  # noqa: TC001 - pydantic reads it
 from delivery.config.values import (
+    LONGEST,
     SECRETS,
     TEMPORARY_NAME,
     Directory,
@@ -99,8 +100,8 @@ class SftpDestination(_Destination, Account):
 
     type: Literal["sftp"]
     jump: Account | None = Field(default=None, description="the server through which that one is reached")
-    timeout: float = Field(default=30.0, gt=0, description="seconds that any one reply may take")
-    deadline: float = Field(default=3600.0, gt=0, description="seconds that a whole delivery may take")
+    timeout: float = Field(default=30.0, gt=0, le=LONGEST, description="seconds that any one reply may take")
+    deadline: float = Field(default=3600.0, gt=0, le=LONGEST, description="seconds that a whole delivery may take")
     connections: int = Field(default=4, ge=1, le=16, description="with this login at once, at most")
 
     @property

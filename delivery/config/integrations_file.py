@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -169,7 +170,7 @@ def _entries(document: Any) -> tuple[dict[str, Any], list[str]]:
 
 def _entry(entry: Any, where: str, folder: Path) -> Entry:
     faults, missing = _literal_secrets(entry, where, {}), dict[str, str]()
-    rendered = render(entry, where, faults, missing)
+    rendered = _without_empty_secrets(entry, render(entry, where, faults, missing), where, missing)
     integration = None
     try:
         integration = Integration.model_validate(rendered, context={"folder": folder})
@@ -186,6 +187,23 @@ def _entry(entry: Any, where: str, folder: Path) -> Entry:
         faults,
         missing,
     )
+
+
+QUOTES = re.compile("['\"]")
+
+
+def _without_empty_secrets(entry: Any, rendered: Any, where: str, missing: dict[str, str]) -> Any:
+    """A secret whose variable holds nothing is as one that is not set. missing: gains a message by key path."""
+    if not isinstance(entry, dict) or not isinstance(rendered, dict):
+        return rendered
+    done = {}
+    for key, value in rendered.items():
+        path, written = f"{where}.{key}", entry[key]
+        if value == "" and key in SECRETS and is_secret_reference(written):
+            missing[path] = f"the environment variable {re.split(QUOTES, written)[1]} is empty"
+            value = written  # as `render` leaves what is not set
+        done[key] = _without_empty_secrets(written, value, path, missing)
+    return done
 
 
 def _lacking(name: str, entry: Entry) -> list[str]:

@@ -24,6 +24,7 @@ from delivery.config.templates import AnyDay, AnyNumber, check_template, shortes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LONGEST = 7 * 86_400.0  # seconds; no timer takes just any number
 # Keys whose values only the environment may hold.
 SECRETS = ("password", "passphrase", "secret_access_key", "account_key", "sas_token", "url")
 TEMPORARY_NAME = ".{name}.{sha8}.part"

@@ -141,6 +141,7 @@ def test_the_version(call: Callable[..., Result]) -> None:
         ["status", "a", "b"],
         ["trust"],
         ["verify"],
+        ["run", "--deadline", "1e99"],
     ],
 )
 def test_what_click_refuses(call: Callable[..., Result], arguments: list[str]) -> None:

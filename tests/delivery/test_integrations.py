@@ -139,6 +139,11 @@ def test_an_integrations_name_may_be_a_word_of_the_format(file: Path, name: str)
         ({"destination": None}, "acme.destination: is required"),
         ({"destination": {}}, "acme.destination.type: is required; known: sftp, hosted, local"),
         ({"destination": {"type": "ftp"}}, "acme.destination.type: unknown 'ftp'; known: sftp, hosted, local"),
+        *(
+            ({"destination": sftp(**{key: many})}, f"acme.destination.{key}: Input should be less than or equal")
+            for key in ("timeout", "deadline")
+            for many in (1e12, float("inf"))
+        ),
         ({"destination": sftp(port=0)}, "acme.destination.port: Input should be greater than or equal to 1 (seen: 0)"),
         ({"destination": sftp(password=None)}, "acme.destination: needs a password or a private_key"),
         ({"destination": sftp(host_keys=None)}, "acme.destination.host_keys: is required"),
@@ -327,7 +332,12 @@ def test_other_faults_beside_a_missing_variable_are_said_too(file: Path) -> None
 
 def test_an_empty_secret_is_a_missing_one(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACME_PASSWORD", "")
-    assert fault(file, destination=sftp()).startswith("integrations.acme.destination.password: ")
+    expected = "integrations.acme.destination.password: the environment variable ACME_PASSWORD is empty"
+    assert fault(file, destination=sftp()) == expected
+    save(file, acme={**VALID, "destination": sftp()}, other={**VALID, "directory": "beside"})
+    found = Integrations(file)
+    assert [str(error) for error in found.lacking.values()] == [f"{expected}."], "that is one client's trouble"
+    assert list(found.usable(None, found.lacking)) == ["other"]
 
 
 @pytest.mark.parametrize(
