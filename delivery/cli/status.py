@@ -142,9 +142,11 @@ def _one(delivery: str) -> View:
 
 def _gaps(campaign: str | None, start: str | None, end: str | None) -> View:
     from delivery.config.integrations_file import Integrations
+    from delivery.operations.health import check_is_known
     from delivery.schedule.gaps import gaps
 
     asked = project()
+    check_is_known(asked)
     found = gaps(asked, Integrations(asked.integrations_file), instant(None), campaign, start, end)
     return View(
         {"gaps": found},

@@ -59,7 +59,9 @@ class Ledger:
         there = storage.path is None or storage.path.exists()
         if there and is_prepared(storage):
             return cls(url, storage=storage)
-        return cls("sqlite://")
+        empty = cls("sqlite://")
+        empty.storage.url = storage.url  # what is said of it names the ledger that is not there
+        return empty
 
     def __init__(self, url: str, runner: str = "", storage: Storage | None = None) -> None:
         self.storage = storage or Storage(url)

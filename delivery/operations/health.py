@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from delivery.errors import ConfigError, DeliveryError
 from delivery.ledger.book import Ledger
-from delivery.ledger.identity import this_runner
+from delivery.ledger.identity import check_known, this_runner
 from delivery.ledger.states import FileState, State
 from delivery.ledger.tables import deliveries
 from delivery.transfer.protocol import check_spool
@@ -25,7 +25,17 @@ def check(project: Project) -> list[str]:
     """All problems of the project's ledger."""
     runner = this_runner(project.state)
     with closing(Ledger(project.ledger_url, runner.name)) as ledger:
+        try:
+            check_known(project.state, runner, ledger, unattended=True)
+        except ConfigError as error:
+            return [error.message, *problems(ledger, runner.name)]
         return list(problems(ledger, runner.name))
+
+
+def check_is_known(project: Project) -> None:
+    """Of a ledger that was lost nothing can be said. Raises ConfigError, as an unattended run does."""
+    with closing(Ledger.to_read(project.ledger_url)) as ledger:
+        check_known(project.state, this_runner(project.state), ledger, unattended=True)
 
 
 def problems(ledger: Ledger, runner: str) -> Iterator[str]:

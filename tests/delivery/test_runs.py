@@ -345,11 +345,15 @@ def test_a_state_directory_that_was_lost_is_said(project: Project) -> None:
     shutil.rmtree(project.share)
     shutil.rmtree(project.state)
     for _ in range(2):
+        with pytest.raises(ConfigError, match=r"ledger\.sqlite is new.* is gone, or was emptied"):
+            planner.plan(project, Request(at=AT, due=True))
         with pytest.raises(ConfigError, match="is gone, or was emptied") as refused:
             run(project, **due)
         assert "delivery ledger adopt" in refused.value.hint
-        with pytest.raises(ConfigError, match="is gone, or was emptied"):
-            planner.plan(project, Request(at=AT, due=True))
+        for command, code in ((("status", "--gaps"), ExitCode.USAGE), (("ledger", "check"), ExitCode.FAILED)):
+            env = {"DELIVERY_STATE": str(project.state), "DELIVERY_LEDGER": project.ledger_url}
+            said = CliRunner(env=env).invoke(cli, ["--project-dir", str(project.root), *command])
+            assert (said.exit_code, "is gone, or was emptied" in said.stderr + said.stdout) == (code, True)
     assert not project.share.exists()
     adopt(project, "the disk was lost")
     assert {(o.state, o.delivery.note[:20]) for o in run(project, **due).values()} == {("held", "The ledger was lost ")}
