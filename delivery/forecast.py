@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError, DeliveryError, ExitCode, GateRefused
-from delivery.files import layouts
+from delivery.files import layouts, policies
 from delivery.files.receipts import unknown
 from delivery.gate import chosen, entitlements, rejected
 from delivery.gate.judge import Gate, Verdict
@@ -139,14 +139,12 @@ def _unfit(
     setup: Setup, job: Job, ledger: Ledger, seen: Snapshot, columns: tuple[str, ...], rows: int, *, accepted: bool
 ) -> DeliveryError | None:
     """Why what the gate lets through would not be written. accepted: a person says that the number of rows is right."""
-    from delivery.files.spool import foreseen, spellings  # here, because formatting is slow to import
-
     try:
         check_columns(seen.engine, selection_of(job, columns))
-        spellings(job.campaign, setup.manifest, seen.engine)
+        policies.spellings(job.campaign, setup.manifest, seen.engine)
     except GateRefused as error:
         return error
-    return foreseen(job, rows, columns, ledger, accepted=accepted)
+    return policies.foreseen(job, rows, columns, ledger, accepted=accepted)
 
 
 def _waits(job: Job, row: Delivery | None, ledger: Ledger) -> str:

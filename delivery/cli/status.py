@@ -64,6 +64,14 @@ def status(
     given = {"--campaign": campaign, "--limit": limit, "--from": start, "--to": end}
     if wrong := [option for option, value in given.items() if value and option not in OPTIONS[chosen[0]]]:
         raise ConfigError(f"{wrong[0]} does not go with {chosen[0]}.")
+    from delivery.operations.status import check_is_known
+
+    try:
+        check_is_known(project())
+    except ConfigError as error:
+        if gaps or prometheus:  # which would say that nothing is missing
+            raise
+        click.echo(f"{error.message} {error.hint}", err=True)
     views: dict[str, Callable[[], View]] = {
         LATEST: lambda: _latest(campaign, limit or SHOWN),
         "DELIVERY": lambda: _one(str(delivery)),
@@ -142,11 +150,9 @@ def _one(delivery: str) -> View:
 
 def _gaps(campaign: str | None, start: str | None, end: str | None) -> View:
     from delivery.config.integrations_file import Integrations
-    from delivery.operations.health import check_is_known
     from delivery.schedule.gaps import gaps
 
     asked = project()
-    check_is_known(asked)
     found = gaps(asked, Integrations(asked.integrations_file), instant(None), campaign, start, end)
     return View(
         {"gaps": found},

@@ -8,20 +8,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from delivery.config.datasets import relation_of
-from delivery.errors import ConfigError, GateRefused, WriteFailed
-from delivery.files import layouts
+from delivery.errors import GateRefused, WriteFailed
+from delivery.files import layouts, policies
 from delivery.files.disk import clear, exclusive, folder_of, hash_file
 from delivery.files.manifest import DeliveryManifest
 from delivery.files.nameless import Nameless
 from delivery.files.openpgp import check_certificates, encrypt
 from delivery.files.parts import Part, write_parts
-from delivery.files.receipts import Content, content_of, is_whole
+from delivery.files.receipts import content_of
 from delivery.files.stages import ahead
-from delivery.gate import bounds
 from delivery.ledger import Role, State
 from delivery.schedule.names import DONE_SUFFIX, MANIFEST_SUFFIX, file_name
-from delivery.sql import literal
 from delivery.warehouse.rows import OutOfOrder, Tally, count_again, read, selection_of
 
 if TYPE_CHECKING:
@@ -30,10 +27,10 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from delivery.config.campaigns import Campaign
     from delivery.config.datasets import Manifest
     from delivery.config.integrations import Integration
     from delivery.config.project import Project
+    from delivery.files.receipts import Content
     from delivery.files.writer import Renames
     from delivery.gate.judge import Gate, Verdict
     from delivery.ledger import Layout, Ledger
@@ -61,7 +58,7 @@ class Spool:
         """
         selection = selection_of(job, layout.columns, layout.kinds)
         content = content_of(job, selection, self.engine, self.project, self.ledger)
-        _judge(job, content, self.ledger, accepted)
+        policies.judge(job, content, self.ledger, accepted)
         about = {
             "rows": content.rows,
             "layout": layouts.as_json(layout),
@@ -78,7 +75,9 @@ class Spool:
         clear(folder)
         folder.mkdir(parents=True, mode=0o700)
         try:
-            parts = _write_all(job, content, self.engine, folder, spellings(job.campaign, self.manifest, self.engine))
+            parts = _write_all(
+                job, content, self.engine, folder, policies.spellings(job.campaign, self.manifest, self.engine)
+            )
             told = content.told(job, {kind: [part.path.name for part in found] for kind, found in parts.items()})
             data = list(itertools.chain(*parts.values()))
             rows = [_row(Role.DATA, p.path, p.written.bytes, p.written.sha256, p.written.rows) for p in data]
@@ -104,70 +103,6 @@ class Spool:
     def _check_unchanged(self, job: Job, verdict: Verdict) -> None:
         if verdict.passed:
             self.gate.check_unchanged(job.campaign.dataset)
-
-
-def _judge(job: Job, content: Content, ledger: Ledger, accepted: str | None) -> None:
-    """The policies on the number of rows. Raises GateRefused."""
-    rows = content.rows if content.holds is None else content.holds
-    if refusal := bounds.refusal(job, rows, ledger) or _vanished(job, content):
-        if accepted is None:
-            raise refusal
-        ledger.note(job.key, f"row count accepted: {accepted}; {refusal.message}")
-    if empty := _empty(job, rows):
-        raise empty
-
-
-def foreseen(
-    job: Job, rows: int, columns: tuple[str, ...], ledger: Ledger, *, accepted: bool
-) -> GateRefused | ConfigError | None:
-    """Why a delivery of so many rows, or a correction after which a window has so many, would not be written."""
-    content = Content(rows, {}, holds=rows if job.corrects and not is_whole(job, columns, ledger) else None)
-    refusal = None if accepted else bounds.refusal(job, rows, ledger) or _vanished(job, content)
-    if found := refusal or _empty(job, rows):
-        return found
-    try:
-        check_certificates(job.integration.certificates)
-    except ConfigError as error:
-        return error
-    return None
-
-
-def _empty(job: Job, rows: int) -> GateRefused | None:
-    if rows or job.empty != "fail":
-        return None
-    return GateRefused(
-        f"{job.campaign.dataset.name} has no rows for {job.integration.namespace} in {job.when}.",
-        hint="Find out why; or set `empty: header` or `empty: skip` for the campaign or the integration.",
-    )
-
-
-def _vanished(job: Job, content: Content) -> GateRefused | None:
-    """Why a correction must not take all of a window back: that is rather a build that went wrong."""
-    if content.holds != 0:
-        return None
-    return GateRefused(
-        f"{job.campaign.name} to {job.integration_name} {job.when}: none of the rows that were delivered is left.",
-        hint="Find out why. If that is right: run again with --ungated --reason.",
-    )
-
-
-def spellings(campaign: Campaign, manifest: Manifest, engine: Engine) -> dict[str, dict[str, str]]:
-    """Per column, the client's spelling of its values: the event names of the seed `event_spellings`.
-
-    Raises GateRefused when the seed does not know the campaign's spelling.
-    """
-    asked = campaign.export.layout.event_names
-    if asked == "default":
-        return {}
-    seed = relation_of(manifest, "event_spellings")
-    query = f"select event, name from {seed} where spelling = {literal(asked)}"
-    rows = engine.table(query).to_pylist() if seed else []
-    if not rows:
-        raise GateRefused(
-            f"{campaign.name}: the seed event_spellings has no spelling {asked!r}.",
-            hint="Add it to seeds/event_spellings.csv and build.",
-        )
-    return {"event": {row["event"]: row["name"] for row in rows}}
 
 
 def _write_all(job: Job, content: Content, engine: Engine, folder: Path, renames: Renames) -> dict[str, list[Part]]:

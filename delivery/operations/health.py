@@ -32,12 +32,6 @@ def check(project: Project) -> list[str]:
         return list(problems(ledger, runner.name))
 
 
-def check_is_known(project: Project) -> None:
-    """Of a ledger that was lost nothing can be said. Raises ConfigError, as an unattended run does."""
-    with closing(Ledger.to_read(project.ledger_url)) as ledger:
-        check_known(project.state, this_runner(project.state), ledger, unattended=True)
-
-
 def problems(ledger: Ledger, runner: str) -> Iterator[str]:
     """What is wrong, each with the delivery it concerns. runner: whose spool is looked at."""
     yield from _of_storage(ledger)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.errors import ConfigError
 from delivery.ledger import Delivery, File, Ledger, deliveries
+from delivery.ledger.identity import check_known, this_runner
 from delivery.transfer.fetched import Fetched, fetched
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ class Frozen(NamedTuple):
     frozen_at: str
     columns: tuple[str, ...]
     changes: tuple[str, ...]
+
+
+def check_is_known(project: Project) -> None:
+    """Of a ledger that was lost nothing can be said. Raises ConfigError, as an unattended run does."""
+    with closing(Ledger.to_read(project.ledger_url)) as ledger:
+        check_known(project.state, this_runner(project.state), ledger, unattended=True)
 
 
 def latest(project: Project, campaign: str | None, limit: int) -> list[tuple[Delivery, str | None, Fetched | None]]:

@@ -15,8 +15,9 @@ from builders import NOW, campaign, job
 
 from delivery.errors import GateRefused, WriteFailed
 from delivery.files.disk import clear
+from delivery.files.policies import judge, spellings
 from delivery.files.receipts import Content
-from delivery.files.spool import Files, _judge, spellings
+from delivery.files.spool import Files
 from delivery.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def test_how_many_rows_may_leave(
     ledger.plan(**one.record("/share", None))
     if refused:
         with pytest.raises(GateRefused, match=refused):
-            _judge(one, content, ledger, accepted)
+            judge(one, content, ledger, accepted)
     else:
-        _judge(one, content, ledger, accepted)
+        judge(one, content, ledger, accepted)
         notes = [note for _, step, note in ledger.steps(one.key) if step == "note"]
         assert [note.split(";")[0] for note in notes] == ([f"row count accepted: {accepted}"] if accepted else [])
 
