@@ -53,7 +53,7 @@ class Forecast:
     layout_changes: tuple[str, ...]
     refusal: str  # what the contract does not allow, too many rejected rows, or what the client's settings lack
     hint: str  # what to do about it
-    code: ExitCode
+    code: ExitCode  # that of `run`, which the gate's word counts for, too, unless a person overrides it
     taken: str  # why the delivery would be held, if it is foreseen
 
 
@@ -98,12 +98,13 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot, request: R
     verdict = kinds = rows = None
     if state == State.PLANNED:
         verdict = judge(job, seen.gate)
-        kinds = kinds_of(job.campaign.dataset, seen.engine) if verdict.passed else None
+        kinds = kinds_of(job.campaign.dataset, seen.engine) if verdict.passed or request.ungated else None
     layout = layouts.layout_of(job, ledger, kinds or {})
     if kinds:
         refusal = entitlements.refusal(job, layout.columns, setup.manifest, seen.engine)
         refusal = refusal or chosen.refusal(job, setup.manifest, seen.engine)
-        refusal = refusal or rejected.refusal(job, verdict.rejected if verdict else None)
+        if not request.ungated:
+            refusal = refusal or rejected.refusal(job, verdict.rejected if verdict else None)
         rows = selection_of(job, layout.columns).count(seen.engine)
         refusal = refusal or _unfit(setup, job, ledger, seen, layout.columns, rows, accepted=request.ungated)
     try:
@@ -130,9 +131,15 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot, request: R
         layouts.changes(layout, layouts.layout_asked(job.campaign, setup.integrations[job.integration_name]), kinds),
         refusal.message if refusal else "",
         refusal.hint if refusal else "",
-        refusal.exit_code if refusal else ExitCode.DONE,
+        _code(verdict, refusal, accepted=request.ungated),
         (_taken(job, ledger, destination.describe()) or _waits(job, row, ledger)) if state in OPEN_STATES else "",
     )
+
+
+def _code(verdict: Verdict | None, refusal: DeliveryError | None, *, accepted: bool) -> ExitCode:
+    if verdict and not verdict.passed and not accepted:
+        return ExitCode.GATE
+    return refusal.exit_code if refusal else ExitCode.DONE
 
 
 def _unfit(

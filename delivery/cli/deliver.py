@@ -218,7 +218,7 @@ def forecasts(found: list[Forecast]) -> View:
             [
                 f.title,
                 f.state,
-                "" if f.verdict is None else "passes" if f.verdict.passed and not f.refusal else "refuses",
+                _passes(f),
                 f.rows,
                 f.file,
                 f.destination,
@@ -236,7 +236,7 @@ def forecasts(found: list[Forecast]) -> View:
         if f.verdict and f.verdict.rejected and not f.refusal:
             said.append(f"{f.title}: {f.verdict.rejected}.")
     said += [f"{', '.join(titles)}: {refusal}" for refusal, titles in refused.items()]
-    codes = {ExitCode.GATE if f.verdict and not f.verdict.passed else f.code for f in found}
+    codes = {f.code for f in found}
     codes |= {ExitCode.FAILED for f in found if f.taken}
     documents = [
         {name: value for name, value in vars(f).items() if name not in ("verdict", "code")}
@@ -250,6 +250,14 @@ def forecasts(found: list[Forecast]) -> View:
         for f in found
     ]
     return View({"deliveries": documents}, [table, *said], _foremost(codes))
+
+
+def _passes(forecast: Forecast) -> str:
+    if forecast.verdict is None:
+        return ""
+    if forecast.verdict.passed and not forecast.refusal:
+        return "passes"
+    return "refuses" if forecast.code else "overridden"
 
 
 def _gate(verdict: Verdict | None) -> dict[str, Any] | None:

@@ -194,7 +194,11 @@ def test_the_override_needs_a_reason_and_is_recorded(project: Copy) -> None:
     sql(project, f"update build_log set status = 'fail' where unique_id = '{test}'")
     assert project.delivery("run", "--window", "2026-11-03", "--ungated").exit_code == 2
 
-    code, report = project.deliver("--window", "2026-11-03", "--ungated", "--reason", "agreed with the client")
+    accepted = ("--window", "2026-11-03", "--ungated", "--reason", "agreed with the client")
+    foreseen = project.delivery("plan", "--json", *accepted)
+    assert foreseen.exit_code == 0
+    assert [one["rows"] is None for one in json.loads(foreseen.stdout)["deliveries"]] == [False] * 4
+    code, report = project.deliver(*accepted)
     assert code == 0
     steps = json.loads(project.delivery("history", "--json", report["deliveries"][0]["id"]).stdout)["steps"]
     assert any("agreed with the client" in step["note"] for step in steps)

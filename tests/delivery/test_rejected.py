@@ -114,7 +114,9 @@ def test_too_many_keep_that_clients_delivery_back_until_somebody_says_why(projec
     )
     assert "rejects, by namespace and reason" in found[ACME].hint
 
-    found = run(project, ungated=True, reason="the provider had a new word")
+    asked = {"ungated": True, "reason": "the provider had a new word"}
+    assert forecasts(planner.plan(project, request(**asked))).code == ExitCode.DONE
+    found = run(project, **asked)
     assert found[ACME].state == "delivered"
     with_history = Ledger(project.ledger_url).steps(found[ACME].delivery.id)
     assert any(f"rejected rows accepted: the provider had a new word; {TOLD}" in note for _, _, note in with_history)

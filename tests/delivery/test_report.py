@@ -125,7 +125,8 @@ def forecast(verdict: Verdict | None, refusal: str = "", **changes: Any) -> Fore
     values: dict[str, Any] = {
         "title": "daily to acme", "state": "planned", "destination": "/share", "publish": "rename", "file": "f.csv",
         "rows": 3, "columns": ("email",), "layout_changes": (), "taken": "",
-        "hint": "Ask for it." if refusal else "", "code": ExitCode.GATE if refusal else ExitCode.DONE,
+        "hint": "Ask for it." if refusal else "",
+        "code": ExitCode.GATE if refusal or (verdict and verdict.reasons) else ExitCode.DONE,
     }  # fmt: skip
     return Forecast(verdict=verdict, refusal=refusal, **values | changes)
 
@@ -136,16 +137,17 @@ def test_the_table_of_a_plan_says_why_not(capsys: pytest.CaptureFixture[str]) ->
     found = [
         forecast(proven), forecast(warned, "pclv: no contract", publish=""), forecast(unproven, rows=None),
         forecast(unproven, layout_changes=("x was added",)), forecast(None, state="delivered"),
-        forecast(proven, "pclv: no contract", title="weekly to acme"),
+        forecast(proven, "pclv: no contract", title="weekly to acme"), forecast(unproven, code=DONE),
     ]  # fmt: skip
     view = forecasts(found)
     console.show(view, as_json=False, full=True)
     out, err = capsys.readouterr()
     gates = [line.split("planned" if "planned" in line else "delivered")[1].split()[0] for line in out.splitlines()[1:]]
-    assert gates == ["passes", "refuses", "refuses", "refuses", "3", "refuses"]
+    assert gates == ["passes", "refuses", "refuses", "refuses", "3", "refuses", "overridden"]
     assert [line.rstrip().endswith("not probed yet") for line in out.splitlines()[1:]] == [
         False,
         True,
+        False,
         False,
         False,
         False,
@@ -158,7 +160,7 @@ def test_the_table_of_a_plan_says_why_not(capsys: pytest.CaptureFixture[str]) ->
     ]  # fmt: skip
     assert (view.code, forecasts(found[:1]).code, forecasts(found[1:2]).code) == (GATE, DONE, GATE)
     document = view.document["deliveries"]
-    assert [one["gate"] and one["gate"]["passed"] for one in document] == [True, True, False, False, None, True]
+    assert [one["gate"] and one["gate"]["passed"] for one in document] == [True, True, False, False, None, True, False]
     assert [(one["publish"], one["refusal"], one["hint"]) for one in document[:2]] == [
         ("rename", None, None), (None, "pclv: no contract", "Ask for it."),
     ]  # fmt: skip
