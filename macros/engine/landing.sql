@@ -840,13 +840,23 @@
 {%- endmacro %}
 
 
+{# Whether a line may have a comma before an end, nan or inf. Patterns that begin with one sign are found twice as fast. #}
+{% macro duckdb__is_lax(line) -%}
+    (
+        regexp_matches({{ line }}, ',\s*([}\]]|-?(?i:nan|inf))')
+        or regexp_matches({{ line }}, ':\s*-?(?i:nan|inf)')
+        or regexp_matches({{ line }}, '\[\s*-?(?i:nan|inf)')
+    )
+{%- endmacro %}
+
+
 {#
     Why a line that DuckDB reads as JSON is none, or means something else to another reader: looked at closely only
     where it has what could be such a thing. It takes nan and inf for numbers, in any case.
 #}
 {% macro duckdb__json_fault(line) -%}
     case
-        when regexp_matches({{ line }}, ',\s*[}\]]|[:\[,]\s*-?(?i:nan|inf)|\\u(0000|[dD][89a-fA-F])') then json_fault({{ line }})
+        when {{ duckdb__is_lax(line) }} or regexp_matches({{ line }}, '\\u(0000|[dD][89a-fA-F])') then json_fault({{ line }})
     end
 {%- endmacro %}
 
@@ -854,7 +864,7 @@
 {# The same of a post, but for what is wrong with a text: that is one event's. #}
 {% macro duckdb__shape_fault(line) -%}
     case
-        when regexp_matches({{ line }}, ',\s*[}\]]|[:\[,]\s*-?(?i:nan|inf)')
+        when {{ duckdb__is_lax(line) }}
             then json_fault(regexp_replace({{ line }}, '\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})', '\\t', 'g'))
     end
 {%- endmacro %}
