@@ -16,13 +16,13 @@ from delivery.analytics import measures
 from delivery.config.datasets import datasets, read_beside
 from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError, GateRefused
+from delivery.fetched import Fetched, fetched
 from delivery.gate.entitlements import dataset_refusal
 from delivery.gate.judge import Gate
 from delivery.gate.rejected import BEFORE
 from delivery.ledger import Delivery, Ledger, deliveries
 from delivery.schedule.gaps import Gap, gaps
 from delivery.schedule.slots import SLOT
-from delivery.transfer.fetched import Fetched, fetched
 from delivery.warehouse import open_engine
 from delivery.windows import DAY, Window
 

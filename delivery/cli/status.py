@@ -13,8 +13,8 @@ from delivery.errors import ConfigError, ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from delivery.fetched import Fetched
     from delivery.ledger import Delivery
-    from delivery.transfer.fetched import Fetched
 
 SHOWN = 20
 LATEST = "the latest deliveries"

@@ -12,7 +12,7 @@ import itertools
 import os
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,12 +27,13 @@ from delivery.errors import WriteFailed
 from delivery.files.built import days_built, last_of
 from delivery.files.disk import exclusive, writing
 from delivery.files.manifest import Changes, Correction
-from delivery.ledger import ENDED_WELL, State
+from delivery.ledger import ENDED_WELL, State, deliveries
 from delivery.schedule.jobs import revisions, told_since
 from delivery.sql import identifier, literal
 from delivery.warehouse.duckdb import in_little_memory
 from delivery.warehouse.kinds import cast_back
 from delivery.warehouse.rows import PIECE, no_rows, selection_of
+from delivery.windows import Window
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -132,7 +133,7 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
         return Content(selection.count(engine), told, {"left": found.left}, differs=bool(found), since=since)
     if is_whole(job, selection.columns, ledger):
         return Content(selection.count(engine), {"": selection}, differs=bool(found))
-    found = found._replace(left=_in_no_window(found.left, selection, engine))
+    found = found._replace(left=_in_no_window(found.left, selection, engine, _first_day(job, ledger)))
     keys = pa.concat_arrays([found.entered, found.changed])
     gone = {"withdrawn": found.left} if found.left.num_rows else {}
     return Content(len(keys), {"": replace(selection, keys=keys)}, gone, selection.count(engine), differs=bool(found))
@@ -170,10 +171,20 @@ def _of_members(selection: Selection) -> _Kind:
     return _Kind(MEMBERS, key, contacts, "hash", select, reads)
 
 
-def _in_no_window(left: pa.RecordBatch, selection: Selection, engine: Engine) -> pa.RecordBatch:
-    """Of keys that left a window, those that no other has: an earlier post takes an event to another day."""
+def _first_day(job: Job, ledger: Ledger) -> date:
+    """Of all that the client has of the campaign."""
+    arrived = ledger.series(*job.series, deliveries.c.state.in_(ENDED_WELL))
+    return min(date.fromisoformat(row.window_start) for row in arrived if row.window_start)
+
+
+def _in_no_window(left: pa.RecordBatch, selection: Selection, engine: Engine, first: date) -> pa.RecordBatch:
+    """Of keys that left a window, those that no other has: an earlier post takes an event to another day.
+
+    first: what lies before it is in no window that the client has, or will have.
+    """
     keys, there = left.column(KEY), []
-    whole = f"select {KEY} from {selection.dataset.relation} where {replace(selection, window=None).where()}"
+    since = replace(selection, window=Window(first, date.max)).where()
+    whole = f"select {KEY} from {selection.dataset.relation} where {since}"
     for start in range(0, len(keys), PIECE):
         some = ", ".join(map(literal, keys.slice(start, PIECE).to_pylist()))
         there += engine.table(f"{whole} and {KEY} in ({some})")[KEY].to_pylist()

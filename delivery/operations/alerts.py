@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from delivery.config.integrations import kept_days
 from delivery.config.integrations_file import Integrations
 from delivery.errors import ConfigError, DeliveryError, NothingDue, redact
+from delivery.fetched import fetched
 from delivery.handing_over import Ended
 from delivery.ledger import FileState, Ledger, State, deliveries
 from delivery.ledger.tables import files
 from delivery.ledger.told import keep_told, last_told
 from delivery.schedule.gaps import gaps
-from delivery.transfer.fetched import fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

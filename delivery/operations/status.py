@@ -6,9 +6,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.errors import ConfigError
+from delivery.fetched import Fetched, fetched
 from delivery.ledger import Delivery, File, Ledger, deliveries
 from delivery.ledger.identity import check_known, this_runner
-from delivery.transfer.fetched import Fetched, fetched
 
 if TYPE_CHECKING:
     from delivery.config.project import Project

@@ -151,6 +151,9 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
             replace_file(path, text.encode())
             path.chmod(0o644)  # no secret is in it
     _make_logins(into / LOGINS)
+    for unit in (into / "systemd").iterdir():  # of settings before these
+        if unit not in made and (unit.name in UNITS or unit.suffix == ".mount"):
+            unit.unlink()
     return [*made, into / LOGINS]
 
 

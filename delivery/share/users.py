@@ -22,6 +22,7 @@ NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 SHORTEST, LONGEST = 12, 72  # characters of a password; bytes that bcrypt looks at
 # Asked for at each request of the page: 2**10 rounds, what OWASP has as the least, take some 60 ms.
 ROUNDS = 10
+RSA_BITS = 2048  # NIST SP 800-131A: shorter keys are not to be used
 _NO_PASSWORD = "*"  # noqa: S105 - no hash is like this
 _ID = 65534  # neither server runs as root, so that none can change to it
 
@@ -144,7 +145,10 @@ def new_user(name: str, namespaces: Iterable[str], known: Iterable[str], passwor
         try:
             shown.append(_rfc4716(_key(line)))
         except ValueError:
-            faults.append("a public key is not one whole line as OpenSSH writes it, without options: ssh-ed25519 AAAA…")
+            faults.append(
+                "a public key is not one whole line as OpenSSH writes it, without options: ssh-ed25519 AAAA…; "
+                f"RSA has {RSA_BITS} bits at least"
+            )
     if not password and not shown:
         faults.append("there is neither a password nor a public key")
     if faults:
@@ -161,10 +165,12 @@ def hashed(password: str) -> str:
 
 def _key(line: str) -> HostKey:
     """Raises ValueError for options, which no server would hold, for more lines than one, and for a part of a key."""
-    key, end = HostKey.parse(line), 0
-    while end < len(key.blob):  # its numbers, each after its length
-        end += 4 + int.from_bytes(key.blob[end : end + 4], "big")
-    if not line.startswith(key.kind) or len(line.splitlines()) > 1 or end != len(key.blob):
+    key, end, size = HostKey.parse(line), 0, 0
+    while end < len(key.blob):  # its numbers, each after its length; of RSA the modulus is the last
+        size = int.from_bytes(key.blob[end : end + 4], "big")
+        end += 4 + size
+    is_weak = key.kind == "ssh-rsa" and size * 8 < RSA_BITS
+    if not line.startswith(key.kind) or len(line.splitlines()) > 1 or end != len(key.blob) or is_weak:
         raise ValueError(line)
     return key
 

@@ -49,7 +49,7 @@ def test_the_latest_come_last(project: Project, campaign: str | None, limit: int
 
 
 def test_an_id_may_be_short_as_long_as_it_is_one(project: Project) -> None:
-    delivery, files, steps = status.one(project, "f4")
+    delivery, files, steps, _ = status.one(project, "f4")
     assert (delivery.id, [file.delivery_id for file in files]) == ("f4", ["f4"])
     assert [step for _, step, _ in steps] == ["planned", "spooled"]
     assert status.one(project, "abc")[0].id == "abc1"

@@ -186,6 +186,15 @@ def test_what_goes_to_another_window_is_not_withdrawn(project: Project) -> None:
     assert len(rows(files(project)[f"daily_{DAY}_r2_withdrawn.csv"])) == 1, "what is nowhere is withdrawn"
 
 
+def test_what_goes_to_a_day_before_all_that_the_client_has_is_withdrawn(project: Project) -> None:
+    run(project)
+    key = rows(files(project)[NAME])[3]["unique_key"]
+    earlier = f"event_day = date '{BESIDE[0]}', event_time = event_time - interval 1 day"
+    build(project, f"update events set {earlier} where unique_key = '{key}'")
+    assert run(project)[1].state == "delivered"
+    assert [row["unique_key"] for row in rows(files(project)[f"daily_{DAY}_r1_withdrawn.csv"])] == [key]
+
+
 def test_a_day_that_was_built_again_and_is_the_same_sends_nothing(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

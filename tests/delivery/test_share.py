@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import asyncssh
 import pytest
 import yaml
 from builders import job
@@ -31,12 +32,12 @@ from delivery.cli import cli
 from delivery.config.integrations_file import Integrations
 from delivery.config.share import Share
 from delivery.errors import ConfigError, ExitCode
+from delivery.fetched import fetched
 from delivery.ledger import Fetch, File, Ledger
 from delivery.ledger.fetches import fetches_of, keep_fetches, whole_since
 from delivery.share import config
 from delivery.share.logs import read_logs
 from delivery.share.users import Users, new_user
-from delivery.transfer.fetched import fetched
 
 if TYPE_CHECKING:
     from delivery.config.project import Project
@@ -134,6 +135,15 @@ def test_a_key_is_one_whole_line_and_without_options(project: Project, tmp_path:
             new_user("it", CLIENTS[:1], CLIENTS, "", [line])
 
 
+def test_a_short_key_of_rsa_is_refused(project: Project) -> None:
+    short, long = (
+        asyncssh.generate_private_key("ssh-rsa", key_size=bits).export_public_key().decode() for bits in (1024, 2048)
+    )
+    assert new_user("it", CLIENTS[:1], CLIENTS, "", [long]).key_count == 1
+    with pytest.raises(ConfigError, match="RSA has 2048 bits at least"):
+        new_user("it", CLIENTS[:1], CLIENTS, "", [short])
+
+
 def test_every_fault_of_the_settings_is_said_at_once(project: Project) -> None:
     path = project.integrations_file
     document = yaml.safe_load(path.read_text())
@@ -214,6 +224,20 @@ def test_a_share_that_the_units_cannot_name_is_refused(tmp_path: Path, monkeypat
     project = made(tmp_path / "project", view=str(tmp_path / "view"))
     told = call(project, "config", "-o", str(tmp_path / "out"))
     assert (told.exit_code, "100%share has characters" in told.stderr) == (ExitCode.USAGE, True)
+
+
+def test_units_of_settings_that_are_no_more_go(tmp_path: Path) -> None:
+    project = made(tmp_path / "project", view=str(tmp_path / "view"), analytics_port=8502)
+    units, out = tmp_path / "out" / "systemd", ("-o", str(tmp_path / "out"))
+    assert call(project, "config", *out).exit_code == 0
+    (units / "own.service").touch()
+    before = {path.name for path in units.iterdir()}
+    document = yaml.safe_load(project.integrations_file.read_text())
+    del document["share"]["analytics_port"], document["share"]["view"]
+    project.integrations_file.write_text(yaml.safe_dump(document, allow_unicode=True))
+    assert call(project, "config", *out).exit_code == 0
+    gone = before - {path.name for path in units.iterdir()}
+    assert gone == {"share-analytics.service", f"{config.unit_name(tmp_path / 'view')}.mount"}
 
 
 def test_who_runs_it_must_have_a_name(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,6 +161,28 @@ def test_who_guesses_is_locked_out_alone(world: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_who_guesses_from_a_network_of_ipv6_is_one(tmp_path: Path) -> None:
+    """Addresses with and without zeros in them; the network beside is another, and so is each address of IPv4."""
+    with world_of(proxy="127.0.0.1") as opened:
+
+        def guess(address: str) -> int:
+            said = ("-d", "httpd_username=acme_it", "-d", "httpd_password=x")
+            return Visitor(opened, tmp_path / "jar").ask("/log-in", "-H", f"X-Forwarded-For: {address}", *said)[0]
+
+        for network, beside in (
+            ("2001:db8:0:1", "2001:db8:0:2"),
+            ("2001:db8", "2001:db9"),
+            ("2001:db8:7", "2001:db8:8"),
+        ):
+            whole = network if network.count(":") == 3 else f"{network}:"
+            told = [guess(f"{whole}:a:b:c:{n:x}") for n in range(config.TRIES + 1)]
+            assert told == [401] * config.TRIES + [429], whole
+            assert guess(f"{whole}:ffff:ffff:ffff:ffff") == 429
+            assert guess(f"{beside}:a:b:c:1") == 401
+        assert [guess(f"192.0.2.{n}") for n in range(config.TRIES + 1)] == [401] * (config.TRIES + 1)
+
+
+@pytest.mark.slow
 def test_through_nginx_a_browser_fetches_and_sees_figures(browser: Browser, built: Copy, tmp_path: Path) -> None:
     """Log in, own folder, a download, a chart drawn and another after a click; nothing of another on the wire."""
     with figures_of(built, proxy="127.0.0.1") as opened, behind(opened, "nginx") as world:

@@ -13,8 +13,8 @@ from small_project import make_project
 
 from delivery.cli import cli
 from delivery.errors import ExitCode
+from delivery.fetched import Fetched
 from delivery.ledger import Ledger
-from delivery.transfer.fetched import Fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
