@@ -13,6 +13,7 @@ from delivery.ledger.fetches import fetches_of, whole_since
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from delivery.config.integrations_file import Integrations
     from delivery.config.project import Project
 
 
@@ -31,14 +32,18 @@ class Fetched(NamedTuple):
         return self.state + (f", goes on {self.goes_on}" if self.goes_on else ", and gone")
 
 
-def fetched(project: Project, ledger: Ledger, rows: Sequence[Delivery]) -> dict[str, Fetched]:
-    """Of those rows that were delivered to a share with doors, by id."""
+def fetched(
+    project: Project, ledger: Ledger, rows: Sequence[Delivery], declared: Integrations | None = None
+) -> dict[str, Fetched]:
+    """Of those rows that were delivered to a share with doors, by id. declared: integrations.yml, where it was read."""
     from delivery.config.integrations_file import Integrations
 
     share = f"{project.share}/"
     hosted = [row for row in rows if row.state == State.DELIVERED and row.destination.startswith(share)]
-    declared = Integrations(project.integrations_file) if hosted else None
-    if declared is None or declared.share is None:
+    if not hosted:
+        return {}
+    declared = declared or Integrations(project.integrations_file)
+    if declared.share is None:
         return {}
     found, told = fetches_of(ledger, [row.id for row in hosted]), {}
     for row in hosted:

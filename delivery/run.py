@@ -15,7 +15,7 @@ from delivery.gate.build import build
 from delivery.gate.judge import Gate, Verdict
 from delivery.handing_over import HandingOver, Outcome
 from delivery.lanes import Lanes
-from delivery.ledger import OPEN_STATES, AskedBy, FileState, Ledger, State, deliveries
+from delivery.ledger import NOT_LEFT, OPEN_STATES, AskedBy, FileState, Ledger, State, deliveries
 from delivery.ledger.lock import only_runner
 from delivery.ledger.opened import open_ledger
 from delivery.schedule.jobs import waits_for
@@ -142,14 +142,14 @@ def _may_be_all(job: Job, row: Delivery, ledger: Ledger) -> bool:
 
     Changes are what they are, and so is a correction of which a part went: the whole one comes after these.
     """
-    begun = {file.state for file in ledger.files(row.id)} - {FileState.SPOOLED, FileState.UPLOADED}
+    begun = {file.state for file in ledger.files(row.id)} - {*NOT_LEFT}
     return job.campaign.export.mode == "full" and not (row.corrects and begun)
 
 
 def _write_anew(job: Job, handing: HandingOver, note: str) -> None:
     """Puts back what lies in another runner's spool, unless a part of it may have been renamed: that is looked for."""
     files = handing.ledger.files(job.key)
-    if all(file.state in {FileState.SPOOLED, FileState.UPLOADED} for file in files):
+    if all(file.state in NOT_LEFT for file in files):
         handing.take_back(job, files)
         handing.ledger.advance(job.key, State.SPOOLED, State.PLANNED, note=note)
 

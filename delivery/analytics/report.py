@@ -124,9 +124,11 @@ def daily_report(project: Project, day: date, at: datetime, namespace: str | Non
             deliveries.c.namespace.in_(chosen), deliveries.c.slot < _slot(day + DAY), deliveries.c.state != "cancelled"
         )
         of_day = [row for row in known if row.slot >= _slot(day)]
-        taken = fetched(project, ledger, of_day)
-        names = {row.id: tuple(file.name for file in ledger.files(row.id) if file.role == "data") for row in of_day}
-        sent = tuple(Sent(row, names[row.id], taken.get(row.id)) for row in of_day)
+        taken = fetched(project, ledger, of_day, declared)
+        sent = tuple(
+            Sent(row, tuple(f.name for f in ledger.files(row.id) if f.role == "data"), taken.get(row.id))
+            for row in of_day
+        )
     until = gaps(project, declared, at, None, None, day.isoformat())
     due = [gap for gap in until if _slot(day) <= gap.due < _slot(day + DAY)]
     manifest = project.manifest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -189,9 +188,6 @@ def _entry(entry: Any, where: str, folder: Path) -> Entry:
     )
 
 
-QUOTES = re.compile("['\"]")
-
-
 def _without_empty_secrets(entry: Any, rendered: Any, where: str, missing: dict[str, str]) -> Any:
     """A secret whose variable holds nothing is as one that is not set. missing: gains a message by key path."""
     if not isinstance(entry, dict) or not isinstance(rendered, dict):
@@ -200,7 +196,8 @@ def _without_empty_secrets(entry: Any, rendered: Any, where: str, missing: dict[
     for key, value in rendered.items():
         path, written = f"{where}.{key}", entry[key]
         if value == "" and key in SECRETS and is_secret_reference(written):
-            missing[path] = f"the environment variable {re.split(QUOTES, written)[1]} is empty"
+            _, name, _ = written.replace('"', "'").split("'")
+            missing[path] = f"the environment variable {name} is empty"
             value = written  # as `render` leaves what is not set
         done[key] = _without_empty_secrets(written, value, path, missing)
     return done

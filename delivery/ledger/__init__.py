@@ -6,12 +6,13 @@ directory knows. opened: all of it, as a run needs it. fetches: what clients too
 """
 
 from delivery.ledger.book import Ledger
-from delivery.ledger.states import ENDED, ENDED_WELL, OPEN_STATES, AskedBy, FileState, Role, State
+from delivery.ledger.states import ENDED, ENDED_WELL, NOT_LEFT, OPEN_STATES, AskedBy, FileState, Role, State
 from delivery.ledger.tables import Delivery, Ended, Fetch, File, Layout, Past, Recorded, deliveries, delivery_id
 
 __all__ = [
     "ENDED",
     "ENDED_WELL",
+    "NOT_LEFT",
     "OPEN_STATES",
     "AskedBy",
     "Delivery",

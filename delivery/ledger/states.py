@@ -46,3 +46,4 @@ class AskedBy(StrEnum):
 OPEN_STATES = (State.PLANNED, State.SPOOLED)
 ENDED_WELL = (State.DELIVERED, State.SKIPPED)
 ENDED = (*ENDED_WELL, State.CANCELLED)
+NOT_LEFT = (FileState.SPOOLED, FileState.UPLOADED)  # under no name that a client looks for

@@ -136,7 +136,7 @@ def _unfetched(
     )
     rows = ledger.find(deliveries.c.state == State.DELIVERED, deliveries.c.id.in_(there))
     titles = {row.id: row.title for row in rows}
-    for key, taken in fetched(project, ledger, rows).items():
+    for key, taken in fetched(project, ledger, rows, declared).items():
         if not taken.users and taken.goes_on and taken.goes_on <= f"{at + BEFORE:%Y-%m-%d}":
             yield Alert("not_fetched", titles[key], taken.text)
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from delivery.errors import ConfigError, DeliveryError
 from delivery.ledger.book import Ledger
 from delivery.ledger.identity import check_known, this_runner
-from delivery.ledger.states import FileState, State
+from delivery.ledger.states import NOT_LEFT, FileState, State
 from delivery.ledger.tables import deliveries
 from delivery.transfer.protocol import check_spool
 
@@ -44,7 +44,7 @@ def problems(ledger: Ledger, runner: str) -> Iterator[str]:
                 yield f"{row.title} is delivered, and {', '.join(left)} never was"
             continue
         for file in files:
-            if file.state in (FileState.SPOOLED, FileState.UPLOADED) and row.spooled_by == runner:
+            if file.state in NOT_LEFT and row.spooled_by == runner:
                 try:
                     check_spool(file)
                 except DeliveryError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.config.faults import nearest
 from delivery.errors import ConfigError
-from delivery.ledger import ENDED, ENDED_WELL, OPEN_STATES, Delivery, FileState, Ledger, State, deliveries, delivery_id
+from delivery.ledger import ENDED, ENDED_WELL, NOT_LEFT, OPEN_STATES, Delivery, Ledger, State, deliveries, delivery_id
 from delivery.schedule.slots import SLOT, instant, slots, window_on_record
 from delivery.windows import DAY, parse_day
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from delivery.ledger import Ended, Layout, Past, Recorded
     from delivery.schedule.request import Request
     from delivery.windows import Window
-
-
-NOT_LEFT = (FileState.SPOOLED, FileState.UPLOADED)
 
 
 class Sent(NamedTuple):

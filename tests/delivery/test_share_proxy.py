@@ -169,12 +169,8 @@ def test_who_guesses_from_a_network_of_ipv6_is_one(tmp_path: Path) -> None:
             said = ("-d", "httpd_username=acme_it", "-d", "httpd_password=x")
             return Visitor(opened, tmp_path / "jar").ask("/log-in", "-H", f"X-Forwarded-For: {address}", *said)[0]
 
-        for network, beside in (
-            ("2001:db8:0:1", "2001:db8:0:2"),
-            ("2001:db8", "2001:db9"),
-            ("2001:db8:7", "2001:db8:8"),
-        ):
-            whole = network if network.count(":") == 3 else f"{network}:"
+        networks = {"2001:db8:0:1": "2001:db8:0:2", "2001:db8:": "2001:db9:", "2001:db8:7:": "2001:db8:8:"}
+        for whole, beside in networks.items():
             told = [guess(f"{whole}:a:b:c:{n:x}") for n in range(config.TRIES + 1)]
             assert told == [401] * config.TRIES + [429], whole
             assert guess(f"{whole}:ffff:ffff:ffff:ffff") == 429
