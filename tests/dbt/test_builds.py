@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -659,6 +660,24 @@ def test_days_can_be_forced(warehouse: Warehouse) -> None:
     for model in GROWING:
         assert warehouse.last_days(model) == DAYS[1:3], model
     assert warehouse.exports() == before
+
+
+@pytest.mark.slow
+def test_days_that_ended_without_rows_are_built_as_well(warehouse: Warehouse) -> None:
+    """Those since the model's own last build, and those asked for; never one that has not ended."""
+    day = timedelta(days=1)
+    for table, moment in {"build_log": "started_at", "build_days": "started_at", "int_raw_days": "loaded_at"}.items():
+        warehouse.write(f"update {table} set {moment} = {moment} - interval 3 day")
+    warehouse.models("--select", "esp_events", "email_days")
+    (today,) = warehouse.rows("select max(started_at)::date from build_log")[0]
+    assert warehouse.last_days("esp_events") == [str(today - n * day) for n in (3, 2, 1)]
+    assert warehouse.last_days("email_days") == warehouse.last_days("esp_events")
+    warehouse.models("--select", "esp_events", "email_clicks")
+    assert warehouse.last_days("esp_events") == []
+    assert warehouse.last_days("email_clicks") == [str(today - n * day) for n in (3, 2, 1)]
+    asked = f"{{rebuild_from: {today - 5 * day}, rebuild_to: {today}}}"
+    warehouse.models("--select", "esp_events", "--vars", asked)
+    assert warehouse.last_days("esp_events") == [str(today - n * day) for n in (5, 4)]
 
 
 @pytest.mark.slow

@@ -286,21 +286,24 @@
 
 {# What is due when a command ends is what it built: nothing is due any more once this is written. #}
 {% macro log_days(results) -%}
-    {%- set rows = [] -%}
+    {%- set built = {} -%}
     {%- if dbt_delivery.is_audited() and not dbt_delivery.is_partial() -%}
         {%- set growing = dbt_delivery.growing_models() -%}
-        {%- for result in results if result.status | string == 'success' -%}
-            {%- if result.node.name in growing -%}
-                {%- set due = dbt_delivery.query_days(
-                    'select event_day from ' ~ dbt_delivery.audit_table('int_days_due') ~ " where model = '" ~ result.node.name ~ "'"
-                ) -%}
-                {%- for day in due + dbt_delivery.empty_days(result.node.unique_id, due) -%}
-                    {%- do rows.append(
-                        "('" ~ invocation_id ~ "', " ~ dbt_delivery.started_at() ~ ", '" ~ result.node.unique_id
-                        ~ "', date '" ~ day ~ "', " ~ dbt_delivery.time_of(result.timing, 'completed_at') ~ ')'
-                    ) -%}
-                {%- endfor -%}
-            {%- endif -%}
+        {%- for result in results if result.status | string == 'success' and result.node.name in growing -%}
+            {%- do built.update({result.node.name: result}) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- set rows = [] -%}
+    {%- if built -%}
+        {%- set due = dbt_delivery.query_days(
+            'select model, event_day from ' ~ dbt_delivery.audit_table('int_days_due')
+            ~ ' where model in (' ~ dbt_delivery.quoted(built.keys() | list) ~ ')'
+        ) -%}
+        {%- for name, day in due + dbt_delivery.empty_days(built.keys() | list, due) -%}
+            {%- do rows.append(
+                "('" ~ invocation_id ~ "', " ~ dbt_delivery.started_at() ~ ", '" ~ built[name].node.unique_id
+                ~ "', date '" ~ day ~ "', " ~ dbt_delivery.time_of(built[name].timing, 'completed_at') ~ ')'
+            ) -%}
         {%- endfor -%}
     {%- endif -%}
     {%- if rows -%}
@@ -310,11 +313,11 @@
 {%- endmacro %}
 
 
-{# The days that a query finds, as texts. #}
+{# What a query finds, as pairs of texts: the name of a model, in whatever way it is said, and a day. #}
 {% macro query_days(query) -%}
     {%- set found = [] -%}
-    {%- for day in run_query(query).columns[0].values() -%}
-        {%- do found.append((day | string)[:10]) -%}
+    {%- for model, day in run_query(query).rows -%}
+        {%- do found.append((model.split('.')[-1], (day | string)[:10])) -%}
     {%- endfor -%}
     {{ return(found) }}
 {%- endmacro %}
@@ -324,26 +327,38 @@
     The days that a build proves to be empty: those that ended since the model was last built, or that were asked for, and
     of which no build has anything on record. Of days before its first build nobody knows whether anything was to come.
 #}
-{% macro empty_days(unique_id, due) -%}
+{% macro empty_days(names, due) -%}
     {%- set day = modules.datetime.timedelta(days=1) -%}
-    {%- set today = run_started_at.date() -%}
-    {%- set ranges = [] -%}
-    {%- set last = run_query('select ' ~ dbt_delivery.last_success(unique_id)).columns[0].values()[0] -%}
-    {%- do ranges.append((last.date(), today - day)) if last.year > 1970 -%}
+    {%- set yesterday = run_started_at.date() - day -%}
+    {%- set asked = [] -%}
     {%- if var('rebuild_from', none) and var('rebuild_to', none) -%}
-        {%- set asked = modules.datetime.date.fromisoformat(var('rebuild_to') | string) -%}
-        {%- do ranges.append((modules.datetime.date.fromisoformat(var('rebuild_from') | string), [asked, today - day] | min)) -%}
+        {%- set until = modules.datetime.date.fromisoformat(var('rebuild_to') | string) -%}
+        {%- do asked.append((modules.datetime.date.fromisoformat(var('rebuild_from') | string), [until, yesterday] | min)) -%}
     {%- endif -%}
-    {%- set known = due + dbt_delivery.query_days(
-        'select distinct event_day from ' ~ dbt_delivery.audit_table('build_days') ~ " where unique_id = '" ~ unique_id ~ "'"
-    ) -%}
-    {%- set found = [] -%}
-    {%- for first, until in ranges -%}
-        {%- for n in range((until - first).days + 1) -%}
-            {%- set one = (first + n * day).isoformat() -%}
-            {%- do found.append(one) if one not in known and one not in found -%}
+    {%- set lasts = [] -%}
+    {%- for name in names -%}
+        {%- set unique_id = 'model.' ~ project_name ~ '.' ~ name -%}
+        {%- do lasts.append("select '" ~ name ~ "' as model, " ~ dbt_delivery.last_success(unique_id) ~ ' as last_success') -%}
+    {%- endfor -%}
+    {%- set ranges = [] -%}
+    {%- for name, last in run_query(lasts | join(' union all ')).rows -%}
+        {%- for first, until in asked + ([(last.date(), yesterday)] if last.year > 1970 else []) if first <= until -%}
+            {%- do ranges.append((name, first, until)) -%}
         {%- endfor -%}
     {%- endfor -%}
+    {%- set found = [] -%}
+    {%- if ranges -%}
+        {%- set known = due + dbt_delivery.query_days(
+            'select distinct unique_id, event_day from ' ~ dbt_delivery.audit_table('build_days')
+            ~ " where event_day >= date '" ~ (ranges | map(attribute=1) | min) ~ "'"
+        ) -%}
+        {%- for name, first, until in ranges -%}
+            {%- for n in range((until - first).days + 1) -%}
+                {%- set one = (name, (first + n * day).isoformat()) -%}
+                {%- do found.append(one) if one not in known and one not in found -%}
+            {%- endfor -%}
+        {%- endfor -%}
+    {%- endif -%}
     {{ return(found) }}
 {%- endmacro %}
 
