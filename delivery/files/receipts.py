@@ -28,7 +28,7 @@ from delivery.files.built import days_built, last_of
 from delivery.files.disk import exclusive, writing
 from delivery.files.manifest import Changes, Correction
 from delivery.ledger import ENDED_WELL, State, deliveries
-from delivery.schedule.jobs import revisions, told_since
+from delivery.schedule.jobs import has_left, revisions, told_since
 from delivery.sql import identifier, literal
 from delivery.warehouse.duckdb import in_little_memory
 from delivery.warehouse.kinds import cast_back
@@ -59,6 +59,12 @@ class Difference(NamedTuple):
 
     def __bool__(self) -> bool:
         return bool(len(self.entered) or len(self.changed) or self.left.num_rows)
+
+    def or_else(self, other: Difference) -> Difference:
+        """What differs from one of two receipts of a window, where the client may have the rows of either."""
+        keys = pa.concat_arrays([self.entered, self.changed, other.entered, other.changed]).unique().sort()
+        left = pa.Table.from_batches([self.left, other.left]).group_by(KEY).aggregate([]).sort_by(KEY)
+        return Difference(keys, keys[:0], next(iter(left.combine_chunks().to_batches()), self.left))
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,11 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
     if lack := unknown(job, project):
         raise lack
     now = _write(kind.path(project, job.key), kind, engine, project)
-    past, since = (_replaced(job, ledger), job.corrects) if kind.folder == SENT else told_since(job, ledger)
+    cancelled: list[Delivery] = []
+    if kind.folder == SENT:
+        (past, cancelled), since = _before_and_after(job, ledger), job.corrects
+    else:
+        past, since = told_since(job, ledger)
     for row in past:
         kind.path(project, row.id).unlink(missing_ok=True)
     if since is None or not kind.path(project, since).is_file():
@@ -131,6 +141,10 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
         chosen = replace(selection, key_column=kind.key)
         told = {"entered": replace(chosen, keys=found.entered), "changed": replace(chosen, keys=found.changed)}
         return Content(selection.count(engine), told, {"left": found.left}, differs=bool(found), since=since)
+    for row in cancelled:
+        if lack := _lack(row.id, project):
+            raise lack
+        found = found.or_else(_compare(kind.path(project, row.id), now, kind, project))
     if is_whole(job, selection.columns, ledger):
         return Content(selection.count(engine), {"": selection}, differs=bool(found))
     found = found._replace(left=_in_no_window(found.left, selection, engine, _first_day(job, ledger)))
@@ -141,10 +155,14 @@ def content_of(job: Job, selection: Selection, engine: Engine, project: Project,
 
 def unknown(job: Job, project: Project) -> WriteFailed | None:
     """Why a correction cannot be made, where there is no receipt of what it corrects."""
-    if job.corrects is None or (project.state / SENT / f"{job.corrects}.parquet").is_file():
+    return _lack(job.corrects, project) if job.corrects else None
+
+
+def _lack(key: str, project: Project) -> WriteFailed | None:
+    if (project.state / SENT / f"{key}.parquet").is_file():
         return None
     return WriteFailed(
-        f"There is no record here of the rows that delivery {job.corrects[:12]} had.",
+        f"There is no record here of the rows that delivery {key[:12]} had.",
         hint="Run where it was delivered, or send the window again with --redeliver.",
     )
 
@@ -191,11 +209,15 @@ def _in_no_window(left: pa.RecordBatch, selection: Selection, engine: Engine, fi
     return left.filter(pc.invert(pc.is_in(keys, value_set=pa.array(there, keys.type))))
 
 
-def _replaced(job: Job, ledger: Ledger) -> list[Delivery]:
-    """Of the window, the deliveries before the last one that the client has."""
+def _before_and_after(job: Job, ledger: Ledger) -> tuple[list[Delivery], list[Delivery]]:
+    """Of the window, what came before the last delivery that the client has, and what was cancelled after it.
+
+    Of the latter, those of which a part had left: the client may have their rows.
+    """
     found = revisions(job, ledger)
     arrived = max((row.revision for row in found if row.state in ENDED_WELL), default=0)
-    return [row for row in found if row.revision < arrived]
+    cancelled = [row for row in found if row.revision > arrived and row.state == State.CANCELLED]
+    return [row for row in found if row.revision < arrived], [row for row in cancelled if has_left(row, ledger)]
 
 
 def is_whole(job: Job, columns: tuple[str, ...], ledger: Ledger) -> bool:

@@ -189,12 +189,17 @@ def told_since(job: Job, ledger: Ledger) -> tuple[list[Delivery], str | None]:
     written = [found[key] for key in ledger.in_order_of_writing(found)]
     before = [row for row in written if row.state != State.CANCELLED]
     after = written[written.index(before[-1]) + 1 :] if before else []
-    is_unknown = any(file.state not in NOT_LEFT for row in after for file in ledger.files(row.id))
+    is_unknown = any(has_left(row, ledger) for row in after)
     last = before[1 - job.campaign.export.full_every :] if job.campaign.export.full_every > 1 else []
     is_full_due = len(last) == job.campaign.export.full_every - 1 and all(row.since for row in last)
     arrived = [number for number, row in enumerate(before) if row.state in ENDED_WELL]
     past = before[: arrived[-1]] if arrived else []
     return past, None if job.revision or not before or is_unknown or is_full_due else before[-1].id
+
+
+def has_left(row: Delivery, ledger: Ledger) -> bool:
+    """Whether the client may have seen a part of a delivery, be it that it was cancelled since."""
+    return any(file.state not in NOT_LEFT for file in ledger.files(row.id))
 
 
 def waits_for(row: Delivery, ledger: Ledger) -> Delivery | None:

@@ -916,6 +916,32 @@ def test_a_correction_is_judged_by_what_the_window_holds_after_it(
     assert f"daily_{DAY}_r1_withdrawn.csv" in files(project)
 
 
+@pytest.mark.parametrize("blocked", [f"daily_{DAY}_r1.csv", f"daily_{DAY}_r1_withdrawn.csv"], ids=["nothing", "a part"])
+def test_what_a_cancelled_correction_told_is_taken_back_where_a_part_had_left(project: Project, blocked: str) -> None:
+    """Rows are again what they were in the delivery that ended; the client may have those of the correction."""
+    build(project, "create table before as select * from events")
+    run(project)
+    build(project, late("late1", 1), CHANGE, WITHDRAW)
+    inbox = files(project)[NAME].parent
+    (inbox / blocked).write_text("of somebody else")
+    first, held = run(project).values()
+    assert held.state == "held"
+    release(project, held.delivery.id, "cancel", "never mind")
+    build(project, "delete from events", "insert into events select * from before")
+    found = run(project)
+    if blocked.endswith("r1.csv"):
+        assert found[2].state == "skipped"
+        return
+    assert found[2].state == "delivered"
+    taken_back = rows(files(project)[f"daily_{DAY}_r2.csv"])
+    assert {row["event_time"][11:16] for row in taken_back} == {"00:05", "00:07"}
+    assert "new@example.com" not in str(taken_back)
+    assert [row["unique_key"] for row in rows(files(project)[f"daily_{DAY}_r2_withdrawn.csv"])] == ["late1"]
+    assert found[2].delivery.corrects == first.delivery.id
+    build(project, late("late2", 2))
+    assert run(project)[3].delivery.rows == 1, "what was taken back is not taken back again"
+
+
 def test_a_correction_that_was_cancelled_hides_no_other(project: Project) -> None:
     """It is not made again by itself; what changes after it leaves with it, since the client has neither."""
     run(project)

@@ -304,6 +304,8 @@ GUARDS = [
     Guard("two files of one name", "run.py", "if lack := handing.setup.lack(job):", "if False:", "test_guards.py one_name"),
     Guard("a correction is interrupted and stays one", "schedule/jobs.py", "revision=latest.revision, corrects=latest.corrects", "revision=latest.revision, corrects=None",
           "test_receipts.py goes_on_as_one"),
+    Guard("what a cancelled correction told is taken back", "files/receipts.py", "    for row in cancelled:", "    for row in []:",
+          "test_receipts.py taken_back"),
     Guard("a file without keys is whole", "files/receipts.py",
           'job.integration.existing == "replace" or KEY not in columns or not has_delivered', "False",
           "test_receipts.py without_keys or is_replaced"),
