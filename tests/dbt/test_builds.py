@@ -510,6 +510,19 @@ def test_a_retry_under_another_id_is_the_same_event(warehouse: Warehouse) -> Non
 
 
 @pytest.mark.slow
+def test_what_one_post_holds_many_times_is_one_event(warehouse: Warehouse) -> None:
+    """Nothing tells such rows apart: whichever of them is the first, it is so in every respect."""
+    posts = []
+    for number in range(200):
+        post = click(f"many-{number}", "2026-11-04")
+        posts.append(post | {"payload": [post["payload"]] * 20})
+    warehouse.land("sendgrid/many.ndjson", posts)
+    warehouse.models()
+    found = warehouse.rows("select click_url from esp_events where click_url like 'many-%' order by 1")
+    assert found == sorted((f"many-{number}",) for number in range(200))
+
+
+@pytest.mark.slow
 def test_an_event_is_one_however_late_it_comes_again(warehouse: Warehouse) -> None:
     """After 4, 10 and 200 days, under its id or another; first seen last, withdrawn, and rejected before it is good."""
     alike = {"sg_message_id": "m.1", "url": "alike"}

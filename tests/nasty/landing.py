@@ -109,6 +109,15 @@ def _messages() -> Iterator[str]:
     for number, day in enumerate(again):
         yield _line(ACME, day, sg_event_id=f"again-{number}", **same)
     yield _line(ACME, LATER, sg_event_id="again-0", **same | {"sg_message_id": "other.1"})
+    for number in range(40):  # one post that holds an event many times, in rows that nothing tells apart
+        event = {
+            "email": "odd@example.com",
+            "timestamp": 1793700000,
+            **ACME,
+            **same,
+            "url": f"https://shop.example.com/{number}",
+        }
+        yield as_json(received_at=f"{DAY}T12:00:00Z", payload=[event | {"sg_event_id": f"many-{number}"}] * 20)
 
 
 def _times() -> Iterator[str]:

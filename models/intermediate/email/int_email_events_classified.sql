@@ -167,7 +167,7 @@ repeated as (
 
 ),
 
-numbered as (
+numbered_by_id as (
 
     select
         events.*,
@@ -175,18 +175,25 @@ numbered as (
         row_number() over (
             partition by {{ own_key }}, events.is_rejected
             order by events.received_at, events.payload_hash, events.file_name, events.line_number
-        ) as number_of_id,
-        row_number() over (
-            partition by
-                events.retry_id, events.is_rejected,
-                case when events.retry_id is null then {{ own_key }} end
-            order by events.received_at, events.payload_hash, events.file_name, events.line_number
-        ) as number_of_retry
+        ) as number_of_id
     from events
     inner join repeated
         on events.unique_key = repeated.unique_key
         and events.is_rejected = repeated.is_rejected
     {{ with_others }}
+
+),
+
+-- What one post holds twice nothing tells apart: the first by its id is the first of its retries, too.
+numbered as (
+
+    select
+        *,
+        row_number() over (
+            partition by retry_id, is_rejected, case when retry_id is null then own_key end
+            order by received_at, payload_hash, file_name, line_number, number_of_id
+        ) as number_of_retry
+    from numbered_by_id
 
     union all
 
