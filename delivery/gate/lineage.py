@@ -33,6 +33,7 @@ class Lineage:
         self._parents: dict[str, list[str]] = manifest["parent_map"]
         self._macros: dict[str, Any] = manifest.get("macros", {})
         self._project = (manifest.get("metadata") or {}).get("project_name")
+        self._own = [name for name in self._macros if name.startswith(f"macro.{self._project}.")]
         self._disabled: dict[str, list[Any]] = manifest.get("disabled", {})
         self._fingerprints: dict[str, str] = {}  # of the nodes that were asked about: for each client again
 
@@ -117,10 +118,15 @@ class Lineage:
         return self._fingerprints[node]
 
     def _rules(self, test: dict[str, Any]) -> list[str]:
-        """The macros that a test names, what bounds it, and what those call; dbt's own are dbt's to answer for."""
+        """The macros that a test names, what bounds it, and what those call; dbt's own are dbt's to answer for.
+
+        Of a test that dbt brings, the project's own form is one of them: dbt calls it, and no manifest says so.
+        """
         found: list[str] = []
         named = (test.get("depends_on") or {}).get("macros") or []  # dbt adds what it calls itself when it runs one
         queue = [name for name in named if name.rpartition(".")[2] in (test.get("raw_code") or "")]
+        forms = tuple(f"__{name.rpartition('.')[2]}" for name in queue if name.startswith(OF_DBT))
+        queue += [name for name in self._own if name.endswith(forms)]
         queue += [f"macro.{self._project}.get_where_subquery"] if test.get("attached_node") else []
         while queue:
             name = queue.pop()

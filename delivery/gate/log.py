@@ -25,7 +25,10 @@ Failing = tuple["str | None", "date | None", int]
 
 @dataclass(frozen=True)
 class Entry:
-    """One result in the build log. started_at: of the command; began_at and ended_at: of the node itself."""
+    """One result in the build log. started_at: of the command; began_at and ended_at: of the node itself.
+
+    speaks_of: of a test, the nodes; of what was built, into which table.
+    """
 
     invocation_id: str
     started_at: datetime
@@ -38,6 +41,7 @@ class Entry:
     ended_at: datetime
     fingerprint: str
     command: str = ""
+    speaks_of: str = ""
 
     @property
     def variables(self) -> str:
@@ -136,7 +140,7 @@ def read_log(
     for row in engine.table(
         "select * from (select unique_id, resource_type, phase, invocation_id, started_at, status, failures, partial,"
         " whole_table, message, coalesce(began_at, started_at) as began_at, coalesce(ended_at, started_at) as ended_at,"
-        " fingerprint, command, row_number() over (partition by unique_id, phase, whole_table order by"
+        " fingerprint, command, speaks_of, row_number() over (partition by unique_id, phase, whole_table order by"
         " coalesce(ended_at, started_at) desc, started_at desc) as age,"
         " row_number() over (partition by unique_id, phase order by started_at desc) as command_age"
         f" from {schema}.build_log"
@@ -155,6 +159,7 @@ def read_log(
             row["ended_at"],
             row["fingerprint"] or "",
             row["command"] or "",
+            row["speaks_of"] or "",
         )
         if row["phase"] == "built":
             log.replaced[row["unique_id"]] = entry

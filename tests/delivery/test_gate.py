@@ -679,6 +679,26 @@ def test_a_manifest_that_makes_a_model_of_others_than_its_last_build_refuses() -
     assert builds.refusals() == []
 
 
+def test_a_manifest_that_names_another_table_than_the_last_build_made_refuses() -> None:
+    """What lies there is of some build before; a DuckDB file that was renamed holds the same tables."""
+    builds, manifest = Builds(), manifest_by_hand()
+    for name in ("twin", "beside"):
+        manifest["nodes"][f"model.p.{name}"] |= {"database": "W", "schema": "Main", "alias": f"{name}_now"}
+
+    def reasons(hour: int, place: str) -> tuple[str, ...]:
+        for name, of in {"twin": place, "beside": "w.main.elsewhere"}.items():
+            builds.log(hour, name, "success", speaks_of=of)
+        for test in ("pair", "both"):
+            builds.log(hour, test, "pass")
+        return Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).reasons
+
+    assert reasons(6, "renamed.file.main.twin_now") == ()
+    for hour, place in enumerate(("w.main.twin", "w.other.twin_now"), 7):
+        assert reasons(hour, place) == (
+            f"twin: its last build was into {place}, and the manifest says w.main.twin_now; build it",
+        )
+
+
 def test_what_another_project_was_built_into_refuses() -> None:
     builds, manifest = Builds(), manifest_by_hand()
     for name in MODELS:
@@ -993,6 +1013,21 @@ def test_a_test_whose_macros_were_changed_since_it_ran_is_another() -> None:
     assert Lineage(manifest).fingerprint("test.p.raw_key") == first
 
 
+def test_a_form_of_dbts_own_test_is_a_part_of_it() -> None:
+    """dbt calls the project's own form of a test that it brings, and no manifest says so."""
+    manifest = manifest_by_hand()
+    manifest["metadata"] = {"project_name": "p"}
+    manifest["nodes"]["test.p.raw_key"] |= {"raw_code": "{{ test_unique(model) }}"}
+    manifest["nodes"]["test.p.raw_key"]["depends_on"]["macros"] = ["macro.dbt.test_unique"]
+    first = Lineage(manifest).fingerprint("test.p.raw_key")
+    for name, counts in {
+        "p.default__test_unique": True, "p.duckdb__test_unique": True, "p.default__test_not_null": False,
+        "p.my_test_unique": False, "dbt.default__test_unique": False,
+    }.items():  # fmt: skip
+        manifest["macros"] = {f"macro.{name}": {"macro_sql": "weak", "depends_on": {"macros": []}}}
+        assert (Lineage(manifest).fingerprint("test.p.raw_key") != first) == counts, name
+
+
 @pytest.mark.parametrize(
     ("metadata", "has_key"),
     [
@@ -1215,8 +1250,11 @@ def test_a_silent_source_refuses_what_is_built_from_it_once_dbt_has_asked(projec
     assert "platform.customers" in customers
     for path in (landing / "sendgrid").rglob("*.*"):
         path.touch()
+    asked = "{{ freshness_query(this, 'platform/customers') }}"
+    project.edit("models/staging/platform/_platform__sources.yml", asked, "select no_such_column")
     project.dbt("source", "freshness", check=False)
     assert judge(project, "esp_events").passed
+    assert not judge(project, "analytics_customers", WINDOW).passed, "what cannot be asked has not answered"
 
 
 @pytest.mark.slow

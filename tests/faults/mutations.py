@@ -343,6 +343,8 @@ GUARDS = [
     Guard("a view stands for no table", "gate/judge.py", "            *replaced(read, self._lineage, self._views),\n", "", "test_gate.py a_view_in_the_place"),
     Guard("what shows a source", "gate/judge.py", "            *unstored({dataset.unique_id, *asked.proven_with}, self._lineage),\n", "", "test_gate.py shows_rows"),
     Guard("the lineage of the last build", "gate/judge.py", "            *disagreeing(complete, self._lineage, log),\n", "", "test_gate.py manifest_that_makes"),
+    Guard("the table of the last build", "gate/complete.py", "if last and last.speaks_of and", "if False and", "test_gate.py names_another_table"),
+    Guard("dbt's own tests in the project's form", "gate/lineage.py", "        queue += [name for name in self._own if name.endswith(forms)]\n", "", "test_gate.py form_of_dbts"),
     Guard("one table, one model", "gate/judge.py", "            *overwritten(complete, self._lineage, log),\n", "", "test_gate.py another_project"),
     Guard("built since what it is made of", "gate/complete.py", "if began >= ready]", "]", "test_gate.py built_before_what"),
     Guard("whose rows: in any case", "gate/log.py", 'AROUND.sub("", namespace or "").lower()', 'AROUND.sub("", namespace or "")', "test_gate.py whose_it_is"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -169,6 +170,38 @@ def another_project(world: World) -> None:
     assert world.dbt("run", *here) == 0, world.said
 
 
+def another_name(world: World) -> None:
+    """The manifest of a branch in which the table has another name: one that a build of days ago was made into."""
+    world.sql("create table events_then as from events limit 1")
+    world.edit("models/events.sql", "config(", "config(alias='events_then', ")
+    commands("parse")(world)
+
+
+def weakened_form(world: World) -> None:
+    """The project's own form of a test that dbt brings says nothing while it runs, and is gone then."""
+    macros = world.folder / "macros"
+    there = macros.resolve()
+    macros.unlink()
+    shutil.copytree(there, macros)
+    commands("run")(world)
+    form = macros / "form.sql"
+    form.write_text("{% macro default__test_unique(model, column_name) %} select 1 where false {% endmacro %}\n")
+    commands("test")(world)
+    form.unlink()
+    commands("parse")(world)
+
+
+def asked_in_vain(world: World) -> None:
+    """A source that was silent, and then cannot be asked: nobody knows of anything that has landed since."""
+    source, known = "      - name: landed\n", "loaded_at_field: landed_at"
+    config = f"        config: {{{known}, freshness: {{error_after: {{count: 1, period: hour}}}}}}\n"
+    world.edit("models/models.yml", source, source + config)
+    world.sql("update main.landed set landed_at = landed_at - interval 5 day")
+    commands("build", "source freshness")(world)
+    world.edit("models/models.yml", known, "loaded_at_field: no_such_column")
+    commands("source freshness")(world)
+
+
 def manifest_without_a_parent(world: World) -> None:
     """That of another branch, where nothing is made of the model whose test fails."""
     before = (world.folder / "target" / "manifest.json").read_text()
@@ -258,6 +291,8 @@ WAYS = [
     Way("taken back and not built again", taken_back_alone, said="did not end", campaign="hourly", day=None),
     Way("another project in the same schema", another_project, said="into the same table", campaign="hourly", day=None),
     Way("a manifest that lacks a parent", manifest_without_a_parent, said="read other models"),
+    Way("a table of another name", another_name, said="its last build was into"),
+    Way("a silent source that cannot be asked", asked_in_vain, said="nothing has landed since"),
     Way("a view of a source", a_view_of_the_source, said="tested or not", campaign="hourly", day=None),
     # Not tested
     Way("run alone", commands("run"), said="no result since"),
@@ -315,6 +350,8 @@ WAYS = [
     Way("a bad row whose client is a blank", then(land(" ", BAD), "build"), said="has_at_events_email"),
     # Tests that say less, or are not there
     Way("a rule weakened while it ran", weakened_rule, said="has_at_events_email__unique_key: was changed since"),
+    Way("a form of dbt's own test weakened while it ran", weakened_form,
+        said="unique_namespaces_namespace: was changed since"),
     Way("a rule weakened by a variable", weakened_by_a_variable, said="had other --vars"),
     Way("warns only", then(weaken("severity: warn"), "build"), said="severity: warn"),
     Way("where false", then(weaken('where: "false"'), "build"), said="where: false"),

@@ -213,7 +213,8 @@
 {% macro log_end(results) -%}
     {%- set rows = [] -%}
     {%- if dbt_delivery.is_audited() -%}
-        {%- for result in results if result.node.unique_id.split('.')[0] != 'operation' -%}
+        {#- A source that could not be asked gave no answer: the one before it stands. -#}
+        {%- for result in results if result.node.unique_id.split('.')[0] != 'operation' and result.status | string != 'runtime error' -%}
             {%- do rows.append(dbt_delivery.log_row(
                 'end', result.node.unique_id, result.status | string, result.failures, dbt_delivery.is_whole_table(result.node),
                 result.max_loaded_at or dbt_delivery.failing_rows(result) or result.message, result
@@ -428,19 +429,26 @@
 
 {#
     The macros that a test names, what bounds it, and what those call, as they are written; dbt's own are dbt's to answer for.
+    Of a test that dbt brings, the project's own form (`default__test_unique`) is one of them: dbt calls it, and no manifest says so.
     Its depends_on has more by the time that it has run: what dbt calls itself.
 #}
 {% macro rules_of(test) -%}
+    {%- set of_dbt = ['dbt', 'dbt_duckdb', 'dbt_postgres', 'dbt_spark'] -%}
     {%- set named = ['macro.' ~ project_name ~ '.get_where_subquery'] if test.attached_node else [] -%}
     {%- for unique_id in test.depends_on.macros if unique_id.split('.')[-1] in test.raw_code -%}
         {%- do named.append(unique_id) -%}
+        {%- if unique_id.split('.')[1] in of_dbt -%}
+            {%- for form in context.get(project_name) or {} if form.endswith('__' ~ unique_id.split('.')[-1]) -%}
+                {%- do named.append('macro.' ~ project_name ~ '.' ~ form) -%}
+            {%- endfor -%}
+        {%- endif -%}
     {%- endfor -%}
     {%- set found = {} -%}
     {#- The list grows while it is walked. -#}
     {%- for unique_id in named if unique_id not in found -%}
         {%- set package, name = unique_id.split('.')[1:] -%}
         {%- set macro = (context.get(package) or {}).get(name) -%}
-        {%- if macro and package not in ['dbt', 'dbt_duckdb', 'dbt_postgres', 'dbt_spark'] -%}
+        {%- if macro and package not in of_dbt -%}
             {%- do found.update({unique_id: macro.macro.macro_sql}) -%}
             {%- do named.extend(macro.macro.depends_on.macros) -%}
         {%- endif -%}
