@@ -26,8 +26,8 @@ earlier as (
 select
     tested.unique_key,
     tested.namespace,
-    earlier.event_day as first_day,
-    tested.event_day as second_day
+    tested.event_day,
+    earlier.event_day as first_day
 from tested
 inner join earlier
     on tested.unique_key = earlier.unique_key

@@ -76,6 +76,7 @@ not_its_owners as (
 select
     esp_events.unique_key,
     esp_events.namespace,
+    esp_events.event_day,
     esp_events.nqe,
     case when not_its_owners.nqe is null then 'not its run' else 'an email of two namespaces' end as fault
 from esp_events
