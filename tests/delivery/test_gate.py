@@ -31,12 +31,14 @@ OTHER = Window(date(2026, 11, 1), date(2026, 11, 2))
 BY_DAY = ("esp_events", "email_unsubscribes")
 
 
-def judge(project: Copy, dataset: str = "esp_events", window: Window | None = WINDOW) -> Verdict:
+def judge(
+    project: Copy, dataset: str = "esp_events", window: Window | None = WINDOW, namespace: str | None = None
+) -> Verdict:
     """What the gate says of a dataset in the copy."""
     opened = open_project(project.root, None, None)
     manifest = opened.manifest()
     with open_duckdb(opened) as engine:
-        return Gate(manifest, engine).judge(datasets(manifest)[dataset], window)
+        return Gate(manifest, engine).judge(datasets(manifest)[dataset], window, namespace=namespace)
 
 
 def sql(project: Copy, *statements: str) -> None:
@@ -78,7 +80,27 @@ def test_a_view_in_the_place_of_a_table_is_refused(project: Copy) -> None:
 
 
 def test_open_lists_may_warn(project: Copy) -> None:
-    assert any("outside an open list" in warning for warning in judge(project).warnings)
+    listed = "listed_in_esp_events_campaign_classification"
+    assert judge(project).warnings == (f"{listed}: 9 rows outside an open list",)
+    assert judge(project, namespace="acme_outdoor").warnings == judge(project).warnings
+    assert judge(project, namespace="brightside_beauty").warnings == (), "whose words are all listed"
+    assert judge(project, window=OTHER).warnings == (), "nor has another day any"
+
+
+@pytest.mark.slow
+def test_a_row_that_fails_a_test_says_whose_it_is_and_of_which_day(project: Copy) -> None:
+    """Each test of the column of a dataset that has both refuses one client on one day, here by a rule that is broken."""
+    for rule, before, after in (
+        ("is_address", "not like '%_@_%'", "like 'gia.romano@%'"),
+        ("only_for_events", "event not in", "namespace = 'acme_outdoor' and event in"),
+        ("is_day_of", "<> cast({{ time }} as date)", "= date '2026-11-03' and namespace = 'acme_outdoor'"),
+    ):
+        project.edit(f"tests/dbt/generic/{rule}.sql", before, after)
+    project.dbt("test", "--select", "esp_events", "--vars", "{test_all_days: true}", check=False)
+    failed = {reason.split(":")[0] for reason in judge(project, namespace="acme_outdoor").reasons}
+    assert {name for name in failed if name.startswith(("is_address_esp", "is_day_of_esp"))}
+    assert len({name for name in failed if name.startswith("only_for_events_esp_events")}) == 4
+    assert judge(project, namespace="brightside_beauty").reasons == ()
 
 
 @pytest.mark.parametrize("status", ["fail", "error", "warn", "skipped", "runtime error"])

@@ -1,6 +1,7 @@
 {% test is_e164(model, column_name, key) %}
 
     select
+        *,
         {{ key }} as row_key,
         {{ column_name }} as offending_value
     from {{ model }}

@@ -14,6 +14,7 @@
     )
 
     select
+        tested.*,
         tested.{{ key }} as row_key,
         tested.{{ column_name }} as offending_value
     from tested

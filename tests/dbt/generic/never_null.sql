@@ -1,6 +1,7 @@
 {% test never_null(model, columns, key) %}
 
     select
+        *,
         {{ key }} as row_key,
         {%- for column in columns %}
         case when {{ column }} is null then '{{ column }} ' else '' end
