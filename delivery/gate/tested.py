@@ -150,6 +150,15 @@ class Tested:
             if day is None or entry.whole_table:
                 return failed or entry
             if self._has_passed(test, entry):
-                return entry
+                return self._warning(test, results, day, since) or entry
             failed = failed or entry
         return failed
+
+    def _warning(self, test: str, results: list[Entry], day: date, since: datetime | None) -> Entry | None:
+        """The last result that warned of the day: a test that may warn does not look at it again until it is built."""
+        for entry in reversed(results):
+            if since is not None and entry.began_at < since:
+                break
+            if self._may_warn(test, entry) and self._log.concerning(test, entry, self._asked, day) != 0:
+                return entry
+        return None

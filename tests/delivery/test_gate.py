@@ -89,7 +89,7 @@ def test_open_lists_may_warn(project: Copy) -> None:
 
 @pytest.mark.slow
 def test_a_row_that_fails_a_test_says_whose_it_is_and_of_which_day(project: Copy) -> None:
-    """Each test of the column of a dataset that has both refuses one client on one day, here by a rule that is broken."""
+    """It refuses one client on one day, here by rules that are broken."""
     for rule, before, after in (
         ("is_address", "not like '%_@_%'", "like 'gia.romano@%'"),
         ("only_for_events", "event not in", "namespace = 'acme_outdoor' and event in"),
@@ -1190,6 +1190,27 @@ def test_a_warning_of_an_open_list_counts_the_rows_of_whom_and_of_when_it_is_ask
         assert (verdict.reasons, verdict.warnings) == ((), (f"events_key: {rows} rows outside an open list",))
     verdict = gate.judge(BY_HAND, WINDOW, namespace="c")
     assert (verdict.reasons, verdict.warnings) == ((), ())
+
+
+def test_a_warning_of_an_open_list_stands_until_its_day_is_built_again() -> None:
+    """A test that may warn looks no more at a day that it warned of: what it says later speaks of other days."""
+    builds, third = Builds(), WINDOW.start
+
+    def said() -> tuple[str, ...]:
+        verdict = builds.gate(events_key="open_list").judge(BY_HAND, WINDOW, namespace="a")
+        assert verdict.reasons == ()
+        return verdict.warnings
+
+    builds.log(6, "events_key", "warn", failures=2)
+    builds.failing(6, "events_key", ("a", third, 2))
+    builds.log(7, "events_key", "pass")
+    builds.log(8, "events_key", "warn", failures=3)
+    builds.failing(8, "events_key", ("a", OTHER.start, 1), ("b", third, 2))
+    assert said() == ("events_key: 2 rows outside an open list",)
+    builds.rebuilt(9, third)
+    builds.log(9, "events_key", "pass")
+    builds.log(9, "pair", "pass")
+    assert said() == ()
 
 
 # The same with dbt itself: what an engineer can do to a project, and what then must not leave.

@@ -345,6 +345,7 @@ GUARDS = [
     Guard("the lineage of the last build", "gate/judge.py", "            *disagreeing(complete, self._lineage, log),\n", "", "test_gate.py manifest_that_makes"),
     Guard("the table of the last build", "gate/complete.py", "if last and last.speaks_of and", "if False and", "test_gate.py names_another_table"),
     Guard("dbt's own tests in the project's form", "gate/lineage.py", "        queue += [name for name in self._own if name.endswith(forms)]\n", "", "test_gate.py form_of_dbts"),
+    Guard("a warning stands", "gate/tested.py", "return self._warning(test, results, day, since) or entry", "return entry", "test_gate.py until_its_day"),
     Guard("one table, one model", "gate/judge.py", "            *overwritten(complete, self._lineage, log),\n", "", "test_gate.py another_project"),
     Guard("built since what it is made of", "gate/complete.py", "if began >= ready]", "]", "test_gate.py built_before_what"),
     Guard("whose rows: in any case", "gate/log.py", 'AROUND.sub("", namespace or "").lower()', 'AROUND.sub("", namespace or "")', "test_gate.py whose_it_is"),
