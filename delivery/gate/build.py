@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from delivery.config.campaigns import read_by
 from delivery.config.datasets import ids_of, is_dataset, read_beside, rejects_of
 from delivery.errors import ConfigError, EngineDown, GateRefused
-from delivery.gate.dbt_command import FINISHED, run_dbt
+from delivery.gate.dbt_command import FINISHED, dbt, run_dbt
 from delivery.gate.lineage import Lineage
 from delivery.warehouse import find_engine
 
@@ -41,23 +41,19 @@ def build(project: Project, campaigns: tuple[str, ...], watch: Watch) -> None:
     find_engine(project)  # what cannot be read afterwards need not be built
     _check_installed(str(project.profile["type"]))
     _check_answers(project)
-    dbt = Path(sys.executable).with_name("dbt")
-    if not dbt.exists():
-        raise ConfigError(f"No dbt beside {sys.executable}.", hint="Install dbt-delivery with pip.")
-    here = ["--project-dir", str(project.root), "--profiles-dir", str(project.profiles), "--target", project.target]
-    command = [str(dbt), "--no-use-colors", "--log-format", "json"]
-    # They prove code, not rows, and run when the code changes.
-    no_unit_tests = ["--exclude-resource-type", "unit_test"]
+    # Unit tests prove code, not rows, and run when the code changes.
+    command = dbt(project, project.target, "build", "--exclude-resource-type", "unit_test")
     log = Path(os.environ.get("DBT_LOG_PATH", "logs")) / "dbt.log"
     watch.stage(f"Building and testing what the campaigns need, with dbt; all that it says is in {log}.")
-    code = run_dbt([*command, "build", *no_unit_tests, *here, *_selection(project, campaigns)], project.root, watch)
+    code = run_dbt([*command, *_selection(project, campaigns)], project.root, watch)
     if code not in FINISHED:
         raise GateRefused(
             f"dbt could not build: it ended with exit code {code}.",
             hint="Read its messages above; nothing was delivered.",
         )
     if sources := _dated_sources(project, campaigns):
-        run_dbt([*command, "source", "freshness", *here, "--select", *sources], project.root, watch)
+        command = dbt(project, project.target, "source", "freshness", "--select", *sources)
+        run_dbt(command, project.root, watch)
 
 
 def _check_installed(kind: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delivery.errors import ConfigError, WriteFailed
-from delivery.gate.dbt_command import run_dbt
+from delivery.gate.dbt_command import dbt, run_dbt
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -108,9 +107,8 @@ def _read(project: Project, tables: RawTables, watch: Watch) -> Landed:
     pq.write_table(tables.known(), tables.scratch / "known.parquet")
     into = tables.scratch / "read"
     into.mkdir()
-    command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "--log-format", "json", "run-operation"]
-    command += ["load_raw", "--args", f"{{into: '{into}', known: '{tables.scratch / 'known.parquet'}'}}"]
-    command += ["--project-dir", str(project.root), "--profiles-dir", str(project.profiles), "--target", READER]
+    given = f"{{into: '{into}', known: '{tables.scratch / 'known.parquet'}'}}"
+    command = dbt(project, READER, "run-operation", "load_raw", "--args", given)
     aside = {"WAREHOUSE": ":memory:", "DBT_TARGET_PATH": str(project.target_path / "load"), "LANDING_DIR": str(where)}
     if code := run_dbt(command, project.root, watch, os.environ | aside):
         raise WriteFailed(

@@ -10,7 +10,7 @@ import pytest
 
 from delivery.config.project import Project
 from delivery.errors import ConfigError, EngineDown, GateRefused
-from delivery.gate import build
+from delivery.gate import build, dbt_command
 from delivery.progress import Watch
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def test_what_people_see_of_dbt(
     (tmp_path / "said").write_text("\n".join(SAID) + "\n")
     program.write_text(f"""#!/bin/sh\necho "$@" > called\ncat said\n[ {code} = -9 ] && kill -9 $$\nexit {code}\n""")
     program.chmod(0o755)
-    monkeypatch.setattr(build.sys, "executable", str(program.with_name("python")))
+    monkeypatch.setattr(dbt_command.sys, "executable", str(program.with_name("python")))
     monkeypatch.delenv("DBT_LOG_PATH", raising=False)
     chosen = project(tmp_path, "duckdb")
     if refused:
@@ -272,7 +272,8 @@ def test_what_people_see_of_dbt(
             build.build(chosen, (), Watch())
     else:
         build.build(chosen, (), Watch())
-    command = "--no-use-colors --log-format json build --exclude-resource-type unit_test"
+    says = "--no-use-colors --log-format json --log-format-file debug --log-level-file info"
+    command = f"{says} build --exclude-resource-type unit_test"
     here = f"--project-dir {tmp_path} --profiles-dir {tmp_path} --target duckdb"
     assert (tmp_path / "called").read_text() == f"{command} {here}\n"
     first, *rest = capsys.readouterr().err.splitlines()
