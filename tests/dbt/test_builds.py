@@ -724,6 +724,23 @@ def test_a_model_made_anew_has_all_its_days(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.slow
+def test_a_model_made_anew_has_all_its_days_where_days_due_are_a_table(warehouse: Warehouse) -> None:
+    """As on Spark: of the last build of everything, with one day due."""
+    before = warehouse.exports()
+    Copy(warehouse.folder).edit("dbt_project.yml", "'table' if target.type == 'spark' else 'view'", "'table'")
+    warehouse.models("--vars", "{rebuild_from: 2026-11-03, rebuild_to: 2026-11-03}")
+    assert warehouse.rows("select distinct event_day::text from int_days_due") == [("2026-11-03",)]
+    for _ in range(2):
+        warehouse.models("--full-refresh", "--select", "esp_events")
+        assert warehouse.last_days("esp_events") == DAYS
+        assert warehouse.last_days("rejected_events") == []
+        assert warehouse.rows("select event_day::text from int_days_due where model = 'esp_events' order by 1") == [
+            (day,) for day in DAYS
+        ]
+    assert warehouse.exports() == before
+
+
+@pytest.mark.slow
 def test_a_new_growing_model_is_not_built_before_its_days_are_known(warehouse: Warehouse) -> None:
     model = Copy(warehouse.folder).own("models/intermediate/email/int_sent.sql")
     text = model.with_name("int_email_signals.sql").read_text()

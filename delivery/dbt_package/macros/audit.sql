@@ -181,20 +181,46 @@
 {%- endmacro %}
 
 
-{# A growing model that was dropped by hand, or is to be built anew, has no days any more. #}
+{# Growing models that were dropped by hand, or are to be built anew: they have no days any more. #}
+{% macro dropped_models() -%}
+    {%- set dropped = [] -%}
+    {%- for name in dbt_delivery.growing_models() -%}
+        {%- set unique_id = 'model.' ~ project_name ~ '.' ~ name -%}
+        {%- set node = graph.nodes[unique_id] -%}
+        {%- set relation = adapter.get_relation(node.database, node.schema, node.alias) -%}
+        {%- set is_anew = flags.FULL_REFRESH and unique_id in selected_resources -%}
+        {%- do dropped.append(unique_id) if not relation or relation.is_view or is_anew -%}
+    {%- endfor -%}
+    {{ return(dropped) }}
+{%- endmacro %}
+
+
 {% macro forget_dropped_models() -%}
-    {%- if dbt_delivery.is_audited() -%}
-        {%- set dropped = [] -%}
-        {%- for name in dbt_delivery.growing_models() -%}
-            {%- set unique_id = 'model.' ~ project_name ~ '.' ~ name -%}
-            {%- set node = graph.nodes[unique_id] -%}
-            {%- set relation = adapter.get_relation(node.database, node.schema, node.alias) -%}
-            {%- set is_anew = flags.FULL_REFRESH and unique_id in selected_resources -%}
-            {%- do dropped.append(unique_id) if not relation or relation.is_view or is_anew -%}
-        {%- endfor -%}
-        {%- if dropped -%}
-            {{ dbt_delivery.forget_days(dropped) }}
-        {%- endif -%}
+    {%- set dropped = dbt_delivery.dropped_models() if dbt_delivery.is_audited() -%}
+    {%- if dropped -%}
+        {{ dbt_delivery.forget_days(dropped) }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# A view of days due knows what was forgotten; a table of them, which this command does not build, has to be told. #}
+{% macro tell_days_due() -%}
+    {%- set unique_id = 'model.' ~ project_name ~ '.int_days_due' -%}
+    {%- set node = graph.nodes.get(unique_id) if dbt_delivery.is_audited() and unique_id not in selected_resources -%}
+    {%- set due = adapter.get_relation(node.database, node.schema, node.alias) if node -%}
+    {%- set dropped = dbt_delivery.dropped_models() if due and not due.is_view -%}
+    {%- if dropped -%}
+        insert into {{ due }} (model, event_day, due_since)
+        {%- for unique_id in dropped %}
+        select
+            '{{ unique_id.split('.')[-1] }}' as model,
+            event_day,
+            max(loaded_at) as due_since
+        from {{ dbt_delivery.audit_table('int_raw_days') }}
+        where event_day not in (select event_day from {{ due }} where model = '{{ unique_id.split('.')[-1] }}')
+        group by event_day
+        {{ 'union all' if not loop.last }}
+        {%- endfor %}
     {%- endif -%}
 {%- endmacro %}
 
