@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from projects import DAY
 
+from delivery.ledger import Ledger, State
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -44,6 +46,27 @@ def test_held_says_why(project: Copy, taken: Path) -> None:
     (row,) = held(project)
     assert taken.name in row["note"]
     assert taken.name in project.delivery("status", "--held", "--full").stdout
+
+
+def test_what_another_runner_decided_meanwhile_stands(project: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name is taken, and before this run can hold the delivery another one has moved it on."""
+    advance = Ledger.advance
+
+    def late(ledger: Ledger, key: str, before: str, after: str, **values: str) -> None:
+        if after == State.HELD:
+            advance(ledger, key, before, State.CANCELLED, note="not meant")
+        advance(ledger, key, before, after, **values)
+
+    monkeypatch.setattr(Ledger, "advance", late)
+    path = project.root / "share" / "acme_outdoor" / "daily" / f"daily_esp_events_{DAY}.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("theirs")
+    code, report = project.deliver(*ONE)
+    (row,) = report["deliveries"]
+    assert (code, row["outcome"]) == (1, "failed")
+    assert "is no longer spooled" in row["message"], row
+    assert [(row["state"], row["note"]) for row in latest(project)] == [("cancelled", "not meant")]
+    assert path.read_text() == "theirs"
 
 
 def test_resend_hands_over_when_the_name_is_free(project: Copy, taken: Path) -> None:
