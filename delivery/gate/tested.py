@@ -144,21 +144,16 @@ class Tested:
         vouches for every day built until then, and a later failure speaks only of days built after it.
         """
         failed = None
-        for entry in reversed(results):
-            if since is not None and entry.began_at < since:
-                break
+        newest_first = [entry for entry in reversed(results) if since is None or entry.began_at >= since]
+        for entry in newest_first:
             if day is None or entry.whole_table:
                 return failed or entry
             if self._has_passed(test, entry):
-                return self._warning(test, results, day, since) or entry
+                return self._warning(test, newest_first, day) or entry
             failed = failed or entry
         return failed
 
-    def _warning(self, test: str, results: list[Entry], day: date, since: datetime | None) -> Entry | None:
+    def _warning(self, test: str, newest_first: list[Entry], day: date) -> Entry | None:
         """The last result that warned of the day: a test that may warn does not look at it again until it is built."""
-        for entry in reversed(results):
-            if since is not None and entry.began_at < since:
-                break
-            if self._may_warn(test, entry) and self._log.concerning(test, entry, self._asked, day) != 0:
-                return entry
-        return None
+        warned = (entry for entry in newest_first if self._may_warn(test, entry))
+        return next((entry for entry in warned if self._log.concerning(test, entry, self._asked, day) != 0), None)
