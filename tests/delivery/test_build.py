@@ -192,7 +192,7 @@ def test_what_is_built_for_campaigns(campaigns: tuple[str, ...], expected: list[
                 "depends_on": {"nodes": []},
                 "config": {"materialized": "table"},
             }
-            for name in ("events", "orders", "clicks", "figures")
+            for name in ("events", "orders", "clicks", "figures", "of_nobody")
         },
         "exposures": {
             "e1": exposure("daily", "events", export={"dataset": "events"}),
@@ -212,7 +212,7 @@ def test_what_is_built_for_campaigns(campaigns: tuple[str, ...], expected: list[
     }
     manifest["nodes"]["seed.p.metrics"] = metrics
     for of in ("parent_map", "child_map"):
-        manifest[of] |= {"model.p.figures": [], "seed.p.metrics": []}
+        manifest[of] |= {"model.p.figures": [], "model.p.of_nobody": [], "seed.p.metrics": []}
     (tmp_path / "target").mkdir()
     (tmp_path / "target" / "manifest.json").write_text(json.dumps(manifest))
     selected = build._selection(project(tmp_path, "duckdb"), campaigns)
