@@ -180,6 +180,20 @@ def test_each_sink_is_told_once_of_what_a_run_left(world: World, monkeypatch: py
     assert "r1" in world.hooked[0]["message"]
 
 
+def test_what_failed_what_is_held_and_what_is_late_is_told(world: World) -> None:
+    share = world.root / "share"
+    taken = share / "acme_outdoor" / "inbox" / "daily_2026-11-03.csv"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("theirs")
+    (share / "brightside_beauty").write_text("a file where a folder should be")
+    assert world.run("--window", "2026-11-03")[0] == 4
+    assert world.hooked[0]["title"] in ("delivery: 1 failed, 1 held", "delivery: 1 held, 1 failed")  # side by side
+    said = [line.partition(" [")[0] for line in world.hooked[0]["message"].splitlines()]
+    assert sorted(said[:-1]) == ["failed: daily to neighbour", "held: daily to by_share"]
+    assert world.run("--window", "2026-11-04", "--deadline", "1e-9")[0] == 1
+    assert world.hooked[0]["title"] == "delivery: 2 late"
+
+
 def test_what_no_run_sent_and_nobody_fetched_is_told(world: World) -> None:
     assert world.run("--due", "--at", "2026-11-04T06:00:00Z")[0] == 0
     assert world.hooked == []

@@ -289,6 +289,8 @@ def test_an_audience_is_proven_with_its_campaign() -> None:
         ({"mode": "changes"}, []),
         ({"mode": "changes", "full_every": 0}, ["config.meta.export.full_every: "]),
         ({"mode": "changes", "full_every": 1}, []),
+        ({"build_age_hours": -1}, ["config.meta.export.build_age_hours: "]),
+        ({"build_age_hours": 0}, []),
         ({"late_rows": "correct"}, ["config.meta.export.late_rows: people cannot be corrected"]),
         ({"late_rows": "ignore"}, []),
         ({"schedule": "once"}, []),

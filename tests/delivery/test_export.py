@@ -353,3 +353,22 @@ def test_the_page_says_what_the_seed_says() -> None:
         )
         for row in METRICS
     ]
+
+
+def test_a_failure_of_another_clients_rows_refuses_them_alone(project: Copy) -> None:
+    failed = "unique_id = 'test.delivery.unique_counts_add_up'"
+    sql(
+        project,
+        "insert into build_log select * replace ('fail' as status, 1 as failures,"
+        " began_at + interval 1 minute as began_at, ended_at + interval 1 minute as ended_at)"
+        f" from build_log where {failed} and phase = 'end'",
+    )
+    sql(
+        project,
+        "insert into build_failures (invocation_id, unique_id, namespace, event_day, failures)"
+        " select invocation_id, unique_id, 'brightside_beauty', null, 1"
+        f" from build_log where {failed} and status = 'fail'",
+    )
+    asked = ("performance", *RANGE, "-o", str(project.root / "figures.csv"), "--namespace")
+    assert project.delivery("export", *asked, "acme_outdoor").exit_code == 0
+    assert "unique_counts_add_up: fail" in error_of(project, *asked, "brightside_beauty", code=3)

@@ -146,6 +146,17 @@ def test_a_correction_leaves_once(project: Project) -> None:
     assert [row["unique_key"] for row in rows(files(project)[f"daily_{DAY}_r2.csv"])] == ["late2"], "since the last one"
 
 
+def test_a_correction_whose_days_cannot_be_read_says_so(project: Project) -> None:
+    run(project)
+    build(project, late("late1", 1))
+    with duckdb.connect(str(project.root / "warehouse.duckdb")) as connection:
+        connection.execute("alter table build_days drop column event_day")
+    found = run(project)
+    assert {revision: o.state for revision, o in found.items()} == {0: "already delivered", 1: "refused"}
+    assert "the build log cannot be read" in found[1].message
+    assert not [name for name in files(project) if "_r1" in name]
+
+
 def test_a_client_who_merges_by_key_has_what_the_table_has(project: Project) -> None:
     run(project)
     build(project, late("late1", 1), CHANGE)

@@ -200,6 +200,10 @@ def test_a_failed_destination_is_tried_again_by_the_next_run(project: Copy) -> N
     assert code == 4
     outcomes = {d["integration"]: d["outcome"] for d in report["deliveries"]}
     assert outcomes == {"acme_share": "failed", "brightside_drop": "delivered"}
+    messages = {d["message"] for d in report["deliveries"] if d["outcome"] == "failed"}
+    assert all("inbox" in message for message in messages)
+    known = json.loads(project.delivery("status", "--json").stdout)["deliveries"]
+    assert {d["note"] for d in known if d["integration"] == "acme_share"} == messages
 
     (project.root / "inbox").mkdir()
     code, report = project.deliver()
