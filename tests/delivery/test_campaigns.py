@@ -311,6 +311,11 @@ def test_what_a_campaign_of_people_may_ask_for(changes: dict[str, Any], expected
     assert all(line.startswith(f"many: {start}") for line, start in zip(found, expected, strict=False))
 
 
+def test_the_age_of_a_build_is_for_what_has_no_days() -> None:
+    (found,) = faults(campaigns, of_people(daily=DAILY | {"build_age_hours": 3}), ["acme"])
+    assert found.startswith("daily: config.meta.export.build_age_hours: esp_events is by day")
+
+
 def test_known_audiences_are_named() -> None:
     (found,) = faults(campaigns, of_people(many=TO_PEOPLE | {"audience": "x"}), ["acme"])
     assert found.endswith("with customer_id, is_unsubscribed, namespace; known: aud_few, aud_many")

@@ -221,6 +221,22 @@ def test_values_that_no_test_lists_send_nothing(project: Project, chosen: dict[s
     assert (done.state, done.code, files(project)) == ("refused", 3, {})
 
 
+@pytest.mark.parametrize("test", ["listed_in", "relationships"])
+def test_values_are_those_of_the_table_that_a_test_names(project: Project, test: str) -> None:
+    path = project.root / "target" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    (listing,) = (
+        n for n in manifest["nodes"].values() if (n.get("test_metadata") or {}).get("name") == "accepted_values"
+    )
+    listing["test_metadata"] = {"name": test, "kwargs": {"field": "event", "to": "ref('events')"}}
+    path.write_text(json.dumps(manifest))
+    ask(project, rows={"event": ["halt"]})
+    refused = run(project)[0]
+    assert "event: unknown 'halt'; known: click, open" in refused.message
+    ask(project, rows={"event": ["open"]})
+    assert run(project)[0].state == "delivered"
+
+
 def test_faults_of_columns_and_rows_are_all_said_before_anything_is_written(project: Project) -> None:
     ask(project, columns=["emial", "unique_key"], rows={"evnt": ["open"]})
     ask(project, name="share_of_cedar_books", columns=["email"])

@@ -870,6 +870,19 @@ def test_every_parent_of_a_test_is_part_of_the_proof() -> None:
     )
 
 
+def test_a_parent_that_is_rebuilt_whole_is_part_of_the_proof_of_each_day() -> None:
+    builds = Builds()
+    manifest = manifest_by_hand()
+    manifest["nodes"]["test.p.events_key"]["depends_on"]["nodes"].append("model.p.beside")
+    builds.log(6, "beside", "success")
+    builds.log(7, "pair", "pass")  # a neighbour, which does not read it
+    assert Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).reasons == (
+        f"events_key: {UNTESTED.format('', 6)}",
+    )
+    builds.log(7, "events_key", "pass")
+    assert Gate(manifest, DuckDB(builds.connection)).judge(BY_HAND, WINDOW).passed
+
+
 def test_a_seed_that_changed_unproves_the_days_tested_with_the_old_one() -> None:
     manifest = manifest_by_hand()
     manifest["nodes"]["seed.p.raw"] = manifest["nodes"].pop("model.p.raw") | {"resource_type": "seed"}
@@ -1067,6 +1080,8 @@ def test_a_dataset_without_a_test_of_its_key_refuses(metadata: Any, *, has_key: 
         manifest["nodes"][f"test.p.{test}"]["test_metadata"] = metadata
     reasons = Gate(manifest, DuckDB(Builds().connection)).judge(BY_HAND, WINDOW).reasons
     assert reasons == (() if has_key else ("events: no test tells its rows apart (unique, is_key, …)",))
+    manifest["nodes"]["test.p.both"]["config"]["meta"] = {"gate": "key"}  # of two models: it speaks of events
+    assert Gate(manifest, DuckDB(Builds().connection)).judge(BY_HAND, WINDOW).passed
 
 
 def test_tests_on_sources_and_ephemeral_models_count() -> None:
