@@ -217,8 +217,8 @@ class Gate:
         relation = relation_of(self._manifest, ACCEPTED_TESTS)
         if relation is None:
             return set()
-        rows = self._engine.table(f"select test, weakened_by from {relation}").to_pylist()
-        return {(row["test"], row["weakened_by"]) for row in rows}
+        rows = self._engine.table(f"select * from {relation}").to_pylist()
+        return {(row["test"], row["weakened_by"]) for row in rows if str(row.get("reason") or "").strip()}
 
     def _unreadable(self, error: Exception) -> str:
         without = f"; the dbt package {PACKAGE} writes it: docs/your-own-project.md"

@@ -941,6 +941,7 @@ def test_a_test_that_is_gone_refuses_until_that_is_accepted_by_name() -> None:
 
     assert reasons() == ["old_key: is gone (fail when it last ran); say why in seeds/accepted_tests.csv"]
     builds.connection.execute("insert into accepted values ('old_keys', 'gone', 'why'), ('old_key', 'limit: 1', 'why')")
+    builds.connection.execute("insert into accepted values ('old_key', 'gone', null), ('old_key', 'gone', '  ')")
     assert reasons() != []
     builds.connection.execute("insert into accepted values ('old_key', 'gone', 'why')")
     assert reasons() == []
