@@ -2,6 +2,7 @@
 
 DeliveryError                 exit 1
 ├── ConfigError               exit 2  mend the configuration or the command line
+│   └── LeftOut                       one client's integration has faults; the others' deliveries are done
 ├── GateRefused               exit 3  mend the data or the models, and build again
 │   └── NotRead                       nobody can say here what a table holds
 ├── DestinationRefused        exit 4  mend the agreement with the client's server; never retried
@@ -22,6 +23,10 @@ from __future__ import annotations
 import re
 from enum import IntEnum
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class ExitCode(IntEnum):
@@ -112,6 +117,14 @@ class WriteFailed(DeliveryError):
 
 class EngineDown(DeliveryError):
     """The server that holds the warehouse, or builds it, does not answer."""
+
+
+class LeftOut(ConfigError):
+    """Integrations with faults, for which nothing was done. done: what came of all others."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.done: Sequence[Any] = ()
 
 
 class NothingDue(DeliveryError):

@@ -75,7 +75,7 @@ class Snapshot:
 
 
 def plan(project: Project, request: Request) -> list[Forecast]:
-    """What `run` would do, without touching anything."""
+    """What `run` would do, without touching anything. Raises as `run` does."""
     with closing(Ledger.to_read(project.ledger_url)) as ledger:
         check_known(project.state, this_runner(project.state), ledger, unattended=request.due)
         setup = load(project, Integrations(project.integrations_file), request.integrations)
@@ -83,7 +83,7 @@ def plan(project: Project, request: Request) -> list[Forecast]:
             wanted = setup.wanted(request, ledger, keep=False)
             with open_engine(project) as engine:
                 seen = Snapshot(engine, Gate(setup.manifest, engine), namespaces(setup.manifest, engine))
-                return [_forecast(setup, job, ledger, seen, request) for job in wanted]
+                return setup.done([_forecast(setup, job, ledger, seen, request) for job in wanted])
 
 
 @contextmanager

@@ -39,7 +39,7 @@ LISTED = 20  # deliveries that did not end, when a signal ends a run
 def run(
     project: Project, request: Request, watch: Watch, *, build_first: bool = False, deadline: float = DEADLINE
 ) -> list[Outcome]:
-    """Makes the requested deliveries. Raises DeliveryError only for what concerns the run as a whole.
+    """Makes the requested deliveries. Raises DeliveryError only for what concerns the run as a whole, and LeftOut.
 
     deadline: seconds, those of the build among them, after which nothing more is begun and what is under way is left
     to the next run. A build is not cut off.
@@ -50,11 +50,11 @@ def run(
         try:
             declared = Integrations(project.integrations_file)
             if build_first:
-                declared.usable(request.integrations or None, () if request.integrations else declared.lacking)
+                declared.usable(request.integrations or (() if declared.possible else None))
                 build(project, request.select, watch)
             setup = load(project, declared, request.integrations)
             wanted += setup.wanted(request, ledger, keep=True)
-            return _make(HandingOver(setup, ledger, watch, Lanes()), request, wanted, ends)
+            return setup.done(_make(HandingOver(setup, ledger, watch, Lanes()), request, wanted, ends))
         except Stopped as signal:
             raise stopped(str(signal), _where_things_stand(wanted, ledger)) from None
 

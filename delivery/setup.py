@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from delivery.config.buckets import BucketDestination
 from delivery.config.campaigns import read_campaigns
@@ -14,13 +14,13 @@ from delivery.errors import ConfigError, DestinationFailed, LoginRefused, Nothin
 from delivery.files.corrections import outdated
 from delivery.schedule.jobs import Job, jobs
 from delivery.schedule.names import directory, file_name
-from delivery.schedule.places import check_places
+from delivery.schedule.places import shared_places
 from delivery.sftp.kept import Kept
 from delivery.transfer import open_destination
 from delivery.transfer.descriptions import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator, Mapping
     from datetime import date
 
     from delivery.config.campaigns import Campaign
@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from delivery.config.integrations import Integration
     from delivery.config.integrations_file import Integrations
     from delivery.config.project import Project
-    from delivery.errors import DeliveryError
+    from delivery.errors import DeliveryError, LeftOut
     from delivery.ledger import Ledger
     from delivery.schedule.request import Request
     from delivery.transfer import Destination
     from delivery.warehouse import Engine
 
 
+T = TypeVar("T")
 SHOWN = 20  # clients in a hint
 AT_ONE_PLACE = 4  # deliveries to a directory of this machine
 
@@ -43,13 +44,15 @@ AT_ONE_PLACE = 4  # deliveries to a directory of this machine
 class Setup:
     """The configuration of one run, validated.
 
-    lacking: by integration, why nothing can go there now; alike: by delivery, why it cannot go beside the others.
+    left_out: what is wrong with integrations, of which no delivery is looked at; lacking: of others, by integration,
+    why nothing can go there now; alike: by delivery, why it cannot go beside the others.
     """
 
     project: Project
     manifest: Manifest
     campaigns: dict[str, Campaign]
     integrations: dict[str, Integration]
+    left_out: LeftOut | None = None
     lacking: dict[str, ConfigError] = field(default_factory=dict)
     has_page: bool = False  # which shows the share
     alike: dict[str, ConfigError] = field(default_factory=dict)
@@ -103,7 +106,7 @@ class Setup:
         wanted = jobs(request, self.campaigns, self.integrations, ledger)
         wanted += outdated(request, self.campaigns, self.integrations, self.project, ledger, keep=keep)
         if not wanted:
-            raise NothingDue(
+            raise self.left_out or NothingDue(
                 "Nothing is due.", hint="`delivery plan` shows the schedules; `delivery status` what was done."
             )
         places: dict[tuple[str, str], Job] = {}
@@ -117,6 +120,13 @@ class Setup:
                     hint="Put {campaign} and {window:%Y-%m-%d} into file_name.",
                 )
         return wanted
+
+    def done(self, found: list[T]) -> list[T]:
+        """What was found, of all. Raises LeftOut with it when integrations were left out."""
+        if self.left_out:
+            self.left_out.done = found
+            raise self.left_out
+        return found
 
     def lack(self, job: Job) -> ConfigError | None:
         """Why the job cannot go in this run, as things are written."""
@@ -152,12 +162,23 @@ def open_place(
 
 
 def load(project: Project, declared: Integrations, needed: tuple[str, ...] = ()) -> Setup:
-    """Reads and checks campaigns and their integrations. Raises ConfigError with every fault.
+    """Reads and checks campaigns and their integrations. Raises ConfigError for faults that are not one integration's.
 
-    needed: integrations that were named. Where none was, what one of them lacks is told of its deliveries alone.
+    needed: integrations that were named, whose faults are raised too. Where none was, one with faults is left out, and
+    what this machine lacks of one is told of its deliveries.
     """
     manifest = project.manifest()
-    lacking = {} if needed else declared.lacking
-    known, integrations = read_campaigns(manifest, declared, needed or None, lacking)
-    check_places(known.values(), declared.possible, project)
-    return Setup(project, manifest, known, integrations, lacking, declared.share is not None)
+    known, wrong = read_campaigns(manifest, declared, needed)
+    for name, lines in shared_places(known.values(), _without(declared.possible, wrong), project).items():
+        wrong.setdefault(name, []).extend(lines)
+    left_out = declared.left_out({name: wrong[name] for name in needed or declared.names if name in wrong})
+    if needed and left_out:
+        raise left_out
+    lacking = {} if needed else _without(declared.lacking, wrong)
+    able = {**declared.loaded, **{name: declared.possible[name] for name in lacking}}
+    has_page = declared.share is not None
+    return Setup(project, manifest, known, _without(able, wrong), left_out, lacking, has_page)
+
+
+def _without(of: Mapping[str, T], wrong: Container[str]) -> dict[str, T]:
+    return {name: one for name, one in of.items() if name not in wrong}

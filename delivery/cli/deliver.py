@@ -13,7 +13,7 @@ import click
 from delivery import console
 from delivery.cli.command import command, instant, project
 from delivery.console import Hash, Table, View
-from delivery.errors import ConfigError, CutOff, ExitCode, known, redact
+from delivery.errors import ConfigError, CutOff, ExitCode, LeftOut, known, redact
 from delivery.schedule.request import DEADLINE
 
 if TYPE_CHECKING:
@@ -83,22 +83,25 @@ def run(*, build_first: bool, dry_run: bool, deadline: float, openlineage: Path 
     from delivery.progress import Watch
 
     asked, request, began = project(), _request(**options), datetime.now(UTC)
+    left_out: LeftOut | None = None
     try:
         with stoppable():
             found = runner.run(asked, request, Watch(), build_first=build_first, deadline=deadline)
+    except LeftOut as faults:
+        found, left_out = list(faults.done), faults
     except CutOff:  # whoever sent the signal knows, and waits
         raise
     except Exception as error:
         for text in alert(asked, request, [], known(error)):
             console.say(text)
         raise
-    view = outcomes(found, redelivers=options["redeliver"])
+    view = outcomes(found, left_out, redelivers=options["redeliver"])
     unwritten: list[str] = []
     if openlineage:
         from delivery.operations.openlineage import append
 
         unwritten = append(openlineage, asked, found, began)
-    return View(view.document, [*view.parts, *unwritten, *alert(asked, request, found, None)], view.code)
+    return View(view.document, [*view.parts, *unwritten, *alert(asked, request, found, left_out)], view.code)
 
 
 @command(tables=True)
@@ -111,12 +114,15 @@ def plan(**options: Any) -> View:
 def _plan(**options: Any) -> View:
     from delivery import forecast
 
-    return forecasts(forecast.plan(project(), _request(**options)))
+    try:
+        return forecasts(forecast.plan(project(), _request(**options)))
+    except LeftOut as faults:
+        return forecasts(list(faults.done), faults)
 
 
-def outcomes(found: list[Outcome], *, redelivers: bool = False) -> View:
+def outcomes(found: list[Outcome], left_out: LeftOut | None = None, *, redelivers: bool = False) -> View:
     """The table of a run, and below it what did not go well; as JSON one object a delivery, with its files."""
-    code = exit_code(found)
+    code = exit_code(found, left_out)
     table = Table(
         ["client", "file", "#rows", "#bytes", "state", "+SHA-256", "+where"],
         [
@@ -155,15 +161,19 @@ def outcomes(found: list[Outcome], *, redelivers: bool = False) -> View:
         for o in found
     ]
     return View(
-        {"exit_code": int(code), "deliveries": documents},
-        [table, *failures, *changes, *before, _summary(found), *_late(found)],
+        {"exit_code": int(code), "deliveries": documents, "left_out": left_out and left_out.message},
+        [table, *failures, *changes, *before, _summary(found), *_late(found), *_said(left_out)],
         code,
     )
 
 
-def exit_code(found: Iterable[Outcome]) -> ExitCode:
+def exit_code(found: Iterable[Outcome], left_out: LeftOut | None = None) -> ExitCode:
     """The code that asks most: destination before gate before another try."""
-    return _foremost({outcome.code for outcome in found})
+    return _foremost({*(outcome.code for outcome in found), *((left_out.exit_code,) if left_out else ())})
+
+
+def _said(left_out: LeftOut | None) -> list[str]:
+    return [f"\n{console.said(left_out)}"] if left_out else []
 
 
 def _foremost(codes: set[ExitCode]) -> ExitCode:
@@ -210,7 +220,7 @@ def _data(outcome: Outcome, field: str) -> object:
     return next((getattr(file, field) for file in outcome.files if file.role == "data"), None)
 
 
-def forecasts(found: list[Forecast]) -> View:
+def forecasts(found: list[Forecast], left_out: LeftOut | None = None) -> View:
     """The table of a plan, then what the gate says, layout changes and refusals."""
     table = Table(
         ["delivery", "state", "gate", "#rows", "+file", "+where", "+publish"],
@@ -237,7 +247,7 @@ def forecasts(found: list[Forecast]) -> View:
             said.append(f"{f.title}: {f.verdict.rejected}.")
     said += [f"{', '.join(titles)}: {refusal}" for refusal, titles in refused.items()]
     codes = {f.code for f in found}
-    codes |= {ExitCode.FAILED for f in found if f.taken}
+    codes |= {ExitCode.FAILED for f in found if f.taken} | ({left_out.exit_code} if left_out else set())
     documents = [
         {name: value for name, value in vars(f).items() if name not in ("verdict", "code")}
         | {
@@ -249,7 +259,11 @@ def forecasts(found: list[Forecast]) -> View:
         }
         for f in found
     ]
-    return View({"deliveries": documents}, [table, *said], _foremost(codes))
+    return View(
+        {"deliveries": documents, "left_out": left_out and left_out.message},
+        [table, *said, *_said(left_out)],
+        _foremost(codes),
+    )
 
 
 def _passes(forecast: Forecast) -> str:

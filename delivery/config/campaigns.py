@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from delivery.config.columns import column_faults
+from delivery.config.columns import misfits
 from delivery.config.datasets import ENTITLEMENTS, find_datasets, read_beside
 from delivery.config.faults import Faults, described, nearest
 from delivery.config.values import RejectedLimit, RowCount  # noqa: TC001 - pydantic reads it
@@ -20,10 +20,9 @@ from delivery.sql import literal
 from delivery.windows import Window, check_cron
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from delivery.config.datasets import Dataset, Manifest
-    from delivery.config.integrations import Integration
     from delivery.config.integrations_file import Integrations
 
 
@@ -165,21 +164,27 @@ def campaigns(manifest: Manifest, integration_names: Iterable[str]) -> dict[str,
 
 
 def read_campaigns(
-    manifest: Manifest, integrations: Integrations, needed: Iterable[str] | None, apart: Iterable[str] = ()
-) -> tuple[dict[str, Campaign], dict[str, Integration]]:
-    """Campaigns, and the integrations that are whole; needed, apart: see `Integrations.usable`.
+    manifest: Manifest, declared: Integrations, needed: Collection[str]
+) -> tuple[dict[str, Campaign], dict[str, list[str]]]:
+    """Campaigns, and by integration what is wrong with it, or with what it asks of its campaigns.
 
-    Raises ConfigError with every fault of the datasets, the campaigns and integrations.yml. Definitions are looked for
+    needed: those for which what this machine lacks is wrong, too. Raises ConfigError for a fault of the datasets, the
+    campaigns or integrations.yml that is not one integration's, with every fault of these. Definitions are looked for
     when all campaigns could be read: one that could not may have them.
     """
-    found = _find_campaigns(manifest, integrations.names, faults := Faults())
+    found = _find_campaigns(manifest, declared.names, faults := Faults())
     known = {name: campaign for name, campaign in found.items() if campaign is not None}
-    undefined = definition_faults(known, integrations.definitions) if len(known) == len(found) else []
-    undefined += column_faults(known, integrations.possible)
-    integrations.add_faults(faults, needed, frozenset(apart), undefined)
-    faults.raise_any()
-    usable = {**integrations.loaded, **{name: integrations.possible[name] for name in apart}}
-    return known, usable
+    undefined = definition_faults(known, declared.definitions) if len(known) == len(found) else {}
+    beyond, lacking = misfits(known, declared.possible), declared.lacking.keys() - {*needed}
+    of = {
+        name: [*declared.faults(name, secrets=name not in lacking), *undefined.get(name, ()), *beyond.get(name, ())]
+        for name in declared.names
+    }
+    wrong = {name: lines for name, lines in of.items() if lines}
+    if faults or declared.around:
+        declared.add_faults(faults, wrong)
+        faults.raise_any()
+    return known, wrong
 
 
 def _find_campaigns(manifest: Manifest, names: list[str], faults: Faults) -> dict[str, Campaign | None]:
@@ -226,16 +231,16 @@ def read_by(manifest: Manifest, exposure: dict[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*named, *beside)))
 
 
-def definition_faults(chosen: Mapping[str, Campaign], definitions: Mapping[str, Iterable[str]]) -> list[str]:
-    """What integrations ask for that no dataset of their campaigns has. definitions: of each integration."""
-    faults = []
+def definition_faults(chosen: Mapping[str, Campaign], definitions: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """By integration what it asks for that no dataset of its campaigns has. definitions: of each integration."""
+    faults: dict[str, list[str]] = {}
     defined = [(one.dataset, frozenset(one.integrations)) for one in chosen.values() if one.dataset.definitions]
     for name, asked in definitions.items():
         of = [dataset for dataset, integrations in defined if name in integrations] if asked else []
         known = sorted({definition for dataset in of for definition in dataset.definitions})
         if not of:
             continue
-        faults += [
+        faults[name] = [
             f"integrations.{name}.definitions: unknown {definition!r}; known: {', '.join(known)}"
             f"{nearest(definition, known)}"
             for definition in asked

@@ -53,18 +53,19 @@ Chosen = Annotated[
 ]
 
 
-def column_faults(chosen: Mapping[str, Campaign], integrations: Mapping[str, Integration]) -> list[str]:
-    """What integrations ask of columns and rows that a campaign which serves them does not have, or cannot do without.
+def misfits(chosen: Mapping[str, Campaign], integrations: Mapping[str, Integration]) -> dict[str, list[str]]:
+    """By integration what it asks that a campaign which serves it does not have, or cannot do.
 
     A campaign tells rows apart for the client by some columns: corrections by unique_key, changes by the contacts.
     """
-    return [
-        f"integrations.{name}.{fault} ({campaign.name})"
-        for campaign in chosen.values()
-        for name in dict.fromkeys(campaign.integrations)
-        if (integration := integrations.get(name)) is not None
-        for fault in (*_columns(campaign, integration), *_rows(campaign, integration))
-    ]
+    found: dict[str, list[str]] = {}
+    for campaign in chosen.values():
+        for name in dict.fromkeys(campaign.integrations):
+            if (one := integrations.get(name)) is not None:
+                asked = (*_columns(campaign, one), *_rows(campaign, one), *_files(campaign, one))
+                lines = [f"integrations.{name}.{fault} ({campaign.name})" for fault in asked]
+                found.setdefault(name, []).extend(lines)
+    return found
 
 
 def _columns(campaign: Campaign, integration: Integration) -> Iterator[str]:
@@ -89,3 +90,13 @@ def _rows(campaign: Campaign, integration: Integration) -> Iterator[str]:
         if name not in known:
             shown = f"; known: {', '.join(known)}{nearest(name, known)}"
             yield f"rows: {name!r} is no column of text of {campaign.dataset.name}{shown}"
+
+
+def _files(campaign: Campaign, integration: Integration) -> Iterator[str]:
+    if integration.split and integration.split.by == "day" and campaign.dataset.window is None:
+        yield f"split: {campaign.dataset.name} has no days to split by; split by rows or bytes"
+    if integration.existing == "replace" and campaign.export.mode == "changes":
+        yield (
+            "existing: replace would overwrite changes not loaded yet; "
+            "put {window:%Y-%m-%d} into file_name, or set filename_timestamped, with existing: hold"
+        )

@@ -39,6 +39,9 @@ class Faults:
             count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
             self._found.append((f"{heading} {count}:", faults, hint))
 
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
     def raise_any(self) -> None:
         """Raises ConfigError if there are faults."""
         if self._found:

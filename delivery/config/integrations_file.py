@@ -16,12 +16,13 @@ from delivery.config.integrations import Integration
 from delivery.config.share import Share
 from delivery.config.values import NAME, SECRETS, Name
 from delivery.config.yaml_file import is_secret_reference, read_yaml, render
-from delivery.errors import ConfigError
+from delivery.errors import ConfigError, LeftOut
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
 KEYS = ("integrations", "share", "alerts")
+MEND = "Mend {} or the environment, then run `delivery plan`. docs/data-dictionary.md has every definition."
 BESIDE = (
     *SECRETS,
     "private_key",
@@ -52,7 +53,8 @@ class _Alerts(BaseModel):
 class Integrations:
     """integrations.yml, read once. Raises ConfigError when the file is not there or no YAML.
 
-    names, namespaces, definitions: of all entries, whether or not they can be used; clients: the namespaces, in order.
+    names, namespaces, definitions: of all entries, whether or not they can be used; clients: the namespaces, in order;
+    around: faults that are not one integration's.
     possible: those that are whole but for what the environment lacks; loaded: those whose secrets are set; share: None
     where the file has none, or it has faults; alerts: by name, a URL that the environment lacks is as it stands there.
     """
@@ -60,8 +62,8 @@ class Integrations:
     def __init__(self, path: Path) -> None:
         self._file = path
         document = read_yaml(path, hint="Create it: docs/configure-a-client.md.")
-        entries, self._around = _entries(document)
-        self._entries = {name: _entry(entry, f"integrations.{name}", path.parent) for name, entry in entries.items()}
+        entries, self.around = _entries(document)
+        self._entries = {name: _entry(entry, name, path.parent) for name, entry in entries.items()}
         self.names = list(self._entries)
         self.namespaces = {name: entry.namespace for name, entry in self._entries.items()}
         self.clients = sorted({*self.namespaces.values()})
@@ -73,37 +75,38 @@ class Integrations:
         self.alerts: dict[str, Sink] = {}
         if isinstance(document, dict) and "share" in document:
             self.share, faults = _share(document["share"], path.parent)
-            self._around += _lines(faults)
+            self.around += _lines(faults)
         if isinstance(document, dict) and "alerts" in document:
             self.alerts, faults = _alerts(document["alerts"], path.parent)
-            self._around += _lines(faults)
+            self.around += _lines(faults)
 
-    def usable(self, needed: Iterable[str] | None = None, apart: Container[str] = ()) -> dict[str, Integration]:
-        """What is loaded, if there are no faults. needed: those whose secrets must be set; all by default.
+    def usable(self, names: Iterable[str] | None = None, *, secrets: bool = True) -> dict[str, Integration]:
+        """Those of the names that are loaded, all by default. secrets: whether these must be set.
 
-        apart: those of which what they lack is told apart. Raises ConfigError with every fault of the file, each with
-        its key path.
+        Raises ConfigError with every fault of them, and of what stands around all integrations, each with its key path.
         """
-        self.add_faults(faults := Faults(), needed, apart)
+        names = self.names if names is None else names
+        faults = Faults()
+        self.add_faults(faults, {name: self.faults(name, secrets=secrets) for name in names})
         faults.raise_any()
-        return self.loaded
+        return {name: self.loaded[name] for name in names if name in self.loaded}
 
-    def add_faults(
-        self,
-        faults: Faults,
-        needed: Iterable[str] | None,
-        apart: Container[str] = (),
-        undefined: Sequence[str] = (),
-    ) -> None:
-        """Adds what is wrong with the file. undefined: of its definitions, what campaigns found; see `usable`."""
-        found, needed = list(self._around), set(self.names if needed is None else needed)
-        for name, entry in self._entries.items():
-            found += _lines(entry.faults)
-            if name in needed and name not in apart:
-                found += self._lacks(name)
-        hint = f"Mend {self._file.name} or the environment, then run `delivery plan`."
-        hint += " docs/data-dictionary.md has every definition." if undefined else ""
-        faults.add(f"{self._file.name} has", [*found, *undefined], hint)
+    def faults(self, name: str, *, secrets: bool) -> list[str]:
+        """What is wrong with one integration. secrets: and what of it this machine lacks."""
+        if name not in self._entries:
+            return []
+        return [*_lines(self._entries[name].faults), *(self._lacks(name) if secrets else ())]
+
+    def add_faults(self, faults: Faults, of: Mapping[str, Iterable[str]]) -> None:
+        """Adds what is wrong with the file around its integrations, and what was found of some of them."""
+        found = dict.fromkeys(line for lines in (self.around, *of.values()) for line in lines)
+        faults.add(f"{self._file.name} has", found, MEND.format(self._file.name))
+
+    def left_out(self, wrong: Mapping[str, Iterable[str]]) -> LeftOut | None:
+        """What is said of integrations with faults: they are one client's trouble. None where none has any."""
+        lines = dict.fromkeys(line for lines in wrong.values() for line in lines)
+        text = f"Nothing goes to {', '.join(wrong)}, until this is mended in {self._file.name}:"
+        return LeftOut("\n  ".join([text, *lines]), hint=MEND.format(self._file.name)) if wrong else None
 
     def _lacks(self, name: str) -> list[str]:
         """Each key and certificate is looked at once."""
@@ -115,7 +118,7 @@ class Integrations:
     def lacking(self) -> dict[str, ConfigError]:
         """By name, those for which a secret is not set, or a key or a certificate cannot be read.
 
-        That is one client's trouble: the file is whole, and where everybody's files go is known.
+        Its deliveries are known all the same, and say so.
         """
         beside = (
             (name, self._lacks(name))
@@ -152,23 +155,22 @@ def unknown_integration(name: str, known: Iterable[str]) -> ConfigError:
 
 
 def _entries(document: Any) -> tuple[dict[str, Any], list[str]]:
-    """The entries with a name that can be one, and the faults around them."""
+    """The entries, and the faults around them. One whose name cannot be one has it in quotes."""
     entries = document.get("integrations") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(entries, dict):
         return {}, ["integrations: is required: a mapping of names to integrations"]
     close = {key: nearest(key, KEYS) for key in document if key not in KEYS}
     faults = [f"{key}: unknown key; known: {', '.join(KEYS)}{meant}" for key, meant in close.items()]
-    named = {}
-    for name, entry in entries.items():
-        if isinstance(name, str) and NAME.fullmatch(name):
-            named[name] = entry
-        else:
-            faults.append(f"integrations.{name}: a name has letters, digits, - and _ (seen: {name!r})")
-    return named, faults
+    return {
+        name if isinstance(name, str) and NAME.fullmatch(name) else f"'{name}'": entry
+        for name, entry in entries.items()
+    }, faults
 
 
-def _entry(entry: Any, where: str, folder: Path) -> Entry:
-    faults, missing = _literal_secrets(entry, where, {}), dict[str, str]()
+def _entry(entry: Any, name: str, folder: Path) -> Entry:
+    where = f"integrations.{name}"
+    named = {} if NAME.fullmatch(name) else {where: f"a name has letters, digits, - and _ (seen: {name})"}
+    faults, missing = _literal_secrets(entry, where, named), dict[str, str]()
     rendered = _without_empty_secrets(entry, render(entry, where, faults, missing), where, missing)
     integration = None
     try:

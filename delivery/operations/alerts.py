@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from delivery.config.integrations import kept_days
 from delivery.config.integrations_file import Integrations
-from delivery.errors import ConfigError, DeliveryError, NothingDue, redact
+from delivery.errors import ConfigError, DeliveryError, LeftOut, NothingDue, redact
 from delivery.fetched import fetched
 from delivery.handing_over import Ended
 from delivery.ledger import FileState, Ledger, State, deliveries
@@ -104,7 +104,7 @@ def _of_run(
 ) -> dict[str, list[Alert]]:
     ended = [Alert(event, o.delivery.title, o.message) for o in found if (event := _event(o))]
     topics = {"run": [*_failed("the run", error), *ended]}
-    if not request.due or isinstance(error, ConfigError):
+    if not request.due or (isinstance(error, ConfigError) and not isinstance(error, LeftOut)):
         return topics
     seen = {(o.delivery.campaign, o.delivery.integration, o.delivery.slot) for o in found}
     topics["gap"] = [

@@ -71,11 +71,20 @@ class Check:
 
 def check(project: Project, names: tuple[str, ...]) -> list[Check]:
     """Probes the named integrations, all by default, and keeps what was proven; one that fails stops no other."""
-    known = Integrations(project.integrations_file).usable(names or None)
-    chosen = [(name, _named(known, name)) for name in names or known]
-    clients = _clients(project) if any(one.destination.type == "hosted" for _, one in chosen) else None
+    declared = Integrations(project.integrations_file)
+    declared.usable(names)
+    if unknown := [name for name in names if name not in declared.names]:
+        raise unknown_integration(unknown[0], declared.names)
+    faults = {name: declared.faults(name, secrets=True) for name in names or declared.names}
+    known = {name: declared.loaded[name] for name, found in faults.items() if not found}
+    clients = _clients(project) if any(one.destination.type == "hosted" for one in known.values()) else None
     with closing(Ledger(project.ledger_url)) as ledger:
-        return [_check(project, ledger, name, integration, clients) for name, integration in chosen]
+        return [
+            _check(project, ledger, name, known[name], clients)
+            if name in known
+            else Check(name, "", None, None, declared.left_out({name: found}))
+            for name, found in faults.items()
+        ]
 
 
 def _clients(project: Project) -> frozenset[str] | None:
@@ -83,12 +92,6 @@ def _clients(project: Project) -> frozenset[str] | None:
     with suppress(DeliveryError), open_engine(project) as engine:
         return namespaces(project.manifest(), engine)
     return None
-
-
-def _named(known: dict[str, Integration], name: str) -> Integration:
-    if name not in known:
-        raise unknown_integration(name, known)
-    return known[name]
 
 
 def _check(

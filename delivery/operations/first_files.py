@@ -82,7 +82,7 @@ def write_first_files(root: Path, wanted: Wanted) -> FirstFiles:
         path = Path(folder) / "integrations.yml"
         path.write_text(texts[Path(path.name)], encoding="utf-8")
         try:
-            Integrations(path).usable(needed=())
+            Integrations(path).usable(secrets=False)
         except ConfigError as error:
             faults = error.message.partition("\n")[2]
             raise ConfigError(f"Nothing was written:\n{faults}", hint="Give other options, or other answers.") from None

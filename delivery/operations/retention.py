@@ -117,7 +117,8 @@ class _Pruning:
     def __init__(self, project: Project, ledger: Ledger, clock: Clock, days: int | None, *, dry_run: bool) -> None:
         self._project, self._ledger, self._clock, self._days, self._dry_run = project, ledger, clock, days, dry_run
         declared = Integrations(project.integrations_file)
-        self._declared, self._integrations = declared.names, declared.usable(())
+        declared.usable(())
+        self._declared, self._integrations = declared.names, declared.loaded
         self._has_page = declared.share is not None
         self._deliveries: dict[str, Recorded] = {}  # of the files at hand
         self._unkept: list[tuple[File, str]] = []  # and not yet on record: `prune` finds that by looking, if we die

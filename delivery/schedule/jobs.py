@@ -116,7 +116,6 @@ def jobs(
         histories = ledger.histories(campaign.name) if request.due else {}
         meant: dict[tuple[Past, ...], list[tuple[datetime, Window | None]]] = {}
         for name, integration in asked.items():
-            _check_fits(campaign, name, integration)
             past = histories.get((name, integration.namespace), ())
             if past not in meant:
                 meant[past] = list(slots(request, campaign, past))
@@ -126,20 +125,6 @@ def jobs(
     return sorted(
         _as_frozen(found.values(), ledger), key=lambda job: (job.slot, job.campaign.name, job.integration_name)
     )
-
-
-def _check_fits(campaign: Campaign, name: str, integration: Integration) -> None:
-    """Raises ConfigError for what an integration asks of files that a campaign cannot make."""
-    if integration.split and integration.split.by == "day" and campaign.dataset.window is None:
-        raise ConfigError(
-            f"integrations.{name}.split: {campaign.dataset.name} ({campaign.name}) has no days to split by.",
-            hint="Split by rows or bytes.",
-        )
-    if integration.existing == "replace" and campaign.export.mode == "changes":
-        raise ConfigError(
-            f"integrations.{name}.existing: replace would overwrite changes ({campaign.name}) not loaded yet.",
-            hint="Put {window:%Y-%m-%d} into file_name, or set filename_timestamped, with existing: hold.",
-        )
 
 
 def _check_names(kind: str, asked: tuple[str, ...], known: Mapping[str, object]) -> None:
@@ -253,11 +238,12 @@ def _arrived(recorded: Sequence[Recorded]) -> Iterator[tuple[Recorded, Recorded]
 def _asked(
     request: Request, campaigns: Mapping[str, Campaign], integrations: Mapping[str, Integration]
 ) -> Iterator[tuple[Campaign, dict[str, Integration]]]:
-    """The campaigns that are asked for, with each integration that is."""
+    """The campaigns that are asked for, with each integration that is and can be served."""
     for campaign in campaigns.values():
         if not request.select or campaign.name in request.select:
             asked = set(request.integrations or campaign.integrations)
-            yield campaign, {name: integrations[name] for name in campaign.integrations if name in asked}
+            served = [name for name in campaign.integrations if name in asked and name in integrations]
+            yield campaign, {name: integrations[name] for name in served}
 
 
 def _as_frozen(asked: Collection[Job], ledger: Ledger) -> list[Job]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from delivery.config.project import Project
 
 SHOWN = 20
+APART = "give each its own directory, or put {campaign} and {namespace} into file_name"
 
 
 class _Owner(NamedTuple):
@@ -34,40 +35,36 @@ class _Owner(NamedTuple):
         return f"{self.campaign} to {self.integration} ({self.namespace})"
 
 
-def check_places(campaigns: Iterable[Campaign], integrations: Mapping[str, Integration], project: Project) -> None:
-    """Raises ConfigError, naming each two whose files might have one name, on whatever days.
+def shared_places(
+    campaigns: Iterable[Campaign], integrations: Mapping[str, Integration], project: Project
+) -> dict[str, list[str]]:
+    """By integration, what is wrong with where its files go: two whose files might have one name, on whatever days.
 
     Names are made once for all that are named alike, and compared only within a place, or between two that may be one.
+    Of very many the first are told, and all are named.
     """
     real = _real_paths()
     where = {name: _place(integration, project, real) for name, integration in integrations.items()}
     patterns: dict[Naming, list[str]] = {}
     places: dict[str, list[tuple[_Owner, Naming]]] = {}
+    wrong: dict[str, list[str]] = {}
     for campaign in campaigns:
         for name in dict.fromkeys(campaign.integrations):
             if (integration := integrations.get(name)) is not None:
                 naming = Naming.of(campaign, integration)
-                if naming not in patterns:
-                    patterns[naming] = _names(naming, campaign, name)
+                try:
+                    patterns[naming] = patterns.get(naming) or list(naming.possible())
+                except ConfigError as error:
+                    line = f"integrations.{name}.file_name: {error.message} {error.hint} ({campaign.name})"
+                    wrong.setdefault(name, []).append(line)
+                    continue
                 owner = _Owner(campaign.name, name, integration.namespace, where[name])
                 places.setdefault(owner.place, []).append((owner, naming))
-    alike = dict.fromkeys(_alike(places, patterns))
-    if alike:
-        lines = [f"  {one} and {other}, in {_shown(one.place)}" for one, other in list(alike)[:SHOWN]]
-        lines += [f"  and {len(alike) - SHOWN} more"] if len(alike) > SHOWN else []
-        raise ConfigError(
-            "One file might be written by two:\n" + "\n".join(lines),
-            hint="Give each its own directory, or put {campaign} and {namespace} into file_name.",
-        )
-
-
-def _names(naming: Naming, campaign: Campaign, name: str) -> list[str]:
-    try:
-        return list(naming.possible())
-    except ConfigError as error:
-        raise ConfigError(
-            f"integrations.{name}.file_name: {error.message} ({campaign.name})", hint=error.hint
-        ) from None
+    for count, (one, other) in enumerate(dict.fromkeys(_alike(places, patterns))):
+        line = f"one file might be written by {one} and {other}, in {_shown(one.place)}: {APART}"
+        for owner in (one, other):
+            wrong.setdefault(owner.integration, []).extend([line] if count < SHOWN else [])
+    return wrong
 
 
 def _alike(

@@ -65,7 +65,7 @@ UNITS = {
 
 
 def settings(integrations: Integrations) -> Share:
-    """`share:` of the file. Raises ConfigError with every fault of the file, or when it has none."""
+    """`share:` of the file. Raises ConfigError with its faults, or when there is none."""
     integrations.usable(())
     if integrations.share is None:
         raise ConfigError("integrations.yml has no `share:`.", hint="docs/share.md says what it holds.")
@@ -94,6 +94,7 @@ def write(project: Project, integrations: Integrations, into: Path, account: tup
     account: user and group that the servers run as.
     Raises ConfigError for what the servers' configuration cannot say, WriteFailed.
     """
+    integrations.usable(secrets=False)  # a client that is left out would be locked out
     share, into = settings(integrations), into.resolve()
     if taken := OWN_PATHS & {*namespaces(integrations)}:
         raise ConfigError(f"The page has /{min(taken)} for itself: no client can have that name on the share.")

@@ -281,6 +281,21 @@ def test_a_run_that_could_not_begin_is_told(world: World) -> None:
     assert world.hooked[0]["message"].startswith("failed: the run, exit code 2: No manifest at ")
 
 
+def test_a_client_that_is_left_out_is_told_until_it_is_mended(world: World) -> None:
+    """Beside what is told of the others."""
+    assert world.run("--due", "--at", "2026-11-04T06:00:00Z")[0] == 0
+    text = (world.root / "integrations.yml").read_text()
+    wrong = text.replace("namespace: brightside_beauty", "namespace: brightside_beauty\n    colour: red")
+    (world.root / "integrations.yml").write_text(wrong)
+    for at, is_news in (("06:00", True), ("06:30", False)):
+        assert world.run("--due", "--at", f"2026-11-05T{at}:00Z")[0] == 2
+        told = world.told.get("/hook", "")
+        assert ("failed: the run, exit code 2: Nothing goes to neighbour, until" in told) is is_news
+        assert ("gap: daily to neighbour 2026-11-04: missing" in told) is is_news
+    (world.root / "integrations.yml").write_text(text)
+    assert world.run("--due", "--at", "2026-11-05T07:00:00Z")[0] == 0
+
+
 def test_a_run_that_came_to_no_ledger_makes_none(world: World) -> None:
     """One that is lost must not look like a new one to the next run."""
     asked = Request(at=datetime(2026, 11, 4, 6, tzinfo=UTC), due=True)

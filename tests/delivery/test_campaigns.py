@@ -340,17 +340,17 @@ def test_definitions_come_last_in_the_integrations_order_and_once() -> None:
 @pytest.mark.parametrize(
     ("definitions", "expected"),
     [
-        ({"acme": ["points", "pclv"], "bright": []}, []),
+        ({"acme": ["points", "pclv"], "bright": []}, {"acme": []}),
         (
             {"acme": ["points", "plcv"]},
-            ["integrations.acme.definitions: unknown 'plcv'; known: pclv, points (did you mean 'pclv'?)"],
+            {"acme": ["integrations.acme.definitions: unknown 'plcv'; known: pclv, points (did you mean 'pclv'?)"]},
         ),
-        ({"bright": ["plcv"]}, []),  # to which only events go
-        ({"other": ["plcv"]}, []),
+        ({"bright": ["plcv"]}, {}),  # to which only events go
+        ({"other": ["plcv"]}, {}),
     ],
 )
 def test_definitions_are_those_of_the_integrations_campaigns(
-    definitions: dict[str, list[str]], expected: list[str]
+    definitions: dict[str, list[str]], expected: dict[str, list[str]]
 ) -> None:
     exports = {"many": TO_PEOPLE, "daily": DAILY | {"integrations": ["acme", "bright"]}}
     found = campaigns(of_people(**exports), ["acme", "bright"])
@@ -372,7 +372,7 @@ def test_faults_of_all_files_are_said_at_once(tmp_path: Path) -> None:
     document = of_people(many=TO_PEOPLE, wrong=DAILY | {"dataset": "nosuch"}, daily=DAILY)
     document["nodes"]["model.p.eligibility"]["config"]["meta"]["dataset"] = {}
     with pytest.raises(ConfigError) as refused:
-        read_campaigns(document, integrations, None)
+        read_campaigns(document, integrations, ())
     lines = refused.value.message.splitlines()
     assert [line for line in lines if not line.startswith("  ")] == [
         "The datasets have one fault:", "The campaigns have one fault:", "integrations.yml has 2 faults:",
@@ -384,8 +384,21 @@ def test_faults_of_all_files_are_said_at_once(tmp_path: Path) -> None:
     assert "integrations.yml" in refused.value.hint
     del document["exposures"]["exposure.p.wrong"]
     with pytest.raises(ConfigError, match=r"acme\.definitions: unknown 'plcv'; known: pclv") as again:
-        read_campaigns(document, integrations, None)
+        read_campaigns(document, integrations, ())
     assert "docs/data-dictionary.md" in again.value.hint
+
+
+def test_what_is_wrong_with_one_integration_is_told_of_it(tmp_path: Path) -> None:
+    """As it stands, and with what its campaigns have."""
+    entries = {"acme": {"definitions": ["plcv"], "bom": "x"}, "bright": {"definitions": ["plcv"]}, "ok": {}}
+    known, wrong = read_campaigns(
+        of_people(many=TO_PEOPLE | {"integrations": "all"}), declared(tmp_path, **entries), ()
+    )
+    assert known["many"].integrations == ("acme", "bright", "ok")
+    undefined = "definitions: unknown 'plcv'; known: pclv, points (did you mean 'pclv'?)"
+    assert list(wrong) == ["acme", "bright"]
+    assert wrong["acme"][0].startswith("integrations.acme.bom: ")
+    assert [wrong["acme"][1:], wrong["bright"]] == [[f"integrations.{name}.{undefined}"] for name in wrong]
 
 
 def test_a_campaign_of_a_faulty_dataset_has_no_fault_of_its_own() -> None:
@@ -399,10 +412,9 @@ def test_what_is_read_is_what_can_be_used(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.delenv("UNSET", raising=False)
     unset = {"vendor_name": "{{ env_var('UNSET') }}"}
     integrations = declared(tmp_path, acme={}, bright=unset)
-    known, usable = read_campaigns(manifest(daily=DAILY | {"integrations": "all"}), integrations, ("acme",))
-    assert (known["daily"].integrations, list(usable)) == (("acme", "bright"), ["acme"])
-    with pytest.raises(ConfigError, match=r"bright\.vendor_name: the environment variable UNSET is not set"):
-        read_campaigns(manifest(daily=DAILY), integrations, None)
+    known, wrong = read_campaigns(manifest(daily=DAILY | {"integrations": "all"}), integrations, ("acme",))
+    said = ["integrations.bright.vendor_name: the environment variable UNSET is not set"]
+    assert (known["daily"].integrations, wrong) == (("acme", "bright"), {"bright": said})
 
 
 def test_the_file_is_read_once(tmp_path: Path) -> None:

@@ -52,10 +52,10 @@ def save(file: Path, **entries: dict[str, Any]) -> Path:
     return file
 
 
-def faults(file: Path, needed: tuple[str, ...] | None = None) -> list[str]:
+def faults(file: Path, names: tuple[str, ...] | None = None) -> list[str]:
     """What the file is refused for, one line a fault."""
     with pytest.raises(ConfigError) as refused:
-        Integrations(file).usable(needed)
+        Integrations(file).usable(names)
     first, *rest = refused.value.message.splitlines()
     count = first.removeprefix("integrations.yml has ").split()[0]
     assert count == ("one" if len(rest) == 1 else str(len(rest)))
@@ -83,7 +83,7 @@ def test_a_minimal_file_has_the_platforms_defaults(file: Path) -> None:
 
 def test_the_samples_file_is_valid() -> None:
     declared = Integrations(ROOT / "integrations.yml")
-    assert set(declared.usable(())) <= set(declared.names)
+    assert set(declared.usable(secrets=False)) <= set(declared.names)
 
 
 # Faults
@@ -239,7 +239,7 @@ def test_a_namespace_is_a_plain_name(file: Path, value: Any) -> None:
 @pytest.mark.parametrize("name", ["a b", "a.b", "../a", "", 5, True])
 def test_an_integrations_name_is_a_plain_name(file: Path, name: Any) -> None:
     (found,) = faults(save(file, ok=VALID) if name is None else _save_named(file, name))
-    assert found.startswith(f"integrations.{name}: a name has letters")
+    assert found == f"integrations.'{name}': a name has letters, digits, - and _ (seen: '{name}')"
 
 
 def _save_named(file: Path, name: Any) -> Path:
@@ -320,14 +320,27 @@ def test_a_missing_variable_is_named_only_for_who_needs_it(file: Path) -> None:
     assert faults(file) == [expected]
     assert faults(file, ("other",)) == [expected]
     assert list(Integrations(file).usable(("acme",))) == ["acme"]
-    assert list(Integrations(file).usable(())) == ["acme"]
+    assert list(Integrations(file).usable(secrets=False)) == ["acme"]
     assert Integrations(file).names == ["acme", "other"]
 
 
 def test_other_faults_beside_a_missing_variable_are_said_too(file: Path) -> None:
     unset = {**VALID, "destination": sftp(port="{{ env_var('UNSET') }}", host=""), "colour": 1}
     assert len(faults(save(file, acme=unset))) == 3
-    assert len(faults(file, ())) == 2, "whoever needs it: it is wrong in itself"
+    assert len(faults(file, ("acme",))) == 3
+    with pytest.raises(ConfigError) as refused:
+        Integrations(file).usable(secrets=False)
+    assert refused.value.message.count("integrations.acme.") == 2, "whoever needs it: it is wrong in itself"
+
+
+def test_faults_are_those_of_the_integrations_that_are_named(file: Path) -> None:
+    """And those around them, which are everybody's."""
+    save(file, acme=VALID, other={**VALID, "colour": 1})
+    assert list(Integrations(file).usable(("acme",))) == ["acme"]
+    assert faults(file, ("other",))[0].startswith("integrations.other.colour: ")
+    file.write_text(file.read_text() + "colour: 1\n")
+    for names, expected in ((("acme",), 1), ((), 1), (("other",), 2), (None, 2)):
+        assert len(faults(file, names)) == expected, names
 
 
 def test_an_empty_secret_is_a_missing_one(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,7 +350,7 @@ def test_an_empty_secret_is_a_missing_one(file: Path, monkeypatch: pytest.Monkey
     save(file, acme={**VALID, "destination": sftp()}, other={**VALID, "directory": "beside"})
     found = Integrations(file)
     assert [str(error) for error in found.lacking.values()] == [f"{expected}."], "that is one client's trouble"
-    assert list(found.usable(None, found.lacking)) == ["other"]
+    assert list(found.usable(("other",))) == list(found.usable(secrets=False)) == ["other"]
 
 
 @pytest.mark.parametrize(
@@ -377,7 +390,7 @@ def test_a_key_file_is_needed_readable_and_private(file: Path) -> None:
     entry = {**VALID, "destination": sftp(private_key=str(key), password=None)}
     where = "integrations.acme.destination.private_key"
     assert faults(save(file, acme=entry)) == [f"{where}: {key} cannot be read: No such file or directory"]
-    assert Integrations(file).usable(())["acme"], "whoever does not need it goes on"
+    assert Integrations(file).usable(secrets=False)["acme"], "whoever does not need it goes on"
     key.mkdir()
     assert faults(file) == [f"{where}: {key} cannot be read: Is a directory"]
     key.rmdir()

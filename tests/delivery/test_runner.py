@@ -339,13 +339,23 @@ LACKING = [
 
 
 def test_bad_configuration_stops_before_anything(project: Copy) -> None:
+    """Of one integration: what goes to it. Around them: everything."""
     project.edit("integrations.yml", "vendor_name: Acme Outdoor warehouse", "vendor: Acme")
-    result = project.delivery("run", "--window", DAY)
-
-    assert result.exit_code == 2
-    assert f"{WHERE}.vendor: unknown key; known: vendor_name" in result.stderr
-    assert "Traceback" not in result.output
+    said = f"{WHERE}.vendor: unknown key; known: vendor_name"
+    named = project.delivery("run", "--window", DAY, "--integration", "acme_share")
+    text = (project.root / "integrations.yml").read_text()
+    project.edit("integrations.yml", "integrations:\n", "integration: 1\nintegrations:\n")
+    around = project.delivery("run", "--window", DAY)
+    for result in (named, around):
+        assert (result.exit_code, said in result.stderr) == (2, True)
+        assert "Traceback" not in result.output
+    assert "integration: unknown key; known: integrations, share, alerts (did you mean" in around.stderr
     assert not project.files()
+
+    (project.root / "integrations.yml").write_text(text)
+    result = project.delivery("run", "--window", DAY)
+    assert (result.exit_code, said in result.stderr) == (2, True)
+    assert {name.split("/")[0] for name in project.files()} == {"brightside_beauty"}
 
 
 @pytest.mark.parametrize(("before", "after", "message"), LACKING)

@@ -24,7 +24,7 @@ from delivery import run as runner
 from delivery.cli import cli
 from delivery.cli.deliver import forecasts
 from delivery.config.project import Project
-from delivery.errors import ConfigError, ExitCode, LoginRefused
+from delivery.errors import ConfigError, ExitCode, LeftOut, LoginRefused
 from delivery.files.spool import Spool
 from delivery.ledger import Ledger
 from delivery.ledger.opened import adopt
@@ -135,15 +135,73 @@ def test_what_one_client_lacks_stops_no_other(project: Project, monkeypatch: pyt
     assert run(project, integrations=("by_share",))["by_share"].state == "delivered"
 
 
-def test_what_places_need_is_needed_of_all(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A directory that nobody knows may be another client's."""
+LOGIN = {"type": "sftp", "host": "sftp.example.com", "username": "acme", "host_keys": [PINNED], "password": "hunter2"}
+FAULTS = {
+    "colour: unknown key": {"colour": 1},
+    "directory: the environment variable UNSET is not set": {"directory": "{{ env_var('UNSET') }}"},
+    "destination.password: a secret must not stand in the file": {"destination": LOGIN},
+    "columns: 'emial' is no column of events": {"columns": ["emial"]},
+    "file_name: file name longer than": {"file_name": "x" * 250},
+}
+
+
+@pytest.mark.parametrize(("said", "changes"), FAULTS.items(), ids=[one.partition(":")[0] for one in FAULTS])
+def test_what_is_wrong_with_one_integration_stops_no_other(
+    project: Project, monkeypatch: pytest.MonkeyPatch, said: str, changes: dict[str, Any]
+) -> None:
+    """Of which nobody can say what its files would be, or where they would lie: it is in no plan."""
     monkeypatch.delenv("UNSET", raising=False)
-    text = project.integrations_file.read_text()
-    head, _, rest = text.rpartition("directory: inbox")
-    project.integrations_file.write_text(head + "directory: \"{{ env_var('UNSET') }}\"" + rest)
-    with pytest.raises(ConfigError, match=r"by_share\.directory: the environment variable UNSET is not set"):
-        run(project, integrations=())
-    assert not project.share.exists()
+    document = yaml.safe_load(project.integrations_file.read_text())
+    document["integrations"] = {name: document["integrations"][name] for name in SHARES}
+    well = yaml.safe_dump(document)
+    document["integrations"]["by_share"] |= changes
+    project.integrations_file.write_text(yaml.safe_dump(document))
+    text = f"Nothing goes to by_share, until this is mended in integrations.yml:\n  integrations.by_share.{said}"
+
+    with pytest.raises(LeftOut, match=re.escape(text)) as planned:
+        planner.plan(project, Request(at=AT, window=DAY))
+    assert [(f.title.split()[2], f.code) for f in planned.value.done] == [(name, ExitCode.DONE) for name in SHARES[1:]]
+    for state in ("delivered", "already delivered"):
+        with pytest.raises(LeftOut, match=re.escape(text)) as left_out:
+            run(project, integrations=())
+        assert "hunter2" not in left_out.value.message
+        assert {o.delivery.integration: str(o.state) for o in left_out.value.done} == dict.fromkeys(SHARES[1:], state)
+        assert not (project.share / "acme_outdoor").exists()
+    assert set(run(project, integrations=SHARES[1:])) == {*SHARES[1:]}, "to whom it does not matter"
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        run(project, integrations=("by_share",))
+
+    project.integrations_file.write_text(well)
+    assert run(project, integrations=())["by_share"].state == "delivered"
+
+
+def test_who_is_left_out_is_said_by_each_command(project: Project) -> None:
+    """Also when nothing is due for all others: the exit code stays the same until it is mended."""
+    document = yaml.safe_load(project.integrations_file.read_text())
+    document["integrations"] = {name: document["integrations"][name] for name in SHARES}
+    document["integrations"] |= {"by share": document["integrations"].pop("by_share"), "cedar": "cedar_books"}
+    project.integrations_file.write_text(yaml.safe_dump(document))
+    names = ("'by share'", "cedar")
+
+    def call(*arguments: str) -> tuple[int, str, Any]:
+        result = CliRunner().invoke(cli, ["--project-dir", str(project.root), *arguments])
+        return result.exit_code, result.stderr, json.loads(result.stdout or "{}") if "--json" in arguments else None
+
+    for command in (("plan", "--json"), ("run", "--json")):
+        code, stderr, shown = call(*command, "--window", DAY)
+        assert (code, "integrations." in stderr, len(shown["deliveries"])) == (2, False, 2)
+        assert all(f"integrations.{name}: " in shown["left_out"] for name in names)
+    for options in (("--window", DAY), ("--due", "--at", f"{AT:%Y-%m-%dT%H:%M:%SZ}")):
+        for command in ("plan", "run"):
+            code, stderr, _ = call(command, *options)
+            assert code == 2
+            assert all(f"integrations.{name}: " in stderr for name in names)
+            assert "Next: Mend integrations.yml" in stderr
+    code, stderr, shown = call("check", "--json")
+    assert code == 2
+    assert {one["integration"]: one["ok"] for one in shown["integrations"]} == {
+        **dict.fromkeys(SHARES[1:], True), **dict.fromkeys(names, False),
+    }  # fmt: skip
 
 
 def test_an_account_that_was_refused_is_not_tried_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,6 +159,20 @@ def test_every_fault_of_the_settings_is_said_at_once(project: Project) -> None:
     assert "has no `share:`" in call(project, "user", "list").stderr
 
 
+def test_users_come_and_go_while_one_integration_has_a_fault(project: Project) -> None:
+    """The servers' configuration is not written: a client that is left out of it would be locked out."""
+    path = project.integrations_file
+    document = yaml.safe_load(path.read_text())
+    first, *_ = document["integrations"]
+    document["integrations"][first]["colour"] = 1
+    path.write_text(yaml.safe_dump(document))
+    assert call(project, "user", "list").exit_code == ExitCode.DONE
+    told = call(project, "config", "-o", str(project.root / "out"))
+    assert told.exit_code == ExitCode.USAGE
+    assert f"integrations.{first}.colour: unknown key" in told.stderr
+    assert not (project.root / "out").exists()
+
+
 @pytest.mark.parametrize("more", [False, True], ids=["plain", "behind a proxy, with a view"])
 def test_the_servers_accept_their_configuration(tmp_path: Path, more: bool) -> None:
     if missing := sample.missing():
