@@ -78,7 +78,7 @@ def plan(project: Project, request: Request) -> list[Forecast]:
     """What `run` would do, without touching anything. Raises as `run` does."""
     with closing(Ledger.to_read(project.ledger_url)) as ledger:
         check_known(project.state, this_runner(project.state), ledger, unattended=request.due)
-        setup = load(project, Integrations(project.integrations_file), request.integrations)
+        setup = load(project, Integrations(project.integrations_file), request.integrations, request.select)
         with _leaving_nothing(project.state):
             wanted = setup.wanted(request, ledger, keep=False)
             with open_engine(project) as engine:

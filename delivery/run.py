@@ -52,7 +52,7 @@ def run(
             if build_first:
                 declared.usable(request.integrations or (() if declared.possible else None))
                 build(project, request.select, watch)
-            setup = load(project, declared, request.integrations)
+            setup = load(project, declared, request.integrations, request.select)
             wanted += setup.wanted(request, ledger, keep=True)
             return setup.done(_make(HandingOver(setup, ledger, watch, Lanes()), request, wanted, ends))
         except Stopped as signal:

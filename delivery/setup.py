@@ -161,17 +161,19 @@ def open_place(
     return open_destination(name, dated, project, there=there, kept=kept)
 
 
-def load(project: Project, declared: Integrations, needed: tuple[str, ...] = ()) -> Setup:
+def load(project: Project, declared: Integrations, needed: tuple[str, ...] = (), select: tuple[str, ...] = ()) -> Setup:
     """Reads and checks campaigns and their integrations. Raises ConfigError for faults that are not one integration's.
 
     needed: integrations that were named, whose faults are raised too. Where none was, one with faults is left out, and
-    what this machine lacks of one is told of its deliveries.
+    what this machine lacks of one is told of its deliveries. select: campaigns that were named; of others' integrations
+    nothing is said.
     """
     manifest = project.manifest()
     known, wrong = read_campaigns(manifest, declared, needed)
     for name, lines in shared_places(known.values(), _without(declared.possible, wrong), project).items():
         wrong.setdefault(name, []).extend(lines)
-    left_out = declared.left_out({name: wrong[name] for name in needed or declared.names if name in wrong})
+    served = [name for one in select if one in known for name in known[one].integrations]
+    left_out = declared.left_out({name: wrong[name] for name in needed or served or declared.names if name in wrong})
     if needed and left_out:
         raise left_out
     lacking = {} if needed else _without(declared.lacking, wrong)

@@ -175,6 +175,18 @@ def test_what_is_wrong_with_one_integration_stops_no_other(
     assert run(project, integrations=())["by_share"].state == "delivered"
 
 
+def test_whom_a_chosen_campaign_does_not_serve_is_not_told_of(tmp_path: Path) -> None:
+    make_project(tmp_path / "p", campaigns={"few": {"integrations": list(SHARES[1:])}})
+    path = tmp_path / "p" / "integrations.yml"
+    document = yaml.safe_load(path.read_text())
+    document["integrations"]["by_share"]["colour"] = 1
+    path.write_text(yaml.safe_dump(document))
+    for select, code in (("few", 0), ("daily", 2)):
+        asked = ["--project-dir", str(tmp_path / "p"), "plan", "--select", select, "--window", DAY]
+        result = CliRunner().invoke(cli, asked)
+        assert (result.exit_code, "by_share.colour: unknown key" in result.stderr) == (code, bool(code)), select
+
+
 def test_who_is_left_out_is_said_by_each_command(project: Project) -> None:
     """Also when nothing is due for all others: the exit code stays the same until it is mended."""
     document = yaml.safe_load(project.integrations_file.read_text())
