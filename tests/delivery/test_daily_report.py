@@ -204,8 +204,11 @@ def test_the_page_of_a_day_has_its_slots_and_no_others(project: Copy) -> None:
     project.deliver("--from", "2026-11-01", "--to", "2026-11-04", "--at", "2026-11-05T06:00:00Z")
     with closing(Ledger(f"sqlite:///{project.root / '.delivery' / 'ledger.sqlite'}")) as ledger:
         gone = next(one for one in ledger.find() if one.window_start == "2026-11-02")
+        at_midnight = next(one for one in ledger.find() if one.window_start == "2026-11-03")
         with ledger.storage.begin() as connection:
             connection.execute(deliveries.update().where(deliveries.c.id == gone.id).values(state="cancelled"))
+            moved = deliveries.update().where(deliveries.c.id == at_midnight.id)
+            connection.execute(moved.values(slot=f"{at_midnight.slot[:10]}T00:00:00Z"))
     at = ("--at", "2026-11-05T06:00:00Z")
 
     def day(text: str) -> Any:
@@ -213,6 +216,7 @@ def test_the_page_of_a_day_has_its_slots_and_no_others(project: Copy) -> None:
 
     fourth = day("2026-11-04")
     assert {one["window_start"] for one in fourth["deliveries"]} == {"2026-11-03"}
+    assert at_midnight.id in {one["id"] for one in fourth["deliveries"]}, "and not in the day that ends then"
     assert all(one["files"] and not any("manifest" in name for name in one["files"]) for one in fourth["deliveries"])
     assert {tuple(slot for slot, _ in one["rows"])[-1] for one in fourth["series"]} == {"2026-11-04"}
     third = day("2026-11-03")
