@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "delivery"
+# What comes with another that is declared, and is a part of how that one is used: it, and why.
+BROUGHT = {
+    "adbc-driver-manager": "adbc-driver-postgresql is a driver for it",
+    "altair": "streamlit draws its charts",
+    "pydantic-core": "pydantic's own errors and links",
+    "starlette": "streamlit's server is made of it",
+    "uvicorn": "streamlit's server runs in it",
+}
 # What changes while it is used.
 CHANGED = {"Log", "Tally", "_Answers", "_Place"}
 
@@ -45,3 +57,25 @@ def test_a_template_that_names_what_is_not_there_is_an_error_and_no_gap() -> Non
     ]
     assert len(made) > 2
     assert {said.get("undefined") for said in made} == {"StrictUndefined"}
+
+
+def test_everything_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [*project["dependencies"], *(name for names in project["optional-dependencies"].values() for name in names)]
+    declared = {re.split(r"[<>=\[]", name)[0] for name in asked}
+    names = {
+        name.split(".")[0]
+        for path in PACKAGE.rglob("*.py")
+        for line in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in (
+            [alias.name for alias in line.names]
+            if isinstance(line, ast.Import)
+            else [line.module or ""]
+            if isinstance(line, ast.ImportFrom)
+            else []
+        )
+    } - {*sys.stdlib_module_names, "delivery"}
+    brings = packages_distributions()
+    used = {name: {found.lower().replace("_", "-") for found in brings.get(name, [name])} for name in names}
+    assert {name for name, ways in used.items() if not ways & {*declared, *BROUGHT}} == set()
+    assert set(BROUGHT) <= {way for ways in used.values() for way in ways}
