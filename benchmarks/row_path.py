@@ -127,7 +127,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=ROOT / "generated", help="what is built is kept there")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance.json")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "evidence" / "performance.json")
     options = parser.parse_args()
     from servers import running_sshd  # type: ignore[import-not-found]
 

@@ -440,7 +440,7 @@ def generic_tests() -> set[str]:
 
 
 def test_every_clause_names_tests_that_exist() -> None:
-    text = page("docs/spec-to-tests.md").split("## The generic tests")[0]
+    text = page("docs/evidence/spec-to-tests.md").split("## The generic tests")[0]
     rows = re.findall(r"^\| (?!clause|---)(.*?) \| (.*) \|$", text, re.MULTILINE)
     known = known_tests()
     assert len(rows) > 40
@@ -451,7 +451,7 @@ def test_every_clause_names_tests_that_exist() -> None:
 
 
 def test_every_integrity_and_unit_test_proves_some_clause() -> None:
-    named = spans(page("docs/spec-to-tests.md"))
+    named = spans(page("docs/evidence/spec-to-tests.md"))
     ours = {name for name in known_tests() if "::" not in name}
     assert ours - {"relationships", "contract"} - generic_tests() <= named | {"unique", "not_null", "accepted_values"}
 
@@ -565,8 +565,16 @@ def test_every_page_is_linked() -> None:
     assert (DOCS / "decisions").resolve() in linked
 
 
+def test_the_index_has_every_page_and_there_are_not_too_many() -> None:
+    """One page a task, beside decisions and evidence."""
+    linked = [(DOCS / target).resolve() for target in re.findall(r"\]\(([^)\s#]+)\)", page("docs/README.md"))]
+    pages = [path.resolve() for folder in (DOCS, DOCS / "evidence") for path in folder.glob("*.md")]
+    assert {path for path in pages if path.name != "README.md"} <= set(linked)
+    assert len(list(DOCS.glob("*.md"))) <= 25
+
+
 def test_figures_of_how_fast_it_is_are_those_that_were_measured() -> None:
-    measured, text = json.loads(page("docs/performance.json")), page("docs/performance.md")
+    measured, text = json.loads(page("docs/evidence/performance.json")), page("docs/evidence/performance.md")
     assert f"{measured['events']:,} events" in text
     for name, of in {**measured["medians"], **measured["ratios"]}.items():
         figures = [f"{of['seconds']:.2f}", f"{of['cpu']:.2f}", *([f"{of['peak_mb']:.0f}"] if "peak_mb" in of else [])]

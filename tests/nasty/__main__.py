@@ -1,7 +1,7 @@
 """`make nasty`: ends with one line of figures, and fails when something is not explained.
 
 python -m tests.nasty [--readers NAME…]    compare; without names, the readers of the sample (SAMPLE)
-python -m tests.nasty --write-docs         only write docs/nasty-values.md
+python -m tests.nasty --write-docs         only write docs/evidence/nasty-values.md
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> int:
     if len(numbers) == len(READERS):
         faults += [f"{total} comparisons instead of {comparisons()}"] if total != comparisons() else []
         if PAGE.read_text(encoding="utf-8") != page():
-            faults.append("docs/nasty-values.md is stale: python -m tests.nasty --write-docs")
+            faults.append("docs/evidence/nasty-values.md is stale: python -m tests.nasty --write-docs")
     for fault in faults[:SHOWN]:
         print(fault)
     if len(faults) > SHOWN:

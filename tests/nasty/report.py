@@ -1,4 +1,4 @@
-"""docs/nasty-values.md, from what is compared."""
+"""docs/evidence/nasty-values.md, from what is compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.nasty.dialects import Dialect
 
-PAGE = Path(__file__).parents[2] / "docs" / "nasty-values.md"
+PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "nasty-values.md"
 SHOWN = 48
 LEAD = """\
 # Nasty values
