@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 KEYS = {"unique", "unique_together", "is_key"}
 NAME_LENGTH = 80  # longer ones are cut by dbt, and nobody reads them
+# dbt-project-evaluator's own bounds.
+FANOUT, JOINS, CHAIN = 3, 7, 5
+PREFIXES = {"staging": {"base", "stg"}, "intermediate": {"int"}, "audiences": {"aud"}}
 CONTRACTED = {"audiences", "exports", "marts"}
 EVENTS = {
     "sendgrid.events", "platform.campaign_runs", "platform.halts", "platform.journeys", "platform.namespaces",
@@ -133,6 +136,120 @@ def test_a_dataset_is_built_from_the_sources_that_its_rows_need(manifest: dict[s
         if "dataset" in model["config"]["meta"]
     }
     assert {name: read.get(name) for name in SOURCES_OF} == SOURCES_OF
+
+
+def models(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """This project's models, by id."""
+    return {model["unique_id"]: model for model in of_type(manifest, "model") if model["package_name"] == "delivery"}
+
+
+def parents(manifest: dict[str, Any]) -> dict[str, set[str]]:
+    """Of each model: what it reads."""
+    return {name: set(model["depends_on"]["nodes"]) for name, model in models(manifest).items()}
+
+
+def children(manifest: dict[str, Any]) -> dict[str, set[str]]:
+    """Of each node that a model reads: the models that do."""
+    found: dict[str, set[str]] = {}
+    for name, read in parents(manifest).items():
+        for parent in read:
+            found.setdefault(parent, set()).add(name)
+    return found
+
+
+def last(names: set[str]) -> set[str]:
+    """Ids without what they have in common."""
+    return {name.split(".")[-1] for name in names}
+
+
+# The rules of dbt-project-evaluator, which is not installed: it would build models of its own in each warehouse. Those
+# on keys, layers, contracts and descriptions are above and below.
+
+
+def test_a_source_is_not_joined_with_a_model(manifest: dict[str, Any]) -> None:
+    kinds = {name: {parent.split(".")[0] for parent in read} for name, read in parents(manifest).items()}
+    check("source and model", last({name for name, read in kinds.items() if {"source", "model"} <= read}))
+
+
+def test_a_model_reads_one_source_at_most_and_each_source_is_read(manifest: dict[str, Any]) -> None:
+    read = {name: {one for one in read if one.startswith("source.")} for name, read in parents(manifest).items()}
+    check("several sources", last({name for name, sources in read.items() if len(sources) > 1}))
+    ours = {name for name, source in manifest["sources"].items() if source["package_name"] == "delivery"}
+    assert ours == set().union(*read.values())
+
+
+def test_a_model_reads_something_and_not_too_much(manifest: dict[str, Any]) -> None:
+    read = parents(manifest)
+    check("root", last({name for name in read if not read[name]}))
+    check("joins", last({name for name in read if len(read[name]) > JOINS}))
+
+
+def test_relations_are_named_by_ref_and_source(manifest: dict[str, Any]) -> None:
+    written = re.compile(r"(?<!distinct )\b(?:from|join)\s+\w+\.\w+", re.IGNORECASE)
+    plain = {
+        name: re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|--[^\n]*", "", model["raw_code"], flags=re.DOTALL)
+        for name, model in models(manifest).items()
+    }
+    check("hard-coded", last({name for name, sql in plain.items() if written.search(sql)}))
+
+
+def test_no_model_is_read_by_many_that_nobody_reads(manifest: dict[str, Any]) -> None:
+    read_by = children(manifest)
+    check("fanout", last({name for name, by in read_by.items() if len(by - read_by.keys()) > FANOUT}))
+
+
+def test_what_a_model_reads_is_not_read_again_by_its_only_reader(manifest: dict[str, Any]) -> None:
+    read, read_by = parents(manifest), children(manifest)
+    broken = {
+        name
+        for name in read
+        for parent in read[name] & read.keys()
+        if read[parent] & read[name] and read_by[parent] == {name}
+    }
+    check("rejoin", last(broken))
+
+
+def test_views_do_not_stand_on_many_views(manifest: dict[str, Any]) -> None:
+    read, nodes = parents(manifest), models(manifest)
+
+    def depth(name: str) -> int:
+        is_view = name in nodes and nodes[name]["config"]["materialized"] == "view"
+        return 1 + max(map(depth, read[name]), default=0) if is_view else 0
+
+    check("chain", last({name for name in nodes if depth(name) >= CHAIN}))
+
+
+def test_names_and_places_say_the_layer(manifest: dict[str, Any]) -> None:
+    """Marts and exports are bare plural nouns; whoever reads the rest knows by its prefix what it is."""
+    known = set().union(*PREFIXES.values())
+    for model in models(manifest).values():
+        path, prefix = Path(model["original_file_path"]), model["name"].split("_")[0]
+        assert prefix in PREFIXES[layer(model)] if layer(model) in PREFIXES else prefix not in known, model["name"]
+        assert model["patch_path"] == f"delivery://{path.with_suffix('.yml')}"
+        assert layer(model) != "staging" or model["name"].split("_", 1)[1].startswith(f"{path.parent.name}__"), path
+    for source in manifest["sources"].values():
+        if source["package_name"] == "delivery":
+            system = source["source_name"]
+            assert source["original_file_path"] == f"models/staging/{system}/_{system}__sources.yml"
+
+
+def test_every_source_is_described_and_says_how_long_it_may_be_silent(manifest: dict[str, Any]) -> None:
+    ours = [source for source in manifest["sources"].values() if source["package_name"] == "delivery"]
+    assert all(source["description"] and source["source_description"] for source in ours)
+    silent = {
+        f"{source['source_name']}.{source['name']}"
+        for source in ours
+        if not any((source["freshness"].get(limit) or {}).get("count") for limit in ("warn_after", "error_after"))
+    }
+    check("freshness", silent)
+
+
+def test_a_campaign_reads_tables_that_others_may_read(manifest: dict[str, Any]) -> None:
+    for exposure in manifest["exposures"].values():
+        for parent in exposure["depends_on"]["nodes"]:
+            node = manifest["nodes"][parent]
+            assert node["config"]["materialized"] not in {"view", "ephemeral"}, (exposure["name"], parent)
+            assert node.get("access") != "private", (exposure["name"], parent)
 
 
 def test_what_others_read_has_a_contract(manifest: dict[str, Any]) -> None:
