@@ -52,12 +52,9 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#
-    The days due of a model, to be written out; none where a query asks for them. DuckDB takes what is written down through
-    joins and unions to the rows that it reads; by a query it works out all of history first.
-#}
+{# The days due of a model, to be written out where the engine wants them so; none where a query asks for them. #}
 {% macro days_written(model_name) -%}
-    {%- if target.type == 'duckdb' and execute and model.resource_type == 'model' and is_incremental() -%}
+    {%- if wants_days_written() and execute and model.resource_type == 'model' and is_incremental() -%}
         {{ return(run_query(days_due(model_name)).columns[0].values() | list) }}
     {%- endif -%}
     {{ return(none) }}

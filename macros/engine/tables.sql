@@ -57,6 +57,23 @@
 
 
 {#
+    Whether days are to be written down, not asked for by a query. DuckDB takes what is written down through joins and unions
+    to the rows that it reads; by a query it works out all of history first. Figures: docs/decisions/0037-days-due.md.
+#}
+{% macro wants_days_written() -%}
+    {{ return(adapter.dispatch('wants_days_written', 'delivery')()) }}
+{%- endmacro %}
+
+{% macro default__wants_days_written() -%}
+    {{ return(false) }}
+{%- endmacro %}
+
+{% macro duckdb__wants_days_written() -%}
+    {{ return(true) }}
+{%- endmacro %}
+
+
+{#
     How a table that grows by day is found by day; then: columns that a reader asks for beside. Only PostgreSQL has an index
     for it, a B-tree: it keeps a day and client once for all their rows, and reads one client's rows of a day and no others.
 #}

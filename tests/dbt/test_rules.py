@@ -329,6 +329,15 @@ def test_unit_tests_write_sql_that_every_engine_reads() -> None:
     assert [path.name for path in ymls if unread.search(path.read_text(encoding="utf-8"))] == []
 
 
+def test_what_differs_by_engine_is_dispatched() -> None:
+    """In macros/engine, where each form is beside the others."""
+    files = [path for folder in ("macros", "models") for path in sorted((ROOT / folder).rglob("*.sql"))]
+    files = [path for path in files if path.parent.name != "engine"]
+    asking = re.compile(r"(?:target\.type|adapter\.type\(\))")
+    assert len(files) > 80
+    assert [path.name for path in files if asking.search(path.read_text(encoding="utf-8"))] == []
+
+
 @pytest.mark.parametrize("folder", ["macros", "delivery/dbt_package/macros"])
 def test_every_dispatched_macro_has_a_default(folder: str) -> None:
     """Another engine runs SQL that is the same everywhere, or is told which form it lacks: see make compile."""
