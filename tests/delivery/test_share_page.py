@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -102,6 +103,63 @@ def test_a_form_of_another_site_logs_nobody_in(world: World, tmp_path: Path) -> 
     status, body = page.ask("/", "-H", "Sec-Fetch-Site: cross-site")
     assert (status, b'name="httpd_password"' in body) == (401, True), "but a link there leads to the login"
     assert page.ask("/log-in", "-H", "Sec-Fetch-Site: same-origin", *right)[0] == 302
+
+
+@pytest.mark.slow
+def test_who_comes_back_to_the_address_of_the_form_is_shown_it(world: World, tmp_path: Path) -> None:
+    """After a failed login it is the browser's address, and may be kept as a bookmark."""
+    page = Visitor(world, tmp_path / "jar", source="127.0.8.2")
+    for more in ((), ("-I",)):
+        assert page.ask("/log-in", "-D", str(tmp_path / "head"), *more)[0] == 302
+        assert re.findall(r"(?i)^location: (.*)$", (tmp_path / "head").read_text(), re.MULTILINE) == [f"{world.url}/"]
+    assert page.ask("/log-in", "-X", "PUT")[0] == 405
+
+
+@pytest.mark.slow
+def test_who_begins_to_speak_and_does_not_go_on_is_cut_off(world: World) -> None:
+    """Each holds one of the page's threads: before the handshake as well as in a request."""
+    port, begun = world.doors.share.web_port, time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), 40, source_address=("127.0.8.3", 0)) as silent:
+        silent.sendall(b"\x16\x03\x01")
+        with contextlib.suppress(ConnectionResetError):
+            while silent.recv(4096):
+                pass
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.slow
+def test_in_a_browser_nothing_of_others_is_there_and_who_guesses_is_told(browser: Browser, tmp_path: Path) -> None:
+    """Another's and an unknown folder look alike; a session that has expired, and a lock, end at the form."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(config, "SESSION_SECONDS", 10)
+        with world_of() as world:
+            context = browser.new_context(ignore_https_errors=True)
+            page = context.new_page()
+
+            def log_in(password: str) -> None:
+                page.goto(world.url)
+                page.get_by_label("User name").fill("acme_it")
+                page.get_by_label("Password").fill(password)
+                page.keyboard.press("Enter")
+
+            log_in(PASSWORDS["acme_it"])
+            page.get_by_role("link", name=f"{CLIENTS[0]}/").wait_for()
+            told = []
+            for folder in (CLIENTS[1], "no_such_client"):
+                answer = page.goto(f"{world.url}/{folder}/")
+                assert answer
+                told.append((answer.status, page.content()))
+            assert (told[0], told[0][0]) == (told[1], 404)
+            time.sleep(12)
+            page.goto(f"{world.url}/{CLIENTS[0]}/")
+            page.get_by_label("Password").wait_for()
+            for _ in range(config.TRIES):
+                log_in("not the password")
+                page.get_by_text("do not go together").wait_for()
+            log_in(PASSWORDS["acme_it"])
+            page.get_by_text("Try again in ten minutes").wait_for()
+            assert page.get_by_role("link", name=f"{CLIENTS[0]}/").count() == 0
+            context.close()
 
 
 AT_A_TIME = 150
@@ -199,7 +257,7 @@ def test_every_answer_has_the_headers_also_one_of_an_error(world: World, tmp_pat
             assert name.startswith("__Host-"), path
             assert {"path=/", "HttpOnly", "Secure", "SameSite=Strict"} <= {*flags}, path
         seen.add(status)
-    assert seen == {200, 206, 301, 304, 307, 400, 404, 405, 412, 413, 414, 416, 417}
+    assert seen == {200, 206, 301, 302, 304, 307, 400, 404, 405, 412, 413, 414, 416, 417}
 
 
 def headers(page: Visitor, tmp_path: Path, path: str, *more: str) -> tuple[int, dict[str, list[str]]]:
