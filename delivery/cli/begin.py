@@ -18,7 +18,7 @@ QUESTIONS = {
     "destination": "Where its files go: sftp, local (a folder) or hosted (the share)",
     "directory": "The directory there",
     "host": "The SFTP server: HOST or HOST:PORT",
-    "username": "The login there",
+    "username": "The login there, a service account and not a person's",
     "host_key": "The server's key, a line of `delivery trust HOST[:PORT]` that the client confirmed",
 }
 

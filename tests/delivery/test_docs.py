@@ -25,6 +25,7 @@ import yaml
 from cronsim import CronSim
 
 from delivery.cli import cli
+from delivery.cli.begin import QUESTIONS
 from delivery.config.campaigns import Export, Layout
 from delivery.config.integrations import Integration, SftpDestination, json_schema
 from delivery.config.integrations_file import Integrations
@@ -484,7 +485,7 @@ def load_dags(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], lis
 
 def test_airflow_calls_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     dags = load_dags(monkeypatch)
-    assert [d["dag_id"] for d, _ in dags] == ["daily_exports", "daily_exports_again"]
+    assert [d["dag_id"] for d, _ in dags] == ["daily_exports", "daily_exports_again", "daily_exports_kept"]
     for dag, tasks in dags:
         assert not dag["catchup"]
         assert dag["max_active_runs"] == 1
@@ -493,7 +494,15 @@ def test_airflow_calls_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
         (call,) = calls("airflow_dag.py", task["bash_command"].split("&& ")[1])
         assert call.program == "delivery"
         parse(cli, call.arguments, "delivery")
-        assert "--due" in call.arguments
+        assert ("--due" in call.arguments) == (call.arguments[0] == "run")
+    assert (dags[-1][0]["schedule"], call.arguments) == ("35 13 * * *", ("prune",))
+
+
+def test_where_a_login_of_sftp_is_asked_for_it_is_said_whose() -> None:
+    (row,) = re.findall(r"^\| `username` \|.*$", page("docs/configure-a-client.md"), re.MULTILINE)
+    for told in (row, QUESTIONS["username"], page("docs/share.md")):
+        assert "service account" in told
+        assert "not a person's" in told
 
 
 def test_systemd_calls_what_is_there() -> None:

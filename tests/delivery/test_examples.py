@@ -142,7 +142,8 @@ def test_dagster_calls_what_is_there_and_tries_again_what_may_be_mended(dagster:
     said: list[str] = []
     context = SimpleNamespace(log=SimpleNamespace(info=said.append))
     steps: list[tuple[Callable[[Any], None], str]] = [
-        (dagster.build_and_deliver, "run --due --build"), (dagster.deliver_what_is_left, "run --due")
+        (dagster.build_and_deliver, "run --due --build"), (dagster.deliver_what_is_left, "run --due"),
+        (dagster.prune, "prune"),
     ]  # fmt: skip
     for step, asked in steps:
         for code in range(6):
@@ -155,6 +156,10 @@ def test_dagster_calls_what_is_there_and_tries_again_what_may_be_mended(dagster:
                 assert failed.value.allow_retries == (code == 1)
             assert (tmp_path / "asked").read_text().strip() == asked
         parse(cli, tuple(asked.split()), "delivery")
-    assert said == ["Nothing was due."] * 2
+    assert said == ["Nothing was due."] * 3
     hours = {one.job.__name__: (one.cron_schedule, one.execution_timezone) for one in dagster.defs.schedules}
-    assert hours == {"daily_exports": ("35 5 * * *", "UTC"), "daily_exports_again": ("35 6-12 * * *", "UTC")}
+    assert hours == {
+        "daily_exports": ("35 5 * * *", "UTC"),
+        "daily_exports_again": ("35 6-12 * * *", "UTC"),
+        "daily_exports_kept": ("35 13 * * *", "UTC"),
+    }
