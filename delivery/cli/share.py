@@ -10,7 +10,7 @@ import click
 
 from delivery.cli.command import HELP, cli, command, project, telling
 from delivery.console import Table, View
-from delivery.errors import ExitCode
+from delivery.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from delivery.config.integrations_file import Integrations
@@ -125,6 +125,11 @@ def check() -> View:
     asked, _, doors = _opened()
     users = Users.of(doors).all()
     passwords = {name: asked_password(name) for name, one in users.items() if one.has_password}
+    if unsaid := [name for name, password in passwords.items() if not password]:
+        raise ConfigError(
+            f"No password was given of {', '.join(unsaid)}; nobody was logged in.",
+            hint=f"Type it, or write a line for each to standard input, in this order: {', '.join(passwords)}.",
+        )
     read_logs(asked, doors)
     found = checks.check(doors, asked.share, users, passwords)
     read_logs(asked, doors, checked=passwords)

@@ -144,6 +144,18 @@ def test_a_short_key_of_rsa_is_refused(project: Project) -> None:
         new_user("it", CLIENTS[:1], CLIENTS, "", [short])
 
 
+def test_a_check_needs_the_password_of_each_user_who_has_one(project: Project) -> None:
+    """And tries none before it has all: a wrong login counts."""
+    for name in ("zoe_it", "acme_it"):
+        added = ("user", "add", name, "--namespace", CLIENTS[0])
+        assert call(project, *added, typed="a long password\n").exit_code == 0
+    for typed, unsaid in (("", "acme_it, zoe_it"), ("a long password\n", "zoe_it"), ("\na long password\n", "acme_it")):
+        told = call(project, "check", typed=typed)
+        assert told.exit_code == ExitCode.USAGE
+        assert f"No password was given of {unsaid}; nobody was logged in." in told.stderr
+        assert "in this order: acme_it, zoe_it." in told.stderr
+
+
 def test_every_fault_of_the_settings_is_said_at_once(project: Project) -> None:
     path = project.integrations_file
     document = yaml.safe_load(path.read_text())
