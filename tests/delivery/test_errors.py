@@ -11,6 +11,7 @@ from delivery.errors import DeliveryError, ExitCode, redact
 
 CODES = {
     "ConfigError": 2,
+    "LeftOut": 2,
     "GateRefused": 3,
     "NotRead": 3,
     "DestinationRefused": 4,
@@ -39,7 +40,7 @@ def test_the_tree_at_the_top_is_the_tree() -> None:
     drawn = {line.strip("├│└─ ").split()[0]: line for line in (errors.__doc__ or "").splitlines() if "──" in line}
     assert drawn.keys() == CODES.keys()
     for name, line in drawn.items():
-        assert f"exit {CODES[name]}" in line or name in ("HostKeyRefused", "LoginRefused", "NotRead")
+        assert f"exit {CODES[name]}" in line or name in ("LeftOut", "HostKeyRefused", "LoginRefused", "NotRead")
 
 
 def test_codes_are_those_of_the_specification() -> None:
