@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 import pytest
-from builders import campaign, dataset, integration, job
+from builders import integration, job
 from pydantic import ValidationError
 from small_project import AT, DAY, make_project
 
 from delivery import run as runner
 from delivery.config.project import Project
-from delivery.errors import ConfigError
 from delivery.files.manifest import verify
 from delivery.files.parts import write_parts
 from delivery.progress import Watch
-from delivery.schedule.jobs import jobs
 from delivery.schedule.names import file_name
 from delivery.schedule.request import Request
 from delivery.transfer.local_directory import LocalDirectory
@@ -31,7 +29,6 @@ from delivery.transfer.local_directory import LocalDirectory
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from delivery.ledger import Ledger
 
 HEADER = b"a,b\r\n"
 
@@ -109,12 +106,9 @@ def test_a_split_is_one_of_three(split: dict[str, Any]) -> None:
         integration(split=split)
 
 
-def test_what_cannot_be_split_is_refused(ledger: Ledger) -> None:
+def test_what_cannot_be_split_is_refused() -> None:
     with pytest.raises(ValidationError, match="cannot be split"):
         integration(split={"rows": 5}, existing="replace")
-    current = campaign(of=dataset(window=None))
-    with pytest.raises(ConfigError, match=r"integrations.acme.split: events \(daily\) has no days"):
-        jobs(Request(at=AT), {"daily": current}, {"acme": integration(split={"by": "day"})}, ledger)
 
 
 @pytest.fixture
