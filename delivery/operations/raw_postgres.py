@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from delivery.errors import Busy, WriteFailed
+from delivery.errors import Busy, ConfigError, WriteFailed
 from delivery.operations.loading import KNOWN, Loaded, folder_of, landing_dir
 from delivery.warehouse import postgres
 from delivery.warehouse.adbc import connected
@@ -32,20 +32,18 @@ LOCK = 7_233_110_845_120  # any number; of the database's advisory locks
 MICROSECOND = timedelta(microseconds=1)
 # All names with their schema: which one comes first on the search path is not ours to say.
 NOTES = """
-create schema if not exists landing;
-create table if not exists landing.files (
+create table landing.files (
     file_name text primary key, file_size bigint, modified_at timestamp, sha256 text, row_count bigint,
     loaded_at timestamp
 );
-create index if not exists files_loaded_at on landing.files (loaded_at)
+create index files_loaded_at on landing.files (loaded_at)
 """
 TABLE = """
-create schema if not exists {schema};
-create table if not exists {schema}.{table} (
+create table {schema}.{table} (
     {received_at}payload text, fault text, file_name text, line_number bigint, landed_at timestamp, loaded_at timestamp
 );
-create index if not exists {table}_file_name on {schema}.{table} (file_name);
-create index if not exists {table}_loaded_at on {schema}.{table} (loaded_at)
+create index {table}_file_name on {schema}.{table} (file_name);
+create index {table}_loaded_at on {schema}.{table} (loaded_at)
 """
 NOTE = """
 insert into landing.files values ($1, $2, $3, $4, $5, $6)
@@ -61,7 +59,7 @@ class RawPostgres:
         self._connection = connection
         self._landing = landing_dir(project)
         self.scratch = project.state / "loading"
-        self._do(NOTES)
+        self._make("landing", "files", NOTES)
         last: datetime | None = self._table("select max(loaded_at) as last from landing.files")["last"][0].as_py()
         self._last = last or datetime.min
 
@@ -73,7 +71,7 @@ class RawPostgres:
         """File by file."""
         for schema, table in landed.parts:
             received_at = "received_at timestamp, " if table == "events" else ""
-            self._do(TABLE.format(schema=schema, table=table, received_at=received_at))
+            self._make(schema, table, TABLE.format(schema=schema, table=table, received_at=received_at))
         left = {file["file_name"]: file for file in landed.files}
         found = dict[str, int | None]()
         for source, part in landed.parts.items():
@@ -109,10 +107,15 @@ class RawPostgres:
         self._last = max(datetime.now(UTC).replace(tzinfo=None), self._last + MICROSECOND)
         return self._last
 
-    def _do(self, statements: str) -> None:
+    def _make(self, schema: str, table: str, statements: str) -> None:
+        """A table, and its schema, where there is none: a role that may only fill it may not say "if not exists"."""
+        name = f"{schema}.{table}"
+        query = f"select to_regnamespace('{schema}') is null as schema, to_regclass('{name}') is null as table"
+        missing = self._table(query).to_pylist()[0]
+        made = [f"create schema {schema}"] * missing["schema"] + statements.split(";") * missing["table"]
         with self._connection.cursor() as cursor:
-            for statement in statements.split(";"):
-                cursor.execute(statement)
+            for statement in made:
+                cursor.execute(" ".join(statement.split()))  # on one line: an error quotes it first
         self._connection.commit()
 
     def _table(self, query: str) -> pa.Table:
@@ -155,7 +158,7 @@ def _pieces(part: pq.ParquetFile) -> Iterator[tuple[str, pa.RecordBatch]]:
 
 @contextmanager
 def open_raw(project: Project) -> Iterator[RawPostgres]:
-    """The raw tables of the target's database. Raises Busy while another loader has them."""
+    """The raw tables of the target. Raises Busy while another loader has them, ConfigError where a right is missing."""
     from adbc_driver_manager import Error
 
     source = postgres.source(postgres.keys_of(project))
@@ -172,6 +175,11 @@ def open_raw(project: Project) -> Iterator[RawPostgres]:
             yield RawPostgres(connection, project)
         except (Error, pa.ArrowException) as error:
             said = source.without_secrets(str(error).splitlines()[0])
+            if isinstance(error, Error) and error.status_code.name == "UNAUTHORIZED":
+                raise ConfigError(
+                    f"PostgreSQL at {source.place} does not let us load: {said}",
+                    hint="docs/postgres.md says what the role needs; what was loaded before stays.",
+                ) from None
             raise WriteFailed(
                 f"PostgreSQL at {source.place} did not take a file: {said}",
                 hint="Run again: the file is as it was before, and those before it are loaded.",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from delivery.cli import cli
 from delivery.config.project import Project
-from delivery.errors import Busy, WriteFailed
+from delivery.errors import Busy, ConfigError, WriteFailed
 from delivery.operations import raw_postgres
 from delivery.operations.loading import Landed, Loaded
 from delivery.operations.raw_postgres import open_raw
@@ -228,6 +228,37 @@ def test_tables_are_found_whatever_comes_first_on_the_search_path(world: World) 
     world.load()
     world.server.execute("drop schema delivery cascade")
     assert world.load() == Loaded(0, 0)
+
+
+def test_a_role_that_may_only_fill_tables(world: World) -> None:
+    """Schemas and tables are made by whoever may; what a role may not do is said in the server's words."""
+    database = world.server.info.dbname
+    world.server.execute("drop role if exists filler")
+    world.server.execute("create role filler login")
+    world.project.profile["user"] = "filler"
+    world.arrives(FILES[0], 2)
+    try:
+        with pytest.raises(ConfigError, match="permission denied for database") as refused:
+            world.load()
+        assert "docs/postgres.md" in refused.value.hint
+        world.server.execute(f"grant create on database {database} to filler")
+        assert world.load() == Loaded(1, 2)
+        world.server.execute(f"revoke create on database {database} from filler")
+        world.arrives(FILES[0], 3)
+        assert world.load() == Loaded(1, 3)
+        for table in ("landing.files", "sendgrid.events"):
+            world.server.execute(f"alter table {table} owner to delivery")
+            world.server.execute(f"grant select, insert, update, delete on {table} to filler")
+        world.arrives(FILES[0], 1)
+        assert world.load() == Loaded(1, 1)
+        world.server.execute("revoke insert on sendgrid.events from filler")
+        world.arrives(FILES[0], 2)
+        with pytest.raises(ConfigError, match="permission denied for table events"):
+            world.load()
+        assert world.held() == {FILES[0]: rows_of(3, 1)}
+    finally:
+        world.server.execute("drop owned by filler cascade")
+        world.server.execute("drop role filler")
 
 
 def test_a_name_of_a_file_is_text_whatever_the_driver_takes_for_it(world: World) -> None:
