@@ -52,13 +52,15 @@ class Adbc:
     """An open connection.
 
     opening: the statements that come first; they also show that the server answers. refusals: what a server that
-    answers says of a wrong login or name. by_bytes: how its text is ordered by bytes.
+    answers says of a wrong login or name. held: what it says of a table that somebody held for too long. by_bytes: how
+    its text is ordered by bytes.
     """
 
     keeps_order = False
     is_snapshot: bool = False
     opening: tuple[str, ...] = ("select 1",)
     refusals: ClassVar[tuple[str, ...]] = ()
+    held: ClassVar[str] = "\0"  # nothing
     by_bytes: ClassVar[str] = "Let the server compare text by bytes, without a collation; build again."
 
     def __init__(self, connection: Any, source: Source) -> None:
@@ -112,8 +114,12 @@ class Adbc:
                 hint="See that the server is up, then run again: what was not finished is resumed.",
             )
         self.is_snapshot = False  # what is read from here on may be of a later state: the gate looks again
+        is_held = self.held in said
         return WriteFailed(
-            f"{self._source.name} could not be read: {said}", hint="Run `dbt build` with this target, then run again."
+            f"{self._source.name} could not be read: {said}",
+            hint="Wait for who holds the table, or set DELIVERY_LOCK_WAIT (seconds)."
+            if is_held
+            else "Run `dbt build` with this target, then run again.",
         )
 
 

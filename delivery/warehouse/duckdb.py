@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import duckdb
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from delivery.errors import Busy, ConfigError, WriteFailed, redact
+from delivery.warehouse.keys import lock_wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,6 @@ BATCH_ROWS = 4_096
 SCAN_MEMORY = "48MB"
 SORT_MEMORY = "192MB"  # a sort spills to disk beyond it
 THREADS = 1
-LOCK_WAIT_SECONDS = 60.0
 HELD = "Conflicting lock is held in "
 Settings = dict[str, str | bool | int | float | list[str]]
 
@@ -68,8 +67,7 @@ def open_duckdb(project: Project) -> Iterator[DuckDB]:
     path = project.root / project.profile.get("path", ":memory:")
     if not path.exists():
         raise ConfigError(f"There is no warehouse at {path}.", hint="Run `dbt build`, or `delivery run --build`.")
-    wait = float(os.environ.get("DELIVERY_LOCK_WAIT", LOCK_WAIT_SECONDS))
-    connection = _connect(str(path), in_little_memory(project, SCAN_MEMORY), wait)
+    connection = _connect(str(path), in_little_memory(project, SCAN_MEMORY), lock_wait())
     try:
         connection.execute("begin transaction")
         yield DuckDB(connection)

@@ -1,7 +1,8 @@
-"""The keys of a target of profiles.yml: those that an engine reads, those that are dbt's alone, and no others."""
+"""What an engine is told: the keys of a target of profiles.yml, those that are dbt's alone, and how long it waits."""
 
 from __future__ import annotations
 
+import os
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from delivery.config.project import Project
+
+LOCK_WAIT_SECONDS = 60.0
 
 
 def read_keys(
@@ -39,3 +42,8 @@ def read_keys(
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def lock_wait() -> float:
+    """How many seconds to wait for who holds what is to be read."""
+    return float(os.environ.get("DELIVERY_LOCK_WAIT", LOCK_WAIT_SECONDS))

@@ -16,7 +16,7 @@ import pyarrow as pa
 from delivery.config.datasets import is_dataset
 from delivery.sql import literal
 from delivery.warehouse.adbc import Adbc, Source, open_adbc
-from delivery.warehouse.keys import read_keys
+from delivery.warehouse.keys import lock_wait, read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +48,7 @@ class Postgres(Adbc):
     is_snapshot = True
     opening = ("set transaction isolation level repeatable read read only",)
     refusals = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "denied")
+    held = "lock timeout"
     by_bytes = "Make the database with `createdb --template=template0 --locale=C`, load and build again."
 
     def __init__(self, connection: Any, source: Source) -> None:
@@ -97,7 +98,8 @@ def _uri(said: dict[str, str]) -> str:
         login += ":" + quote(said["password"], safe="")
     given = {key: said[key] for key in ("host", *PASSED_ON) if key in said}
     role = re.sub(r"([\\\s])", r"\\\1", said.get("role", ""))
-    session = "-c timezone=UTC -c jit=off" + (f" -c role={role}" if role else "")
+    wait = max(1, round(lock_wait() * 1000))  # milliseconds, where 0 would be for ever
+    session = f"-c timezone=UTC -c jit=off -c lock_timeout={wait}" + (f" -c role={role}" if role else "")
     options = {"connect_timeout": CONNECT_SECONDS, **given, "options": session}
     return f"postgresql://{login}@/{quote(said['dbname'], safe='')}?{urlencode(options, quote_via=quote)}"
 

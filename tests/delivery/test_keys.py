@@ -52,28 +52,28 @@ LOGIN = {"host": "db.example.com", "user": "delivery", "dbname": "warehouse", "s
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        ({}, "postgresql://delivery@/warehouse?connect_timeout=10&host=db.example.com&options=-c%20timezone%3DUTC%20-c%20jit%3Doff"),
+        ({}, "postgresql://delivery@/warehouse?connect_timeout=10&host=db.example.com&options=-c%20timezone%3DUTC%20-c%20jit%3Doff%20-c%20lock_timeout%3D60000"),
         (
             {"password": "p@ss/ä"},
             ("postgresql://delivery:p%40ss%2F%C3%A4@/warehouse?connect_timeout=10&host=db.example.com"
-            "&options=-c%20timezone%3DUTC%20-c%20jit%3Doff"),
+            "&options=-c%20timezone%3DUTC%20-c%20jit%3Doff%20-c%20lock_timeout%3D60000"),
         ),
         (
             {"host": "/var/run/postgresql", "dbname": "a/b?c", "user": "o'b@c"},
             ("postgresql://o%27b%40c@/a%2Fb%3Fc?connect_timeout=10&host=%2Fvar%2Frun%2Fpostgresql"
-            "&options=-c%20timezone%3DUTC%20-c%20jit%3Doff"),
+            "&options=-c%20timezone%3DUTC%20-c%20jit%3Doff%20-c%20lock_timeout%3D60000"),
         ),
         (
             {"port": "5433", "connect_timeout": "3", "sslmode": "verify-full", "sslrootcert": "/ca", "sslcert": "/c",
              "sslkey": "/k", "application_name": "n", "keepalives_idle": "9", "search_path": "x"},
             ("postgresql://delivery@/warehouse?connect_timeout=3&host=db.example.com&port=5433&sslmode=verify-full"
             "&sslcert=%2Fc&sslkey=%2Fk&sslrootcert=%2Fca&application_name=n&keepalives_idle=9"
-            "&options=-c%20timezone%3DUTC%20-c%20jit%3Doff"),
+            "&options=-c%20timezone%3DUTC%20-c%20jit%3Doff%20-c%20lock_timeout%3D60000"),
         ),
         (
             {"role": r"a b\c"},
             ("postgresql://delivery@/warehouse?connect_timeout=10&host=db.example.com"
-            "&options=-c%20timezone%3DUTC%20-c%20jit%3Doff%20-c%20role%3Da%5C%20b%5C%5Cc"),
+            "&options=-c%20timezone%3DUTC%20-c%20jit%3Doff%20-c%20lock_timeout%3D60000%20-c%20role%3Da%5C%20b%5C%5Cc"),
         ),
     ],
 )  # fmt: skip

@@ -115,6 +115,22 @@ def test_a_table_that_is_not_there_says_to_build(target: Project) -> None:
     assert "dbt build" in failed.value.hint
 
 
+def test_a_table_that_somebody_holds_is_given_up_on_after_the_stated_time(
+    database: psycopg.Connection, target: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DELIVERY_LOCK_WAIT", "0.3")
+    database.execute("alter database by_bytes set statement_timeout = '20s'")
+    database.execute("create table delivery.t as select 1 as n; create table delivery.other as select 2 as n")
+    with open_engine(target) as engine:
+        with database.transaction():
+            database.execute("lock table delivery.t in access exclusive mode")
+            with pytest.raises(WriteFailed, match="lock timeout") as failed:
+                engine.table("select * from delivery.t")
+            assert "DELIVERY_LOCK_WAIT" in failed.value.hint
+            assert engine.table("select n from delivery.other")["n"].to_pylist() == [2]
+        assert engine.table("select n from delivery.t")["n"].to_pylist() == [1]
+
+
 def test_a_missing_driver_is_named_with_the_extra(target: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "DRIVER", "no_such_module")
     with pytest.raises(ConfigError, match="needs no_such_module, which") as refused, open_engine(target):
