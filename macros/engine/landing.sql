@@ -500,7 +500,12 @@
         {% if noted -%}
         {{ said.fault }}
         {%- else -%}
-        coalesce({{ said.fault }}, {{ target.schema }}.json_fault({{ payload }}, '{{ otherwise }}'))
+        coalesce(
+            {{ said.fault }}, {{ target.schema }}.json_fault({{ payload }}, '{{ otherwise }}')
+            {%- for column in first if there.get(column) in ('text', 'character varying') -%}
+                , case when landed.{{ column }} is not null and {{ time_of_table(column, there) }} is null then '{{ column }} is no time' end
+            {%- endfor %}
+        )
         {%- endif %} as fault,
         {{ said.file_name }} as file_name,
         {{ said.line_number }} as line_number,

@@ -90,3 +90,24 @@ def test_what_an_ordinary_loader_leaves_is_read_once(
                     for table, at in ((source, "loaded_at"), (base, "landed_at"))
                 )
                 assert read == given, (source, read - given, given - read)
+
+
+@pytest.mark.slow
+def test_a_text_that_is_no_time_is_told_as_in_a_file(new_database: Callable[[], str], tmp_path: Path) -> None:
+    """Of the column received_at; a row without it was received when it was loaded."""
+    project = new_project(tmp_path / "project")
+    url = new_database()
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as server:
+        project.env |= {"PGHOST": server.info.host, "PGUSER": "delivery", "PGDATABASE": server.info.dbname}
+        server.execute("create schema sendgrid")
+        server.execute("create table sendgrid.events (payload json, loaded_at timestamp, received_at varchar(40))")
+        said = {"2026-11-03T09:00:00+02:00": 3, None: 4, "now": 4, "2026-11-03T24:00:00Z": 4, "1793675338": 4}
+        for number, time in enumerate(said):
+            payload = f'{{"event": "open", "sg_event_id": "{number}"}}'
+            server.execute("insert into sendgrid.events values (%s, '2026-11-04', %s)", (payload, time))
+        project.dbt("run", "--target", "postgres", "--select", "base_landing__files", "stg_sendgrid__events")
+        found = server.execute(
+            "select cast(extract(day from event_day) as int), fault from delivery.stg_sendgrid__events order by payload"
+        ).fetchall()
+    faults = [None, None, *["received_at is no time"] * 3]
+    assert found == list(zip(said.values(), faults, strict=True))
