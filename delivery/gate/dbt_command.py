@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter, deque
@@ -25,6 +26,8 @@ STRAY = 40  # lines that are no events, such as a traceback: the last ones are s
 GRACE = 2.0  # seconds that it has to end by itself, when a signal ends us
 FINISHED = (0, 1)  # dbt's exit codes for a build that ran to its end, tests failed or not
 FOR_THE_GATE = ("LogFreshnessResult",)  # it says so where that holds a delivery back
+# Below the first line of an error PostgreSQL quotes the row at which it stopped.
+BELOW = re.compile(r"(Database Error.*\n.*)\n[\s\S]*")
 ENDED = {"LogModelResult": "model", "LogSeedResult": "seed", "LogTestResult": "test"}
 
 
@@ -67,7 +70,7 @@ def run_dbt(command: list[str], root: Path, watch: Watch, environment: Mapping[s
                 if show:
                     show(data["index"], data["total"])
             elif event["info"]["level"] in ("warn", "error") and name not in FOR_THE_GATE:
-                watch.stage(redact(event["info"]["msg"].strip("\n")))
+                watch.stage(redact(BELOW.sub(r"\1", event["info"]["msg"].strip("\n"))))
     if running.returncode not in FINISHED:
         for line in stray:
             watch.stage(redact(line))

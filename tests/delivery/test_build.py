@@ -249,8 +249,13 @@ SAID = [
     ended("LogTestResult", "fail", 5),
     event("RunResultWarningMessage", "warn", "\n  Got 11 of joe@example.com\n"),
     event("RunResultError", "error", "Failure in test unique"),
+    event(
+        "RunResultError",
+        "error",
+        '\n  Database Error in model a (a.sql)\n  no "b"\n  DETAIL:  (Joe,\n+1).\n  code at a',
+    ),
 ]
-TOLD = ["  Got 11 of <address>", "Failure in test unique"]
+TOLD = ["  Got 11 of <address>", "Failure in test unique", "  Database Error in model a (a.sql)", '  no "b"']
 LAST = "dbt: 2 models built, 1 seed built, 1 test failed, 1 test warned in 0 s."
 
 

@@ -111,3 +111,25 @@ def test_a_text_that_is_no_time_is_told_as_in_a_file(new_database: Callable[[], 
         ).fetchall()
     faults = [None, None, *["received_at is no time"] * 3]
     assert found == list(zip(said.values(), faults, strict=True))
+
+
+@pytest.mark.slow
+def test_a_row_at_which_the_server_stops_is_not_kept_in_the_log(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    """PostgreSQL quotes it below the first line of its error."""
+    project = new_project(tmp_path / "project")
+    url = new_database()
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as server:
+        project.env |= {"PGHOST": server.info.host, "PGUSER": "delivery", "PGDATABASE": server.info.dbname}
+        server.execute("create schema sendgrid")
+        server.execute("create table sendgrid.events (payload json, loaded_at timestamp)")
+        build = ("run", "--target", "postgres", "--select", "base_landing__files", "stg_sendgrid__events")
+        project.dbt(*build)
+        server.execute("alter table delivery.stg_sendgrid__events add constraint never check (payload is null)")
+        server.execute("""insert into sendgrid.events values ('{"useragent": "Joe Doe"}', '2026-11-04')""")
+        assert project.dbt(*build, check=False).returncode == 1
+        said = server.execute("select message from delivery.build_log where status = 'error'").fetchall()
+    assert [len(message.splitlines()) for (message,) in said] == [2]
+    assert 'violates check constraint "never"' in said[0][0]
+    assert "Joe" not in said[0][0]

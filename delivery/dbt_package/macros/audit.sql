@@ -243,7 +243,7 @@
         {%- for result in results if result.node.unique_id.split('.')[0] != 'operation' and result.status | string != 'runtime error' -%}
             {%- do rows.append(dbt_delivery.log_row(
                 'end', result.node.unique_id, result.status | string, result.failures, dbt_delivery.is_whole_table(result.node),
-                result.max_loaded_at or dbt_delivery.failing_rows(result) or result.message, result
+                result.max_loaded_at or dbt_delivery.failing_rows(result) or dbt_delivery.without_rows(result.message), result
             )) -%}
         {%- endfor -%}
     {%- endif -%}
@@ -395,6 +395,13 @@
     {%- set bounded = '__rebuilt_days__' in (node.config.get('where') or '')
         or (node.config.meta or {}).get('bounded_by') == 'event_day' -%}
     {{ return(not bounded or var('test_all_days', false) or flags.FULL_REFRESH) }}
+{%- endmacro %}
+
+
+{# What a database says of an error, as the log keeps it: below its first line PostgreSQL quotes the row at which it stopped. #}
+{% macro without_rows(message) -%}
+    {%- set lines = (message or '') | string -%}
+    {{ return(lines.split('\n')[:2] | join('\n') if lines.startswith('Database Error') else message) }}
 {%- endmacro %}
 
 
