@@ -76,6 +76,7 @@
 {#
     How a table that grows by day is found by day; then: columns that a reader asks for beside. Only PostgreSQL has an index
     for it, a B-tree: it keeps a day and client once for all their rows, and reads one client's rows of a day and no others.
+    No text that anybody may send: an entry has room for 2,704 bytes, and the server stops at one that is longer.
 #}
 {% macro day_indexes(then=[]) -%}
     {{ return(adapter.dispatch('day_indexes', 'delivery')(then)) }}

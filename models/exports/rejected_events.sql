@@ -1,7 +1,7 @@
 {{
     config(
         materialized='incremental', incremental_strategy='append', on_schema_change='fail',
-        pre_hook="{{ delete_days_due() }}", partition_by=day_parts(), indexes=day_indexes(['namespace'])
+        pre_hook="{{ delete_days_due() }}", partition_by=day_parts(), indexes=day_indexes()
     )
 }}
 

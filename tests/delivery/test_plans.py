@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,7 @@ WORK = re.compile(
     r"\b(create|delete)\b|\binsert\b(?! into \S+build_log)|dbt_internal_test|select \"namespace\", \"email\""
 )
 DAY = "2026-11-07"
+INCOMPRESSIBLE = b64encode(b"".join(sha256(bytes([number])).digest() for number in range(99))).decode()
 
 
 @pytest.mark.slow
@@ -60,6 +63,9 @@ def test_a_day_reads_a_day(new_database: Callable[[], str], tmp_path: Path) -> N
         lines = [
             {"received_at": f"{DAY}T10:00:00Z", "payload": event.payload} for event in list(events_of(landing))[:20]
         ]
+        # The server looks nothing up by a text that long.
+        odd = {"namespace": INCOMPRESSIBLE, "email": "odd@example.com", "sg_event_id": "odd", "event": "open"}
+        lines.append(lines[0] | {"payload": lines[0]["payload"] | odd})
         text = "\n".join(map(json.dumps, lines)).replace('"sg_event_id": "', '"sg_event_id": "another-')
         (landing / "sendgrid" / f"{DAY}.ndjson").write_text(text + "\n")
         assert project.delivery("--target", "postgres", "load").exit_code == 0
@@ -71,6 +77,7 @@ def test_a_day_reads_a_day(new_database: Callable[[], str], tmp_path: Path) -> N
         of_a_day = ("run", "--build", "--select", "daily_esp_events", "--window", DAY, *accepted)
         delivered = project.delivery("--target", "postgres", *of_a_day)
         assert delivered.exit_code == 0, delivered.stderr
+        assert "model failed" not in delivered.stderr, delivered.stderr
         plans = list(plans_in(said.read_bytes()[before:].decode(errors="replace")))
     asked = " ".join(text for text, _, _ in plans)
     for name in ("stg_sendgrid__events", "int_email_events_classified", "esp_events", "rejected_events"):

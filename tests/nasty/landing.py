@@ -5,7 +5,9 @@ Two clients of the sample, and one whose settings are odd.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from codecs import BOM_UTF8
+from hashlib import sha256
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +75,9 @@ def _events() -> Iterator[str]:
     yield _line(ACME, sg_event_id="names-4", **{"a b": 1, "": 2, "ключ": 3, "x.y": {"namespace": "n"}})
     # Blanks around a client's name; who leaves one group, or all, and comes back to one.
     yield _line(ACME, sg_event_id="names-5", nqe="names-5", namespace="\u00a0acme_outdoor ")
+    # A name that no index takes, as it cannot be made shorter.
+    long = b64encode(b"".join(sha256(bytes([one])).digest() for one in range(99))).decode()
+    yield _line(ACME, sg_event_id="names-6", namespace=long)
     for number, (left, back) in enumerate((("5", 5), (5, "6"), (None, 5), (" 5 ", "5"))):
         own = {"email": f"group{number}@example.com", "nqe": f"group-{number}", "sg_message_id": f"group-{number}"}
         gone = {"event": "group_unsubscribe", "asm_group_id": left} if left else {"event": "unsubscribe"}
