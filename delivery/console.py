@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from dataclasses import dataclass, is_dataclass
@@ -18,6 +19,7 @@ WIDTH = 100  # of a table that is not shown on a terminal
 NARROWEST = 80
 SHOWN = 12  # characters of a hash: enough to tell deliveries apart, and what commands take
 LISTED = 1_000  # rows: nobody reads more, and to lay 200,000 out took minutes and a gigabyte
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a terminal would obey
 SHORT = 20  # a column of shorter texts is never folded
 
 
@@ -129,7 +131,7 @@ def _plain(value: Any) -> Any:
 
 def say(text: str) -> None:
     """A line for people, on stderr."""
-    print(text, file=sys.stderr)  # noqa: T201
+    print(CONTROL.sub(lambda found: ascii(found[0])[1:-1], text), file=sys.stderr)  # noqa: T201
 
 
 def said(error: DeliveryError) -> str:

@@ -114,7 +114,8 @@ def _forecast(setup: Setup, job: Job, ledger: Ledger, seen: Snapshot, request: R
         if not request.ungated:
             refusal = refusal or rejected.refusal(job, verdict.rejected if verdict else None)
         rows = selection_of(job, layout.columns).count(seen.engine)
-        refusal = refusal or _unfit(setup, job, ledger, seen, layout.columns, rows, accepted=request.ungated)
+        if not setup.lack(job):  # whose certificates are no files, say
+            refusal = refusal or _unfit(setup, job, ledger, seen, layout.columns, rows, accepted=request.ungated)
     try:
         check_namespace(job.integration_name, job.integration, seen.clients)
     except ConfigError as error:

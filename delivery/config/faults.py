@@ -105,6 +105,8 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _seen(keys: list[str], value: object) -> str:
-    if {*SECRETS, "private_key", "destination"} & {*keys} and keys[-1] not in QUOTED:
+    if {*SECRETS, "private_key", "signature", "destination"} & {*keys} and keys[-1] not in QUOTED:
+        return ""
+    if keys[-1:] == ["host"] and "@" in str(value):  # a whole URL, in which a password may stand
         return ""
     return f" (seen: {value!r})" if isinstance(value, str | int | float) and len(str(value)) < 100 else ""

@@ -21,6 +21,7 @@ from delivery.config.formats import DateFormat, TimestampFormat, TimeZone, check
 from delivery.config.share import Share  # noqa: TC001 - pydantic reads it
 from delivery.config.values import (
     LONGEST,
+    NAME_BYTES,
     SECRETS,
     TEMPORARY_NAME,
     Directory,
@@ -128,7 +129,7 @@ class HostedDestination(_Destination):
 
     type: Literal["hosted"]
     file_mode: FileMode = Field(default=0o640, description="octal; the group of the share's folder reads")
-    keep_days: int = Field(default=7, ge=1)
+    keep_days: int = Field(default=7, ge=1, le=36_500)
 
 
 class LocalDestination(_Destination):
@@ -177,7 +178,7 @@ class Integration(_Strict):
     """One client's destination and file format. Keys as the platform's form names them."""
 
     vendor_name: str = Field(min_length=1)
-    namespace: Name = Field(description="the client whose rows go here")
+    namespace: Name = Field(max_length=NAME_BYTES, description="the client whose rows go here")
     definitions: list[str] = Field(default_factory=list, description="columns of audience exports, in this order")
     destination: AnyDestination
     directory: Directory

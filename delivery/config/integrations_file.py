@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -162,7 +164,7 @@ def _entries(document: Any) -> tuple[dict[str, Any], list[str]]:
     close = {key: nearest(key, KEYS) for key in document if key not in KEYS}
     faults = [f"{key}: unknown key; known: {', '.join(KEYS)}{meant}" for key, meant in close.items()]
     return {
-        name if isinstance(name, str) and NAME.fullmatch(name) else f"'{name}'": entry
+        name if isinstance(name, str) and NAME.fullmatch(name) else repr(str(name)): entry
         for name, entry in entries.items()
     }, faults
 
@@ -258,7 +260,7 @@ def _unreadable_certificates(integration: Integration, where: str) -> Iterator[s
     key = "public_key" if integration.public_key else "recipients"
     for path in integration.certificates:
         try:
-            path.open("rb").close()
+            _mode(path)
         except OSError as error:
             yield f"{where}.{key}: {path} cannot be read: {error.strerror}"
 
@@ -271,10 +273,23 @@ def _unusable_keys(target: BaseModel, where: str) -> Iterator[str]:
         if not isinstance(key, Path):
             continue
         try:
-            with key.open("rb") as opened:
-                mode = os.fstat(opened.fileno()).st_mode
+            mode = _mode(key)
         except OSError as error:
             yield f"{where}.{name}: {key} cannot be read: {error.strerror}"
             continue
         if mode & 0o077:
             yield f"{where}.{name}: {key} is open to others; chmod 600"
+
+
+def _mode(path: Path) -> int:
+    """The mode of a file that can be read; OSError of what is none. Of a pipe nobody waits for the other end."""
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(opened).st_mode
+    finally:
+        os.close(opened)
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no file")
+    return mode

@@ -24,6 +24,8 @@ from delivery.config.templates import AnyDay, AnyNumber, check_template, shortes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NAME_BYTES = 255  # NAME_MAX of Linux file systems
+PATH_BYTES = 1000  # fits below a share's folder (PATH_MAX), and into a bucket's key
 LONGEST = 7 * 86_400.0  # seconds; no timer takes just any number
 # Keys whose values only the environment may hold.
 SECRETS = ("password", "passphrase", "secret_access_key", "account_key", "sas_token", "url")
@@ -37,6 +39,8 @@ def _safe_directory(value: str) -> str:
     example = _example(value, {"window": "date"})
     if not value or "\\" in value or ".." in example.split("/") or CONTROL.search(value):
         raise ValueError("must be a path without '..', backslash or control characters")
+    if len(example.encode()) > PATH_BYTES or any(len(part.encode()) > NAME_BYTES for part in example.split("/")):
+        raise ValueError(f"must be a path of at most {PATH_BYTES} bytes, of names of at most {NAME_BYTES}")
     return value
 
 
@@ -96,7 +100,12 @@ def _not_a_key(value: object) -> object:
 def _from_the_file(value: Path, info: ValidationInfo) -> Path:
     """A path is relative to the folder of integrations.yml, wherever the command runs."""
     folder: Path = (info.context or {}).get("folder", Path())
-    return folder / value.expanduser()
+    if CONTROL.search(str(value)):
+        raise ValueError("must be a path without control characters")
+    try:
+        return folder / value.expanduser()
+    except RuntimeError:
+        raise ValueError("must be a path: nobody here has such a home") from None
 
 
 def _key_or_path(value: object, info: ValidationInfo) -> object:

@@ -22,9 +22,10 @@ ONLY_ENV_VAR = r"^\{\{\s*env_var\(\s*(?:'[^']+'|\"[^\"]+\")\s*\)\s*\}\}$"
 
 
 LARGEST, MOST_TIMES = 10_000, 100  # nodes, and how often one may stand for another on average: more is no configuration
+WIDEST = 1024  # bits of a number: Python refuses to write very long ones out, and no setting is one
 DEEPEST = 100  # what is in what: libyaml itself knows no limit but the stack's end
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
-_TEXT, _MERGE, *_COLLECTIONS = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "merge", "map", "seq"))
+_TEXT, _MERGE, _INT, *_COLLECTIONS = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "merge", "int", "map", "seq"))
 
 
 class _Document:
@@ -93,7 +94,15 @@ class _Document:
             tag = loader.resolve(yaml.ScalarNode, value, event.implicit)
         if tag in (_TEXT, _MERGE):
             return value
-        return loader.construct_object(yaml.ScalarNode(tag, value, event.start_mark, event.end_mark))
+        try:
+            made = loader.construct_object(yaml.ScalarNode(tag, value, event.start_mark, event.end_mark))
+        except (AttributeError, LookupError, ValueError):
+            if event.tag not in (None, "!"):
+                raise _fault(f"this cannot be read as {tag!r}", event) from None
+            if tag != _INT:
+                raise
+            return value  # a number that is too long stays text, of which only its own key complains
+        return value if isinstance(made, int) and made.bit_length() > WIDEST else made
 
     def _mapping(self, depth: int) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
@@ -163,6 +172,12 @@ def _env_var(name: str, default: str | None = None) -> str:
     return value
 
 
+def _as_text(value: str) -> str:
+    """Raises UnicodeEncodeError for bytes of the environment that are no UTF-8: no name and no file could hold them."""
+    value.encode()
+    return value
+
+
 # What most templates are; they need no Jinja, which takes a tenth of what `delivery status` may.
 _PLAIN = re.compile(r"\{\{\s*env_var\(\s*'([^'\\]+)'\s*(?:,\s*'([^'\\]*)'\s*)?\)\s*\}\}")
 AS_NATIVE = re.compile(r"\|\s*as_native\s*\}\}\s*$")  # what the template renders is the literal of a mapping, say
@@ -183,15 +198,17 @@ def _templates() -> SandboxedEnvironment:
 def _filled_in(text: str) -> Any:
     """Raises ValueError, saying what is wrong, or _Missing."""
     if plain := _PLAIN.fullmatch(text):
-        return _env_var(*plain.groups())
+        return _as_text(_env_var(*plain.groups()))
     from jinja2 import TemplateError
 
     try:
         filled = _templates().from_string(text).render()
-        return ast.literal_eval(filled.strip()) if AS_NATIVE.search(text) else filled
+        return ast.literal_eval(filled.strip()) if AS_NATIVE.search(text) else _as_text(filled)
     except TemplateError as error:
         raise ValueError(error.message) from None
-    except (TypeError, ValueError, SyntaxError, ArithmeticError, LookupError) as error:
+    except (_Missing, UnicodeEncodeError):
+        raise
+    except Exception as error:  # noqa: BLE001 - Jinja's filters raise anything, and it concerns this value alone
         raise ValueError(type(error).__name__) from None
 
 
@@ -207,6 +224,8 @@ def render(node: Any, path: str, faults: dict[str, str], missing: dict[str, str]
         return node
     try:
         return _filled_in(node)
+    except UnicodeEncodeError:
+        faults[path] = "the template holds what is no UTF-8"
     except _Missing as error:
         missing[path] = f"the environment variable {error} is not set"
     except ValueError as error:

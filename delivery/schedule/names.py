@@ -8,6 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from delivery.config.templates import ANY, AnyDay, AnyNumber, shortest
+from delivery.config.values import NAME_BYTES
 from delivery.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from delivery.config.integrations import Integration
     from delivery.schedule.jobs import Job
 
-NAME_BYTES = 255  # NAME_MAX of Linux file systems
 MANIFEST_SUFFIX = ".manifest.json"
 DONE_SUFFIX = ".done"
 ALL = "all"

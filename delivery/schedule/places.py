@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from delivery.config.project import Project
 
 SHOWN = 20
+DEEPEST = 100  # folders in folders, looked at one by one
 APART = "give each its own directory, or put {campaign} and {namespace} into file_name"
 
 
@@ -122,7 +123,7 @@ def _real_paths() -> Callable[[str], str]:
     @cache
     def real(path: str) -> str:
         above, name = os.path.split(path)
-        if name in {"", ".", ".."} or os.path.islink(path):  # noqa: PTH114 - of thousands
+        if name in {"", ".", ".."} or path.count("/") > DEEPEST or os.path.islink(path):  # noqa: PTH114 - of thousands
             return os.path.realpath(path)
         return f"{real(above).rstrip('/')}/{name}"
 

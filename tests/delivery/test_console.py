@@ -101,3 +101,7 @@ def test_more_rows_than_anybody_reads_are_counted(capsys: pytest.CaptureFixture[
     assert len(json.loads(shown(capsys, view, as_json=True)[0])) == 1_002
     exactly = View(None, [Table(["a"], [["x"]] * 1_000)])
     assert shown(capsys, exactly)[1] == ""
+
+
+def test_nothing_that_a_terminal_would_obey_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, View({}, ["one\x1b[31m\n\ttwo é\r"]))[1] == "one\\x1b[31m\n\ttwo é\\r\n"

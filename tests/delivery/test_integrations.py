@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -236,10 +237,11 @@ def test_a_namespace_is_a_plain_name(file: Path, value: Any) -> None:
     assert fault(file, namespace=value).startswith("integrations.acme.namespace: ")
 
 
-@pytest.mark.parametrize("name", ["a b", "a.b", "../a", "", 5, True])
+@pytest.mark.parametrize("name", ["a b", "a.b", "../a", "", 5, True, "\x1b[31m", "a\nb"])
 def test_an_integrations_name_is_a_plain_name(file: Path, name: Any) -> None:
     (found,) = faults(save(file, ok=VALID) if name is None else _save_named(file, name))
-    assert found == f"integrations.'{name}': a name has letters, digits, - and _ (seen: '{name}')"
+    shown = repr(str(name))
+    assert found == f"integrations.{shown}: a name has letters, digits, - and _ (seen: {shown})"
 
 
 def _save_named(file: Path, name: Any) -> Path:
@@ -620,3 +622,48 @@ def test_what_an_integration_lacks_is_looked_for_once(file: Path, monkeypatch: p
     assert declared.lacking == {}
     assert set(declared.usable()) == {"acme", "other"}
     assert looked == ["acme", "other"]
+
+
+OTHER = VALID | {"namespace": "brightside_beauty"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("vendor_name: 0x" + "f" * 5000, ""),
+        ("vendor_name: " + "9" * 5000, ""),
+        ("armor: 0x" + "f" * 5000, "armor: "),
+        ("namespace: " + "n" * 256, "namespace: String should have at most 255 characters"),
+        ("? 0x" + "f" * 5000, ": unknown key; known: "),
+        ('file_name: "{{ 3|xmlattr }}"', "file_name: the template cannot be read: AttributeError"),
+        ("file_name: \"{{ 'a' * 100000000000000 }}\"", "file_name: the template cannot be read: MemoryError"),
+        ("file_name: \"{{ env_var('BYTES') }}\"", "file_name: the template holds what is no UTF-8"),
+        ("directory: \"{{ env_var('BYTES') }}\"", "directory: the template holds what is no UTF-8"),
+        ("directory: in/" + "x" * 256, "directory: must be a path of at most 1000 bytes, of names of at most 255"),
+        ("directory: " + "x/" * 501, "directory: must be a path of at most 1000 bytes, of names of at most 255"),
+        ("public_key: ~no_such_person/key", "public_key: must be a path: nobody here has such a home"),
+        ('recipients: ["a\\0b"]', "recipients.0: must be a path without control characters"),
+        ("destination: {type: hosted, keep_days: 999999999999}", "destination.keep_days: "),
+        ("signature: hunter2", "signature: Input should be a valid dictionary or instance of Signature"),
+        ("destination: {type: sftp, host: 'sftp://a:hunter2@b'}", "destination.host: "),
+    ],
+)
+def test_an_odd_value_is_one_integrations_fault(
+    file: Path, change: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BYTES", os.fsdecode(b"a\xff"))
+    key = change.partition(":")[0]
+    kept = "".join(f"    {name}: {json.dumps(value)}\n" for name, value in VALID.items() if name != key)
+    file.write_text(f"integrations:\n  acme:\n{kept}    {change}\n  other: {json.dumps(OTHER)}\n")
+    declared = Integrations(file)
+    assert [*declared.usable(["other"])] == ["other"]
+    found = "\n".join(declared.faults("acme", secrets=True))
+    assert said in found
+    assert "hunter2" not in found
+
+
+def test_a_certificate_that_is_a_pipe_is_not_waited_for(file: Path) -> None:
+    os.mkfifo(file.parent / "pipe")
+    save(file, acme=VALID | {"encryption": "openpgp", "public_key": "pipe"})
+    (found,) = Integrations(file).faults("acme", secrets=True)
+    assert found.endswith("pipe cannot be read: it is no file")

@@ -142,6 +142,7 @@ FAULTS = {
     "destination.password: a secret must not stand in the file": {"destination": LOGIN},
     "columns: 'emial' is no column of events": {"columns": ["emial"]},
     "file_name: file name longer than": {"file_name": "x" * 250},
+    "directory: must be a path of at most 1000 bytes, of names of at most 255": {"directory": "in/" + "x" * 256},
 }
 
 

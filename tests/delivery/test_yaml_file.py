@@ -68,6 +68,8 @@ def file(tmp_path: Path) -> Path:
         ("1: a\n'1': b\n", "the key '1' stands in line 1 already"),
         ("!!python/object/apply:os.getcwd []", "some.yml is not valid YAML at line 1, column 1: could not determine"),
         ("day: 2026-02-30\n", "some.yml is not valid YAML: day is out of range for month."),
+        ("a: !!int hunter2\n", "some.yml is not valid YAML at line 1, column 4: this cannot be read as 'tag:yaml.org,"),
+        ("a: !!timestamp x\n", "some.yml is not valid YAML at line 1, column 4: this cannot be read as 'tag:yaml.org,"),
         ("a: \x01", "some.yml is not valid YAML: unacceptable character"),
     ],
 )
