@@ -290,9 +290,10 @@ def halves_unmarked(text: str | None) -> str | None:
 def a_name_comes_twice(shape: str | None) -> bool:
     """Whether one of the objects of a text has a name twice: one reader takes its first value, another the last.
 
-    shape: the names of each of its objects, as a JSON list of lists; the same for most events of a kind.
+    shape: the names of each of its objects, as a JSON list of lists, null for one that is missing; the same for most
+    events of a kind.
     """
-    return any(len(set(names)) < len(names) for names in json.loads(shape or "[]"))
+    return any(len(set(names)) < len(names) for names in json.loads(shape or "[]") if names)
 
 
 class _Refused(ValueError):

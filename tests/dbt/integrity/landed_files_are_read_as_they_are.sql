@@ -7,7 +7,7 @@
     'sendgrid/packed.ndjson.gz',
     'sendgrid/posts/20261103T101500Z.json',
     'sendgrid/posts/20261103T101501Z-eu.json.gz', 'sendgrid/posts/20261103T101502Z-cut.json',
-    'sendgrid/posts/20261103T101503Z-half.json',
+    'sendgrid/posts/20261103T101503Z-half.json', 'sendgrid/posts/20261103T101504Z-twice.json',
     'sendgrid/posts/untimed.json'
 ] -%}
 {%- set expected = [
@@ -37,6 +37,9 @@
     ['sendgrid/nearly.ndjson', 10, '2026-11-01 10:00:19', 'click', none],
     ['sendgrid/nearly.ndjson', 11, '2026-11-01 10:00:20', none, 'not JSON'],
     ['sendgrid/nearly.ndjson', 12, '2026-11-01 10:00:21', none, 'a name comes twice in one object'],
+    ['sendgrid/nearly.ndjson', 13, '2026-11-01 10:00:22', none, 'a name comes twice in one object'],
+    ['sendgrid/nearly.ndjson', 14, '2026-11-01 10:00:23', 'open', none],
+    ['sendgrid/nearly.ndjson', 14, '2026-11-01 10:00:23', none, 'a name comes twice in one object'],
     ['sendgrid/returns.ndjson', 1, '2026-11-01 10:00:20', 'open', none],
     ['sendgrid/returns.ndjson', 3, none, none, 'not {"received_at": ..., "payload": ...}'],
     ['sendgrid/returns.ndjson', 4, '2026-11-01 10:00:21', 'click', none],
@@ -51,6 +54,7 @@
     ['sendgrid/posts/20261103T101502Z-cut.json', 1, '2026-11-03 10:15:02', none, 'not {"received_at": ..., "payload": ...}'],
     ['sendgrid/posts/20261103T101503Z-half.json', 1, '2026-11-03 10:15:03', none, 'a text holds half a character'],
     ['sendgrid/posts/20261103T101503Z-half.json', 1, '2026-11-03 10:15:03', 'open', none],
+    ['sendgrid/posts/20261103T101504Z-twice.json', 1, '2026-11-03 10:15:04', none, 'a name comes twice in one object'],
     ['sendgrid/posts/untimed.json', 1, none, 'open', 'received_at is no time']
 ] -%}
 
