@@ -30,7 +30,7 @@ def _labels(value: object) -> object:
         ((name, label),) = pair.items()
         if name in labels:
             raise ValueError(f"{name!r} is there twice")
-        if not label.strip() or CONTROL.search(label):
+        if not label.strip() or CONTROL.search(label) or label.startswith("\ufeff"):  # which readers take for a mark
             raise ValueError(f"{name!r} needs a label that is not blank, without control characters")
         if label.casefold() in {known.casefold() for known in labels.values()}:
             raise ValueError(f"two columns are called {label!r}, but for upper and lower case")

@@ -264,7 +264,8 @@ class Integration(_Strict):
             raise ValueError(f"bom is for UTF-8: {self.character_encoding} has no byte-order mark")
         if self.time_zone != "UTC" and "%z" not in (self.timestamp_format or "%z"):
             raise ValueError("timestamp_format needs %z in another time_zone than UTC: an hour comes twice in autumn")
-        check_encoded(self.character_encoding, [self.nulls, self.trailer or "", *(self.columns or {}).values()])
+        given = (self.nulls, self.trailer, self.timestamp_format, self.date_format, *(self.columns or {}).values())
+        check_encoded(self.character_encoding, filter(None, given))
         return self
 
     @property

@@ -126,7 +126,9 @@ def _read(stream: IO[bytes], schema: pa.Schema, how: Dialect, block_bytes: int) 
         except pa.ArrowInvalid as error:
             if "Empty CSV file" not in str(error):
                 raise
-    trailer = (keys.trailer or "").format(rows=rows) + LINE_ENDS[keys.row_delimiter]
+    # What Arrow's reader takes off a file, it does not see where the trailer is all that there is.
+    mark = "\ufeff" if keys.bom and not (rows or keys.include_header_row) else ""
+    trailer = mark + (keys.trailer or "").format(rows=rows) + LINE_ENDS[keys.row_delimiter]
     if body and body.trailer.decode() != trailer:
         raise how.fail(f"has another trailer than one of {rows} rows.")
 

@@ -58,6 +58,7 @@ NAME = f"daily_{DAY}.csv"
         (["email", {"email": "again"}], "'email' is there twice"),
         ([{"email": "Event"}, "event"], "two columns are called 'event'"),
         ([{"email": " "}], "'email' needs a label that is not blank"),
+        ([{"email": "\ufeffE-Mail"}], "'email' needs a label that is not blank"),  # as copied out of a file with a mark
         ([{"email": "a\nb"}], "'email' needs a label that is not blank, without control characters"),
     ],
     ids=str,

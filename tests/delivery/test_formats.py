@@ -131,6 +131,11 @@ def test_a_time_that_its_zone_cannot_tell_is_refused(at: datetime, zone: str, tm
         ({"character_encoding": "Windows-1252", "bom": True}, "Windows-1252 has no byte-order mark"),
         ({"character_encoding": "ISO-8859-1", "nulls": "€"}, "ISO-8859-1 has not every character of '€'"),
         ({"character_encoding": "ISO-8859-1", "columns": [{"x": "€"}]}, "ISO-8859-1 has not every character of '€'"),
+        (
+            {"character_encoding": "ISO-8859-1", "timestamp_format": "%Y-%m-%d %H:%M:%S €"},
+            "ISO-8859-1 has not every character of '%Y-%m-%d %H:%M:%S €'",
+        ),
+        ({"character_encoding": "Windows-1252", "date_format": "%Y年%m月%d"}, "not every character of '%Y年%m月%d'"),
         ({"trailer": "END"}, "must be one line with {rows} in it"),
         ({"trailer": "{rows}\nEND"}, "must be one line with {rows} in it"),
         ({"trailer": "{rows} {size}"}, "unknown {size}; known: rows"),
@@ -176,7 +181,13 @@ def test_what_an_encoding_lacks_is_refused_by_row_and_column(tmp_path: Path) -> 
 @pytest.mark.parametrize("header", [True, False])
 @pytest.mark.parametrize("count", [0, 1, 2000])
 @pytest.mark.parametrize(
-    "more", [{}, {"character_encoding": "UTF-16", "row_delimiter": "linux", "compression": "zstd"}]
+    "more",
+    [
+        {},
+        {"bom": True, "compression": "gzip"},
+        {"character_encoding": "UTF-16", "row_delimiter": "linux", "compression": "zstd"},
+    ],
+    ids=str,
 )
 def test_a_trailer_counts_the_rows_of_its_file(header: bool, count: int, more: dict[str, Any], tmp_path: Path) -> None:
     how = integration(trailer="TRL|{rows:06}", include_header_row=header, nulls="", **more)
