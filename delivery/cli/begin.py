@@ -48,7 +48,7 @@ def init(*, schedule: str, **said: str | None) -> View:
     if missing := [options[name] for name, answer in answers.items() if not answer]:
         raise ConfigError(f"Not given: {', '.join(missing)}.", hint="Give it, or answer questions on a terminal.")
     if stray := [options[name] for name in OF_SERVER if said[name] and name not in answers]:
-        raise ConfigError(f"Only for --destination sftp: {', '.join(stray)}.")
+        raise ConfigError(f"Only for --destination sftp: {', '.join(stray)}.", hint="Leave it out, or give that.")
     done = write_first_files(
         click.get_current_context().find_root().obj["project_dir"].resolve(), Wanted(**answers, schedule=schedule)
     )

@@ -125,7 +125,7 @@ def command(
                 if view is not None:
                     console.show(view, as_json=as_json, full=full)
                 code = ExitCode.DONE if view is None else view.code
-            except click.exceptions.Exit:
+            except (click.exceptions.Exit, click.exceptions.Abort):
                 raise
             except Exception as error:  # noqa: BLE001 - shown here or nowhere: a raw traceback may quote the data
                 if ctx.meta["debug"]:

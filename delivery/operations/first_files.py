@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +23,8 @@ from delivery.windows import check_cron
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+OTHERS = "Give other options, or other answers."
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def write_first_files(root: Path, wanted: Wanted) -> FirstFiles:
     _check(wanted)
     project = read_yaml(root / "dbt_project.yml", hint="Change into a dbt project, or name it with --project-dir.")
     paths = project.get("model-paths") if isinstance(project, dict) else None
-    models = Path(paths[0] if isinstance(paths, list) and paths else "models")
+    models = Path(paths[0] if isinstance(paths, list) and paths and isinstance(paths[0], str) else "models")
     texts = {
         Path("integrations.yml"): "# Every key: docs/configure-a-client.md.\n"
         + _yaml({"integrations": {wanted.client: _entry(wanted)}}),
@@ -73,7 +77,7 @@ def write_first_files(root: Path, wanted: Wanted) -> FirstFiles:
     declares = any((root / name).is_file() for name in ("packages.yml", "dependencies.yml"))
     if not declares:
         texts[Path("packages.yml")] = _yaml({"packages": [package]})
-    if there := [str(path) for path in texts if (root / path).exists()]:
+    if there := [str(path) for path in texts if os.path.lexists(root / path)]:
         raise ConfigError(
             f"There is already {', '.join(there)}; nothing was written.",
             hint="Add to it by hand: docs/configure-a-client.md.",
@@ -85,25 +89,28 @@ def write_first_files(root: Path, wanted: Wanted) -> FirstFiles:
             Integrations(path).usable(secrets=False)
         except ConfigError as error:
             faults = error.message.partition("\n")[2]
-            raise ConfigError(f"Nothing was written:\n{faults}", hint="Give other options, or other answers.") from None
-    for path, text in texts.items():
-        with writing(root / path):
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_text(text, encoding="utf-8")
+            raise ConfigError(f"Nothing was written:\n{faults}", hint=OTHERS) from None
+    with ExitStack() as written:  # what is left of a failure would be in the way of the next try
+        for path, text in texts.items():
+            with writing(root / path):
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                written.callback((root / path).unlink, missing_ok=True)
+                (root / path).write_text(text, encoding="utf-8")
+        written.pop_all()
     has_package = (root / "dbt_packages" / PACKAGE).is_dir()
     return FirstFiles([str(path) for path in texts], list(_next(wanted, package if declares else None, has_package)))
 
 
 def _check(wanted: Wanted) -> None:
     faults = [
-        f"{what}: letters, digits, - and _ (seen: {name!r})"
+        f"{what}: letters and digits, after the first - and _ (seen: {name!r})"
         for what, name in (("client", wanted.client), ("dataset", wanted.dataset))
         if not NAME.fullmatch(name)
     ]
     if fault := None if wanted.schedule == "once" else check_cron(wanted.schedule):
         faults.append(f"schedule: neither `once` nor a cron expression: {fault}")
     if faults:
-        raise ConfigError("\n".join(["Nothing was written:", *(f"  {fault}" for fault in faults)]))
+        raise ConfigError("\n".join(["Nothing was written:", *(f"  {fault}" for fault in faults)]), hint=OTHERS)
 
 
 def _entry(wanted: Wanted) -> dict[str, Any]:

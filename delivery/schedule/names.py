@@ -144,7 +144,8 @@ def check_name(name: str, *, room: int = 0) -> str:
     if not name or name in {".", ".."} or _NEVER.search(name):
         raise ConfigError(f"not a plain file name: {name!r}", hint="Use a name without slashes and control characters.")
     if len(shortest(name).encode()) > NAME_BYTES - room:
-        raise ConfigError(f"file name longer than {NAME_BYTES - room} bytes: {name[:40]!r}…", hint="Shorten file_name.")
+        shown = shortest(name)[:40]
+        raise ConfigError(f"file name longer than {NAME_BYTES - room} bytes: {shown!r}…", hint="Shorten file_name.")
     return name
 
 

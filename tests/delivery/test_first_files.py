@@ -73,13 +73,24 @@ def test_nothing_is_written_over(root: Path) -> None:
     assert {name: (root / name).read_text() for name in written(root)} == before
 
 
+def test_nothing_is_written_in_part(root: Path) -> None:
+    """So that, once it is mended, the same command goes through."""
+    (root / "transform").write_text("a file where the folder should be")
+    done = init(root, HOSTED)
+    assert "could not be written: Not a directory" in done.stderr
+    assert written(root) == {"transform"}
+    (root / "transform").unlink()
+    assert init(root, HOSTED).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({}, "Not given: --client, --dataset, --destination, --directory."),
         ({"destination": "sftp"}, "Not given: --client, --dataset, --directory, --host, --username, --host-key."),
         (HOSTED | {"host": "h.example.com"}, "Only for --destination sftp: --host."),
-        (HOSTED | {"client": "a b"}, "client: letters, digits, - and _ (seen: 'a b')"),
+        (HOSTED | {"client": "a b"}, "client: letters and digits, after the first - and _ (seen: 'a b')"),
+        (HOSTED | {"client": "_a"}, "client: letters and digits, after the first - and _ (seen: '_a')"),
         (HOSTED | {"directory": "../up"}, "integrations.acme.directory: must be a path without '..'"),
         (HOSTED | {"schedule": "daily"}, "schedule: neither `once` nor a cron expression"),
         (SFTP | {"host-key": "ssh-ed25519 nonsense"}, "integrations.acme-2.destination.host_keys.0"),
@@ -91,11 +102,18 @@ def test_what_has_a_fault_is_not_written(root: Path, options: dict[str, str], sa
     assert (done.exit_code, written(root)) == (2, set())
     assert said in done.stderr
     assert "Mend integrations.yml" not in done.stderr, "there is none"
+    assert "Next: " in done.stderr
 
 
 @pytest.mark.parametrize(
     ("project", "folder"),
-    [("", "models"), ("[]", "models"), ("model-paths: []", "models"), ("model-paths: [sql, more]", "sql")],
+    [
+        ("", "models"),
+        ("[]", "models"),
+        ("model-paths: []", "models"),
+        ("model-paths: [1]", "models"),
+        ("model-paths: [sql, more]", "sql"),
+    ],
 )
 def test_campaigns_lie_where_dbt_reads_models(root: Path, project: str, folder: str) -> None:
     (root / "dbt_project.yml").write_text(project)
@@ -120,3 +138,15 @@ def test_a_terminal_is_asked_for_what_is_not_given(root: Path) -> None:
     assert b"The model that it gets" in said
     assert said.count(b"Where its files go") == 2, "what cannot be is asked for again"
     assert Integrations(root / "integrations.yml").usable()["acme"].directory == "/srv/outgoing"
+
+
+def test_who_gives_no_answer_has_met_no_defect(root: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "delivery", "init"]
+    with subprocess.Popen(command, cwd=root, stdin=theirs, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as asking:
+        os.write(ours, b"acme\n\x04")
+        _, said = asking.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert (asking.returncode, written(root)) == (1, set())
+    assert said.endswith(b"Aborted!\n"), said

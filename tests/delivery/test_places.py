@@ -124,6 +124,8 @@ def test_a_name_that_cannot_be_is_told_with_its_integration(tmp_path: Path) -> N
     assert places(tmp_path, {"file_name": "x" * 250}, BRIGHTSIDE).startswith(
         "integrations.acme.file_name: file name longer than 219 bytes: 'xxx"
     )
+    dated = places(tmp_path, {"file_name": "{window:%Y}" + "x" * 250}, BRIGHTSIDE)
+    assert "bytes: '0000xxx" in dated, "a day as a name has it, in place of any day"
 
 
 def test_two_campaigns_of_one_client_too(tmp_path: Path) -> None:
