@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from delivery import console
-from delivery.cli.command import command, instant, project
+from delivery.cli.command import as_json, command, instant, project
 from delivery.console import Hash, Table, View
 from delivery.errors import ConfigError, CutOff, ExitCode, LeftOut, known, redact
 from delivery.schedule.request import DEADLINE
@@ -101,7 +101,10 @@ def run(*, build_first: bool, dry_run: bool, deadline: float, openlineage: Path 
         from delivery.operations.openlineage import append
 
         unwritten = append(openlineage, asked, found, began)
-    return View(view.document, [*view.parts, *unwritten, *alert(asked, request, found, left_out)], view.code)
+    beside = [*unwritten, *alert(asked, request, found, left_out)]
+    for text in beside if as_json() else ():  # a document shows no parts
+        console.say(text)
+    return View(view.document, [*view.parts, *beside], view.code)
 
 
 @command(tables=True)

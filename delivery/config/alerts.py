@@ -29,4 +29,8 @@ class Sink(BaseModel):
 
     def address(self) -> str:
         """The URL. Raises OSError, or ValueError for a file that is no text."""
-        return self.url.get_secret_value() if self.url else self.url_file.read_text().strip() if self.url_file else ""
+        if self.url or not self.url_file:
+            return self.url.get_secret_value() if self.url else ""
+        if not self.url_file.is_file():  # of a pipe nobody waits for the other end
+            raise OSError
+        return self.url_file.read_text().strip()

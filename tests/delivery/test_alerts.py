@@ -180,6 +180,17 @@ def test_each_sink_is_told_once_of_what_a_run_left(world: World, monkeypatch: py
     assert "r1" in world.hooked[0]["message"]
 
 
+def test_who_could_not_be_told_is_said_beside_a_document_too(world: World) -> None:
+    """And nobody waits for the other end of a pipe."""
+    world.tests_end("fail")
+    (world.root / "hook.secret").unlink()
+    os.mkfifo(world.root / "hook.secret")
+    code, said = world.run("--due", "--at", "2026-11-04T06:00:00Z", "--json")
+    assert (code, world.hooked) == (3, [])
+    assert "alerts.hook: not told of 2: its URL cannot be read, or is none that Apprise knows." in said
+    assert "alerts.dead: not told of 2" in said
+
+
 def test_what_failed_what_is_held_and_what_is_late_is_told(world: World) -> None:
     share = world.root / "share"
     taken = share / "acme_outdoor" / "inbox" / "daily_2026-11-03.csv"
