@@ -229,7 +229,7 @@ class Integration(_Strict):
         if self.existing == "replace" and self.split:
             raise ValueError("existing: replace cannot be split: parts left over from before would stay")
         if (self.encryption == "openpgp") != bool(self.certificates):
-            raise ValueError("encryption: openpgp needs public_key, and public_key needs encryption: openpgp")
+            raise ValueError("encryption: openpgp needs public_key or recipients, and these need encryption: openpgp")
         if not self.certificates and (self.signature or self.armor or self.encrypted_extension != "pgp"):
             raise ValueError("signature, armor and encrypted_extension are of files with encryption: openpgp")
         if self.public_key and self.recipients:

@@ -41,6 +41,13 @@ def check_certificates(paths: Iterable[Path]) -> None:
             raise ConfigError(f"The certificate {path} {reason}.", hint=HINT)
 
 
+def check_signature(signature: Signature | None) -> None:
+    """Raises ConfigError when the key cannot sign, as far as can be told without its passphrase."""
+    if signature:
+        with _gnupg(signature) as command, _signing(command, signature):
+            pass
+
+
 @dataclass(frozen=True)
 class Encrypted:
     """What was encrypted, and what came of it: SHA-256 of both, and the size of the result."""

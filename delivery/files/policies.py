@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from delivery.config.datasets import relation_of
 from delivery.errors import ConfigError, GateRefused
-from delivery.files.openpgp import check_certificates
+from delivery.files.openpgp import check_certificates, check_signature
 from delivery.files.receipts import Content, is_whole
 from delivery.gate import bounds
 from delivery.sql import literal
@@ -40,6 +40,7 @@ def foreseen(
         return found
     try:
         check_certificates(job.integration.certificates)
+        check_signature(job.integration.signature)
     except ConfigError as error:
         return error
     return None

@@ -31,6 +31,7 @@ from delivery.files import openpgp, spool
 from delivery.files.nameless import Nameless
 from delivery.files.openpgp import check_certificates, encrypt
 from delivery.files.writer import NewFile
+from delivery.forecast import plan
 from delivery.handing_over import HandingOver
 from delivery.progress import Watch
 from delivery.schedule.request import Request
@@ -423,7 +424,7 @@ def test_one_certificate_or_several_are_not_said_at_once(project: Project) -> No
 def test_encryption_and_certificate_need_each_other(left_out: str, project: Project) -> None:
     text = project.integrations_file.read_text().replace(left_out + "\n    ", "")
     project.integrations_file.write_text(text)
-    with pytest.raises(ConfigError, match="needs public_key, and public_key needs"):
+    with pytest.raises(ConfigError, match="needs public_key or recipients, and these need"):
         Integrations(project.integrations_file).usable(("by_share",))
 
 
@@ -597,6 +598,8 @@ def test_a_key_that_a_killed_run_left_goes_with_the_next_file(
 )
 def test_a_key_that_cannot_sign_refuses_its_delivery(name: str, reason: str, project: Project, signing: Path) -> None:
     signed_by(project, signing / name)
+    (foreseen,) = plan(project, Request(at=AT, window=DAY, integrations=("by_share",)))
+    assert (re.search(reason, foreseen.refusal) is not None) == (name != "locked"), "a passphrase is tried by no plan"
     outcome = deliver(project)
     assert outcome.delivery.state == "planned"
     assert re.search(reason, outcome.message + outcome.hint)
