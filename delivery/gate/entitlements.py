@@ -24,8 +24,9 @@ def refusal(job: Job, columns: Iterable[str], manifest: Manifest, engine: Engine
     namespace, dataset = job.integration.namespace, job.campaign.dataset
     if without := dataset_refusal(dataset.name, namespace, manifest, engine):
         return without
-    # The key stands for the rows themselves: contacts alone need a contract, too.
-    asked = [name for name in dict.fromkeys((dataset.key or "", *columns)) if name in dataset.definitions]
+    # The key stands for the rows themselves: contacts alone need a contract, too. So does what rows are chosen by.
+    told = dict.fromkeys((dataset.key or "", *columns, *job.integration.rows))
+    asked = [name for name in told if name in dataset.definitions]
     if not asked:
         return None
     relation = relation_of(manifest, ENTITLEMENTS)

@@ -74,6 +74,14 @@ def test_each_client_has_what_its_own_contract_allows(
     )
 
 
+@pytest.mark.parametrize("namespace", ["acme_outdoor", "brightside_beauty"])
+def test_whose_rows_are_chosen_by_a_definition_may_have_it(namespace: str) -> None:
+    """Which rows come says what it is of each."""
+    one = job(namespace=namespace, campaign=campaign(of=PEOPLE), rows={"pclv": ["high"]})
+    found: Any = refusal(one, ("email",), MANIFEST, OneTable())  # type: ignore[arg-type]
+    assert ("pclv: no contract for pclv" in found.message) is (namespace == "acme_outdoor")
+
+
 DATASETS = pa.Table.from_pylist(
     [
         {"namespace": "acme_outdoor", "dataset": "events", "entitled": True, "reason": None},

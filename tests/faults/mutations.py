@@ -95,8 +95,9 @@ GUARDS = [
     # Audiences
     Guard("definitions by contract", "gate/entitlements.py", 'if name not in known or not known[name]["entitled"]', "if False",
           "test_audience_exports.py contract or may_not_be_had"),
-    Guard("contacts by contract", "gate/entitlements.py", '(dataset.key or "", *columns)', "columns",
+    Guard("contacts by contract", "gate/entitlements.py", '(dataset.key or "", *columns, ', "(*columns, ",
           "test_audience_exports.py contacts_alone"),
+    Guard("rows chosen by contract", "gate/entitlements.py", ", *job.integration.rows", "", "test_entitlements.py whose_rows"),
     Guard("a layout stays", "files/layouts.py", "    if frozen is not None:\n        return frozen\n", "", "test_audience_exports.py new_definition"),
     Guard("values cast back", "warehouse/kinds.py", '        if frozen in ("", now):', "        if True:", "test_audience_exports.py another_type"),
     Guard("values that do not fit", "warehouse/kinds.py", 'if frozen == "text" and now in WRITTEN_OTHERWISE:', "if False:",
