@@ -112,7 +112,9 @@ def _key_or_path(value: object, info: ValidationInfo) -> object:
     r"""A path, or a key's text, in which `\n` may be two characters."""
     if isinstance(value, str) and "PRIVATE KEY" in value:
         return SecretStr(value if "\n" in value else value.replace("\\n", "\n"))
-    return _from_the_file(Path(value), info) if isinstance(value, str | Path) else value
+    if not isinstance(value, str | Path):
+        raise ValueError("must be the path of a key file, or the key itself from the environment")  # noqa: TRY004
+    return _from_the_file(Path(value), info)
 
 
 def _pinned(value: str) -> str:
@@ -127,8 +129,8 @@ def _trailer(value: str) -> str:
 
 
 def _told_from_values(value: str) -> str:
-    if CONTROL.search(value):
-        raise ValueError("must not contain control characters")
+    if CONTROL.search(value) or value.startswith("\ufeff"):
+        raise ValueError("must not contain control characters, or begin with a byte-order mark")
     if re.fullmatch(r"(?i)true|false|[+-]?(\d.*|inf|nan)", value):
         raise ValueError("could be a value: choose a token that is no number, date or boolean")
     return value

@@ -136,6 +136,8 @@ def test_a_time_that_its_zone_cannot_tell_is_refused(at: datetime, zone: str, tm
             "ISO-8859-1 has not every character of '%Y-%m-%d %H:%M:%S €'",
         ),
         ({"character_encoding": "Windows-1252", "date_format": "%Y年%m月%d"}, "not every character of '%Y年%m月%d'"),
+        ({"nulls": "\ufeff"}, "must not contain control characters, or begin with a byte-order mark"),
+        ({"signature": {"private_key": 5}}, "private_key\n  Value error, must be the path of a key file"),
         ({"trailer": "END"}, "must be one line with {rows} in it"),
         ({"trailer": "{rows}\nEND"}, "must be one line with {rows} in it"),
         ({"trailer": "{rows} {size}"}, "unknown {size}; known: rows"),

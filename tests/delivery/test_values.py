@@ -111,7 +111,7 @@ def test_what_could_be_a_value_does_not(value: str) -> None:
 
 
 def test_what_stands_for_null_is_one_line() -> None:
-    assert why_not(Nulls, "a\tb") == "must not contain control characters"
+    assert why_not(Nulls, "a\tb") == "must not contain control characters, or begin with a byte-order mark"
 
 
 @pytest.mark.parametrize("value", ["a", "A-1_b", "0a"])
