@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 _HOME = "delivery-gnupg-"
+_LONGEST_HOME = 107 - len("/S.gpg-agent.browser")  # bytes of a socket's path
 _YOUNG_SECONDS = 5  # within which a folder that was just made is locked
 SIGN_HINT = "Give signature.private_key an OpenPGP secret key that is valid and can sign, and its passphrase."
 HINT = "Ask the client for a certificate (public key) that is valid and can encrypt, and put it there."
@@ -149,6 +150,9 @@ def _signing(command: list[str], signature: Signature | None) -> Iterator[_Signe
         return
     subprocess.run([*command, "--import"], input=_content(signature.private_key), capture_output=True, check=False)
     if reason := _why_not_signing(_columns(command, "--list-secret-keys")):
+        if len(os.fsencode(home := command[command.index("--homedir") + 1])) > _LONGEST_HOME:
+            hint = "Set TMPDIR to a folder with a shorter path, as /tmp."
+            raise ConfigError(f"gpg cannot sign below {home}: that is too long for its agent's socket.", hint=hint)
         raise ConfigError(f"signature.private_key {reason}.", hint=SIGN_HINT)
     reads, writes = os.pipe()
     with os.fdopen(reads), os.fdopen(writes, "w", encoding="utf-8") as passphrase:

@@ -606,6 +606,22 @@ def test_a_key_that_cannot_sign_refuses_its_delivery(name: str, reason: str, pro
     assert not project.share.exists()
 
 
+def test_a_folder_that_is_too_deep_to_sign_in_is_not_taken_for_a_bad_key(
+    project: Project, signing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("t" * 80)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    signed_by(project, signing / "open")
+    outcome = deliver(project)
+    if Path(f"/run/user/{os.getuid()}").is_dir():  # GnuPG has its sockets there
+        assert outcome.message == ""
+    else:
+        assert "gpg cannot sign below" in outcome.message
+        assert outcome.hint == "Set TMPDIR to a folder with a shorter path, as /tmp."
+    assert not [*deep.iterdir()]
+
+
 def test_a_signing_key_that_is_gone_or_open_to_others_is_a_fault_of_the_file(project: Project, signing: Path) -> None:
     signed_by(project, signing / "gone")
     with pytest.raises(ConfigError, match=r"by_share.signature.private_key: .*gone cannot be read"):
