@@ -49,8 +49,10 @@ def foreseen(
 def _empty(job: Job, rows: int) -> GateRefused | None:
     if rows or job.empty != "fail":
         return None
+    client, chosen = job.integration.namespace, ", ".join(job.integration.rows)
+    lacks = f"none of the rows that {client} chooses by {chosen}" if chosen else f"no rows for {client}"
     return GateRefused(
-        f"{job.campaign.dataset.name} has no rows for {job.integration.namespace} in {job.when}.",
+        f"{job.campaign.dataset.name} has {lacks} in {job.when}.",
         hint="Find out why; or set `empty: header` or `empty: skip` for the campaign or the integration.",
     )
 

@@ -40,6 +40,12 @@ FEW, NONE = Content(2, {}), Content(0, {})
         (NONE, {"empty": "skip"}, None, ""),
         (NONE, {"empty": "fail"}, None, "events has no rows for acme_outdoor in 2026-11-03/2026-11-04"),
         (NONE, {"empty": "fail"}, "accepted", "events has no rows"),
+        (
+            NONE,
+            {"empty": "fail", "rows": {"event": ["halt"], "device": ["phone"]}},
+            None,
+            r"events has none of the rows that acme_outdoor chooses by event, device in 2026-11-03/2026-11-04\.",
+        ),
         (FEW, {"empty": "fail"}, None, ""),
         (replace(NONE, holds=3), {"empty": "fail", "row_count": {"min": 3}}, None, ""),
     ],
