@@ -131,14 +131,15 @@ def outcomes(found: list[Outcome], left_out: LeftOut | None = None, *, redeliver
         [
             [
                 o.delivery.namespace,
-                _data(o, "name") or o.delivery.title,
+                (data[0].name + (f" and {len(data) - 1} more" if data[1:] else "")) if data else o.delivery.title,
                 o.delivery.rows,
-                _data(o, "bytes"),
+                sum(file.bytes for file in data) if data else None,
                 o.state,
-                Hash(_data(o, "sha256") or ""),
+                Hash(data[0].sha256 if len(data) == 1 else ""),  # `--json` and `status` have each part's
                 o.delivery.destination,
             ]
             for o in found
+            for data in [[file for file in o.files if file.role == "data"]]
         ],
     )
     failures = [f"\n{', '.join(titles)}:\n{message}" for message, titles in _grouped(found).items()]
@@ -217,10 +218,6 @@ def _grouped(found: list[Outcome]) -> dict[str, list[str]]:
             text = outcome.message + (f"\nNext: {outcome.hint}" if outcome.hint else "")
             groups.setdefault(text, []).append(outcome.delivery.title)
     return groups
-
-
-def _data(outcome: Outcome, field: str) -> object:
-    return next((getattr(file, field) for file in outcome.files if file.role == "data"), None)
 
 
 def forecasts(found: list[Forecast], left_out: LeftOut | None = None) -> View:

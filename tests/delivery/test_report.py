@@ -85,19 +85,23 @@ def test_the_table_of_a_run_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     lines = [line.split() for line in out.splitlines()]
     assert lines[0] == ["client", "file", "rows", "bytes", "state"]
-    assert lines[1] == ["acme_outdoor", "f2.csv", "600", "9002", "delivered"]
+    assert lines[1] == ["acme_outdoor", "f2.csv", "and", "1", "more", "600", "18005", "delivered"]
     title, ours = "daily to other [2026-11-03, 2026-11-10) r2", "daily to acme [2026-11-03, 2026-11-04)"
     assert err.split("\n\n") == [
         f"\n{title}:\na stranger's",
         f"{title}, {ours}:\nnot proven\nNext: mend it\n{title}: x was added",
         f"1 delivered now, 2 already delivered before (nothing was sent twice), 2 not delivered. {FULL}\n",
     ]
-    console.show(outcomes([outcome(files=(file(2, "data"),)), outcome("already delivered")]), as_json=False, full=True)
+    parts = outcome(files=(file(2, "data"), file(3, "data")))
+    found = [outcome(files=(file(2, "data"), file(3, "manifest"))), outcome("already delivered"), parts]
+    console.show(outcomes(found), as_json=False, full=True)
     out, err = capsys.readouterr()
-    assert err == (f"\n1 delivered now, 1 already delivered before (nothing was sent twice). {FULL}\n")
+    assert err == (f"\n2 delivered now, 1 already delivered before (nothing was sent twice). {FULL}\n")
     lines = [line.split() for line in out.splitlines()]
     assert lines[0] == ["client", "file", "rows", "bytes", "state", "SHA-256", "where"]
     assert lines[1] == ["acme_outdoor", "f2.csv", "600", "9002", "delivered", "2" * 64, "/share/acme"]
+    several = ["acme_outdoor", "f2.csv", "and", "1", "more", "600", "18005", "delivered", "/share/acme"]
+    assert lines[3] == several, "no hash of one beside the bytes of all"
 
 
 def test_a_run_says_what_it_warns_of_once_with_all_that_it_concerns(capsys: pytest.CaptureFixture[str]) -> None:
