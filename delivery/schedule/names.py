@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import UTC
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,7 @@ ALL = "all"
 STAMP = "_%Y%m%d%H%M%S"
 LISTED = ("left", "withdrawn")  # in one file, whatever the others are split by
 KINDS = ("entered", "changed", *LISTED)
+TOGETHER = (("", "withdrawn"), ("entered", "changed", "left"))  # in one delivery, at most
 _NEVER = re.compile(r"[/\x00-\x1f\x7f]")
 EXTENSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
@@ -71,12 +73,24 @@ class Naming(NamedTuple):
         )
 
     def possible(self) -> Iterator[str]:
-        """Patterns (delivery/config/templates.py) of all the names that there can be."""
-        parts = (*self.by_value, ALL) if self.by_value else (AnyNumber(),)
-        for part, kind, is_revised in product(parts, ("", *self.kinds), (False, True)):
-            values = {"window": AnyDay(), "revision": AnyNumber(), "part": part}
-            name = self.name(values, format(AnyDay(), STAMP), kind, is_revised=is_revised)
-            yield from (name + ending for ending in ("", *self.beside))
+        """Patterns (delivery/config/templates.py) of all the names that there can be.
+
+        Raises ConfigError for a name that cannot be, or that two files of one delivery would have.
+        """
+        for is_revised, together in product((False, True), TOGETHER):
+            kinds = [kind for kind in together if kind in ("", *self.kinds)]
+            names = [self._pattern(part, kind, is_revised=is_revised) for kind in kinds for part in self._parts(kind)]
+            _check_apart([*names, *(first + ending for first in names[:1] for ending in self.beside)])
+            yield from (name + ending for name in names for ending in ("", *self.beside))
+
+    def _parts(self, kind: str) -> tuple[object, ...]:
+        if not self.by_value:
+            return (AnyNumber(),)
+        return (ALL,) if kind in LISTED else self.by_value
+
+    def _pattern(self, part: object, kind: str, *, is_revised: bool) -> str:
+        values = {"window": AnyDay(), "revision": AnyNumber(), "part": part}
+        return self.name(values, format(AnyDay(), STAMP), kind, is_revised=is_revised)
 
     def name(self, values: Mapping[str, object], stamp: str, kind: str, *, is_revised: bool) -> str:
         """One of them."""
@@ -147,6 +161,15 @@ def check_name(name: str, *, room: int = 0) -> str:
         shown = shortest(name)[:40]
         raise ConfigError(f"file name longer than {NAME_BYTES - room} bytes: {shown!r}…", hint="Shorten file_name.")
     return name
+
+
+def _check_apart(names: list[str]) -> None:
+    """Of one delivery, so one pattern is one name: day, revision and time are the same in all of them."""
+    if twice := next((name for name, count in Counter(names).items() if count > 1), None):
+        raise ConfigError(
+            f"two files of one delivery would be called {shortest(twice)!r}.",
+            hint="Leave one of the values out that have a file each, or set another extension, done_file or manifest.",
+        )
 
 
 def split_name(name: str) -> tuple[str, str]:

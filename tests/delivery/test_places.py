@@ -12,6 +12,7 @@ import pytest
 from builders import campaign, dataset, integration, job
 from pydantic import ValidationError
 
+from delivery.config.datasets import Column
 from delivery.config.project import Project
 from delivery.config.templates import AnyDay, AnyNumber, can_meet, check_template
 from delivery.errors import ConfigError, LeftOut
@@ -126,6 +127,40 @@ def test_a_name_that_cannot_be_is_told_with_its_integration(tmp_path: Path) -> N
     )
     dated = places(tmp_path, {"file_name": "{window:%Y}" + "x" * 250}, BRIGHTSIDE)
     assert "bytes: '0000xxx" in dated, "a day as a name has it, in place of any day"
+
+
+def by_kind(*kinds: str, **keys: Any) -> dict[str, Any]:
+    return {"rows": {"event": [*kinds]}, "split": {"by": "event"}, "extension": False, **keys}
+
+
+CORRECTED = dataset(columns=tuple(Column(name, "text", "file") for name in ("unique_key", "updated_at", "event")))
+CHANGES = {"mode": "changes", "schedule": "0 5 * * 1", "of": dataset(window=None, key="email", contacts=("email",))}
+
+
+@pytest.mark.parametrize(
+    ("keys", "export", "name"),
+    [
+        (by_kind("open", "open.done", done_file=True), {}, "open.done"),
+        (by_kind("open", "open.manifest.json"), {}, "open.manifest.json"),
+        (by_kind("open", "open.done", done_file=True, file_name="x.{part}", extension=True), {}, "x.open.done"),
+        (by_kind("open", "open.done", done_file=True, compression="gzip"), {}, ""),
+        (by_kind("open", "open.done", done_file=True, extension=True), {}, ""),
+        (by_kind("open", "open.done"), {}, ""),
+        (by_kind("click", "open", "open.done", done_file=True), {}, ""),
+        (by_kind("open", "open_entered"), CHANGES, ""),
+        (by_kind("open", "all_withdrawn"), {}, ""),
+        (by_kind("open", "all_withdrawn"), {"of": CORRECTED}, "all_withdrawn"),
+    ],
+)
+def test_no_file_of_a_delivery_is_called_as_another_or_what_lies_beside_it(
+    tmp_path: Path, keys: dict[str, Any], export: dict[str, Any], name: str
+) -> None:
+    """What lies beside is called after the first part. The neighbour has its files."""
+    said = places(tmp_path, keys, BRIGHTSIDE | by_kind("open", "click"), **export)
+    if name:
+        assert said.startswith("integrations.acme.file_name: two files of one delivery would be called '")
+        assert f"{name}'. Leave one of the values out" in said
+    assert (said != "", "brightside" in said) == (name != "", False)
 
 
 def test_two_campaigns_of_one_client_too(tmp_path: Path) -> None:
